@@ -1,0 +1,1 @@
+"""Jobs run from a checkout: python -m pipelines.prepare, train, evaluate, export, run."""

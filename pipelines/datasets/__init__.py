@@ -1,0 +1,1 @@
+"""Data sets: one module turns one raw form into the prepared form."""

@@ -1,0 +1,1 @@
+"""What runs online: the embedded server, its client, and the files TF Serving needs."""

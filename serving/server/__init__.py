@@ -1,0 +1,1 @@
+"""The embedded server, which speaks the REST protocol of TensorFlow Serving."""
