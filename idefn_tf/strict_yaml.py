@@ -1,0 +1,105 @@
+"""YAML that refuses what PyYAML lets through: duplicate keys; and errors that say where."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file: its value, and the line of every key in it."""
+
+    path: str
+    value: Any
+    lines: dict[Path_, int] = field(default_factory=dict)
+
+    def place(self, location: Path_) -> str:
+        """Returns "file:line" of the innermost part of `location` that the file holds."""
+        for end in range(len(location), -1, -1):
+            if location[:end] in self.lines:
+                return f"{self.path}:{self.lines[location[:end]]}"
+        return self.path
+
+
+def read(path: str | Path) -> Document:
+    """Reads a YAML file with its line numbers.
+
+    Raises:
+        ValueError: if the file is absent, is not YAML, or repeats a key.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"path: {path} must be a readable YAML file; {error.strerror}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, path: str = "<text>") -> Document:
+    """Parses YAML text; `path` is what errors call it."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines: dict[Path_, int] = {}
+        if node is not None:
+            _walk(node, (), lines, path)
+        return Document(path, yaml.safe_load(text), lines)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: is not valid YAML; {error}") from None
+
+
+def _walk(node: yaml.Node, at: Path_, lines: dict[Path_, int], path: str) -> None:
+    lines[at] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*at, key.value)
+            if here in lines:
+                raise ValueError(
+                    f"{path}:{key.start_mark.line + 1}: the key {dotted(here)!r} is "
+                    f"given twice (first on line {lines[here]}); remove one"
+                )
+            _walk(value, here, lines, path)
+            lines[here] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            _walk(value, (*at, i), lines, path)
+
+
+def dotted(location: Path_) -> str:
+    """Writes a location as ``features[3].kind``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def explain(error: ValidationError, place: Any, what: str) -> str:
+    """Turns pydantic's error into lines of "place: key: rule, received value"."""
+    rows = []
+    for item in error.errors():
+        location = tuple(item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown key; remove it or correct its spelling"
+        elif item["type"] == "missing":
+            message = "is required; add it"
+        elif item["type"] != "value_error":
+            message += f", received {item['input']!r}"
+        where = f"{place(location)}: " if place else ""
+        rows.append(f"{where}{dotted(location) or what}: {message}")
+    return "\n".join(rows)
+
+
+def write(path: str | Path, value: Any) -> None:
+    """Writes YAML beside `path` and renames it, so that no reader sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    beside.write_text(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    beside.replace(path)
