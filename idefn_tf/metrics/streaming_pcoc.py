@@ -1,0 +1,29 @@
+"""Streaming ratio of predicted to observed conversions."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.metrics._stream import to_probability
+from idefn_tf.metrics.weighted_ratio import WeightedRatio
+
+
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class PCOC(WeightedRatio):
+    """Predicted conversions over observed conversions: sum w p / sum w y. 1 is calibrated.
+
+    Equals `metrics.pcoc` up to rounding; NaN without positives.
+
+    Args:
+        name: Name of the metric. Defaults to "pcoc".
+        dtype: Type of the result.
+        from_logits: Whether `y_pred` holds logits instead of probabilities. Defaults to False.
+    """
+
+    def __init__(self, name: str = "pcoc", dtype: Any = None, from_logits: bool = False) -> None:
+        super().__init__(name=name, dtype=dtype, from_logits=from_logits)
+
+    def terms(self, y: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Prediction and label."""
+        return to_probability(s, self.from_logits), y
