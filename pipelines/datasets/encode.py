@@ -1,0 +1,112 @@
+"""From raw columns to a prepared row: types, lists, nulls filled, labels, report columns."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from idefn_tf.schema import CLICK, CONVERSION, DType, Feature, Schema
+
+#: The exposure time's name in prepared files.
+EXPOSURE_TIME = "exposure_time"
+
+
+def as_dtype(value: ir.Value, dtype: DType) -> ir.Value:
+    """Returns the value as `dtype`, null where it is null, not a number, or cannot be read so.
+
+    Whole numbers written as "4.0" are integers; empty strings are nulls; float32 is kept in
+    double precision until it is written.
+    """
+    if dtype == "string":
+        text = value.cast("string")
+        return text.nullif("")
+    if value.type().is_boolean():
+        value = value.cast("int64")
+    if dtype == "float32":
+        number = value.try_cast("float64")
+        return ibis.ifelse(number.isnan(), ibis.null("float64"), number)
+    if value.type().is_integer():
+        return value.cast("int64")
+    whole = (value.try_cast("float64") % 1) == 0
+    return ibis.ifelse(whole, value.try_cast("int64"), ibis.null("int64"))
+
+
+def unreadable(value: ir.Value, dtype: DType) -> ir.BooleanValue:
+    """Returns where a raw value is there but is no `dtype`."""
+    there = value.notnull()
+    if value.type().is_string():
+        there &= ~value.strip().isin(["", "nan", "NaN"])
+    elif value.type().is_floating():
+        there &= ~value.isnan()
+    return there & as_dtype(value, dtype).isnull()
+
+
+def items(raw: ir.Value, dtype: DType, separator: str | None) -> ir.ArrayValue:
+    """Returns a raw value as a list of typed entries, an entry null where it cannot be read.
+
+    Text is split at `separator` and its blank pieces are dropped; lists are taken as they are.
+    A null gives an empty list.
+    """
+    if raw.type().is_string():
+        pieces = raw.fill_null("").split(separator or ",").map(lambda piece: piece.strip())
+        raw = pieces.filter(lambda piece: piece != "")
+    typed = raw.map(lambda entry: as_dtype(entry, dtype))
+    return ibis.coalesce(typed, ibis.literal([], type=typed.type()))
+
+
+def entries(table: ir.Table, feature: Feature) -> ir.ArrayValue:
+    """Returns the typed entries of a multi-valued feature, of any length."""
+    return items(table[feature.source], feature.dtype, feature.separator)
+
+
+def entry_weights(table: ir.Table, feature: Feature) -> ir.ArrayValue:
+    """Returns the weights of a multi-valued feature's entries, of any length."""
+    return items(table[feature.weights], "float32", feature.separator)
+
+
+def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
+    """Returns the columns of a prepared row by name, in the order they are written."""
+    click = table[schema.labels.click].cast("int8")
+    raw = table[schema.labels.conversion].cast("int8")
+    columns: dict[str, ir.Value] = {"row_id": table["row_id"].cast("int64")}
+    for feature in schema.features:
+        columns |= _feature_columns(table, feature)
+    columns[CLICK] = click
+    columns[CONVERSION] = (click * raw).cast("int8")
+    if schema.labels.exposure_time:
+        columns[EXPOSURE_TIME] = table[schema.labels.exposure_time].cast("int64")
+    return columns
+
+
+def report_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
+    """Returns the columns that only reports may read, by name; row_id comes first."""
+    click, raw = table[schema.labels.click], table[schema.labels.conversion]
+    columns: dict[str, ir.Value] = {
+        "row_id": table["row_id"].cast("int64"),
+        "conversion_raw": raw.cast("int8"),
+        "probe": (click == 0) & (raw == 1),
+    }
+    for name, dtype in (("oracle_conversion", "int8"), ("oracle_probability", "float32")):
+        if name in table.columns:
+            columns[name] = table[name].cast(dtype)
+    return columns
+
+
+def _feature_columns(table: ir.Table, feature: Feature) -> dict[str, ir.Value]:
+    if not feature.multi_valued:
+        value = as_dtype(table[feature.source], feature.dtype)
+        return {feature.name: value.fill_null(feature.fill).cast(feature.dtype)}
+    values = entries(table, feature)[: feature.max_length].cast(f"array<{feature.dtype}>")
+    columns: dict[str, ir.Value] = {}
+    weights = None
+    if feature.weights:
+        weights = entry_weights(table, feature)[: feature.max_length].cast("array<float32>")
+    if feature.missing is not None:
+        empty = values.length() == 0
+        if weights is not None:
+            weights = ibis.ifelse(empty, ibis.literal([1.0], type=weights.type()), weights)
+        values = ibis.ifelse(empty, ibis.literal([feature.fill], type=values.type()), values)
+    columns[feature.name] = values
+    if weights is not None:
+        columns[feature.weights_name] = weights
+    return columns

@@ -1,0 +1,92 @@
+"""The engine that runs the expressions: Ibis, on DuckDB by default.
+
+Everything above this file is written in Ibis expressions without a dialect of its own, so that
+the same code can run where one machine is too small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+
+class Engine:
+    """A connection with bounded memory, which spills into `work`.
+
+    Args:
+        work: an existing folder for temporary files; the caller removes it.
+        memory: the most memory the engine may hold, such as "2GB".
+        threads: worker threads; all cores by default.
+    """
+
+    def __init__(self, work: Path, memory: str = "2GB", threads: int | None = None) -> None:
+        settings: dict[str, object] = {"memory_limit": memory, "temp_directory": str(work)}
+        if threads is not None:
+            settings["threads"] = threads
+        with translated_errors("opening the engine"):
+            self.connection = ibis.duckdb.connect(**settings)
+        self._kept = 0
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.connection.disconnect()
+
+    def read(self, path: Path) -> ir.Table:
+        """Returns the table in a CSV file (every column as text) or in a Parquet file.
+
+        Raises:
+            ValueError: if the file is neither, or cannot be read.
+        """
+        with translated_errors(f"reading {path.name}"):
+            if path.suffix == ".parquet":
+                return self.connection.read_parquet(str(path))
+            if path.suffix == ".csv":
+                return self.connection.read_csv(str(path), all_varchar=True, header=True)
+        raise ValueError(f"file: {path} must end in .csv or .parquet; convert it")
+
+    def read_all(self, paths: list[Path]) -> ir.Table:
+        """Returns the rows of several Parquet files of one form as one table."""
+        with translated_errors(f"reading {paths[0].parent}"):
+            return self.connection.read_parquet([str(path) for path in paths])
+
+    def batches(self, table: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
+        """Streams a table's rows, in its order, as batches of about `rows`.
+
+        Ibis' own `to_pyarrow_batches` calls a function that DuckDB 2 no longer has.
+        """
+        form = table.schema().to_pyarrow()
+        with translated_errors("writing rows"):
+            relation = self.connection.con.sql(self.connection.compile(table))
+            stream = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
+            for batch in stream(rows):
+                yield batch.cast(form)
+
+    def keep(self, table: ir.Table) -> ir.Table:
+        """Computes a table once and keeps it for further use."""
+        self._kept += 1
+        with translated_errors("reading the raw tables"):
+            return self.connection.create_table(f"kept_{self._kept}", table, temp=True)
+
+
+@contextmanager
+def translated_errors(doing: str) -> Iterator[None]:
+    """Turns the engine's own errors into a ValueError that says what was being done."""
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error).strip().split("\n\n")[0]
+        raise ValueError(f"{doing}: the engine stopped; {text}") from error

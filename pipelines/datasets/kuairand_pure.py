@@ -1,0 +1,181 @@
+"""KuaiRand-Pure (Gao et al., CIKM 2022): the official files, or tables of the same form.
+
+Reads ``log_standard_*`` and ``log_random_*`` (CSV or Parquet), ``user_features_pure`` and
+``video_features_basic_pure``. A click is ``is_click``, a conversion ``is_like``. The official
+standard log repeats 21,987 rows exactly; they are dropped before splitting, or one row would
+land in train and in test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from idefn_tf.schema import DType, Schema
+from pipelines import checks
+from pipelines.checks import Report
+from pipelines.datasets.base import Dataset, Exposures
+from pipelines.datasets.engine import Engine, translated_errors
+from pipelines.datasets.split import Split, last_days, number
+
+#: The raw log's columns, all integers; they also put equal times in order.
+LOG_COLUMNS = (
+    "user_id", "video_id", "date", "hourmin", "time_ms", "is_click", "is_like", "is_follow",
+    "is_comment", "is_forward", "is_hate", "long_view", "play_time_ms", "duration_ms",
+    "profile_stay_time", "comment_stay_time", "is_profile_enter", "is_rand", "tab",
+)  # fmt: skip
+#: Without these there is no exposure, no label and no split.
+_NEEDED = ("user_id", "video_id", "date", "hourmin", "time_ms", "is_click", "is_like")
+_OFFICIAL_DAYS = (date(2022, 4, 8), date(2022, 5, 8))
+_OFFICIAL_SPLIT = {
+    "train": (date(2022, 4, 8), date(2022, 4, 19)),
+    "validation": (date(2022, 4, 20), date(2022, 4, 21)),
+    "test": (date(2022, 4, 22), date(2022, 5, 8)),
+}
+_SIDES = {"user_id": "user_features_pure", "video_id": "video_features_basic_pure"}
+
+
+def sources(raw: Path, options: Mapping[str, Any]) -> list[Path]:
+    """Lists the log files that `logs` asks for, then the side tables that are there.
+
+    Args:
+        raw: the folder, or the unpacked archive's folder that holds ``data/``.
+        options: `logs` is "standard", "random", "all", or None for standard where there is one.
+
+    Raises:
+        ValueError: if there is no such log.
+    """
+    folder = _folder(raw)
+    logs = options.get("logs")
+    found = {kind: _tables(folder, f"log_{kind}_*") for kind in ("standard", "random")}
+    if logs is None:
+        logs = "standard" if found["standard"] else "random"
+    chosen = [
+        path for kind, paths in found.items() if logs in (kind, "all") for path in paths
+    ]  # fmt: skip
+    if not chosen:
+        raise ValueError(
+            f"--raw: {raw} must hold log_{'*' if logs == 'all' else logs}_* files (.csv or "
+            f".parquet), received {sorted(p.name for p in raw.iterdir())[:12]}; "
+            "download KuaiRand-Pure from https://zenodo.org/records/10439422 and unpack it there"
+        )
+    for stem in _SIDES.values():
+        side = _tables(folder, stem)
+        if len(side) > 1:
+            raise ValueError(f"--raw: {folder} must hold one {stem}, received {len(side)}")
+        chosen += side
+    return chosen
+
+
+def read(engine: Engine, files: Sequence[Path], schema: Schema, report: Report) -> Exposures:
+    """Builds one row per distinct exposure with its user's and its video's columns."""
+    sides = {key: path for path in files for key, stem in _SIDES.items() if path.stem == stem}
+    logs = [path for path in files if path not in sides.values()]
+    raw_logs = [(path, engine.read(path)) for path in logs]
+    common = [c for c in LOG_COLUMNS if all(c in table.columns for _, table in raw_logs)]
+    wanted: dict[str, DType | None] = {
+        name: "int64" for name in LOG_COLUMNS if name in common or name in _NEEDED
+    }
+    parts = []
+    for path, table in raw_logs:
+        _note_columns(path, table, LOG_COLUMNS, report)
+        parts.append(checks.typed(table, wanted, path.name, report))
+    report.raise_if_failed()
+    union = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    with translated_errors("reading the logs"):
+        total = union.count().execute()
+    log = engine.keep(union.distinct())
+    order = ["time_ms", *(name for name in wanted if name != "time_ms")]
+    # a log's own `user_id`, not the side table's, where both have a column of that name
+    log = engine.keep(
+        log.mutate(
+            row_id=ibis.row_number().over(order_by=[log[name] for name in order]),
+            day=log["date"],
+            hour=log["hourmin"] // 100,
+        )
+    )
+    with translated_errors("reading the logs"):
+        kept = log.count().execute()
+    table = _join(engine, log, sides, schema, report)
+    keys = ("user_id", "video_id", "time_ms")
+    return Exposures(table, duplicates=int(total - kept), keys=keys)
+
+
+def auto_split(days: Sequence[int]) -> Split:
+    """Splits the official files by their own border, and any other span by its last days."""
+    if (min(days), max(days)) == tuple(number(day) for day in _OFFICIAL_DAYS):
+        return Split(_OFFICIAL_SPLIT)
+    return last_days(days)
+
+
+def _join(
+    engine: Engine, log: ir.Table, sides: Mapping[str, Path], schema: Schema, report: Report
+) -> ir.Table:
+    wanted = {f.source: f for f in schema.features if f.source not in log.columns}
+    weights = {f.weights for f in schema.features if f.weights}
+    table, missing = log, set(wanted)
+    for key, path in sides.items():
+        side = engine.read(path)
+        columns: dict[str, DType | None] = {key: "int64"}
+        for name, feature in wanted.items():
+            if name in side.columns and name in missing:
+                columns[name] = None if feature.multi_valued else feature.dtype
+        columns |= {name: None for name in weights if name in side.columns}
+        missing -= set(columns)
+        side = checks.typed(side, columns, path.name, report)
+        checks.unique_key(side, key, path.name, report)
+        report.raise_if_failed()
+        side = engine.keep(side.filter(side[key].notnull()))
+        table = table.left_join(side, key).drop(f"{key}_right")
+        with translated_errors("reading the logs"):
+            strangers = log.anti_join(side, key).count().execute()
+        if strangers:
+            report.notes.append(
+                f"{strangers:,} exposures have a {key} that {path.name} does not hold; "
+                "its columns are missing there"
+            )
+    if missing:
+        names = [f"{_SIDES[key]}.csv" for key in _SIDES if key not in sides]
+        cure = f"add {' and '.join(names)}" if names else "correct `column` in the schema"
+        raise ValueError(
+            f"schema: the features need the raw columns {sorted(missing)}, which no file holds; "
+            f"{cure}, or remove the features"
+        )
+    return table
+
+
+def _note_columns(path: Path, table: ir.Table, known: Sequence[str], report: Report) -> None:
+    unknown = [name for name in table.columns if name not in known]
+    absent = [name for name in known if name not in table.columns]
+    if unknown:
+        report.notes.append(f"{path.name} has columns that nothing uses: {', '.join(unknown)}")
+    if absent:
+        report.notes.append(f"{path.name} lacks the official columns {', '.join(absent)}")
+
+
+def _folder(raw: Path) -> Path:
+    if not raw.is_dir():
+        raise ValueError(f"--raw: {raw} must be a folder; give the one that holds log_standard_*")
+    for folder in (raw, raw / "data", raw / "KuaiRand-Pure" / "data"):
+        if _tables(folder, "log_standard_*") or _tables(folder, "log_random_*"):
+            return folder
+    return raw
+
+
+def _tables(folder: Path, pattern: str) -> list[Path]:
+    found = (path for ending in (".csv", ".parquet") for path in folder.glob(pattern + ending))
+    return sorted(path for path in found if path.is_file())
+
+
+KUAIRAND_PURE = Dataset(
+    command="kuairand-pure",
+    schema="kuairand_pure.yaml",
+    sources=sources,
+    read=read,
+    auto_split=auto_split,
+)

@@ -1,0 +1,251 @@
+"""The prepared form on disk: its paths, its writer, its reader.
+
+::
+
+    OUT/schema.yaml                    the schema used
+    OUT/card.json                      the data card
+    OUT/vocabularies/<feature>.json    learned on train only
+    OUT/<part>/part-00000.parquet      row_id, the features by name, click, conversion
+    OUT/reports/<part>/part-00000.parquet
+                                       the same rows in the same order: row_id, conversion_raw,
+                                       probe, and the oracle's columns on simulated data; apart,
+                                       so that no model can read them
+
+The parts are train, validation and test, or "all" where nothing was split.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from idefn_tf.schema import Schema
+
+SCHEMA, CARD, VOCABULARIES, REPORTS = "schema.yaml", "card.json", "vocabularies", "reports"
+PARTS = ("train", "validation", "test", "all")
+_EXCHANGE, _HERE = 2, -100  # renameat2: RENAME_EXCHANGE, AT_FDCWD
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared folder, ready to be read."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: str | Path) -> Prepared:
+        """Opens a prepared folder.
+
+        Raises:
+            ValueError: if it is none.
+        """
+        root = Path(root)
+        if not (root / CARD).is_file() or not (root / SCHEMA).is_file():
+            raise ValueError(
+                f"data: {root} must be a prepared folder (with {CARD} and {SCHEMA}); make one with "
+                "python -m pipelines.prepare"
+            )
+        return cls(root)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema used."""
+        return Schema.load(self.root / SCHEMA)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The data card."""
+        value: dict[str, Any] = json.loads((self.root / CARD).read_text(encoding="utf-8"))
+        return value
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are there, in the order of time."""
+        return tuple(part for part in PARTS if (self.root / part).is_dir())
+
+    @property
+    def vocabularies(self) -> Path:
+        """The folder of vocabularies."""
+        return self.root / VOCABULARIES
+
+    def files(self, part: str) -> list[Path]:
+        """The Parquet files that a model reads, in order."""
+        return self._listed(part, self.root / part)
+
+    def report_files(self, part: str) -> list[Path]:
+        """The Parquet files that only reports read, row by row beside `files`."""
+        return self._listed(part, self.root / REPORTS / part)
+
+    def table(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Reads columns of a part's rows into memory, in order."""
+        return _read(self.files(part), columns)
+
+    def report_table(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Reads columns of a part's report rows into memory, in the order of `table`."""
+        return _read(self.report_files(part), columns)
+
+    def _listed(self, part: str, folder: Path) -> list[Path]:
+        found = sorted(folder.glob("part-*.parquet"))
+        if not found:
+            raise ValueError(f"part: {part!r} must be one of {list(self.parts)} in {self.root}")
+        return found
+
+
+def _read(files: Sequence[Path], columns: Sequence[str] | None) -> pa.Table:
+    # one file after the other keeps the rows in order
+    tables = [
+        pq.read_table(file, columns=None if columns is None else list(columns)) for file in files
+    ]
+    return pa.concat_tables(tables)
+
+
+def dataset(files: Sequence[Path]) -> ds.Dataset:
+    """Returns the files as one data set for streaming."""
+    return ds.dataset([str(file) for file in files], format="parquet")
+
+
+def write_part(
+    root: Path,
+    part: str,
+    batches: Iterable[pa.RecordBatch],
+    features: pa.Schema,
+    report: pa.Schema,
+    part_rows: int,
+) -> Iterator[int]:
+    """Writes a part's rows as numbered files, and its report rows beside them.
+
+    Args:
+        root: the folder under construction.
+        part: the part's name.
+        batches: rows in order, with the columns of both schemas.
+        features: the columns a model reads.
+        report: the columns only reports read.
+        part_rows: rows in each file but the last.
+
+    Yields:
+        The rows written by each batch.
+    """
+    (root / part).mkdir(parents=True)
+    (root / REPORTS / part).mkdir(parents=True)
+    writers: list[pq.ParquetWriter] = []
+    room = number = 0
+    try:
+        for batch in batches:
+            offset = 0
+            while offset < batch.num_rows:
+                if room == 0:
+                    _close(writers)
+                    name = f"part-{number:05d}.parquet"
+                    writers = [
+                        _writer(root / part / name, features),
+                        _writer(root / REPORTS / part / name, report),
+                    ]
+                    room, number = part_rows, number + 1
+                rows = batch.slice(offset, min(room, batch.num_rows - offset))
+                for writer in writers:
+                    writer.write_batch(rows.select(writer.schema.names).cast(writer.schema))
+                offset += rows.num_rows
+                room -= rows.num_rows
+            yield batch.num_rows
+    finally:
+        _close(writers)
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(path, schema, compression="zstd")
+
+
+def _close(writers: list[pq.ParquetWriter]) -> None:
+    for writer in writers:
+        writer.close()
+    writers.clear()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON that is the same for the same value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """Gives a folder beside `out` to build in, and puts it in the place of `out` at the end.
+
+    An error, or the end of the process, leaves `out` as it was. What killed runs left beside it is
+    removed by the next run.
+
+    Raises:
+        ValueError: if `out` exists and is no prepared folder.
+    """
+    refuse_foreign(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(out)
+    building = out.parent / f".tmp-{out.name}-{os.getpid()}"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        yield building
+        _swap(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def refuse_foreign(out: Path) -> None:
+    """Refuses to replace what preparation has not made.
+
+    Raises:
+        ValueError: if `out` is a file, or a folder with something else in it.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir() or (any(out.iterdir()) and not (out / CARD).is_file()):
+        raise ValueError(
+            f"--out: {out} exists and is no prepared folder; choose another or remove it"
+        )
+
+
+def _remove_leftovers(out: Path) -> None:
+    prefix = f".tmp-{out.name}-"
+    for path in out.parent.glob(f"{prefix}*"):
+        owner = path.name.removeprefix(prefix)
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _swap(building: Path, out: Path) -> None:
+    """Puts `building` in the place of `out` in one step; what was there is then in `building`."""
+    if not out.exists():
+        building.rename(out)
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    exchange = getattr(libc, "renameat2", None)
+    paths = (os.fsencode(building.absolute()), os.fsencode(out.absolute()))
+    if exchange and exchange(_HERE, paths[0], _HERE, paths[1], _EXCHANGE) == 0:
+        return
+    # file systems without an exchange: two renames
+    old = out.parent / f"{building.name}-old"
+    out.rename(old)
+    building.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
