@@ -1,0 +1,28 @@
+"""Backbones: what turns z into a task's hidden layer and logit."""
+
+from __future__ import annotations
+
+import keras
+
+from idefn_tf.backbones.mlp import MLP
+
+#: Backbones by the name that configs use.
+BACKBONES: dict[str, type[MLP]] = {"mlp": MLP}
+
+
+def get(backbone: keras.layers.Layer | str | None) -> MLP:
+    """Returns a backbone: itself, one by name with its defaults, or ``MLP()`` for None.
+
+    Raises:
+        ValueError: if the name is unknown, naming those that exist.
+    """
+    if backbone is None:
+        return MLP()
+    if isinstance(backbone, MLP):
+        return backbone
+    if backbone not in BACKBONES:
+        raise ValueError(f"backbone: must be one of {sorted(BACKBONES)}, received {backbone!r}")
+    return BACKBONES[backbone]()
+
+
+__all__ = ["BACKBONES", "MLP", "get"]

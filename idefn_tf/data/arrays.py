@@ -1,0 +1,149 @@
+"""Arrow columns to NumPy arrays by the schema: nulls filled, lists padded, labels hidden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from idefn_tf.data.tables import column_values
+from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema
+
+_ARROW = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.string()}
+
+
+def to_arrays(schema: Schema, table: pa.Table, labels: bool = True) -> dict[str, np.ndarray]:
+    """Converts a table to the arrays of a batch.
+
+    Args:
+        schema: what the columns are.
+        table: holds every feature (train-only ones may be absent: their serving value stands in).
+        labels: whether to add "click" and "conversion" (0 where unclicked: a conversion that was
+            recorded without a click never leaves the reports) and "sample_weight".
+
+    Returns:
+        By name: int64, float32 or object (bytes) arrays [n]; lists [n, max_length], padded with
+        -1, or "", and their weights with 0; labels float32 [n].
+
+    Raises:
+        ValueError: naming the column that is missing or cannot be converted, or a label that is
+            neither 0 nor 1.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for feature in schema.features:
+        _add_feature(arrays, feature, table)
+    if labels:
+        click, conversion = schema.labels.resolve(table.column_names)
+        arrays[CLICK] = _label(table, click)
+        # the one place where the conversion of an unclicked row is hidden from training
+        arrays[CONVERSION] = _label(table, conversion) * arrays[CLICK]
+        arrays["sample_weight"] = (
+            _convert(column_values(table, "sample_weight"), "sample_weight", "float32", 1.0)
+            if "sample_weight" in table.column_names
+            else np.ones(table.num_rows, np.float32)
+        )
+    return arrays
+
+
+def _add_feature(arrays: dict[str, np.ndarray], feature: Feature, table: pa.Table) -> None:
+    names = set(table.column_names)
+    found = next((n for n in (feature.name, feature.source) if n in names), None)
+    if found is None:
+        if not feature.train_only:
+            raise ValueError(
+                f"source: column {feature.source!r} of feature {feature.name!r} is missing, "
+                f"received {sorted(names)}; add it, or take the feature out of the schema."
+            )
+        kind = object if feature.dtype == "string" else feature.dtype
+        stand_in: Any = feature.serving_value
+        value = stand_in.encode() if isinstance(stand_in, str) else stand_in
+        arrays[feature.name] = np.full(table.num_rows, value, kind)
+        return
+    column = column_values(table, found)
+    if not feature.multi_valued:
+        arrays[feature.name] = _convert(column, found, feature.dtype, feature.fill)
+        return
+    if not _is_list(column.type):
+        column = _split(column, feature)
+    length = feature.max_length or 1
+    padding: Any = "" if feature.dtype == "string" else -1
+    arrays[feature.name] = _pad(column, found, feature.dtype, length, padding)
+    if feature.weights is not None:
+        twin = next((n for n in (feature.weights_name, feature.weights) if n in names), None)
+        if twin is None:
+            raise ValueError(
+                f"source: column {feature.weights!r}, the weights of {feature.name!r}, is missing"
+            )
+        weights = column_values(table, twin)
+        if not _is_list(weights.type):
+            weights = _split(weights, feature)
+        arrays[feature.weights_name] = _pad(weights, twin, "float32", length, 0.0)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _split(column: pa.Array, feature: Feature) -> pa.Array:
+    """Splits text such as "12,65" at the separator; a number or other text is a list of one."""
+    text = column.cast(pa.string())
+    if feature.separator is None:
+        text = pc.replace_substring(pc.fill_null(text, ""), "\x00", "")
+        return pc.split_pattern(text, "\x00")
+    return pc.split_pattern(pc.fill_null(text, ""), feature.separator)
+
+
+def _convert(column: pa.Array, name: str, dtype: str, fill: Any) -> np.ndarray:
+    """Casts a flat column and fills its nulls."""
+    try:
+        if dtype == "string":
+            text = pc.fill_null(column.cast(pa.string()), fill).cast(pa.binary())
+            return np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            column = pc.utf8_trim_whitespace(column)
+            column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+            column = column.cast(pa.float64()) if dtype != "int64" else _text_to_int(column)
+        if pa.types.is_floating(column.type) and dtype == "int64":
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        converted = pc.fill_null(column.cast(_ARROW[dtype], safe=dtype == "int64"), fill)
+        return np.ascontiguousarray(converted.to_numpy(zero_copy_only=False)).astype(dtype)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(
+            f"source: column {name!r} must be {dtype}, received {column.type}; {error}"
+        ) from None
+
+
+def _text_to_int(column: pa.Array) -> pa.Array:
+    """Text to int64, through float64 only where a value is written like 4.0."""
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column.cast(pa.float64())
+
+
+def _pad(column: Any, name: str, dtype: str, length: int, padding: Any) -> np.ndarray:
+    """Pads or cuts lists to [n, length]."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    rows = len(column)
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
+    flat = _convert(column.flatten(), name, dtype, padding)
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if rows else np.zeros(0, np.int64)
+    at = np.arange(length)[None, :]
+    inside = at < lengths[:, None]
+    value: Any = padding.encode() if isinstance(padding, str) else padding
+    out = np.full((rows, length), value, object if dtype == "string" else dtype)
+    out[inside] = flat[(starts[:, None] + at)[inside]]
+    return out
+
+
+def _label(table: pa.Table, name: str) -> np.ndarray:
+    values = _convert(column_values(table, name), name, "float32", 0.0)
+    wrong = ~np.isin(values, (0.0, 1.0))
+    if wrong.any():
+        raise ValueError(
+            f"source: label column {name!r} must hold 0 and 1, received {values[wrong][:5]}"
+        )
+    return values

@@ -1,0 +1,107 @@
+"""Sources: files, folders, globs and DataFrames as Arrow tables."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+#: The formats that are read, by ending.
+FORMATS = {".parquet": "parquet", ".csv": "csv", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
+
+Source = str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table
+
+
+def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:
+    """Lists the data files that a path, folder, glob or list of them stands for, in order.
+
+    Raises:
+        ValueError: if none is found, or formats are mixed.
+    """
+    if isinstance(source, (str, Path)):
+        source = [source]
+    files: list[str] = []
+    for item in source:
+        path = Path(item)
+        if path.is_dir():
+            files += sorted(
+                str(p)
+                for p in path.rglob("*")
+                if p.suffix in FORMATS
+                and not any(part.startswith((".", "_")) for part in p.relative_to(path).parts)
+            )
+        elif path.is_file():
+            files.append(str(path))
+        else:
+            files += sorted(glob.glob(str(item), recursive=True))
+    if not files:
+        raise ValueError(
+            f"source: no Parquet, CSV or TFRecord file found at {[str(s) for s in source]}; "
+            "check the path."
+        )
+    format_of(files)
+    return files
+
+
+def format_of(files: Sequence[str]) -> str:
+    """Returns the one format of `files`: parquet, csv or tfrecord.
+
+    Raises:
+        ValueError: if an ending is unknown or endings differ.
+    """
+    formats = {FORMATS.get(Path(f).suffix, "unknown") for f in files}
+    if len(formats) != 1 or "unknown" in formats:
+        raise ValueError(
+            f"source: files must all end in one of {sorted(FORMATS)}, received {sorted(files)[:5]}"
+        )
+    return formats.pop()
+
+
+def read_table(source: Source) -> pa.Table:
+    """Reads a whole source into memory as one Arrow table."""
+    if isinstance(source, pa.Table):
+        return source
+    if isinstance(source, pd.DataFrame):
+        return pa.Table.from_pandas(source, preserve_index=False)
+    files = find_files(source)
+    if format_of(files) == "tfrecord":
+        raise ValueError("source: TFRecord has no table form; open it with open_dataset.")
+    return pa.concat_tables([_read(f) for f in files], promote_options="permissive")
+
+
+def iterate_tables(files: Sequence[str], rows: int = 131_072) -> Iterator[pa.Table]:
+    """Yields the files' rows in order, at most `rows` at a time."""
+    for file in files:
+        if file.endswith(".parquet"):
+            with pq.ParquetFile(file) as parquet:
+                for batch in parquet.iter_batches(batch_size=rows):
+                    yield pa.Table.from_batches([batch])
+        else:
+            with pyarrow.csv.open_csv(file) as reader:
+                for batch in reader:
+                    yield pa.Table.from_batches([batch])
+
+
+def count_rows(files: Sequence[str]) -> int | None:
+    """Returns the number of rows, where the files' footers tell it (Parquet)."""
+    if any(not f.endswith(".parquet") for f in files):
+        return None
+    return sum(pq.read_metadata(f).num_rows for f in files)
+
+
+def _read(file: str) -> pa.Table:
+    try:
+        return pq.read_table(file) if file.endswith(".parquet") else pyarrow.csv.read_csv(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"source: {file} cannot be read; {error}") from None
+
+
+def column_values(table: pa.Table, name: str) -> Any:
+    """Returns a column as one Arrow array."""
+    return table.column(name).combine_chunks()

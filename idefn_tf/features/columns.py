@@ -1,0 +1,114 @@
+"""From a schema and learned vocabularies to ``tf.feature_column`` objects."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from idefn_tf.schema import Feature, Schema
+
+#: What a vocabulary file holds: {"values": [...]} or, for a numeric feature, {"mean", "std"}.
+Vocabularies = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Standardize:
+    """The ``normalizer_fn`` of a numeric column: (log1p(x) or x, minus mean) / std."""
+
+    mean: float = 0.0
+    std: float = 1.0
+    log1p: bool = False
+
+    def __call__(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns the normalized values, of the same shape, in float32."""
+        values = tf.cast(values, tf.float32)
+        if self.log1p:
+            values = tf.math.log1p(tf.maximum(values, 0.0))
+        return (values - self.mean) / self.std
+
+
+@contextlib.contextmanager
+def quiet_deprecations() -> Iterator[None]:
+    """Silences TensorFlow's advice against feature columns, which are only a vocabulary here."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def columns_from_schema(schema: Schema, vocabularies: Vocabularies) -> list[Any]:
+    """Builds one ``tf.feature_column`` per feature, in the order of z.
+
+    Args:
+        schema: the table's description.
+        vocabularies: by feature name, what preparation learned on the training split.
+
+    Returns:
+        Dense columns: ``embedding_column`` of a categorical feature, ``numeric_column`` otherwise.
+
+    Raises:
+        ValueError: if a feature of kind vocabulary has none in `vocabularies`.
+    """
+    with quiet_deprecations():
+        return [_column(schema, feature, vocabularies) for feature in schema.ordered]
+
+
+def _column(schema: Schema, feature: Feature, vocabularies: Vocabularies) -> Any:
+    make = tf.feature_column
+    if feature.kind == "numeric":
+        learned = vocabularies.get(feature.name, {})
+        return make.numeric_column(
+            feature.name,
+            dtype=tf.float32,
+            normalizer_fn=Standardize(
+                mean=float(learned.get("mean", 0.0)),
+                std=float(learned.get("std", 1.0)) or 1.0,
+                log1p=feature.log1p,
+            ),
+        )
+    if feature.kind == "bucketized":
+        categorical = make.bucketized_column(
+            make.numeric_column(feature.name), list(feature.boundaries or ())
+        )
+    else:
+        categorical = _categorical(feature, vocabularies)
+        if feature.weights is not None:
+            categorical = make.weighted_categorical_column(categorical, feature.weights_name)
+    return make.embedding_column(categorical, schema.width(feature), combiner=feature.combiner)
+
+
+def _categorical(feature: Feature, vocabularies: Vocabularies) -> Any:
+    make = tf.feature_column
+    dtype = tf.int64 if feature.dtype == "int64" else tf.string
+    if feature.kind == "identity":
+        return make.categorical_column_with_identity(feature.name, feature.num_buckets)
+    if feature.kind == "hash":
+        return make.categorical_column_with_hash_bucket(feature.name, feature.num_buckets, dtype)
+    values = vocabulary_of(feature, vocabularies)
+    return make.categorical_column_with_vocabulary_list(
+        feature.name,
+        # TensorFlow refuses an empty list; a value that cannot occur stands in
+        values or [-1 if feature.dtype == "int64" else ""],
+        dtype,
+        num_oov_buckets=feature.oov_buckets if feature.oov == "bucket" else 0,
+    )
+
+
+def vocabulary_of(feature: Feature, vocabularies: Vocabularies) -> Sequence[Any]:
+    """Returns the values that a vocabulary feature knows, most frequent first."""
+    owner = feature.tied_to or feature.name
+    try:
+        return list(vocabularies[owner]["values"])
+    except KeyError:
+        raise ValueError(
+            f"vocabularies: feature {feature.name!r} of kind vocabulary needs the values of "
+            f"{owner!r}, received vocabularies of {sorted(vocabularies)}; learn them with "
+            "idefn_tf.learn_vocabularies or pipelines.prepare."
+        ) from None

@@ -1,0 +1,153 @@
+"""Encoding: raw values to rows of the fused tables, each with its coefficient.
+
+A field's part of z is linear in the rows that it touches, so the combiner and absent values fold
+into one coefficient per id: 1 or 0 for a single value, w_i / sum(w) for a weighted mean, and so
+on. What remains for the device is one gather, one product and one sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from idefn_tf.features.field import Field
+
+#: A look-up array is used in place of a hash table when it stays below this many entries.
+_ARRAY_LIMIT = 4_000_000
+_ARRAY_RATIO = 64
+
+
+class FieldEncoder(tf.Module):
+    """Turns one field's raw values into row numbers and coefficients.
+
+    Args:
+        field: the field.
+        offset: first row that the field's table owns in the fused table.
+    """
+
+    def __init__(self, field: Field, offset: int) -> None:
+        super().__init__()
+        self.field, self.offset = field, offset
+        self._array: np.ndarray | None = None
+        self._table: tf.lookup.StaticHashTable | None = None
+        if field.kind == "vocabulary" and field.values:
+            self._build_vocabulary()
+
+    def _build_vocabulary(self) -> None:
+        values = self.field.values
+        if self.field.dtype == "int64":
+            low, high = min(values), max(values)
+            span = high + 1
+            if low >= 0 and span <= min(_ARRAY_LIMIT, _ARRAY_RATIO * len(values) + 65_536):
+                self._array = np.full(span, -1, np.int32)
+                self._array[np.asarray(values)] = np.arange(len(values), dtype=np.int32)
+                return
+        keys = tf.constant(values, tf.int64 if self.field.dtype == "int64" else tf.string)
+        self._table = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(keys, tf.range(len(values), dtype=tf.int64)), -1
+        )
+
+    def __call__(self, values: tf.Tensor, weights: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Encodes a batch.
+
+        Args:
+            values: raw values [B], or [B, L] for a list.
+            weights: [B, L] or None.
+
+        Returns:
+            rows int32 [B, L] and coefficients float32 [B, L] (L = 1 for a single value); an absent
+            value has row 0 and coefficient 0.
+        """
+        field = self.field
+        if not field.max_length:
+            values = tf.reshape(values, [-1, 1])
+        present = self._present(values)
+        rows, known = self._rows(values)
+        present = tf.logical_and(present, known)
+        rows = tf.where(present, rows + self.offset, 0)
+        return rows, self._coefficients(present, weights)
+
+    def _present(self, values: tf.Tensor) -> tf.Tensor:
+        if values.dtype == tf.string:
+            return tf.not_equal(values, "")
+        if self.field.kind == "bucketized":
+            return tf.ones_like(values, tf.bool)
+        return tf.not_equal(values, tf.constant(-1, values.dtype))
+
+    def _rows(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns rows within the field (unknown values first) and whether there is one."""
+        field = self.field
+        if field.kind == "bucketized":
+            flat = tf.reshape(tf.cast(values, tf.float32), [-1])
+            ids = tf.searchsorted(tf.constant(field.boundaries, tf.float32), flat, side="right")
+            return tf.reshape(ids, tf.shape(values)), tf.ones_like(values, tf.bool)
+        if field.kind == "identity":
+            known = tf.logical_and(values >= 0, values < field.known)
+            return tf.cast(tf.where(known, values, 0), tf.int32), known
+        if field.kind == "hash":
+            return _bucket(values, field.known), tf.ones_like(values, tf.bool)
+        ids = self._look_up(values)
+        known = ids >= 0
+        if not field.oov_buckets:
+            return tf.where(known, ids, 0), known
+        unknown = tf.zeros_like(ids)
+        if field.oov_buckets > 1:
+            unknown = _bucket(values, field.oov_buckets)
+        return tf.where(known, ids + field.oov_buckets, unknown), tf.ones_like(known)
+
+    def _look_up(self, values: tf.Tensor) -> tf.Tensor:
+        if self._array is not None:
+            span = len(self._array)
+            inside = tf.logical_and(values >= 0, values < span)
+            safe = tf.where(inside, values, 0)
+            return tf.where(inside, tf.gather(tf.constant(self._array), safe), -1)
+        if self._table is not None:
+            return tf.cast(self._table.lookup(values), tf.int32)
+        return tf.fill(tf.shape(values), tf.constant(-1, tf.int32))
+
+    def _coefficients(self, present: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+        field = self.field
+        mass = tf.cast(present, tf.float32)
+        if not field.max_length and weights is None:
+            return mass
+        if weights is not None:
+            weights = tf.reshape(tf.cast(weights, tf.float32), tf.shape(mass))
+            if field.combiner != "sum":  # a weight of 0 or less counts as absent, as in TensorFlow
+                weights = tf.maximum(weights, 0.0)
+            mass = mass * weights
+        if field.combiner == "mean":
+            return tf.math.divide_no_nan(mass, tf.reduce_sum(mass, 1, keepdims=True))
+        if field.combiner == "sqrtn":
+            norm = tf.sqrt(tf.reduce_sum(tf.square(mass), 1, keepdims=True))
+            return tf.math.divide_no_nan(mass, norm)
+        return mass
+
+
+def _bucket(values: tf.Tensor, size: int) -> tf.Tensor:
+    text = values if values.dtype == tf.string else tf.strings.as_string(values)
+    return tf.cast(tf.strings.to_hash_bucket_fast(text, size), tf.int32)
+
+
+def normalize(field: Field, values: tf.Tensor) -> tf.Tensor:
+    """Normalizes a numeric field's values [B] to float32 [B]; a NaN counts as the mean (0)."""
+    values = tf.reshape(tf.cast(values, tf.float32), [-1])
+    if field.log1p:
+        values = tf.math.log1p(tf.maximum(values, 0.0))
+    values = (values - field.mean) / field.std
+    return tf.where(tf.math.is_finite(values), values, 0.0)
+
+
+def take(features: Mapping[str, tf.Tensor], name: str, fields: tuple[Field, ...]) -> tf.Tensor:
+    """Returns `features[name]`.
+
+    Raises:
+        ValueError: naming the missing feature and all those expected.
+    """
+    if name not in features:
+        raise ValueError(
+            f"features: {name!r} is missing from the batch, received {sorted(features)}; the model "
+            f"reads {sorted(f.name for f in fields)}."
+        )
+    return tf.convert_to_tensor(features[name])

@@ -1,0 +1,83 @@
+"""AllNegative: Eq. 15 with every unclicked row a negative; the control of every claim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.losses import cross_entropy
+from idefn_tf.models.base import EntireSpaceModel
+from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.registry import method
+
+
+@method("all_negative")
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class AllNegative(EntireSpaceModel):
+    """IdeFN's loss (Eq. 15) with pseudo-labels r~ = 0: no transport at all.
+
+    Formula::
+
+        L = mean_D phi(o, o^) + gamma (alpha S_O + (1 - alpha) S_N)
+        S_O = (1/|D|) sum_O phi(r, r^)        S_N = (1/|D|) sum_N phi(r~, r^)
+
+    Both sums divide by |D|, the number of exposures.
+
+    Args:
+        alpha: share of the clicked rows, in (0, 1); the paper's is .8.
+        gamma: weight of the CVR part; the paper's is 30.
+        ctr_weight: weight of the CTR term; 0 is the ablation IdeFN-T.
+        **kwargs: of `EntireSpaceModel`.
+
+    Raises:
+        ValueError: if alpha is not within (0, 1), gamma not positive or ctr_weight negative.
+
+    Source: Zhong et al., AAAI 2026, Eq. 15; TorchEasyRec's multi-task baseline is its kin.
+    """
+
+    loss_names = ("ctr_loss", "cvr_clicked_loss", "cvr_unclicked_loss")
+
+    def __init__(
+        self,
+        *args: Any,
+        alpha: float = 0.8,
+        gamma: float = 30.0,
+        ctr_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if not 0 < alpha < 1:
+            raise ValueError(f"alpha: must lie between 0 and 1, received {alpha}")
+        if not gamma > 0:
+            raise ValueError(f"gamma: must be above 0, received {gamma}")
+        if ctr_weight < 0:
+            raise ValueError(f"ctr_weight: must be 0 or more, received {ctr_weight}")
+        self.alpha, self.gamma, self.ctr_weight = alpha, gamma, ctr_weight
+
+    def pseudo_labels(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
+        """Returns r~ [B], read on unclicked rows only; here 0 everywhere."""
+        return tf.zeros_like(batch.click)
+
+    def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns the three terms of Eq. 15, each with divisor |D|."""
+        cvr = outputs.logits["cvr"]
+        label = tf.stop_gradient(self.pseudo_labels(outputs, batch))
+        clicked = batch.mean_exposures(cross_entropy(batch.conversion, cvr), batch.click)
+        unclicked = batch.mean_exposures(cross_entropy(label, cvr), batch.unclicked)
+        ctr = batch.mean_exposures(cross_entropy(batch.click, outputs.logits["ctr"]))
+        return {
+            "ctr_loss": self.ctr_weight * ctr,
+            "cvr_clicked_loss": self.gamma * self.alpha * clicked,
+            "cvr_unclicked_loss": self.gamma * (1.0 - self.alpha) * unclicked,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "ctr_weight": self.ctr_weight,
+        }

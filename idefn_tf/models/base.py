@@ -1,0 +1,124 @@
+"""EntireSpaceModel: towers, train step and metrics; a method adds one formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf import backbones
+from idefn_tf.features import FeatureColumns
+from idefn_tf.models.batch import Outputs
+from idefn_tf.models.trainer import EntireSpaceTrainer
+
+
+class EntireSpaceModel(EntireSpaceTrainer):
+    """Base of every method: click rate and conversion rate, asked about every exposure.
+
+    One tower per task reads z; only the embeddings are shared. Outputs are probabilities by name:
+    ``ctr`` (o^), ``cvr`` (r^) and ``ctcvr`` (o^ r^), float32 [B].
+
+    A method subclasses this and writes `compute_losses`; masks, divisors and metrics are here and
+    in `Batch`. Training data are batches of (features, labels, sample_weight) as `open_dataset`
+    gives them; raw features are encoded in the input pipeline.
+
+    Args:
+        features: the layer that makes z.
+        backbone: a backbone layer, cloned per task, or its name; default ``MLP()``.
+        trunk: a layer between z and the towers (`MMoE`, `PLE`); default none.
+
+    Raises:
+        ValueError: if `features` is no FeatureColumns or `backbone` is unknown.
+    """
+
+    #: Tasks that get a tower each.
+    tasks: tuple[str, ...] = ("ctr", "cvr")
+
+    def __init__(
+        self,
+        features: FeatureColumns,
+        backbone: keras.layers.Layer | str | None = None,
+        trunk: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(features, FeatureColumns):
+            raise ValueError(
+                f"features: must be a FeatureColumns layer, received {type(features).__name__}; "
+                "build one with FeatureColumns.from_schema(schema, vocabularies)."
+            )
+        self.features = features
+        prototype = backbones.get(backbone)
+        self._backbone_config = keras.saving.serialize_keras_object(prototype)
+        self.trunk = trunk
+        self.towers = {task: prototype.for_task(task) for task in self.tasks}
+        for tower in self.towers.values():
+            tower.bind(features)
+
+    # -- forward ------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates every variable."""
+        if self.built:
+            return
+        if not self.features.built:
+            self.features.build()
+        shape: tuple[int | None, ...] = (None, self.features.output_width)
+        shapes = dict.fromkeys(self.tasks, shape)
+        if self.trunk is not None:
+            if not self.trunk.built:
+                self.trunk.build(shape)
+            shapes = self.trunk.task_shapes(self.tasks)
+        for task, tower in self.towers.items():
+            tower.build(shapes[task])
+        self.build_method(shape)
+        self.built = True
+
+    def build_method(self, z_shape: tuple[int | None, ...]) -> None:
+        """Creates a method's own variables; the default has none."""
+
+    def forward(self, z: tf.Tensor, training: bool) -> Outputs:
+        """Runs trunk and towers on z [B, d]."""
+        inputs = dict.fromkeys(self.tasks, z)
+        if self.trunk is not None:
+            inputs = self.trunk(z, self.tasks, training=training)
+        pairs = {
+            task: tower(inputs[task], training=training) for task, tower in self.towers.items()
+        }
+        return Outputs(
+            z=z,
+            logits={task: logit for task, (logit, _) in pairs.items()},
+            hidden={task: hidden for task, (_, hidden) in pairs.items()},
+            training=training,
+        )
+
+    def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:
+        """Returns {"ctr", "cvr", "ctcvr"}, float32 [B]."""
+        ctr, cvr = outputs.probability("ctr"), outputs.probability("cvr")
+        return {"ctr": ctr, "cvr": cvr, "ctcvr": ctr * cvr}
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, tf.Tensor]:
+        """Scores a batch of raw or encoded features."""
+        return self.predictions(self.forward(self.features(inputs), bool(training)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns features, backbone and trunk, serialized."""
+        return {
+            "name": self.name,
+            "features": keras.saving.serialize_keras_object(self.features),
+            "backbone": self._backbone_config,
+            "trunk": None
+            if self.trunk is None
+            else keras.saving.serialize_keras_object(self.trunk),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> EntireSpaceModel:
+        """Builds the model from `get_config`'s dictionary."""
+        config = dict(config)
+        for key in ("features", "backbone", "trunk"):
+            if isinstance(config.get(key), dict):
+                config[key] = keras.saving.deserialize_keras_object(config[key])
+        return cls(**config)

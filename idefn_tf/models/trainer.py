@@ -1,0 +1,225 @@
+"""The training half of EntireSpaceModel: compile, train step, test step, metrics, fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.training_metrics import MONITORS, TrainingMetrics
+from idefn_tf.optimizers import RowSparseAdam
+from idefn_tf.schema import CLICK, CONVERSION
+
+if TYPE_CHECKING:
+    from idefn_tf.features import FeatureColumns
+
+
+class EntireSpaceTrainer(keras.Model):
+    """Keras training for models that gather rows first and compile the rest.
+
+    A step has three parts: rows of the embedding tables are gathered; one XLA program runs the
+    towers, the losses and the gradients; the optimizer updates the dense variables and the rows
+    that the batch touched.
+    """
+
+    features: FeatureColumns
+    #: Names of the terms that `compute_losses` returns.
+    loss_names: tuple[str, ...] = ()
+    #: Scalars that `compute_losses` puts into ``outputs.monitor``: {name: "mean" | "sum" | "max"}.
+    monitors: Mapping[str, str] = {}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.training_metrics = TrainingMetrics()
+        self._monitor_metrics = {n: MONITORS[kind](name=n) for n, kind in self.monitors.items()}
+        self._loss_metrics = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
+        self._loss_mean = keras.metrics.Mean(name="loss")
+        self._jit_dense = False
+
+    def forward(self, z: tf.Tensor, training: bool) -> Outputs:
+        """Runs the towers on z; see `EntireSpaceModel`."""
+        raise NotImplementedError
+
+    def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:
+        """Returns the probabilities by name; see `EntireSpaceModel`."""
+        raise NotImplementedError
+
+    def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns the method's weighted loss terms by name; their sum is the loss.
+
+        Args:
+            outputs: logits and z of the batch.
+            batch: labels, weights and the means over spaces.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define compute_losses")
+
+    def compile(
+        self,
+        optimizer: Any = None,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """Configures training.
+
+        Args:
+            optimizer: a Keras optimizer or its name; default `RowSparseAdam(1e-3)`.
+            jit_compile: whether XLA compiles the dense layers, the losses and the transport;
+                "auto" does. The update of embedding rows is never compiled: XLA slows it.
+            **kwargs: of ``keras.Model.compile``.
+        """
+        if kwargs.get("loss") is not None:
+            raise ValueError(
+                f"loss: {type(self).__name__} brings its own loss, received {kwargs['loss']!r}; "
+                "leave it out, or write a method (docs: extend with a method)."
+            )
+        if optimizer is None:
+            optimizer = RowSparseAdam()
+        self._jit_dense = jit_compile in (True, "auto") and not kwargs.get("run_eagerly")
+        super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
+        self._dense_step = tf.function(
+            self._forward_backward,
+            jit_compile=self._jit_dense,
+            autograph=False,
+            reduce_retracing=False,
+        )
+
+    def _dense_variables(self) -> list[keras.Variable]:
+        tables = {id(table) for table in self.features.tables.values()}
+        return [v for v in self.trainable_variables if id(v) not in tables]
+
+    def _forward_backward(
+        self, gathered: dict[str, tf.Tensor], encoded: dict[str, tf.Tensor], batch: Any
+    ) -> Any:
+        """Everything between the gathered rows and their gradient; pure but for BatchNorm."""
+        batch = Batch(*batch)
+        variables = [v.value for v in self._dense_variables()]
+        with tf.GradientTape() as tape:
+            tape.watch(gathered)
+            outputs = self.forward(self.features.combine(gathered, encoded), training=True)
+            losses = self.compute_losses(outputs, batch)
+            loss = tf.add_n(list(losses.values()))
+            scaled = self.optimizer.scale_loss(loss)
+        row_gradients, gradients = tape.gradient(
+            scaled, (gathered, variables), unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return losses, loss, outputs.monitor, self.predictions(outputs), row_gradients, gradients
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step: gather rows, compiled forward and backward, update of the touched rows."""
+        encoded, batch = self._unpack(data)
+        gathered = self.features.gather(encoded)
+        losses, loss, monitor, predictions, row_gradients, gradients = self._dense_step(
+            gathered, encoded, (batch.click, batch.conversion, batch.weight)
+        )
+        pairs = list(zip(gradients, self._dense_variables(), strict=True))
+        for width, table in self.features.tables.items():
+            rows = tf.reshape(encoded[f"rows:{width}"], [-1])
+            values = tf.reshape(row_gradients[width], [-1, int(width)])
+            pairs.append((tf.IndexedSlices(values, rows, tf.shape(table.value)), table))
+        self.optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
+        return self._track(losses, loss, monitor, predictions, batch)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """One evaluation step: the same losses and metrics, nothing updated."""
+        encoded, batch = self._unpack(data)
+        outputs = self.forward(self.features(encoded), training=False)
+        losses = self.compute_losses(outputs, batch)
+        loss = tf.add_n(list(losses.values()))
+        return self._track(losses, loss, outputs.monitor, self.predictions(outputs), batch)
+
+    def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], Batch]:
+        features, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
+        if not isinstance(labels, Mapping) or not {CLICK, CONVERSION} <= set(labels):
+            raise ValueError(
+                "labels: must be a dict with 'click' and 'conversion', received "
+                f"{sorted(labels) if isinstance(labels, Mapping) else type(labels).__name__}; "
+                "open_dataset gives batches of that form."
+            )
+        encoded = features if self.features.is_encoded(features) else self.features.encode(features)
+        click = tf.reshape(tf.cast(labels[CLICK], tf.float32), [-1])
+        conversion = tf.reshape(tf.cast(labels[CONVERSION], tf.float32), [-1]) * click
+        weight = (
+            tf.ones_like(click) if weight is None else tf.reshape(tf.cast(weight, tf.float32), [-1])
+        )
+        return dict(encoded), Batch(click, conversion, weight)
+
+    def _track(
+        self, losses: Any, loss: Any, monitor: Any, predictions: Any, batch: Batch
+    ) -> dict[str, Any]:
+        weight = tf.reduce_sum(batch.weight)
+        self._loss_mean.update_state(loss, sample_weight=weight)
+        for name, value in losses.items():
+            self._loss_metrics[name].update_state(value, sample_weight=weight)
+        for name, value in monitor.items():
+            self._monitor_metrics[name].update_state(value)
+        self.training_metrics.update(predictions, batch)
+        return self.get_metrics_result()
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Every metric that fit and evaluate report and reset."""
+        return [
+            self._loss_mean,
+            *self._loss_metrics.values(),
+            *self._monitor_metrics.values(),
+            *self.training_metrics.metrics,
+        ]
+
+    def prepare(self, dataset: Any) -> Any:
+        """Encodes raw features in the input pipeline; anything else passes through."""
+        if not isinstance(dataset, tf.data.Dataset):
+            return dataset
+        spec = dataset.element_spec
+        features = spec[0] if isinstance(spec, tuple) else spec
+        if not isinstance(features, Mapping) or self.features.is_encoded(features):
+            return dataset
+
+        def encode(*element: Any) -> Any:
+            encoded = self.features.encode(element[0])
+            return (encoded, *element[1:]) if len(element) > 1 else encoded
+
+        return dataset.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """``keras.Model.fit``; data sets of raw features are encoded in the input pipeline."""
+        self.build()
+        if isinstance(x, tf.data.Dataset):
+            kwargs["shuffle"] = False  # the data set shuffles itself; Keras warns of its default
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self.prepare(kwargs["validation_data"])
+        return super().fit(self.prepare(x), *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.evaluate`` on raw or encoded data sets."""
+        self.build()
+        return super().evaluate(self.prepare(x), *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.predict``: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
+        self.build()
+        return super().predict(self.prepare(x), *args, **kwargs)
+
+    def get_build_config(self) -> dict[str, Any]:
+        """Nothing is needed to build a saved model beyond its config."""
+        return {"built": True}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Creates every variable of a loaded model."""
+        self.build()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the optimizer, serialized, and whether dense parts are compiled."""
+        if not self.compiled:
+            return {}
+        optimizer = keras.saving.serialize_keras_object(self.optimizer)
+        return {"optimizer": optimizer, "jit_compile": self._jit_dense}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a loaded model and creates its optimizer's variables."""
+        if config:
+            optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
+            self.compile(optimizer, jit_compile=config["jit_compile"])
+            self.optimizer.build(self.trainable_variables)
