@@ -1,0 +1,38 @@
+"""`python -m serving.server`: loads the models, then opens the port, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the server.
+
+    Args:
+        argv: The command line without the program's name; None for the process's own.
+
+    Returns:
+        The exit status: 0 after a stop by signal, 1 if a model or a file cannot be used.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", stream=sys.stderr
+    )
+    from serving.server import flags
+
+    found = flags.parse(argv)
+    if found.version:
+        from importlib import metadata
+
+        sys.stdout.write(f"idefn_tf embedded server, TensorFlow {metadata.version('tensorflow')}\n")
+        return 0
+    from serving.server import run
+
+    return run.serve(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
