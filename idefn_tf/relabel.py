@@ -1,0 +1,110 @@
+"""Sample relabelling (SRM, Eq. 13-14): pseudo-labels of unclicked rows from a transport plan.
+
+Every rule maps a plan to one number per unclicked row: 0 is a negative, 1 a pseudo-positive. Which
+rule can fire depends on kappa N_U / N_P, the unclicked rows per positive: below one, no column can
+be matched by half, `argmax` and `matched_fraction` label nothing, and `top_k` is the rule to use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from idefn_tf.transport.plan import Plan
+
+
+def argmax(plan: Plan) -> tf.Tensor:
+    """1 where the row that supplies most of a column is a real positive (Eq. 13-14).
+
+    Args:
+        plan: The transport plan.
+
+    Returns:
+        Float tensor [U] of 0 and 1; ties go to the virtual row.
+    """
+    return tf.cast(plan.argmax >= 0, plan.problem.cost.dtype)
+
+
+def matched_fraction(plan: Plan, threshold: float = 0.5) -> tf.Tensor:
+    """1 where real rows together supply more than `threshold` of a column's mass.
+
+    Args:
+        plan: The transport plan.
+        threshold: Share in [0, 1).
+
+    Returns:
+        Float tensor [U] of 0 and 1.
+
+    Raises:
+        ValueError: If `threshold` is outside [0, 1).
+    """
+    if not 0 <= threshold < 1:
+        raise ValueError(f"`threshold` must lie in [0, 1). Received: {threshold!r}.")
+    return tf.cast(plan.matched_fraction > threshold, plan.problem.cost.dtype)
+
+
+def top_k(plan: Plan, count: Any = None) -> tf.Tensor:
+    """1 at the `count` columns with the largest matched fraction.
+
+    Args:
+        plan: The transport plan.
+        count: Scalar integer; by default as many columns as the matched mass would fill,
+            round(kappa N_U) under "proportion" and round(kappa N_P) under "literal".
+
+    Returns:
+        Float tensor [U] of 0 and 1; columns that no real row reaches stay 0, ties go to the lower
+        index.
+    """
+    fraction = plan.matched_fraction
+    dtype = fraction.dtype
+    if count is None:
+        problem = plan.problem
+        share = tf.math.divide_no_nan(problem.matched_mass, tf.reduce_sum(problem.column_mass))
+        columns = tf.reduce_sum(tf.cast(problem.column_mask, dtype))
+        count = tf.round(share * columns)
+    count = tf.cast(count, tf.int32)
+    # A stable descending order: the rank of each column among all of them.
+    order = tf.argsort(fraction, direction="DESCENDING", stable=True)
+    rank = tf.scatter_nd(order[:, None], tf.range(tf.size(order)), tf.shape(order))
+    return tf.cast((rank < count) & (fraction > 0), dtype)
+
+
+def soft(plan: Plan) -> tf.Tensor:
+    """The matched fraction itself as a label in [0, 1].
+
+    Args:
+        plan: The transport plan.
+
+    Returns:
+        Float tensor [U].
+    """
+    return plan.matched_fraction
+
+
+RULES: dict[str, Callable[..., tf.Tensor]] = {
+    "argmax": argmax,
+    "matched_fraction": matched_fraction,
+    "top_k": top_k,
+    "soft": soft,
+}
+
+
+def relabel(plan: Plan, rule: str = "top_k", **options: Any) -> tf.Tensor:
+    """Pseudo-labels of the unclicked rows by a rule's name.
+
+    Args:
+        plan: The transport plan.
+        rule: "argmax", "matched_fraction", "top_k" or "soft".
+        **options: The rule's own arguments.
+
+    Returns:
+        Float tensor [U] in [0, 1], without gradient; 0 at padding.
+
+    Raises:
+        ValueError: If the rule is unknown.
+    """
+    if rule not in RULES:
+        raise ValueError(f"`rule` must be one of {sorted(RULES)}. Received: {rule!r}.")
+    return tf.stop_gradient(RULES[rule](plan, **options))

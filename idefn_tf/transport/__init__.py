@@ -1,0 +1,30 @@
+"""Partial optimal transport between positives and unclicked rows: problem, solver, plan.
+
+`match` is the door for everyday use; `partial_problem`, `solve` and `SolverOptions` are what it is
+made of, usable inside compiled graphs.
+"""
+
+from idefn_tf.transport.costs import COSTS, cosine, cost_scale, squared_euclidean
+from idefn_tf.transport.match import TIGHT, SolverOptions, match, solve
+from idefn_tf.transport.plan import Plan
+from idefn_tf.transport.problem import TransportProblem, partial_problem
+from idefn_tf.transport.proximal import proximal
+from idefn_tf.transport.sinkhorn import sinkhorn
+from idefn_tf.transport.status import Status
+
+__all__ = [
+    "COSTS",
+    "TIGHT",
+    "Plan",
+    "SolverOptions",
+    "Status",
+    "TransportProblem",
+    "cosine",
+    "cost_scale",
+    "match",
+    "partial_problem",
+    "proximal",
+    "sinkhorn",
+    "solve",
+    "squared_euclidean",
+]

@@ -1,0 +1,96 @@
+"""The stabilised kernel: exponentials once, then plain matrix-vector products.
+
+Eq. 8-10 scale the kernel exp(-M / epsilon) by row and column vectors. Here the rows' log-scalings
+phi are absorbed into the kernel, and each column is divided by its own largest entry, so that no
+entry exceeds 1 whatever epsilon is:
+
+    K_ij = exp(phi_i - M_ij / epsilon - m_j),   K_virtual,j = exp(-m_j),
+    m_j = max(0, max_i (phi_i - M_ij / epsilon)).
+
+With multipliers u_i = exp(x_i) since the last absorption, exact columns mean
+
+    pi_ij = u_i K_ij w_j,   w_j = b_j / (K_virtual,j + sum_i u_i K_ij),   row sums r_i = sum_j pi_ij,
+
+two products with K per evaluation. x is absorbed into phi before it grows out of range.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from idefn_tf.transport.problem import TransportProblem
+
+
+class Kernel(NamedTuple):
+    """An absorbed kernel together with the masses it must meet.
+
+    Attributes:
+        entries: K_ij, float tensor [P, U], each at most 1; 0 in rows without mass.
+        virtual: K_virtual,j, float tensor [U]; 0 where the virtual row has no mass.
+        row_mass: a_i, float tensor [P].
+        column_mass: b_j, float tensor [U].
+    """
+
+    entries: tf.Tensor
+    virtual: tf.Tensor
+    row_mass: tf.Tensor
+    column_mass: tf.Tensor
+
+
+class Rows(NamedTuple):
+    """The plan's rows at multipliers x, columns being exact.
+
+    Attributes:
+        multiplier: u_i = exp(x_i), [P].
+        weight: w_j, [U].
+        mass: Row sums r_i, [P].
+        error: sum_i |r_i - a_i| / sum_i a_i, scalar.
+    """
+
+    multiplier: tf.Tensor
+    weight: tf.Tensor
+    mass: tf.Tensor
+    error: tf.Tensor
+
+
+def absorb(
+    problem: TransportProblem, reduced_cost: tf.Tensor, beta: tf.Tensor, potential: tf.Tensor
+) -> Kernel:
+    """Computes the kernel at inverse temperature beta = 1 / epsilon around the potential phi."""
+    active = problem.row_mass > 0
+    zero = tf.zeros([], reduced_cost.dtype)
+    lowest = tf.constant(reduced_cost.dtype.min, reduced_cost.dtype)
+    floor = tf.where(problem.virtual_mass > 0, zero, lowest)
+    # Division, not a product: no fused multiply-add can round it differently elsewhere.
+    exponent = potential[:, None] - reduced_cost / (1 / beta)
+    exponent = tf.where(active[:, None], exponent, lowest)
+    highest = tf.maximum(tf.reduce_max(exponent, axis=0), floor)
+    return Kernel(
+        entries=tf.where(active[:, None], tf.exp(exponent - highest), zero),
+        virtual=tf.where(problem.virtual_mass > 0, tf.exp(-highest), zero),
+        row_mass=problem.row_mass,
+        column_mass=problem.column_mass,
+    )
+
+
+def rows_at(kernel: Kernel, x: tf.Tensor) -> Rows:
+    """Evaluates the plan's row sums at multipliers exp(x) with exact columns."""
+    tiny = tf.constant(kernel.entries.dtype.as_numpy_dtype(1e-30), kernel.entries.dtype)
+    multiplier = tf.exp(x)
+    total = kernel.virtual + tf.linalg.matvec(kernel.entries, multiplier, transpose_a=True)
+    weight = tf.where(total > tiny, kernel.column_mass / tf.maximum(total, tiny), 0)
+    mass = multiplier * tf.linalg.matvec(kernel.entries, weight)
+    wanted = tf.maximum(tf.reduce_sum(kernel.row_mass), tiny)
+    error = tf.reduce_sum(tf.abs(mass - kernel.row_mass)) / wanted
+    return Rows(multiplier, weight, mass, error)
+
+
+def sinkhorn_update(kernel: Kernel, rows: Rows) -> tf.Tensor:
+    """The log-multipliers that would make every row exact with the columns held: log(a_i / r_i)."""
+    tiny = tf.constant(kernel.entries.dtype.as_numpy_dtype(1e-30), kernel.entries.dtype)
+    ratio = tf.math.log(tf.maximum(kernel.row_mass, tiny)) - tf.math.log(
+        tf.maximum(rows.mass, tiny)
+    )
+    return tf.where(kernel.row_mass > 0, ratio, tf.zeros_like(ratio))

@@ -1,0 +1,166 @@
+"""The one door for everyday use: a cost matrix and kappa in, a plan out."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import tensorflow as tf
+
+from idefn_tf.transport.costs import SCALES, cost_scale
+from idefn_tf.transport.plan import Plan
+from idefn_tf.transport.problem import TransportProblem, partial_problem
+from idefn_tf.transport.proximal import proximal
+from idefn_tf.transport.sinkhorn import sinkhorn
+
+SOLVERS = ("proximal", "newton", "sinkhorn")
+
+
+@dataclasses.dataclass(frozen=True)
+class SolverOptions:
+    """How to solve; immutable, so that one compiled program serves one set of options.
+
+    Attributes:
+        solver: "proximal" (default: sharp plans, Eq. 6-7), "newton" (one entropic solve, fast),
+            "sinkhorn" (one entropic solve by alternating sweeps, Eq. 8-10).
+        epsilon: Entropic weight relative to the scale of the cost.
+        steps: Proximal steps T; the plan is as sharp as one entropic solve at epsilon / T.
+        scale: "median", "mean" or "none": what epsilon is relative to.
+        tolerance: Largest L1 marginal error, as a share of the positives' mass.
+        max_iterations: Most Newton steps or sweeps; None takes the solver's own default.
+    """
+
+    solver: str = "proximal"
+    epsilon: float = 0.05
+    steps: int = 500
+    scale: str = "median"
+    tolerance: float = 1e-3
+    max_iterations: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.solver not in SOLVERS:
+            raise ValueError(f"`solver` must be one of {SOLVERS}. Received: {self.solver!r}.")
+        if self.scale not in SCALES:
+            raise ValueError(f"`scale` must be one of {SCALES}. Received: {self.scale!r}.")
+        for name in ("epsilon", "tolerance"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise ValueError(f"`{name}` must be a positive number. Received: {value!r}.")
+        for name in ("steps", "max_iterations"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {value!r}.")
+
+
+TIGHT = SolverOptions(steps=2500, tolerance=1e-4)
+
+
+def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
+    """Solves a problem by the options; a pure function of tensors, for use inside graphs.
+
+    Args:
+        problem: What to solve.
+        options: How.
+
+    Returns:
+        The plan; its `epsilon` is in units of the cost.
+    """
+    scale = cost_scale(problem.cost, problem.row_mask, problem.column_mask, options.scale)
+    epsilon = tf.cast(options.epsilon, problem.cost.dtype) * scale
+    limit = {} if options.max_iterations is None else {"max_iterations": options.max_iterations}
+    if options.solver == "sinkhorn":
+        return sinkhorn(problem, epsilon=epsilon, tolerance=options.tolerance, **limit)
+    steps = options.steps if options.solver == "proximal" else 1
+    return proximal(
+        problem,
+        epsilon=epsilon,
+        steps=steps,
+        scale=scale,
+        tolerance=options.tolerance,
+        **limit,
+    )
+
+
+def match(
+    cost: Any,
+    *,
+    kappa: Any = None,
+    marginals: Any = "proportion",
+    solver: str = "proximal",
+    epsilon: float | None = None,
+    tolerance: float | None = None,
+    max_iterations: int | None = None,
+    tight: bool = False,
+    options: SolverOptions | None = None,
+    jit_compile: bool = True,
+) -> Plan:
+    """Matches positives to unclicked rows by partial optimal transport.
+
+    Args:
+        cost: Float matrix [N_P, N_U], without the virtual row.
+        kappa: Share of the unclicked rows' mass that may be matched (see `partial_problem`).
+        marginals: "proportion", "literal", or a pair (row_mass [N_P], column_mass [N_U]).
+        solver: One of `SOLVERS`.
+        epsilon: Entropic weight relative to the cost's scale; None takes the default.
+        tolerance: L1 marginal error allowed, as a share of the positives' mass.
+        max_iterations: Most Newton steps or sweeps.
+        tight: A sharper, more exact plan: five times the proximal steps, a tenth of the tolerance.
+        options: Everything else; not together with `solver`, `epsilon`, ... of their own.
+        jit_compile: Compile the solver with XLA. Shapes are padded to powers of two, so a new
+            compilation (about a second) comes only with a new size class.
+
+    Returns:
+        The plan; `plan.matrix` is [N_P + 1, N_U], the virtual row last.
+
+    Raises:
+        ValueError: For arguments that contradict each other or lie out of range.
+    """
+    if options is None:
+        options = TIGHT if tight else SolverOptions()
+        given = {"epsilon": epsilon, "tolerance": tolerance, "max_iterations": max_iterations}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        options = dataclasses.replace(options, solver=solver, **chosen)
+    elif tight or any(value is not None for value in (epsilon, tolerance, max_iterations)):
+        raise ValueError("Give `options` or the single settings, not both.")
+    problem = partial_problem(cost, kappa=kappa, marginals=marginals)
+    if not tf.executing_eagerly():
+        return solve(problem, options)
+    padded = _pad(problem) if jit_compile else problem
+    answer = _program(options, jit_compile)(padded)
+    return Plan(
+        problem=problem,
+        potential=answer[0][: problem.cost.shape[0]],
+        epsilon=answer[1],
+        status=answer[2],
+        iterations=answer[3],
+        marginal_error=answer[4],
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _program(options: SolverOptions, jit_compile: bool) -> Any:
+    def run(problem: TransportProblem) -> tuple[tf.Tensor, ...]:
+        plan = solve(problem, options)
+        return plan.potential, plan.epsilon, plan.status, plan.iterations, plan.marginal_error
+
+    return tf.function(run, jit_compile=jit_compile, reduce_retracing=not jit_compile)
+
+
+def _pad(problem: TransportProblem) -> TransportProblem:
+    """Pads to the next powers of two, so that nearby sizes share one compiled program."""
+    rows, columns = problem.cost.shape
+    add_rows, add_columns = _power_of_two(rows) - rows, _power_of_two(columns) - columns
+    if not add_rows and not add_columns:
+        return problem
+    return problem._replace(
+        cost=tf.pad(problem.cost, [[0, add_rows], [0, add_columns]]),
+        row_mass=tf.pad(problem.row_mass, [[0, add_rows]]),
+        column_mass=tf.pad(problem.column_mass, [[0, add_columns]]),
+        row_mask=tf.pad(problem.row_mask, [[0, add_rows]]),
+        column_mask=tf.pad(problem.column_mask, [[0, add_columns]]),
+    )
+
+
+def _power_of_two(size: int) -> int:
+    return 1 << max(0, size - 1).bit_length()

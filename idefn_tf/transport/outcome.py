@@ -1,0 +1,74 @@
+"""How every solver begins and ends: reasons to refuse a problem, and the finished plan."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from idefn_tf.transport.kernel import absorb, rows_at
+from idefn_tf.transport.plan import Plan
+from idefn_tf.transport.problem import TransportProblem
+from idefn_tf.transport.status import Status
+
+
+def refuse(problem: TransportProblem, epsilon: tf.Tensor) -> tf.Tensor:
+    """Why the problem has no plan, as a `Status` integer; 0 where it can be solved."""
+    row, column = problem.row_mass, problem.column_mass
+    usable = problem.row_mask[:, None] & problem.column_mask[None, :]
+    zero = tf.zeros([], problem.cost.dtype)
+    cost = tf.where(usable, problem.cost, zero)
+    infinite = tf.constant(float("inf"), cost.dtype)
+    sound = (
+        tf.reduce_all(~tf.math.is_nan(cost) & (cost > -infinite))
+        & tf.reduce_all(tf.math.is_finite(row))
+        & tf.reduce_all(tf.math.is_finite(column))
+        & tf.math.is_finite(epsilon)
+        & (epsilon > 0)
+    )
+    asked, offered = tf.reduce_sum(row), tf.reduce_sum(column)
+    slack = 1e-5 if cost.dtype == tf.float32 else 1e-12
+    forbidden = ~tf.reduce_any(usable & (cost < infinite), axis=1)
+    infeasible = (
+        tf.reduce_any(row < 0)
+        | tf.reduce_any(column < 0)
+        | (asked > offered * (1 + slack))
+        | (tf.reduce_any(forbidden & (row > 0)) & (offered > 0))
+    )
+    # A batch without rows or columns has nothing to match; that is no fault of its masses.
+    nothing = (asked <= 0) | ~tf.reduce_any(problem.row_mask) | ~tf.reduce_any(problem.column_mask)
+    negative = tf.reduce_any(row < 0) | tf.reduce_any(column < 0)
+    reason = tf.where(infeasible, int(Status.INFEASIBLE), int(Status.CONVERGED))
+    reason = tf.where(nothing & ~negative, int(Status.NOTHING_TO_MATCH), reason)
+    return tf.where(sound, reason, int(Status.NOT_FINITE))
+
+
+def finish(
+    problem: TransportProblem,
+    reduced_cost: tf.Tensor,
+    potential: tf.Tensor,
+    beta: tf.Tensor,
+    converged: tf.Tensor,
+    iterations: tf.Tensor,
+    refusal: tf.Tensor,
+) -> Plan:
+    """The plan of a potential, or the plan that matches nothing where the problem was refused."""
+    dtype = problem.cost.dtype
+    solved = tf.equal(refusal, int(Status.CONVERGED))
+    limit = tf.where(converged, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
+    none = tf.constant(float("-inf"), dtype)
+    rows = rows_at(absorb(problem, reduced_cost, beta, potential), tf.zeros_like(potential))
+    off = rows.mass - problem.row_mass
+    error = tf.reduce_sum(tf.abs(off)) + tf.abs(tf.reduce_sum(off))
+    unmet = tf.where(
+        tf.equal(refusal, int(Status.NOTHING_TO_MATCH)),
+        tf.zeros([], dtype),
+        2 * tf.reduce_sum(tf.abs(problem.row_mass)),
+    )
+    unmet = tf.where(tf.math.is_finite(unmet), unmet, tf.constant(dtype.max, dtype))
+    return Plan(
+        problem=problem,
+        potential=tf.where(solved & (problem.row_mass > 0), potential, none),
+        epsilon=1 / beta,
+        status=tf.where(solved, limit, refusal),
+        iterations=iterations,
+        marginal_error=tf.where(solved, error, unmet),
+    )

@@ -1,0 +1,146 @@
+"""The answer: a transport plan, kept as one number per row until a matrix is asked for.
+
+Every solver here ends with exact columns, so the plan is a soft choice of a row per column:
+
+    pi_ij = b_j exp(phi_i - M_ij / epsilon) / ( s + sum_i' exp(phi_i' - M_i'j / epsilon) ),
+
+phi_i the row's log-scaling (log u_i of Eq. 8-10 with the virtual row's scaling divided out), s = 1
+when the virtual row has mass and 0 when it has none, M less each row's minimum. The P numbers phi
+are the whole plan; matrix, matched fraction and argmax are computed when they are read.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from idefn_tf.transport.problem import TransportProblem
+from idefn_tf.transport.status import Status
+
+
+class Plan(NamedTuple):
+    """A transport plan and the solver's account of it. A tuple of tensors: graphs pass it on.
+
+    Attributes:
+        problem: What was asked.
+        potential: Float tensor [P], phi_i; -inf where a row carries nothing.
+        epsilon: Scalar, the entropic weight of this plan in units of the cost (0: exact plan).
+        status: Integer scalar, see `Status`.
+        iterations: Integer scalar, in the solver's own unit (its docstring says which).
+        marginal_error: Scalar, sum_i |row sum - a_i| over all rows with the virtual one plus the
+            same over columns; the columns' total mass is 1 under the named marginals.
+        transported: Float tensor [P, U] or None; the real rows' plan where a solver (`exact`)
+            yields a matrix instead of potentials.
+    """
+
+    problem: TransportProblem
+    potential: tf.Tensor
+    epsilon: tf.Tensor
+    status: tf.Tensor
+    iterations: tf.Tensor
+    marginal_error: tf.Tensor
+    transported: tf.Tensor | None = None
+
+    @property
+    def converged(self) -> tf.Tensor:
+        """Boolean scalar: both marginals hold within the tolerance."""
+        return tf.equal(self.status, int(Status.CONVERGED))
+
+    @property
+    def message(self) -> str:
+        """What the status means and what to do about it (eager use)."""
+        return Status(int(self.status)).message
+
+    @property
+    def real_rows(self) -> tf.Tensor:
+        """[P, U], the mass that moves from each positive to each unclicked row."""
+        if self.transported is not None:
+            return self.transported
+        share, _ = soft_choice(self.problem, self.potential, self.epsilon)
+        return share * self.problem.column_mass
+
+    @property
+    def virtual_row(self) -> tf.Tensor:
+        """[U], the mass that each unclicked row gets from the virtual row."""
+        if self.transported is not None:
+            return tf.maximum(self.problem.column_mass - tf.reduce_sum(self.transported, axis=0), 0)
+        _, virtual = soft_choice(self.problem, self.potential, self.epsilon)
+        return virtual * self.problem.column_mass
+
+    @property
+    def matrix(self) -> tf.Tensor:
+        """[P + 1, U], the whole plan, the virtual row last."""
+        return tf.concat([self.real_rows, self.virtual_row[None, :]], axis=0)
+
+    @property
+    def cost(self) -> tf.Tensor:
+        """Scalar <pi, M> + xi sum_j pi_virtual,j."""
+        mass = self.real_rows
+        paid = tf.where(mass > 0, mass * self.problem.cost, tf.zeros_like(mass))
+        virtual = self.problem.virtual_cost * tf.reduce_sum(self.virtual_row)
+        return tf.reduce_sum(paid) + virtual
+
+    @property
+    def matched_fraction(self) -> tf.Tensor:
+        """[U] in [0, 1], the share of each column's mass that real rows supply; 0 at padding."""
+        if self.transported is not None:
+            fraction = tf.math.divide_no_nan(
+                tf.reduce_sum(self.transported, axis=0), self.problem.column_mass
+            )
+        else:
+            share, _ = soft_choice(self.problem, self.potential, self.epsilon)
+            fraction = tf.reduce_sum(share, axis=0)
+        zero = tf.zeros([], fraction.dtype)
+        fraction = tf.where(self.problem.column_mask, fraction, zero)
+        return tf.clip_by_value(fraction, 0, 1)
+
+    @property
+    def argmax(self) -> tf.Tensor:
+        """[U] integers, the row that supplies most of each column; -1 is the virtual row.
+
+        The virtual row wins ties, the lower index wins among real rows; -1 at padding.
+        """
+        return self.best_match[0]
+
+    @property
+    def best_match(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Row index [U] as in `argmax`, and that row's share [U] of the column's mass."""
+        if self.transported is not None:
+            share = tf.math.divide_no_nan(self.transported, self.problem.column_mass)
+            virtual = 1.0 - tf.reduce_sum(share, axis=0)
+        else:
+            share, virtual = soft_choice(self.problem, self.potential, self.epsilon)
+        if share.shape[0] == 0:
+            return tf.fill(tf.shape(virtual), -1), virtual
+        best = tf.reduce_max(share, axis=0)
+        row = tf.argmax(share, axis=0, output_type=tf.int32)
+        real = (best > virtual) & self.problem.column_mask
+        return tf.where(real, row, -1), tf.where(real, best, virtual)
+
+    @property
+    def matched_mass(self) -> tf.Tensor:
+        """Scalar, the mass that real rows supply in this plan."""
+        return tf.reduce_sum(self.matched_fraction * self.problem.column_mass)
+
+
+def soft_choice(
+    problem: TransportProblem, potential: tf.Tensor, epsilon: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The plan's columns as probabilities over rows (the formula at the top of this module).
+
+    Returns:
+        Shares [P, U] of the real rows and share [U] of the virtual row; they sum to 1 per column.
+    """
+    exponent = potential[:, None] - problem.reduced_cost / epsilon
+    zero = tf.zeros([], exponent.dtype)
+    lowest = tf.constant(exponent.dtype.min, exponent.dtype)
+    exponent = tf.where(tf.math.is_finite(potential)[:, None], exponent, lowest)
+    floor = tf.where(problem.virtual_mass > 0, zero, lowest)
+    highest = tf.reduce_max(exponent, axis=0) if exponent.shape[0] != 0 else floor
+    highest = tf.maximum(highest, floor)
+    kernel = tf.where(exponent > lowest, tf.exp(exponent - highest), zero)
+    virtual = tf.where(problem.virtual_mass > 0, tf.exp(-highest), zero)
+    total = virtual + tf.reduce_sum(kernel, axis=0)
+    share = tf.math.divide_no_nan(kernel, total)
+    return share, tf.where(total > 0, tf.math.divide_no_nan(virtual, total), zero + 1.0)

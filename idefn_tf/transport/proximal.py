@@ -1,0 +1,168 @@
+"""The proximal solver (Eq. 6-7): sharp plans without extreme exponentials.
+
+The paper's outer loop moves from plan to plan,
+
+    pi^(t+1) = argmin  <pi, M> + epsilon KL(pi || pi^(t))   under the marginals,           (Eq. 6)
+    kernel of step t:  pi^(t) * exp(-M / epsilon), elementwise,                             (Eq. 7)
+
+from pi^(0) = a b^T. Each step multiplies the kernel by exp(-M / epsilon) again and rescales rows
+and columns, and scalings merge, so exact steps compose:
+
+    steps with weights e_1 .. e_T  reach  argmin <pi, M> + e KL(pi || pi^(0)),  1/e = sum_t 1/e_t.
+
+T steps at epsilon are thus the same plan as one at epsilon / T, and a few long steps may stand for
+many short ones. `proximal` uses that freedom: from inverse temperature beta = sum_t 1 / e_t it
+takes the longest next step from which Newton (see `newton`) still lands safely, up to
+beta = steps / epsilon, and shortens the step where it does not. Between steps the potentials
+phi(beta) are nearly straight lines (phi = beta f + constant), so two known points predict the
+third. `proximal_literal` in `literal.py` is the loop as printed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from idefn_tf.transport.kernel import absorb
+from idefn_tf.transport.newton import FIRST_STEP, is_close, newton
+from idefn_tf.transport.outcome import finish, refuse
+from idefn_tf.transport.plan import Plan
+from idefn_tf.transport.problem import TransportProblem
+
+FIRST_EPSILON = 0.05
+LONGEST_STEP = 4.0
+NEWTON_PER_STEP = 12
+WORTH_RETURNING = 0.1
+
+
+class _Path(NamedTuple):
+    """Where the path stands: known points (beta, phi), and the point being solved."""
+
+    beta: tf.Tensor
+    potential: tf.Tensor
+    known_beta: tf.Tensor
+    known: tf.Tensor
+    before_beta: tf.Tensor
+    before: tf.Tensor
+    stretch: tf.Tensor
+    trust: tf.Tensor
+    spent: tf.Tensor
+    iterations: tf.Tensor
+    best_error: tf.Tensor
+    best: tf.Tensor
+    done: tf.Tensor
+
+
+def proximal(
+    problem: TransportProblem,
+    *,
+    epsilon: tf.Tensor,
+    steps: int = 1,
+    scale: tf.Tensor | float = 1.0,
+    tolerance: float = 1e-3,
+    max_iterations: int = 300,
+) -> Plan:
+    """Solves Eq. 6 for `steps` proximal steps at `epsilon`; with one step, the entropic problem.
+
+    Args:
+        problem: What to solve; float32 or float64.
+        epsilon: Scalar weight of the KL term, in units of the cost.
+        steps: Number of proximal steps T; the plan equals the entropic one at epsilon / T.
+        scale: Typical cost (see `cost_scale`); only sets where the path begins.
+        tolerance: Largest L1 marginal error, as a share of the positives' mass.
+        max_iterations: Most Newton steps in all. `Plan.iterations` counts them.
+
+    Returns:
+        The plan. Status CONVERGED or ITERATION_LIMIT, or the reason why there is none.
+    """
+    dtype = problem.cost.dtype
+    cost = problem.reduced_cost
+    active = problem.row_mass > 0
+    zero, infinite = tf.zeros([], dtype), tf.constant(float("inf"), dtype)
+    epsilon, scale = tf.cast(epsilon, dtype), tf.cast(scale, dtype)
+    tolerance = tf.cast(tolerance, dtype)
+    refusal = refuse(problem, epsilon)
+    beta_end = steps / epsilon
+    beta_end = tf.where(tf.math.is_finite(beta_end) & (beta_end > 0), beta_end, tf.ones([], dtype))
+    virtual = tf.where(problem.virtual_mass > 0, problem.virtual_mass, tf.ones([], dtype))
+    log_ratio = tf.math.log(tf.where(active, problem.row_mass, 1.0)) - tf.math.log(virtual)
+    log_column = tf.math.log(problem.column_mass)  # -inf where there is no mass
+    total = tf.reduce_sum(problem.column_mass)
+
+    def first_guess(beta: tf.Tensor) -> tf.Tensor:
+        """One row update from empty columns; exact at beta = 0."""
+        reach = tf.reduce_logsumexp(log_column - cost * beta, axis=1) - tf.math.log(total)
+        return tf.where(active & tf.math.is_finite(reach), log_ratio - reach, zero)
+
+    def going_on(path: _Path) -> tf.Tensor:
+        return ~path.done & (path.iterations < max_iterations)
+
+    def advance(path: _Path) -> tuple[_Path]:
+        last = path.beta >= beta_end
+        kernel = absorb(problem, cost, path.beta, path.potential)
+        limit = tf.minimum(NEWTON_PER_STEP - path.spent, max_iterations - path.iterations)
+        state = newton(kernel, path.trust, tolerance, ~last, limit)
+        potential = path.potential + state.x
+        spent = path.spent + state.iterations
+        fits = state.rows.error <= tolerance
+        # At the end only a freshly absorbed kernel counts: its error is the returned plan's own.
+        better = last & (state.rows.error < path.best_error)
+        arrived = tf.where(last, fits & (state.iterations == 0), fits | is_close(kernel, state))
+        failed = ~arrived & (spent >= NEWTON_PER_STEP)
+        known_beta = tf.where(arrived, path.beta, path.known_beta)
+        known = tf.where(arrived, potential, path.known)
+        before_beta = tf.where(arrived, path.known_beta, path.before_beta)
+        before = tf.where(arrived, path.known, path.before)
+        moved = arrived | failed
+        stretch = tf.where(failed, tf.maximum(tf.sqrt(path.stretch), 1.1), path.stretch)
+        stretch = tf.where(arrived, tf.minimum(1.5 * path.stretch, LONGEST_STEP), stretch)
+        # Before the first known point there is nothing to go back to but a softer beginning.
+        onward = tf.where(known_beta > 0, known_beta * stretch, path.beta / LONGEST_STEP)
+        beta = tf.where(moved, tf.minimum(onward, beta_end), path.beta)
+        slope = tf.math.divide_no_nan(known - before, known_beta - before_beta)
+        slope = tf.where(before_beta > 0, slope, tf.math.divide_no_nan(known, known_beta))
+        predicted = tf.cond(
+            known_beta > 0, lambda: known + slope * (beta - known_beta), lambda: first_guess(beta)
+        )
+        return (
+            _Path(
+                beta=beta,
+                potential=tf.where(moved, predicted, potential),
+                known_beta=known_beta,
+                known=known,
+                before_beta=before_beta,
+                before=before,
+                stretch=stretch,
+                trust=tf.where(moved, tf.constant(FIRST_STEP, dtype), state.trust),
+                spent=tf.where(moved, 0, spent),
+                iterations=path.iterations + state.iterations,
+                best_error=tf.where(better, state.rows.error, path.best_error),
+                best=tf.where(better, potential, path.best),
+                done=last & arrived,
+            ),
+        )
+
+    beta_start = tf.minimum(beta_end, 1 / (FIRST_EPSILON * scale))
+    nothing = tf.zeros_like(problem.row_mass)
+    start = _Path(
+        beta=beta_start,
+        potential=first_guess(beta_start),
+        known_beta=zero,
+        known=nothing,
+        before_beta=zero,
+        before=nothing,
+        stretch=tf.constant(LONGEST_STEP, dtype),
+        trust=tf.constant(FIRST_STEP, dtype),
+        spent=tf.constant(0),
+        iterations=tf.constant(0),
+        best_error=infinite,
+        best=nothing,
+        done=refusal > 0,
+    )
+    (path,) = tf.while_loop(going_on, advance, (start,))
+    # Short of the end, the last point that was solved is better than a poor guess at the end.
+    at_end = (path.best_error < WORTH_RETURNING) | (path.known_beta <= 0)
+    potential = tf.where(at_end, path.best, path.known)
+    beta = tf.where(at_end, beta_end, path.known_beta)
+    return finish(problem, cost, potential, beta, path.done, path.iterations, refusal)
