@@ -1,4 +1,4 @@
-"""What to serve: the models of models.config (ModelServerConfig), monitoring, batching and TLS files.
+"""What to serve: the models of models.config, and the monitoring, batching and TLS files.
 
 The files are those of tensorflow_model_server, in protobuf's text format; an unknown field, a field
 given twice or a value of the wrong kind is an error that names the file's field.
@@ -136,9 +136,8 @@ class _Fields:
     def done(self) -> None:
         unknown = sorted(set(self.message) - self.known)
         if unknown:
-            raise ConfigError(
-                f"{self.where}: unknown field '{unknown[0]}'; known: {', '.join(sorted(self.known))}"
-            )
+            known = ", ".join(sorted(self.known))
+            raise ConfigError(f"{self.where}: unknown field '{unknown[0]}'; known: {known}")
 
 
 def _read(path: str, flag: str) -> _Fields:
@@ -268,14 +267,15 @@ def read_batching_config(path: str) -> BatchingConfig:
         fields.all(name)
     fields.done()
     given.pop("max_execution_batch_size", None)
-    config = dataclasses.replace(BatchingConfig(), **given, allowed_batch_sizes=sizes)  # type: ignore[arg-type]
+    config = dataclasses.replace(BatchingConfig(), **given, allowed_batch_sizes=sizes)
     if config.max_batch_size < 1 or config.num_batch_threads < 1:
         raise ConfigError(
             "batching_parameters_file: max_batch_size and num_batch_threads must be 1 or more"
         )
     if config.batch_timeout_micros < 0 or config.max_enqueued_batches < 0:
         raise ConfigError(
-            "batching_parameters_file: batch_timeout_micros and max_enqueued_batches must be 0 or more"
+            "batching_parameters_file: batch_timeout_micros and max_enqueued_batches "
+            "must be 0 or more"
         )
     if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != config.max_batch_size):
         raise ConfigError(

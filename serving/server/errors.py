@@ -1,4 +1,4 @@
-"""Errors as TensorFlow Serving words them: a canonical code, a message, and the HTTP status it gets.
+"""Errors in TensorFlow Serving's words: a canonical code, a message, and its HTTP status.
 
 Every refusal inside the server is a `StatusError`; the application turns it into the JSON body
 `{"error": "..."}` and the HTTP status of its code. Nothing else ever reaches a client.

@@ -1,7 +1,7 @@
 """The command line: tensorflow_model_server's flags by their own names, and a few of our own.
 
-A flag of tensorflow_model_server that has no meaning here (gRPC, TPUs, TFLite) is accepted, so that a
-deployment's command line can be kept, and named once in the log.
+A flag of tensorflow_model_server that has no meaning here (gRPC, TPUs, TFLite) is accepted, so that
+a deployment's command line can be kept, and named once in the log.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     switch(
         "enable_batching",
         None,
-        "run requests together; not given: where a check at loading shows that rows are independent",
+        "run requests together; not given: where loading shows that rows are independent",
     )
     text_flag("batching_parameters_file", "", "BatchingParameters in text format")
     number("tensorflow_session_parallelism", 0, 0, "threads within and between operations")

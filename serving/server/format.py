@@ -19,7 +19,7 @@ _SMALL = 12  # below this many numbers plain Python is quicker than NumPy
 
 
 def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
-    """The answer in row form: {"predictions": [...]}, an object per row if there are several outputs.
+    """The answer in row form: {"predictions": [...]}, of objects if there are several outputs.
 
     Args:
         outputs: Arrays by name, all with the same first dimension.

@@ -1,4 +1,4 @@
-"""The models being served: finding versions, loading them beside the old ones, switching, unloading.
+"""The models being served: finding versions, loading, switching, unloading.
 
 A manager thread polls the base paths. A new version is loaded while the old one answers; only when
 it is ready does the manager publish it, in one assignment of a dict that request handlers read
