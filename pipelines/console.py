@@ -89,14 +89,14 @@ class Console:
         loud: bool = False,
     ) -> None:
         """Prints a table; numbers are aligned right. `loud` prints it also when quiet."""
-        rows = [[str(cell) for cell in row] for row in rows]
+        cells = [[str(cell) for cell in row] for row in rows]
         if self.quiet and not loud:
             return
         table = Table(title=escape(title), title_justify="left", title_style="bold")
         for i, column in enumerate(columns):
-            numeric = bool(rows) and all(_numeric(row[i]) for row in rows)
+            numeric = bool(cells) and all(_numeric(row[i]) for row in cells)
             table.add_column(escape(column), justify="right" if numeric else "left")
-        for row in rows:
+        for row in cells:
             table.add_row(*(escape(cell) for cell in row))
         self._rich.print(table, soft_wrap=False)
 

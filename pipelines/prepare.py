@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +21,50 @@ from idefn_tf.schema import Schema
 from pipelines import checks, vocabularies
 from pipelines.console import Console, add_arguments, run_job
 from pipelines.datasets import card as cards
-from pipelines.datasets import encode
+from pipelines.datasets import encode, simulated_funnel
 from pipelines.datasets.base import Dataset, Exposures
 from pipelines.datasets.engine import Engine, translated_errors
+from pipelines.datasets.funnel_world import PRESETS, Options
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
-from pipelines.datasets.split import Split, from_number, parse
-from pipelines.prepared import CARD, SCHEMA, VOCABULARIES, Prepared, refuse_foreign, replacing
-from pipelines.prepared import write_json, write_part
+from pipelines.datasets.simulated_funnel import SIMULATED_FUNNEL
+from pipelines.datasets.split import ALL, Split, from_number, parse
+from pipelines.prepared import (
+    CARD,
+    SCHEMA,
+    VOCABULARIES,
+    Prepared,
+    refuse_foreign,
+    replacing,
+    write_json,
+    write_part,
+)
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
-DATASETS: dict[str, Dataset] = {"kuairand_pure": KUAIRAND_PURE}
-PART_ROWS = 250_000
+#: Readers by the schema's name.
+DATASETS: dict[str, Dataset] = {
+    "kuairand_pure": KUAIRAND_PURE,
+    "simulated_funnel": SIMULATED_FUNNEL,
+}
 _BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How preparation runs.
+
+    Attributes:
+        part_rows: rows in each Parquet file.
+        memory: the most memory the engine may hold.
+        threads: the engine's threads; all cores by default.
+    """
+
+    part_rows: int = 250_000
+    memory: str = "2GB"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.part_rows < 1:
+            raise ValueError(f"part_rows: must be at least 1, received {self.part_rows}")
 
 
 def prepare(
@@ -41,9 +75,7 @@ def prepare(
     schema: Schema | None = None,
     options: Mapping[str, Any] | None = None,
     split: Split | None = None,
-    part_rows: int = PART_ROWS,
-    memory: str = "2GB",
-    threads: int | None = None,
+    settings: Settings | None = None,
     console: Console | None = None,
 ) -> Prepared:
     """Prepares a raw folder: train, validation and test by date, vocabularies from train only.
@@ -58,9 +90,7 @@ def prepare(
         schema: what the columns are; the data set's shipped schema by default.
         options: the data set's own options (`logs` of KuaiRand).
         split: the days of each part; the data set's own rule by default.
-        part_rows: rows in each Parquet file.
-        memory: the most memory the engine may hold.
-        threads: the engine's threads; all cores by default.
+        settings: how to run.
         console: where to say what is done; silent by default.
 
     Returns:
@@ -71,10 +101,8 @@ def prepare(
     """
     dataset = _dataset(name)
     schema = schema or Schema.load(SCHEMAS / dataset.schema)
-    return _prepare(
-        dataset, schema, Path(raw), Path(out), dict(options or {}), split, False, None,
-        part_rows, memory, threads, console or Console(quiet=True),
-    )  # fmt: skip
+    job = _Job(dataset, schema, Path(raw), Path(out), dict(options or {}), split)
+    return job.run(settings or Settings(), console or Console(quiet=True))
 
 
 def prepare_rows(
@@ -84,9 +112,7 @@ def prepare_rows(
     vocabularies: str | Path | None = None,
     split: Split | None = None,
     *,
-    part_rows: int = PART_ROWS,
-    memory: str = "2GB",
-    threads: int | None = None,
+    settings: Settings | None = None,
     console: Console | None = None,
 ) -> Prepared:
     """Prepares every row of every log in a raw folder with a run's schema and vocabularies.
@@ -98,9 +124,7 @@ def prepare_rows(
         vocabularies: the run's vocabularies folder, copied and never relearned; without it none
             are written.
         split: days of each part; by default all rows are one part called "all".
-        part_rows: rows in each Parquet file.
-        memory: the most memory the engine may hold.
-        threads: the engine's threads; all cores by default.
+        settings: how to run.
         console: where to say what is done; silent by default.
 
     Returns:
@@ -110,10 +134,10 @@ def prepare_rows(
         ValueError: if the raw data lack something or break the schema.
     """
     learned = Path(vocabularies) if vocabularies is not None else None
-    return _prepare(
-        _dataset(schema.name), schema, Path(raw), Path(out), {"logs": "all"}, split or Split({}),
-        True, learned, part_rows, memory, threads, console or Console(quiet=True),
-    )  # fmt: skip
+    every = {"logs": "all"}
+    split = split or Split({})
+    job = _Job(_dataset(schema.name), schema, Path(raw), Path(out), every, split, False, learned)
+    return job.run(settings or Settings(), console or Console(quiet=True))
 
 
 def _dataset(name: str) -> Dataset:
@@ -122,89 +146,112 @@ def _dataset(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def _prepare(
-    dataset: Dataset,
-    schema: Schema,
-    raw: Path,
-    out: Path,
-    options: dict[str, Any],
-    split: Split | None,
-    given: bool,
-    learned: Path | None,
-    part_rows: int,
-    memory: str,
-    threads: int | None,
-    console: Console,
-) -> Prepared:
-    _check_request(schema, part_rows)
-    refuse_foreign(out)
-    files = dataset.sources(raw, options)
-    for file in files:
-        console.reading(str(file), f"({file.stat().st_size / 1e6:.1f} MB)")
-    sources = cards.describe_sources(files)
-    chosen = {**options, "split": split.describe() if split else "auto", "part_rows": part_rows}
-    if given:
-        taken = sorted(learned.glob("*.json")) if learned else []
-        chosen["vocabularies"] = cards.describe_sources(taken)
-    print_ = cards.fingerprint(schema, chosen, sources)
-    if _is_current(out, print_):
-        console.note(f"{out} is already prepared from the same files, schema and options")
-        return Prepared.open(out)
-    with replacing(out) as building:
-        work = building / ".work"
-        work.mkdir()
+@dataclass(frozen=True)
+class _Job:
+    """One preparation: `learns` vocabularies on train, or takes those of the folder `learned`."""
+
+    dataset: Dataset
+    schema: Schema
+    raw: Path
+    out: Path
+    options: dict[str, Any]
+    split: Split | None
+    learns: bool = True
+    learned: Path | None = None
+
+    def run(self, settings: Settings, console: Console) -> Prepared:
+        _check_schema(self.schema)
+        refuse_foreign(self.out)
+        files = self.dataset.sources(self.raw, self.options)
+        for group, size in _grouped(files):
+            console.reading(group, f"({size / 1e6:.1f} MB)")
+        sources = cards.describe_sources(files)
+        options = self._options(settings)
+        fingerprint = cards.fingerprint(self.schema, options, sources)
+        if _is_current(self.out, fingerprint):
+            console.note(f"{self.out} is already prepared from the same files, schema and options")
+            return Prepared.open(self.out)
+        with replacing(self.out) as building:
+            work = building / ".work"
+            work.mkdir()
+            with Engine(work, settings.memory, settings.threads) as engine:
+                card = self._build(engine, building, files, settings, console)
+            shutil.rmtree(work)
+            card |= {"fingerprint": fingerprint, "options": options, "sources": sources}
+            card |= self.dataset.extra(self.raw, building)
+            card["files"] = cards.listed(building)
+            write_json(building / CARD, card)
+        _show(card, self.out, console)
+        return Prepared.open(self.out)
+
+    def _options(self, settings: Settings) -> dict[str, Any]:
+        options = dict(self.options)
+        options["split"] = (self.split.describe() or ALL) if self.split else "auto"
+        options["part_rows"] = settings.part_rows
+        if not self.learns:
+            taken = sorted(self.learned.glob("*.json")) if self.learned else []
+            options["vocabularies"] = cards.describe_sources(taken)
+        return options
+
+    def _build(
+        self,
+        engine: Engine,
+        root: Path,
+        files: Sequence[Path],
+        settings: Settings,
+        console: Console,
+    ) -> dict[str, Any]:
         report = checks.Report()
-        with Engine(work, memory, threads) as engine:
-            exposures = dataset.read(engine, files, schema, report)
-            split = split or dataset.auto_split(_days(exposures.table))
-            rows, outside = _label(engine, exposures, split, report)
-            checks.validate(rows, schema, exposures.keys, report)
-            report.show(console)
-            report.raise_if_failed()
-            schema.save(building / SCHEMA)
-            _write(engine, building, rows, schema, split.parts, part_rows, console)
-            parts = {p: engine.read_all(Prepared(building).files(p)) for p in split.parts}
-            reports = {p: engine.read_all(Prepared(building).report_files(p)) for p in split.parts}
-            if given:
-                _copy(learned, building / VOCABULARIES)
-            else:
-                console.step("learns vocabularies on train")
-                vocabularies.learn(parts["train"], schema, building / VOCABULARIES)
-            known = {}
-            if not given or learned is not None:
-                known = vocabularies.load(building / VOCABULARIES, schema)
-            features = vocabularies.describe(parts, schema, known)
-            for feature, entry in features.items():
-                entry["missing"] = {p: report.missing[p][feature] for p in split.parts}
-            card = {
-                "dataset": schema.name,
-                "description": schema.description,
-                "form": cards.FORM,
-                "fingerprint": print_,
-                "schema_hash": schema.hash,
-                "options": chosen,
-                "sources": sources,
-                "days": split.describe(),
-                "duplicates_dropped": exposures.duplicates,
-                "rows_outside_split": outside,
-                "splits": {p: cards.describe_part(parts[p], reports[p]) for p in split.parts},
-                "features": features,
-                "checks": report.as_json(),
-            }
-        shutil.rmtree(work)
-        card |= dataset.extra(raw, building)
-        card["files"] = cards.listed(building)
-        write_json(building / CARD, card)
-    _show(card, out, console)
-    return Prepared.open(out)
+        exposures = self.dataset.read(engine, files, self.schema, report)
+        _check_labels(exposures.table, self.schema)
+        split = self.split or self.dataset.auto_split(_days(exposures.table))
+        rows, outside = _label(exposures, split, report)
+        checks.validate(rows, self.schema, exposures.keys, report)
+        report.show(console)
+        report.raise_if_failed()
+        self.schema.save(root / SCHEMA)
+        _write(engine, root, rows, self.schema, split.parts, settings.part_rows, console)
+        prepared = Prepared(root)
+        parts = {part: engine.read_all(prepared.files(part)) for part in split.parts}
+        reports = {part: engine.read_all(prepared.report_files(part)) for part in split.parts}
+        if self.learns:
+            console.step("learns vocabularies on train")
+            vocabularies.learn(parts["train"], self.schema, root / VOCABULARIES)
+        else:
+            _copy(self.learned, root / VOCABULARIES)
+        known = {}
+        if self.learns or self.learned is not None:
+            known = vocabularies.load(root / VOCABULARIES, self.schema)
+        features = vocabularies.describe(parts, self.schema, known)
+        for feature, entry in features.items():
+            entry["missing"] = {part: report.missing[part][feature] for part in split.parts}
+        return {
+            "dataset": self.schema.name,
+            "description": self.schema.description,
+            "form": cards.FORM,
+            "schema_hash": self.schema.hash,
+            "days": split.describe(),
+            "duplicates_dropped": exposures.duplicates,
+            "rows_outside_split": outside,
+            "splits": {part: cards.describe_part(parts[part], reports[part]) for part in parts},
+            "features": features,
+            "checks": report.as_json(),
+        }
 
 
-def _check_request(schema: Schema, part_rows: int) -> None:
-    if part_rows < 1:
-        raise ValueError(f"part_rows: must be at least 1, received {part_rows}")
-    names = {encode.EXPOSURE_TIME, "part"} & {f.name for f in schema.features}
-    if names:
-        raise ValueError(f"schema: preparation keeps the names {sorted(names)} for itself; rename")
+def _grouped(files: Sequence[Path]) -> list[tuple[str, int]]:
+    """Names the files with their bytes; numbered files of one name stand together."""
+    sizes: dict[str, int] = {}
+    for file in files:
+        name = str(file.with_name(re.sub(r"-\d{5}\.", "-*.", file.name)))
+        sizes[name] = sizes.get(name, 0) + file.stat().st_size
+    return list(sizes.items())
+
+
+def _check_schema(schema: Schema) -> None:
+    taken = {encode.EXPOSURE_TIME, "part"} & {feature.name for feature in schema.features}
+    if taken:
+        raise ValueError(f"schema: preparation keeps the names {sorted(taken)} to itself; rename")
     if schema.labels.attribution_window_hours is not None:
         raise ValueError(
             "labels.attribution_window_hours: preparation does not keep open windows apart yet; "
@@ -212,9 +259,18 @@ def _check_request(schema: Schema, part_rows: int) -> None:
         )
 
 
+def _check_labels(table: ir.Table, schema: Schema) -> None:
+    time = schema.labels.exposure_time
+    needed = (*schema.labels.columns, *((time,) if time else ()))
+    absent = [name for name in needed if name not in table.columns]
+    if absent:
+        raise ValueError(
+            f"schema: `labels` names the raw columns {absent}, which no file holds; correct "
+            f"`labels`, the log has {sorted(table.columns)}"
+        )
+
+
 def _is_current(out: Path, fingerprint: str) -> bool:
-    if not (out / CARD).is_file():
-        return False
     try:
         card = Prepared.open(out).card
     except ValueError:
@@ -230,16 +286,12 @@ def _days(table: ir.Table) -> list[int]:
     return [day for day in found if day is not None and from_number(day)]
 
 
-def _label(
-    engine: Engine, exposures: Exposures, split: Split, report: checks.Report
-) -> tuple[ir.Table, int]:
+def _label(exposures: Exposures, split: Split, report: checks.Report) -> tuple[ir.Table, int]:
     """Adds `part`; returns the rows inside the split and the number outside."""
     table = exposures.table.mutate(part=split.label(exposures.table["day"]))
     with translated_errors("reading the logs"):
-        counted = (
-            table.group_by("part").aggregate(rows=lambda t: t.count()).to_pyarrow().to_pylist()
-        )
-    rows = {row["part"]: row["rows"] for row in counted}
+        counted = table.group_by("part").aggregate(rows=lambda t: t.count()).to_pyarrow()
+    rows = dict(zip(counted["part"].to_pylist(), counted["rows"].to_pylist(), strict=True))
     outside = rows.pop(None, 0)
     empty = [part for part in split.parts if not rows.get(part)]
     if empty:
@@ -248,10 +300,10 @@ def _label(
             f"--split: {' and '.join(empty)} would hold no exposure; the logs span "
             f"{from_number(days[0])}..{from_number(days[-1])}"
         )
-    if outside:
-        report.notes.append(f"{outside:,} exposures lie outside the days of the split: left out")
     if exposures.duplicates:
         report.notes.append(f"{exposures.duplicates:,} exact duplicate rows dropped")
+    if outside:
+        report.notes.append(f"{outside:,} exposures lie outside the days of the split: left out")
     return table.filter(table["part"].notnull()), outside
 
 
@@ -266,17 +318,15 @@ def _write(
 ) -> None:
     features = encode.prepared_columns(rows, schema)
     report = encode.report_columns(rows, schema)
-    wide = rows.select(
-        **features, **{k: v for k, v in report.items() if k != "row_id"}, part="part"
-    )
+    wide = rows.select(**(report | features), part=rows["part"])
     forms = [wide.select(*names).schema().to_pyarrow() for names in (features, report)]
     with translated_errors("counting rows"):
-        total = rows.count().execute()
+        total = int(rows.count().execute())
     with console.progress(f"writes {total:,} rows", total) as advance:
         for part in parts:
             ordered = wide.filter(wide["part"] == part).drop("part").order_by("row_id")
             batches = engine.batches(ordered, _BATCH_ROWS)
-            for n in write_part(root, part, batches, *forms, part_rows):
+            for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
                 advance(n)
 
 
@@ -287,58 +337,80 @@ def _copy(learned: Path | None, folder: Path) -> None:
 
 
 def _show(card: Mapping[str, Any], out: Path, console: Console) -> None:
-    def rate(value: float | None) -> str:
-        return "" if value is None else f"{value:.4f}"
-
-    console.table(
-        f"{card['dataset']}: exposures",
-        ["part", "days", "rows", "clicks", "conversions", "probes", "CTR", "CVR", "CTCVR"],
-        [
-            (part, card["days"].get(part, ""), *(f"{s[k]:,}" for k in ("rows", "clicks", "conversions", "probes")),
-             rate(s["ctr"]), rate(s["cvr"]), rate(s["ctcvr"]))
-            for part, s in card["splits"].items()
-        ],
-    )  # fmt: skip
+    counts, rates = ("rows", "clicks", "conversions", "probes"), ("ctr", "cvr", "ctcvr")
+    lines = []
+    for part, found in card["splits"].items():
+        shown = ["" if found[rate] is None else f"{found[rate]:.4f}" for rate in rates]
+        lines.append([part, card["days"].get(part, ""), *(f"{found[c]:,}" for c in counts), *shown])
+    columns = ["part", "days", *counts, "CTR", "CVR", "CTCVR"]
+    console.table(f"{card['dataset']}: exposures", columns, lines)
     console.wrote(out, f"({len(card['files']) + 1} files)")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.prepare", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    kuairand = commands.add_parser("kuairand-pure", help="the official files or tables like them")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="dataset", required=True)
+    kuairand = commands.add_parser(
+        KUAIRAND_PURE.command, help="the official files, or tables of the same form"
+    )
     kuairand.add_argument("--raw", type=Path, required=True, help="folder with the raw files")
-    kuairand.add_argument("--logs", choices=["standard", "random", "all"], default=None)
-    for sub in commands.choices.values():
-        sub.add_argument("--out", type=Path, required=True, help="prepared folder to write")
-        sub.add_argument("--schema", type=Path, help="a schema instead of the shipped one")
-        sub.add_argument(
+    kuairand.add_argument(
+        "--logs",
+        choices=["standard", "random", "all"],
+        help="which logs (default: standard where there is one)",
+    )
+    funnel = commands.add_parser(SIMULATED_FUNNEL.command, help="simulate exposures")
+    funnel.add_argument("--raw", type=Path, help="raw folder to simulate into (default: OUT_raw)")
+    funnel.add_argument("--preset", choices=sorted(PRESETS), default=Options.preset)
+    for field in fields(Options):
+        if field.name != "preset":
+            kind = type(field.default)
+            funnel.add_argument(f"--{field.name}", type=kind, default=field.default)
+    for command in (kuairand, funnel):
+        command.add_argument("--out", type=Path, required=True, help="prepared folder to write")
+        command.add_argument("--schema", type=Path, help="a schema instead of the shipped one")
+        command.add_argument(
             "--split", default="auto", help="auto, or train=FIRST..LAST,validation=...,test=..."
         )
-        sub.add_argument("--part-rows", type=int, default=PART_ROWS, help="rows per Parquet file")
-        sub.add_argument("--memory", default="2GB", help="the engine's memory (default 2GB)")
-        sub.add_argument("--threads", type=int, help="the engine's threads (default: all cores)")
-        add_arguments(sub)
+        command.add_argument("--part-rows", type=int, default=Settings.part_rows)
+        command.add_argument("--memory", default=Settings.memory, help="the engine's memory")
+        command.add_argument("--threads", type=int, help="the engine's threads (default: all)")
+        add_arguments(command)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
+    """Runs the command line.
+
+    Returns:
+        0; 2 after an error of the user's; 130 after an interrupt.
+    """
     given = _parser().parse_args(arguments)
     console = Console(quiet=given.quiet)
     return run_job(lambda: _run(given, console), console)
 
 
 def _run(given: argparse.Namespace, console: Console) -> None:
+    name = given.dataset.replace("-", "_")
+    raw, options = given.raw, {}
     schema = Schema.load(given.schema) if given.schema else None
-    shared = {
-        "schema": schema,
-        "split": parse(given.split),
-        "part_rows": given.part_rows,
-        "memory": given.memory,
-        "threads": given.threads,
-        "console": console,
-    }
-    prepare("kuairand_pure", given.raw, given.out, options={"logs": given.logs}, **shared)
+    split = parse(given.split)
+    settings = Settings(given.part_rows, given.memory, given.threads)
+    if name == "simulated_funnel":
+        refuse_foreign(given.out)
+        raw = raw or given.out.with_name(f"{given.out.name}_raw")
+        chosen = Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
+        simulated_funnel.simulate(raw, chosen, console)
+    else:
+        options = {"logs": given.logs}
+    prepare(
+        name, raw, given.out, schema=schema, options=options, split=split,
+        settings=settings, console=console,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -180,16 +180,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def replacing(out: Path) -> Iterator[Path]:
+def replacing(out: Path, mark: str = CARD) -> Iterator[Path]:
     """Gives a folder beside `out` to build in, and puts it in the place of `out` at the end.
 
     An error, or the end of the process, leaves `out` as it was. What killed runs left beside it is
     removed by the next run.
 
+    Args:
+        out: the folder to make or replace.
+        mark: the file by which a folder of this form is known.
+
     Raises:
-        ValueError: if `out` exists and is no prepared folder.
+        ValueError: if `out` exists and is no folder of this form.
     """
-    refuse_foreign(out)
+    refuse_foreign(out, mark)
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(out)
     building = out.parent / f".tmp-{out.name}-{os.getpid()}"
@@ -202,7 +206,7 @@ def replacing(out: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def refuse_foreign(out: Path) -> None:
+def refuse_foreign(out: Path, mark: str = CARD) -> None:
     """Refuses to replace what preparation has not made.
 
     Raises:
@@ -210,9 +214,10 @@ def refuse_foreign(out: Path) -> None:
     """
     if not out.exists():
         return
-    if not out.is_dir() or (any(out.iterdir()) and not (out / CARD).is_file()):
+    if not out.is_dir() or (any(out.iterdir()) and not (out / mark).is_file()):
         raise ValueError(
-            f"--out: {out} exists and is no prepared folder; choose another or remove it"
+            f"--out: {out} exists and is no folder made by this job (no {mark}); choose another "
+            "or remove it"
         )
 
 

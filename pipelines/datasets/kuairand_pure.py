@@ -19,6 +19,7 @@ import ibis.expr.types as ir
 from idefn_tf.schema import DType, Schema
 from pipelines import checks
 from pipelines.checks import Report
+from pipelines.datasets import sides
 from pipelines.datasets.base import Dataset, Exposures
 from pipelines.datasets.engine import Engine, translated_errors
 from pipelines.datasets.split import Split, last_days, number
@@ -74,8 +75,8 @@ def sources(raw: Path, options: Mapping[str, Any]) -> list[Path]:
 
 def read(engine: Engine, files: Sequence[Path], schema: Schema, report: Report) -> Exposures:
     """Builds one row per distinct exposure with its user's and its video's columns."""
-    sides = {key: path for path in files for key, stem in _SIDES.items() if path.stem == stem}
-    logs = [path for path in files if path not in sides.values()]
+    found = {key: path for path in files for key, stem in _SIDES.items() if path.stem == stem}
+    logs = [path for path in files if path not in found.values()]
     raw_logs = [(path, engine.read(path)) for path in logs]
     common = [c for c in LOG_COLUMNS if all(c in table.columns for _, table in raw_logs)]
     wanted: dict[str, DType | None] = {
@@ -91,7 +92,6 @@ def read(engine: Engine, files: Sequence[Path], schema: Schema, report: Report) 
         total = union.count().execute()
     log = engine.keep(union.distinct())
     order = ["time_ms", *(name for name in wanted if name != "time_ms")]
-    # a log's own `user_id`, not the side table's, where both have a column of that name
     log = engine.keep(
         log.mutate(
             row_id=ibis.row_number().over(order_by=[log[name] for name in order]),
@@ -101,7 +101,8 @@ def read(engine: Engine, files: Sequence[Path], schema: Schema, report: Report) 
     )
     with translated_errors("reading the logs"):
         kept = log.count().execute()
-    table = _join(engine, log, sides, schema, report)
+    stems = {key: f"{stem}.csv" for key, stem in _SIDES.items()}
+    table = sides.join(engine, log, found, stems, schema, report)
     keys = ("user_id", "video_id", "time_ms")
     return Exposures(table, duplicates=int(total - kept), keys=keys)
 
@@ -111,42 +112,6 @@ def auto_split(days: Sequence[int]) -> Split:
     if (min(days), max(days)) == tuple(number(day) for day in _OFFICIAL_DAYS):
         return Split(_OFFICIAL_SPLIT)
     return last_days(days)
-
-
-def _join(
-    engine: Engine, log: ir.Table, sides: Mapping[str, Path], schema: Schema, report: Report
-) -> ir.Table:
-    wanted = {f.source: f for f in schema.features if f.source not in log.columns}
-    weights = {f.weights for f in schema.features if f.weights}
-    table, missing = log, set(wanted)
-    for key, path in sides.items():
-        side = engine.read(path)
-        columns: dict[str, DType | None] = {key: "int64"}
-        for name, feature in wanted.items():
-            if name in side.columns and name in missing:
-                columns[name] = None if feature.multi_valued else feature.dtype
-        columns |= {name: None for name in weights if name in side.columns}
-        missing -= set(columns)
-        side = checks.typed(side, columns, path.name, report)
-        checks.unique_key(side, key, path.name, report)
-        report.raise_if_failed()
-        side = engine.keep(side.filter(side[key].notnull()))
-        table = table.left_join(side, key).drop(f"{key}_right")
-        with translated_errors("reading the logs"):
-            strangers = log.anti_join(side, key).count().execute()
-        if strangers:
-            report.notes.append(
-                f"{strangers:,} exposures have a {key} that {path.name} does not hold; "
-                "its columns are missing there"
-            )
-    if missing:
-        names = [f"{_SIDES[key]}.csv" for key in _SIDES if key not in sides]
-        cure = f"add {' and '.join(names)}" if names else "correct `column` in the schema"
-        raise ValueError(
-            f"schema: the features need the raw columns {sorted(missing)}, which no file holds; "
-            f"{cure}, or remove the features"
-        )
-    return table
 
 
 def _note_columns(path: Path, table: ir.Table, known: Sequence[str], report: Report) -> None:

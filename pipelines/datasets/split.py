@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import ibis
 import ibis.expr.types as ir
@@ -89,7 +90,7 @@ def parse(text: str) -> Split | None:
     if missing:
         raise ValueError(f"--split: must also give {' and '.join(missing)}, received {text!r}")
     ordered = {part: spans[part] for part in PARTS}
-    for before, after in zip(PARTS[:-1], PARTS[1:], strict=True):
+    for before, after in pairwise(PARTS):
         if ordered[after][0] <= ordered[before][1]:
             raise ValueError(
                 f"--split: {after} must begin after the last day of {before}, received {text!r}"
@@ -107,8 +108,8 @@ def last_days(days: Sequence[int], held_out: int = 2) -> Split:
     if len(found) < 2 * held_out + 1:
         span = f"{from_number(found[0])}..{from_number(found[-1])}" if found else "no day"
         raise ValueError(
-            f"--split: auto needs at least {2 * held_out + 1} days, received {len(found)} ({span}); "
-            "give more of the log, or say the days yourself: "
+            f"--split: auto needs at least {2 * held_out + 1} days, received {len(found)} "
+            f"({span}); give more of the log, or say the days yourself: "
             "--split train=FIRST..LAST,validation=FIRST..LAST,test=FIRST..LAST"
         )
     at = [found[0], found[-2 * held_out - 1], found[-2 * held_out], found[-held_out - 1]]
