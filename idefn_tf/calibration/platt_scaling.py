@@ -1,0 +1,45 @@
+"""Platt scaling as a layer."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+#: Probabilities are clipped to [LOGIT_CLIP, 1 - LOGIT_CLIP] before their logit is taken.
+LOGIT_CLIP = 1e-15
+
+
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class PlattScaling(keras.layers.Layer):
+    """p' = sigmoid(slope * logit(p) + intercept), computed in float64.
+
+    Args:
+        slope: Factor of the logit, positive so that the ranking stays.
+        intercept: Shift of the logit.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, slope: float, intercept: float, **kwargs: Any) -> None:
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        if not slope > 0:
+            raise ValueError(
+                f"`slope` must be positive, or the ranking is reversed. Received: {slope}. "
+                "Check that scores and labels belong together."
+            )
+        self.slope = float(slope)
+        self.intercept = float(intercept)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Maps probabilities of any shape to calibrated ones of the same shape and type."""
+        p = tf.clip_by_value(tf.cast(inputs, tf.float64), LOGIT_CLIP, 1.0 - LOGIT_CLIP)
+        logit = tf.math.log(p) - tf.math.log1p(-p)
+        return tf.cast(tf.math.sigmoid(self.slope * logit + self.intercept), inputs.dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the layer."""
+        return {**super().get_config(), "slope": self.slope, "intercept": self.intercept}

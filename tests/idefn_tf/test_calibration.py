@@ -1,0 +1,317 @@
+"""Calibrators against scikit-learn and their own algebra; closed forms against Eq. 15 itself."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from idefn_tf import metrics
+from idefn_tf.calibration import (
+    CALIBRATORS,
+    Calibrator,
+    IsotonicCalibrator,
+    PiecewiseLinear,
+    PlattCalibrator,
+    PlattScaling,
+    apply_downsampling,
+    click_space_cvr,
+    correct_downsampling,
+    correct_funnel_downsampling,
+    entire_space_cvr,
+)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def overconfident(seed: int = 0, size: int = 8000):
+    """Scores whose logit is 1.5 times too steep and .7 too high; a rare label; weights."""
+    rng = np.random.default_rng(seed)
+    logit = rng.normal(-4, 1, size)
+    labels = (rng.random(size) < sigmoid(logit)).astype(float)
+    return sigmoid(1.5 * logit + 0.7), labels, rng.random(size)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_platt_is_logistic_regression_on_the_logit(weighted):
+    scores, labels, weights = overconfident()
+    weights = weights if weighted else None
+    ours = PlattCalibrator("all_funnel").fit(scores, labels, weights)
+    logit = np.log(scores / (1 - scores))[:, None]
+    theirs = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12)
+    theirs.fit(logit, labels, sample_weight=weights)
+    assert ours.slope == pytest.approx(theirs.coef_[0, 0], rel=1e-6)
+    assert ours.intercept == pytest.approx(theirs.intercept_[0], rel=1e-6)
+    assert ours.slope == pytest.approx(1 / 1.5, abs=0.12)
+    np.testing.assert_allclose(ours.transform(scores), theirs.predict_proba(logit)[:, 1], rtol=1e-6)
+    assert metrics.pcoc(labels, ours.transform(scores), weights) == pytest.approx(1, abs=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_isotonic_is_scikit_learns(weighted):
+    scores, labels, weights = overconfident(1)
+    weights = weights if weighted else None
+    ours = IsotonicCalibrator("all_funnel", clip=0).fit(scores, labels, weights)
+    theirs = IsotonicRegression(out_of_bounds="clip").fit(scores, labels, sample_weight=weights)
+    grid = np.linspace(0, 1, 3001)
+    np.testing.assert_allclose(ours.transform(grid), theirs.predict(grid), atol=1e-12)
+    assert metrics.pcoc(labels, ours.transform(scores), weights) == pytest.approx(1, abs=1e-9)
+
+
+def test_isotonic_by_hand():
+    ours = IsotonicCalibrator("clicked", clip=0.01)
+    ours.fit([0.1, 0.2, 0.3, 0.4, 0.5], [0, 1, 0, 0, 1], [1, 1, 1, 2, 1])
+    # .2, .3, .4 pool to 1 / 4; the lowest step is 0, kept at .01
+    expected = [0.01, 0.01, 0.25, 0.25, 0.25, (0.25 + 0.99) / 2, 0.99, 0.99]
+    np.testing.assert_allclose(ours.transform([0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.9]), expected)
+
+
+@pytest.mark.parametrize("kind", sorted(CALIBRATORS))
+def test_calibration_carries_over_to_new_rows(kind):
+    scores, labels, _ = overconfident(2, 30_000)
+    fresh, fresh_labels, _ = overconfident(3, 30_000)
+    calibrated = CALIBRATORS[kind]("all_funnel").fit(scores, labels).transform(fresh)
+    assert abs(metrics.pcoc(fresh_labels, fresh) - 1) > 0.2
+    assert metrics.pcoc(fresh_labels, calibrated) == pytest.approx(1, abs=0.1)
+    assert metrics.ece(fresh_labels, calibrated) < 0.5 * metrics.ece(fresh_labels, fresh)
+    assert metrics.log_loss(fresh_labels, calibrated) < metrics.log_loss(fresh_labels, fresh)
+    if kind == "platt":
+        assert metrics.auc(fresh_labels, calibrated) == metrics.auc(fresh_labels, fresh)
+
+
+@pytest.mark.parametrize("kind", sorted(CALIBRATORS))
+def test_the_space_chooses_rows_and_labels(kind):
+    rng = np.random.default_rng(4)
+    cvr = sigmoid(rng.normal(-1, 1, 4000))
+    click = (rng.random(4000) < 0.3).astype(float)
+    columns = {"click": click, "conversion": click * (rng.random(4000) < cvr)}
+    weight = rng.random(4000)
+    per_click = CALIBRATORS[kind]("clicked").fit_space(cvr[:, None], columns, weight)
+    i = click == 1
+    by_hand = CALIBRATORS[kind]("clicked").fit(cvr[i], columns["conversion"][i], weight[i])
+    np.testing.assert_array_equal(per_click.transform(cvr), by_hand.transform(cvr))
+    per_exposure = CALIBRATORS[kind]("all_funnel").fit_space(cvr, columns)
+    conversions = columns["conversion"].sum()
+    assert per_exposure.transform(cvr).sum() == pytest.approx(conversions, rel=1e-3)
+    assert per_click.transform(cvr).mean() > 2.5 * per_exposure.transform(cvr).mean()
+
+
+@pytest.mark.parametrize("kind", sorted(CALIBRATORS))
+@pytest.mark.parametrize("space", ["all_raw", "unclicked_raw", "oracle"])
+def test_report_only_spaces_are_refused(kind, space):
+    with pytest.raises(ValueError, match="reports only"):
+        CALIBRATORS[kind](space)
+
+
+@pytest.mark.parametrize("kind", sorted(CALIBRATORS))
+def test_layer_equals_transform_everywhere(kind, tmp_path):
+    scores, labels, weights = overconfident(5)
+    calibrator = CALIBRATORS[kind]("all_funnel").fit(scores, labels, weights)
+    probe = np.r_[scores[:500], 0.0, 1.0, 1e-9, 0.5].astype("float32")
+    expected = calibrator.transform(probe)
+    layer = calibrator.to_layer(name="calibrated_cvr")
+    assert layer.name == "calibrated_cvr"
+    np.testing.assert_allclose(layer(probe), expected, rtol=2e-6)
+    assert layer(probe[:, None]).shape == (504, 1)
+    assert layer(tf.constant(probe)).dtype == tf.float32
+    np.testing.assert_allclose(layer(tf.constant(probe, tf.float64)), expected, rtol=1e-12)
+    compiled = tf.function(layer.call, jit_compile=True)
+    np.testing.assert_allclose(compiled(tf.constant(probe)), expected, rtol=2e-6)
+    assert np.isnan(layer(np.array([np.nan], "float32")).numpy()[0])
+
+    copy = type(layer).from_config(json.loads(json.dumps(layer.get_config())))
+    np.testing.assert_array_equal(copy(probe), layer(probe))
+    stored = json.loads(json.dumps(calibrator.get_config()))
+    rebuilt = CALIBRATORS[kind].from_config(stored)
+    assert rebuilt.space == "all_funnel"
+    np.testing.assert_array_equal(rebuilt.transform(probe), expected)
+
+    inputs = keras.Input((), dtype="float32")
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(probe), expected, rtol=2e-6)
+
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda p: {"cvr": layer(p)}, input_signature=[tf.TensorSpec([None], tf.float32)]
+    )
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    served = tf.saved_model.load(str(tmp_path / "saved")).serve(tf.constant(probe))["cvr"]
+    np.testing.assert_allclose(served, expected, rtol=2e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=8, unique=True),
+    st.lists(st.floats(0, 1), min_size=8, max_size=8),
+    st.lists(st.floats(-1, 2), min_size=1, max_size=20),
+)
+def test_piecewise_linear_is_numpy_interp(x, y, probe):
+    x, y, probe = np.sort(x), y[: len(x)], np.array(probe)
+    layer = PiecewiseLinear(x, y)
+    np.testing.assert_allclose(layer(tf.constant(probe)), np.interp(probe, x, y), atol=1e-9)
+
+
+def test_smooth_targets_bear_separated_classes():
+    scores, labels = [0.1, 0.2, 0.7, 0.9], [0, 0, 1, 1]
+    with pytest.raises(ValueError, match=r"must overlap.*smooth_targets"):
+        PlattCalibrator("clicked").fit(scores, labels)
+    smooth = PlattCalibrator("clicked", smooth_targets=True).fit(scores, labels)
+    x, t = np.log(np.divide(scores, np.subtract(1, scores))), np.array([0.25, 0.25, 0.75, 0.75])
+
+    def loss(theta):
+        z = theta[0] * x + theta[1]
+        return np.sum(np.logaddexp(0, z) - t * z)
+
+    best = minimize(loss, [1.0, 0.0], tol=1e-12).x
+    assert [smooth.slope, smooth.intercept] == pytest.approx(best, abs=1e-5)
+    # Weights scale nothing: the targets count rows.
+    light = PlattCalibrator("clicked", smooth_targets=True).fit(scores, labels, [0.01] * 4)
+    assert light.slope == pytest.approx(smooth.slope)
+
+
+CELLS = [  # rows, clicks, conversions, pseudo-positives among the unclicked rows
+    (400, 160, 40, 0),
+    (500, 50, 30, 3),
+    (1000, 20, 1, 7),
+]
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.8, 1.0])
+def test_closed_form_is_the_minimum_of_eq_15(alpha):
+    """Eq. 15's CVR part, summed row by row over a log of three kinds of rows, minimised."""
+    cell, click, conversion, pseudo = [], [], [], []
+    for k, (rows, clicks, conversions, positives) in enumerate(CELLS):
+        cell += [k] * rows
+        click += [1.0] * clicks + [0.0] * (rows - clicks)
+        conversion += [1.0] * conversions + [0.0] * (rows - conversions)
+        pseudo += [0.0] * (rows - positives) + [1.0] * positives
+    cell, click, conversion, pseudo = map(np.array, (cell, click, conversion, pseudo))
+
+    def eq_15(logit):
+        z = logit[cell]
+        on_clicked = np.sum(click * (np.logaddexp(0, z) - conversion * z))
+        on_unclicked = np.sum((1 - click) * (np.logaddexp(0, z) - pseudo * z))
+        return (alpha * on_clicked + (1 - alpha) * on_unclicked) / len(cell)
+
+    best = sigmoid(minimize(eq_15, np.zeros(3), tol=1e-14, options={"gtol": 1e-9}).x)
+    rows, clicks, conversions, positives = np.array(CELLS, float).T
+    ctr, p_o, q = clicks / rows, conversions / clicks, positives / (rows - clicks)
+    np.testing.assert_allclose(entire_space_cvr(p_o, ctr, alpha, q), best, atol=1e-5)
+    np.testing.assert_allclose(click_space_cvr(best, ctr, alpha, q), p_o, atol=1e-3)
+    # Taken for 0, q adds its share of the loss.
+    surplus = (1 - alpha) * (1 - ctr) * q / (alpha * ctr)
+    np.testing.assert_allclose(click_space_cvr(best, ctr, alpha), p_o + surplus, atol=1e-3)
+
+
+def test_closed_form_by_hand():
+    assert click_space_cvr(0.01, 0.04, 0.8) == pytest.approx(0.07)
+    assert entire_space_cvr(0.07, 0.04, 0.8) == pytest.approx(0.01)
+    # alpha .5: r is CTCVR plus the unclicked share of q
+    assert entire_space_cvr(0.3, 0.2, 0.5, 0.1) == pytest.approx(0.2 * 0.3 + 0.8 * 0.1)
+    assert click_space_cvr(0.5, 0.01, 0.8) == 1.0
+    assert click_space_cvr(0.3, 0.0, 1.0) == pytest.approx(0.3)
+
+
+chance = st.floats(0, 1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(chance, st.floats(1e-4, 1), st.floats(0.05, 1), st.floats(0, 0.2))
+def test_closed_form_round_trip(p_o, ctr, alpha, q):
+    r = entire_space_cvr(p_o, ctr, alpha, q)
+    assert min(p_o, q) - 1e-12 <= r <= max(p_o, q) + 1e-12
+    assert click_space_cvr(r, ctr, alpha, q) == pytest.approx(p_o, abs=1e-7)
+    tensors = [tf.constant(value, tf.float64) for value in (p_o, ctr, q)]
+    in_graph = entire_space_cvr(tensors[0], tensors[1], alpha, tensors[2])
+    assert float(in_graph) == pytest.approx(float(r), abs=1e-14)
+    back = click_space_cvr(in_graph, tensors[1], alpha, tensors[2])
+    assert float(back) == pytest.approx(p_o, abs=1e-7)
+
+
+def test_closed_form_keeps_float32_tensors_and_compiles():
+    ctr, p_o = tf.constant([0.04, 0.5, 0.0]), tf.constant([0.07, 0.2, 0.1])
+    there = tf.function(lambda p, c: entire_space_cvr(p, c, 0.8), jit_compile=True)(p_o, ctr)
+    assert there.dtype == tf.float32
+    back = click_space_cvr(there, ctr, 0.8)
+    np.testing.assert_allclose(back, p_o, rtol=1e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(chance, st.floats(1e-3, 1))
+def test_downsampling_round_trip(p, rate):
+    assert correct_downsampling(apply_downsampling(p, rate), rate) == pytest.approx(p, abs=1e-12)
+    assert correct_downsampling(p, rate) <= p
+    assert float(correct_downsampling(tf.constant(p, tf.float64), rate)) == pytest.approx(
+        float(correct_downsampling(p, rate)), abs=1e-14
+    )
+
+
+def test_downsampling_by_counting():
+    """1000 exposures, 100 clicks, 20 conversions; a tenth of the unclicked rows kept."""
+    sampled = 100 + 90
+    ctr, ctcvr = correct_funnel_downsampling(100 / sampled, 20 / sampled, 0.1)
+    assert ctr == pytest.approx(0.1)
+    assert ctcvr == pytest.approx(0.02)
+    assert correct_downsampling(100 / sampled, 0.1) == pytest.approx(0.1)
+    # The probability formula on CTCVR would not count the 80 clicked rows that were kept.
+    assert abs(correct_downsampling(20 / sampled, 0.1) - 0.02) > 0.005
+    assert apply_downsampling(0.1, 0.1) == pytest.approx(100 / sampled)
+    tensors = correct_funnel_downsampling(tf.constant([0.0, 1.0]), tf.constant([0.0, 0.5]), 0.1)
+    assert [t.numpy().tolist() for t in tensors] == [[0.0, 1.0], [0.0, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: PlattCalibrator("clicked").fit([0.1, 0.2], [0, 0]), "must hold both classes"),
+        (lambda: IsotonicCalibrator("clicked").fit([0.1, 0.2], [1, 1]), "must hold both classes"),
+        (lambda: PlattCalibrator("clicked").fit([0.5] * 3, [0, 1, 0]), "must overlap"),
+        (lambda: PlattCalibrator("clicked").fit([0.9, 0.5, 0.1, 0.4], [0, 1, 1, 0]), "reverse"),
+        (lambda: PlattCalibrator("clicked").fit([0.9, np.nan], [0, 1]), "probabilities"),
+        (lambda: PlattCalibrator("clicked").transform([0.5]), "must be fitted first"),
+        (lambda: PlattCalibrator("clicked").get_config(), "must be fitted first"),
+        (lambda: IsotonicCalibrator("clicked").to_layer(), "must be fitted first"),
+        (lambda: IsotonicCalibrator("clicked", clip=0.5), "`clip` must lie in"),
+        (
+            lambda: PlattCalibrator("clicked").fit_space([0.1], {"click": [1], "conversion": [1]}),
+            "must hold both classes",
+        ),
+        (
+            lambda: PlattCalibrator("clicked").fit_space(
+                [0.1], {"click": [1, 1], "conversion": [1, 0]}
+            ),
+            "`scores` must have one entry per row",
+        ),
+        (lambda: PlattScaling(0.0, 1.0), "`slope` must be positive"),
+        (lambda: PiecewiseLinear([0.1, 0.1], [0, 1]), "strictly increasing"),
+        (lambda: PiecewiseLinear([0.1, 0.2], [0]), "strictly increasing and `y` as long"),
+        (lambda: click_space_cvr(0.1, 0.1, 0.0), r"`alpha` must lie in \(0, 1\]"),
+        (lambda: click_space_cvr(1.5, 0.1, 0.8), "`cvr` must hold probabilities"),
+        (
+            lambda: entire_space_cvr(0.1, [0.1, np.nan], 0.8),
+            "`ctr` must hold probabilities.*1 of 2",
+        ),
+        (lambda: entire_space_cvr(0.1, 0.1, 0.8, -1), "`pseudo_positive_rate` must hold"),
+        (lambda: correct_downsampling(0.1, 0.0), "`keep_rate` must lie in"),
+        (lambda: correct_downsampling(-3.0, 0.5), "`p` must hold probabilities"),
+        (lambda: correct_funnel_downsampling(0.1, 2, 0.5), "`ctcvr` must hold probabilities"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_the_base_says_that_it_is_a_base():
+    with pytest.raises(NotImplementedError, match="base class"):
+        Calibrator("clicked").fit([0.1, 0.2, 0.3], [0, 1, 0])
