@@ -216,7 +216,7 @@ def _number_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:
     if feature.dtype == "float32":
         yield Rule(feature.source, "must be finite", value.cast("float64").isinf())
     if feature.log1p:
-        yield Rule(feature.source, "log1p needs values above -1", value <= -1)
+        yield Rule(feature.source, "log1p needs values of 0 or more", value < 0)
 
 
 def _list_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:

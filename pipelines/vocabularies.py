@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,13 @@ def learn(train: ir.Table, schema: Schema, folder: Path) -> None:
         family = [feature, *(f for f in schema.features if f.tied_to == feature.name)]
         values = list(_vocabulary(train, family))
         write_json(folder / f"{feature.name}.json", {"kind": "vocabulary", "values": values})
+
+
+def take(learned: Path | None, folder: Path) -> None:
+    """Copies what was learned elsewhere; nothing where there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(learned.glob("*.json")) if learned else []:
+        shutil.copyfile(path, folder / path.name)
 
 
 def load(folder: Path, schema: Schema) -> dict[str, dict[str, Any]]:
@@ -189,7 +197,7 @@ def _moments(train: ir.Table, feature: Feature) -> dict[str, Any]:
     """The mean and the (population) deviation of the values that the model reads."""
     column = train[feature.name].cast("float64")
     if feature.log1p:
-        column = (column + 1.0).ln()
+        column = (ibis.greatest(column, 0.0) + 1.0).ln()  # as the model's input does
     with translated_errors("learning means and deviations"):
         row = train.aggregate(mean=column.mean(), std=column.std(how="pop")).to_pyarrow()
     mean, std = row["mean"][0].as_py(), row["std"][0].as_py()

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 import idefn_tf
 from idefn_tf.schema import CLICK, CONVERSION, Schema
+from pipelines.console import Console
 from pipelines.datasets.engine import translated_errors
 
 #: Rises with every change of the prepared form, so that older folders are made anew.
@@ -86,3 +87,15 @@ def complete(root: Path, card: Mapping[str, Any]) -> bool:
         (root / entry["file"]).is_file() and (root / entry["file"]).stat().st_size == entry["bytes"]
         for entry in card.get("files", ())
     )
+
+
+def show(card: Mapping[str, Any], out: Path, console: Console) -> None:
+    """Prints the counts of every part, and where the rows were written."""
+    counts, rates = ("rows", "clicks", "conversions", "probes"), ("ctr", "cvr", "ctcvr")
+    lines = []
+    for part, found in card["splits"].items():
+        shown = ["" if found[rate] is None else f"{found[rate]:.4f}" for rate in rates]
+        lines.append([part, card["days"].get(part, ""), *(f"{found[c]:,}" for c in counts), *shown])
+    columns = ["part", "days", *counts, "CTR", "CVR", "CTCVR"]
+    console.table(f"{card['dataset']}: exposures", columns, lines)
+    console.wrote(out, f"({len(card['files']) + 1} files)")

@@ -11,6 +11,8 @@ from itertools import pairwise
 import ibis
 import ibis.expr.types as ir
 
+from pipelines.datasets.engine import translated_errors
+
 #: The parts of a split, in the order of time.
 PARTS = ("train", "validation", "test")
 #: The name of the only part of data that are not split.
@@ -116,3 +118,16 @@ def last_days(days: Sequence[int], held_out: int = 2) -> Split:
     at += [found[-held_out], found[-1]]
     dates = [from_number(value) for value in at]
     return Split({part: (dates[2 * i], dates[2 * i + 1]) for i, part in enumerate(PARTS)})
+
+
+def days(table: ir.Table) -> list[int]:
+    """Returns the days (YYYYMMDD) that a table of exposures holds, in order.
+
+    Raises:
+        ValueError: if it holds none, or a day that is none.
+    """
+    with translated_errors("reading the logs"):
+        found = table.select("day").distinct().order_by("day").to_pyarrow()["day"].to_pylist()
+    if not found:
+        raise ValueError("--raw: the logs must hold at least one exposure, received none")
+    return [day for day in found if day is not None and from_number(day)]
