@@ -186,6 +186,8 @@ class EntireSpaceTrainer(keras.Model):
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """``keras.Model.fit``; data sets of raw features are encoded in the input pipeline."""
         self.build()
+        if not self.optimizer.built:  # in the order that a loaded model uses, too
+            self.optimizer.build(self.trainable_variables)
         if isinstance(x, tf.data.Dataset):
             kwargs["shuffle"] = False  # the data set shuffles itself; Keras warns of its default
         if kwargs.get("validation_data") is not None:

@@ -1,0 +1,61 @@
+# The project's commands. `make help` lists them.
+#   TF=current   uses the newest TensorFlow in place of the default 2.17.1
+#   DATA=DIR     makes the demo run on a folder of raw KuaiRand-Pure files
+
+PYTHON ?= python3.11
+TF ?= default
+DATA ?=
+RUN ?= runs/demo
+
+ifeq ($(TF),default)
+VENV := .venv
+else
+VENV := .venv-$(TF)
+endif
+LOCK := requirements/$(TF).lock
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV_VERSION := 0.13.9
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast test-slow lint lock clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## create the environment from the lock file
+
+$(STAMP): $(LOCK)
+	@test -f $(LOCK) || { echo "TF=$(TF): must be 'default' or 'current'"; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "PYTHON=$(PYTHON) is not on PATH; give one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(LOCK) \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
+	@touch $@
+
+demo: setup ## data, training, evaluation, export, one REST prediction (DATA=DIR for KuaiRand-Pure)
+	$(BIN)/python -m pipelines.run --out $(RUN) $(if $(DATA),--raw $(DATA))
+
+test: setup ## the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: setup ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow and not spark and not browser" $(PYTEST_ARGS)
+
+test-slow: setup ## the slow lane alone
+	$(BIN)/python -m pytest -m "slow or spark or browser" $(PYTEST_ARGS)
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: setup ## recompile the lock files
+	$(BIN)/uv pip compile -q --python-version 3.11 requirements/default.in -o requirements/default.lock
+	$(BIN)/uv pip compile -q --python-version 3.11 requirements/current.in -o requirements/current.lock
+
+clean: ## remove environments, runs and caches
+	rm -rf .venv .venv-* runs .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,138 @@
+"""Callbacks for fit: epochs that can be resumed, selection that never leaks, numbers that stop."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from idefn_tf.data import EpochClock
+from idefn_tf.spaces import require_selection_space
+
+
+class SetEpoch(keras.callbacks.Callback):
+    """Shows the training data's clock which epoch begins, so that a resumed run deals it again."""
+
+    def __init__(self, clock: EpochClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Sets the clock."""
+        self.clock.epoch = epoch
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stops a run whose loss is no longer a number, and says which term it was.
+
+    Raises:
+        FloatingPointError: at the end of the epoch in which it happened.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Looks at every loss term."""
+        losses = {k: float(v) for k, v in (logs or {}).items() if "loss" in k and "logloss" not in k}
+        bad = [name for name, value in losses.items() if not math.isfinite(value)]
+        if bad:
+            raise FloatingPointError(
+                f"training stopped in epoch {epoch}: {', '.join(bad)} is not finite; lower the "
+                "learning rate, clip gradients (global_clipnorm), or look for wild numeric inputs."
+            )
+
+
+class SelectBest(keras.callbacks.Callback):
+    """Early stopping on validation, on a space that selection may see.
+
+    Args:
+        space: "all_funnel" or "clicked".
+        metric: a CVR metric of the training metrics, such as "cvr_auc" or "cvr_logloss".
+        patience: epochs without a better value before the run stops.
+        path: where the best model goes (a .keras file), written beside and renamed.
+
+    Raises:
+        ValueError: if selection must not look at `space`, or the metric is not among the logs.
+    """
+
+    def __init__(
+        self,
+        space: str = "all_funnel",
+        metric: str = "cvr_auc",
+        patience: int = 2,
+        path: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        require_selection_space(space)
+        if patience < 0:
+            raise ValueError(f"patience: must be 0 or more, received {patience}")
+        self.monitor = f"val_{space}/{metric}"
+        self.sign = -1.0 if metric.endswith(("logloss", "ece")) else 1.0
+        self.patience, self.path = patience, None if path is None else Path(path)
+        self.best = -math.inf
+        self.best_epoch = -1
+        self.wait = 0
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Keeps the better model; stops after `patience` epochs without one."""
+        logs = logs or {}
+        if self.monitor not in logs:
+            raise ValueError(
+                f"metric: {self.monitor!r} is not among the metrics of fit, received "
+                f"{sorted(logs)}; pass validation_data, or choose one of these."
+            )
+        value = self.sign * float(logs[self.monitor])
+        # a first epoch counts even where the metric is undefined (one class in validation)
+        if value > self.best or self.best_epoch < 0:
+            self.best = value if math.isfinite(value) else -math.inf
+            self.best_epoch, self.wait = epoch, 0
+            if self.path is not None:
+                save_model(self.model, self.path)
+        else:
+            self.wait += 1
+            if self.wait > self.patience:
+                self.model.stop_training = True
+
+    def state(self) -> dict[str, Any]:
+        """Returns what a resumed run needs."""
+        best = self.best if math.isfinite(self.best) else None
+        return {"best": best, "best_epoch": self.best_epoch, "wait": self.wait}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up a saved state."""
+        self.best = -math.inf if state["best"] is None else state["best"]
+        self.best_epoch, self.wait = state["best_epoch"], state["wait"]
+
+
+class HistoryCSV(keras.callbacks.Callback):
+    """Writes history.csv after every epoch: one row an epoch, whole or not at all."""
+
+    def __init__(self, path: str | Path, epochs: int | None = None) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self.rows: list[dict[str, Any]] = []
+        if epochs and self.path.is_file():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                self.rows = list(csv.DictReader(file))[:epochs]
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Adds the epoch's numbers."""
+        self.rows.append({"epoch": epoch, **{k: float(v) for k, v in (logs or {}).items()}})
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        beside = self.path.with_name(f".tmp-{self.path.name}-{os.getpid()}")
+        with beside.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        beside.replace(self.path)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Saves a whole model beside `path` (.keras) and renames it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    model.save(beside)
+    beside.replace(path)

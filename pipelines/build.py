@@ -1,0 +1,62 @@
+"""From a config to a compiled model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from idefn_tf import backbones, optimizers
+from idefn_tf.features import FeatureColumns
+from idefn_tf.features.columns import Vocabularies
+from idefn_tf.models import EntireSpaceModel, get_method
+from idefn_tf.schema import Schema
+from pipelines.config import Config
+
+#: Our optimizers by name; any other name is one of Keras'.
+OPTIMIZERS: dict[str, type] = {"row_sparse_adam": optimizers.RowSparseAdam}
+
+
+def build_model(config: Config, schema: Schema, vocabularies: Vocabularies) -> EntireSpaceModel:
+    """Builds and compiles the model of a config.
+
+    Raises:
+        ValueError: if a name or an argument is unknown.
+    """
+    features = FeatureColumns.from_schema(schema, vocabularies, **config.features)
+    arguments: dict[str, Any] = dict(config.model)
+    if config.trunk is not None:
+        from idefn_tf.models.trunks import TRUNKS
+
+        arguments["trunk"] = _make(TRUNKS, config.trunk, "trunk")
+    model: EntireSpaceModel = get_method(config.method)(
+        features, _make(backbones.BACKBONES, config.backbone, "backbone"), **arguments
+    )
+    model.compile(make_optimizer(config.optimizer), jit_compile=config.training.jit_compile)
+    model.build()
+    return model
+
+
+def make_optimizer(settings: dict[str, Any]) -> keras.optimizers.Optimizer:
+    """Builds an optimizer from {"name": ..., and its arguments}."""
+    name = settings.get("name", "row_sparse_adam")
+    if name in OPTIMIZERS:
+        return _make(OPTIMIZERS, settings, "optimizer")
+    arguments = {k: v for k, v in settings.items() if k != "name"}
+    try:
+        return keras.optimizers.get({"class_name": name, "config": arguments})
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"optimizer: must be one of {sorted(OPTIMIZERS)} or a Keras optimizer with its "
+            f"arguments, received {settings}; {error}"
+        ) from None
+
+
+def _make(known: dict[str, type], settings: dict[str, Any], group: str) -> Any:
+    name = settings.get("name")
+    if name not in known:
+        raise ValueError(f"{group}.name: must be one of {sorted(known)}, received {name!r}")
+    try:
+        return known[name](**{k: v for k, v in settings.items() if k != "name"})
+    except TypeError as error:
+        raise ValueError(f"{group}: {error}") from None

@@ -1,0 +1,103 @@
+"""Evaluates a run on prepared data, a file of exposures, or a raw folder it has never seen.
+
+    python -m pipelines.evaluate --run RUN --data FILE_OR_DIR [--part test] [--json FILE|-]
+    python -m pipelines.evaluate --run RUN --raw DIR [--json FILE|-]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from idefn_tf.data import read_table
+from pipelines import console as consoles
+from pipelines.console import Console
+from pipelines.evaluation import Metrics, evaluate_part, evaluate_table
+from pipelines.prepare import prepare_rows
+from pipelines.prepared import CARD, Prepared, write_json
+from pipelines.runs import Run
+from pipelines.train import show_metrics
+
+
+def evaluate_data(
+    run: Run, data: str | Path, parts: Sequence[str], console: Console
+) -> dict[str, Metrics]:
+    """Evaluates prepared parts, or one file or folder of exposures (called "all")."""
+    model, path = run.load_model(), Path(data)
+    console.reading("exposures", path)
+    if (path / CARD).is_file():
+        prepared = Prepared.open(path)
+        wanted = parts or [p for p in ("test", "all") if p in prepared.parts]
+        missing = [p for p in wanted if p not in prepared.parts]
+        if missing or not wanted:
+            raise ValueError(
+                f"part: must be one of {list(prepared.parts)} of {path}, received {missing}"
+            )
+        return {part: evaluate_part(model, prepared, part) for part in wanted}
+    if parts:
+        raise ValueError(f"part: {path} is not a prepared folder, so it has no parts; leave it out")
+    table, schema = read_table(path), run.schema()
+    click, conversion = schema.labels.resolve(table.column_names)
+    report: dict[str, np.ndarray] = {}
+    if "conversion_raw" in table.column_names:
+        report["conversion_raw"] = np.asarray(table["conversion_raw"])
+    elif (click, conversion) == (schema.labels.click, schema.labels.conversion):
+        report["conversion_raw"] = np.asarray(table[conversion])  # a raw table shows it itself
+    if "oracle_conversion" in table.column_names:
+        report["oracle_conversion"] = np.asarray(table["oracle_conversion"])
+    return {"all": evaluate_table(model, schema, table, report)}
+
+
+def evaluate_raw(run: Run, raw: str | Path, console: Console) -> dict[str, Metrics]:
+    """Prepares a raw folder with the run's schema and vocabularies and evaluates all its rows."""
+    console.reading("raw logs", raw)
+    with tempfile.TemporaryDirectory(prefix="idefn-") as folder:
+        prepared = prepare_rows(
+            run.schema(), raw, Path(folder) / "rows", vocabularies=run.vocabularies
+        )
+        model = run.load_model()
+        return {part: evaluate_part(model, prepared, part) for part in prepared.parts}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.evaluate", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", required=True, help="a run's folder")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", help="a prepared folder, or Parquet or CSV of exposures")
+    source.add_argument("--raw", help="a folder of raw logs and side tables")
+    parser.add_argument("--part", action="append", default=[],
+                        help="part of a prepared folder (default: test)")
+    parser.add_argument("--json", metavar="FILE", help="writes the metrics; - for standard output")
+    consoles.add_arguments(parser)
+    given = parser.parse_args(arguments)
+    console = Console(given.quiet)
+
+    def job() -> int:
+        run = Run.open(given.run)
+        if given.raw is not None:
+            metrics: dict[str, Any] = evaluate_raw(run, given.raw, console)
+        else:
+            metrics = evaluate_data(run, given.data, given.part, console)
+        if given.json == "-":
+            json.dump(metrics, sys.stdout, indent=1)
+            sys.stdout.write("\n")
+        elif given.json:
+            write_json(Path(given.json), metrics)
+            console.wrote(given.json)
+        show_metrics(metrics, console, f"{run.root}: {run.config().method}")
+        return 0
+
+    return consoles.run_job(job, console)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

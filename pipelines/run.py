@@ -1,0 +1,150 @@
+"""The whole road in one command: prepare, train, evaluate, export, serve, ask once.
+
+    python -m pipelines.run --out runs/demo [--raw DIR] [--methods esmm all_negative idefn]
+
+Without --raw the exposures come from the funnel simulator; with it they are KuaiRand-Pure's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from idefn_tf.export import export_model
+from pipelines import console as consoles
+from pipelines.config import Config
+from pipelines.console import Console
+from pipelines.prepare import prepare
+from pipelines.prepared import Prepared
+from pipelines.runs import Run
+from pipelines.train import train
+
+ROOT = Path(__file__).resolve().parent
+DEMO_METHODS = ("esmm", "all_negative", "idefn")
+#: The method whose model is exported and served.
+SERVED = "idefn"
+
+
+def run(
+    out: Path,
+    raw: Path | None,
+    methods: Sequence[str],
+    overrides: Sequence[str],
+    console: Console,
+) -> None:
+    """Runs every step and prints what came out and where it lies."""
+    started = time.monotonic()
+    name = "simulated-funnel" if raw is None else "kuairand-pure"
+    family = "simulated" if raw is None else "kuairand"
+    data = prepare(name, raw=raw, out=out / "data", console=console)
+    runs = {}
+    for method in methods:
+        config = Config.load(ROOT / "configs" / f"{family}_{method}.yaml", overrides)
+        console.step(f"trains {method}")
+        runs[method] = train(config, data.root, out / method, console)
+    served = SERVED if SERVED in runs else methods[-1]
+    base = out / "models" / "cvr"
+    version = export_model(
+        runs[served].load_model(), data.schema, base, replay=data.table("test").slice(0, 256),
+        run=runs[served].root,
+    )
+    console.wrote(version, f"(SavedModel of {served})")
+    answer = _ask_once(base, data, console)
+    _summary(runs, console)
+    console.note(f"one REST prediction: {json.dumps(answer)}")
+    for path in (out / "data", *(r.root for r in runs.values()), base):
+        console.wrote(path)
+    console.step(f"finished in {time.monotonic() - started:.0f} seconds")
+
+
+def _ask_once(base: Path, data: Prepared, console: Console) -> Any:
+    from serving.client import Client
+
+    with embedded_server("cvr", base) as url:
+        console.step(f"asks {url}/v1/models/cvr:predict")
+        client = Client(url, "cvr", data.schema)
+        return client.predict(data.table("test").slice(0, 1).to_pandas())
+
+
+@contextlib.contextmanager
+def embedded_server(name: str, base: Path, timeout: float = 120.0) -> Iterator[str]:
+    """Starts `python -m serving.server` on a free port and yields its URL; stops it after.
+
+    Raises:
+        OSError: if the server does not open its port in time; its last words are quoted.
+    """
+    command = [sys.executable, "-m", "serving.server", "--model_name", name,
+               "--model_base_path", str(base.resolve()), "--rest_api_port", "0"]
+    process = subprocess.Popen(command, cwd=ROOT.parent, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    words: list[str] = []
+    try:
+        assert process.stderr is not None
+        deadline = time.monotonic() + timeout
+        for line in process.stderr:
+            words.append(line.rstrip())
+            found = re.search(r"HTTP/REST API at:.*:(\d+)", line)
+            if found:
+                yield f"http://127.0.0.1:{found.group(1)}"
+                return
+            if time.monotonic() > deadline:
+                break
+        raise OSError("serving.server did not start; it said: " + " | ".join(words[-5:]))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _summary(runs: dict[str, Run], console: Console) -> None:
+    rows = []
+    for method, finished in runs.items():
+        test = json.loads(finished.metrics_path.read_text(encoding="utf-8")).get("test", {})
+        cells = [
+            test.get(space, {}).get(metric)
+            for space, metric in (("all_raw", "cvr_auc"), ("all_funnel", "cvr_auc"),
+                                  ("clicked", "cvr_auc"), ("unclicked_raw", "cvr_auc"),
+                                  ("oracle", "cvr_auc"), ("all_funnel", "ctr_auc"),
+                                  ("all_funnel", "ctcvr_auc"))
+        ]
+        rows.append([method, *("-" if c is None else f"{c:.4f}" for c in cells)])
+    console.table(
+        "test AUC by space",
+        ("method", "CVR all_raw", "CVR all_funnel", "CVR clicked", "CVR unclicked_raw",
+         "CVR oracle", "CTR", "CTCVR"),
+        rows,
+        loud=True,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="runs/demo", type=Path, help="folder for everything")
+    parser.add_argument("--raw", type=Path, help="raw KuaiRand-Pure folder; default: simulator")
+    parser.add_argument("--methods", nargs="+", default=list(DEMO_METHODS))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="overrides a key of every method's config")
+    consoles.add_arguments(parser)
+    given = parser.parse_args(arguments)
+    console = Console(given.quiet)
+    return consoles.run_job(
+        lambda: run(given.out, given.raw, given.methods, given.set, console), console
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
