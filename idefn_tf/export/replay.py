@@ -1,0 +1,237 @@
+"""Replay: the same rows through Python and through the exported graph must score the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from idefn_tf.data.arrays import to_arrays
+from idefn_tf.data.tables import Source, read_table
+from idefn_tf.export.scorer import Arrays, Scorer
+from idefn_tf.export.signatures import (
+    CALIBRATED,
+    CLASSIFY,
+    DEFAULT,
+    EXAMPLES,
+    REGRESS,
+    SCORES,
+    serving_schema,
+    stand_ins,
+)
+from idefn_tf.features import Field
+from idefn_tf.models import EntireSpaceModel
+from idefn_tf.schema import Feature, Schema
+
+if TYPE_CHECKING:
+    from idefn_tf.calibration import Calibrator
+
+#: Largest difference between Python's scores and the exported graph's.
+TOLERANCE = 1e-6
+_EXAMPLES = 32
+
+
+def request_arrays(schema: Schema, rows: Source) -> Arrays:
+    """Returns a table's rows as requests carry them: train-only features left out."""
+    return to_arrays(serving_schema(schema), read_table(rows), labels=False)
+
+
+def python_scores(
+    model: EntireSpaceModel,
+    schema: Schema,
+    arrays: Mapping[str, np.ndarray],
+    calibrator: Calibrator | None = None,
+    batch_size: int = 1024,
+) -> Arrays:
+    """Scores requests with the Python model, train-only features at their serving value.
+
+    Args:
+        model: the trained model.
+        schema: of its raw features.
+        arrays: what `request_arrays` gives.
+        calibrator: a fitted one adds "cvr_calibrated".
+        batch_size: rows a batch.
+
+    Returns:
+        By output name, float32 [rows].
+    """
+    rows = len(next(iter(arrays.values())))
+    features = {**arrays, **{k: v.numpy() for k, v in stand_ins(schema, rows).items()}}
+    dataset = tf.data.Dataset.from_tensor_slices(features).batch(batch_size)
+    scores = {k: np.asarray(v) for k, v in model.predict(dataset, verbose=0).items()}
+    if calibrator is not None:
+        scores[CALIBRATED] = calibrator.transform(scores["cvr"]).astype(np.float32)
+    return scores
+
+
+def edge_rows(schema: Schema, fields: Sequence[Field], rows: int = 64, seed: int = 0) -> Arrays:
+    """Makes requests that visit the corners of every feature.
+
+    Known and unknown values, absent ones, ids out of range, numbers at and around every boundary,
+    lists of every length with weights of zero.
+
+    Args:
+        schema: of the raw features.
+        fields: of the model's feature layer; they know the vocabularies.
+        rows: how many.
+        seed: of the draw.
+
+    Returns:
+        What `request_arrays` gives for a table.
+    """
+    rng = np.random.default_rng(seed)
+    known = {field.name: field for field in fields}
+    made: Arrays = {}
+    for feature in serving_schema(schema).features:
+        values = _corners(feature, known.get(feature.name))
+        kind: Any = object if feature.dtype == "string" else feature.dtype
+        pool = np.empty(len(values), kind)
+        pool[:] = values
+        if not feature.multi_valued:
+            made[feature.name] = pool[rng.integers(0, len(pool), rows)]
+            continue
+        length = feature.max_length or 1
+        inside = np.arange(length) < rng.integers(0, length + 1, rows)[:, None]
+        drawn = pool[rng.integers(0, len(pool), (rows, length))]
+        made[feature.name] = np.where(inside, drawn, b"" if feature.dtype == "string" else -1)
+        made[feature.name] = made[feature.name].astype(kind)
+        if feature.weights is not None:
+            weights = rng.choice([0.0, 0.25, 1.0, 3.0], (rows, length)) * inside
+            made[feature.weights_name] = weights.astype(np.float32)
+    return made
+
+
+def _corners(feature: Feature, field: Field | None) -> list[Any]:
+    """Returns values of one feature worth trying, the fill among them."""
+    if feature.dtype == "string":
+        values = list(field.values[:50]) if field else []
+        texts = [*values, "", "never seen", "Ünïcode 值", feature.fill]
+        return [str(text).encode() for text in texts]
+    if feature.kind in ("numeric", "bucketized"):
+        cuts = np.asarray(feature.boundaries or (0.0, 1.0, 1e3), np.float64)
+        around = [*cuts, *(cuts - 1), *(cuts + 1), -1e6, 1e6, float(feature.fill)]
+        if feature.dtype == "int64":
+            return [int(value) for value in around]
+        return [*around, *(cuts + 1e-3), float("nan")]
+    values = [int(v) for v in field.values[:50]] if field else []
+    bound = feature.num_buckets or 10
+    return [*values, 0, 1, bound - 1, bound, -1, -2, 2**31, 2**53 + 1, 2**63 - 1, int(feature.fill)]
+
+
+def concatenate(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
+    """Puts rows under rows."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def check(
+    scorer: Scorer,
+    expected: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+    schema: Schema,
+    calibrator: Calibrator | None = None,
+    tolerance: float = TOLERANCE,
+) -> dict[str, Any]:
+    """Replays rows through every signature of an exported version.
+
+    Args:
+        scorer: the version.
+        expected: what `python_scores` gives for the rows.
+        arrays: the rows.
+        schema: of the raw features.
+        calibrator: the fitted one behind "cvr_calibrated".
+        tolerance: largest absolute difference allowed.
+
+    Returns:
+        {"rows", "tolerance", "largest_difference": {output: value}}.
+
+    Raises:
+        ValueError: if a score is not finite, or differs by more, naming output and row.
+    """
+    rows = len(next(iter(arrays.values())))
+    exported = scorer.score(arrays)
+    worst = {name: _compare(DEFAULT, name, exported, expected, tolerance) for name in SCORES}
+    if calibrator is not None:
+        # compared at the exported cvr: a steep step would magnify the last digits of another one
+        truth = {CALIBRATED: calibrator.transform(exported["cvr"])}
+        worst[CALIBRATED] = _compare(DEFAULT, CALIBRATED, exported, truth, tolerance)
+    few = {name: values[:_EXAMPLES] for name, values in arrays.items()}
+    single = scorer.run({name: values[:1] for name, values in few.items()})
+    for name in worst:
+        _compare(f"{DEFAULT}, one row,", name, single, {name: exported[name][:1]}, tolerance)
+    _check_examples(scorer, few, exported, schema, tolerance)
+    return {"rows": rows, "tolerance": tolerance, "largest_difference": worst}
+
+
+def _check_examples(
+    scorer: Scorer, few: Arrays, exported: Arrays, schema: Schema, tolerance: float
+) -> None:
+    inputs = {"inputs": np.asarray(to_examples(schema, few), object)}
+    rows = len(inputs["inputs"])
+    truth = {name: values[:rows] for name, values in exported.items()}
+    found = scorer.run(inputs, EXAMPLES)
+    classified = scorer.run(inputs, CLASSIFY)
+    names = [name.decode() for name in classified["classes"][0]]
+    columns = {name: classified["scores"][:, i] for i, name in enumerate(names)}
+    for name in truth:
+        _compare(EXAMPLES, name, found, truth, tolerance)
+        _compare(CLASSIFY, name, columns, truth, tolerance)
+    regressed = {"cvr": scorer.run(inputs, REGRESS)["outputs"]}
+    _compare(REGRESS, "cvr", regressed, truth, tolerance)
+
+
+def _compare(
+    where: str,
+    name: str,
+    found: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
+    tolerance: float,
+) -> float:
+    if not len(truth[name]):
+        return 0.0
+    if not np.isfinite(truth[name]).all():
+        row = int(np.argmin(np.isfinite(truth[name])))
+        raise ValueError(
+            f"model: {name} of replayed row {row} is {truth[name][row]}; a model whose scores are "
+            "not finite cannot be exported: look at its training"
+        )
+    difference = np.abs(found[name].astype(np.float64) - truth[name])
+    row = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
+    if not difference[row] <= tolerance:
+        raise ValueError(
+            f"export: {where} gives {name} = {found[name][row]:.9g} for replayed row {row}, where "
+            f"{truth[name][row]:.9g} is right; the difference must be at most {tolerance:g}. "
+            "Nothing was published."
+        )
+    return float(difference[row])
+
+
+def to_examples(schema: Schema, arrays: Mapping[str, np.ndarray]) -> list[bytes]:
+    """Writes requests as serialized tf.Example, lists without their padding."""
+    rows = len(next(iter(arrays.values())))
+    features = serving_schema(schema).features
+    return [_example(features, arrays, row) for row in range(rows)]
+
+
+def _example(features: Sequence[Feature], arrays: Mapping[str, np.ndarray], row: int) -> bytes:
+    made: dict[str, tf.train.Feature] = {}
+    for feature in features:
+        values = np.atleast_1d(arrays[feature.name][row])
+        if feature.multi_valued:
+            absent: Any = b"" if feature.dtype == "string" else -1
+            present = np.flatnonzero(values != absent)
+            values = values[: present[-1] + 1 if present.size else 0]
+            if feature.weights is not None:
+                weights = arrays[feature.weights_name][row][: len(values)]
+                made[feature.weights_name] = _feature("float32", weights)
+        made[feature.name] = _feature(feature.dtype, values)
+    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
+
+
+def _feature(dtype: str, values: np.ndarray) -> tf.train.Feature:
+    if dtype == "string":
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=list(values)))
+    if dtype == "int64":
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values.tolist()))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values.tolist()))

@@ -1,0 +1,153 @@
+"""Signatures: what a served model takes and gives.
+
+============================  =====================================================  =============
+signature                     inputs                                                 outputs
+============================  =====================================================  =============
+serving_default               raw features by name, [B]; lists [B, max_length]       ctr, cvr, ctcvr
+predict_examples              inputs: serialized tf.Example [B]                      ctr, cvr, ctcvr
+classify                      inputs: serialized tf.Example [B]                      classes, scores
+regress                       inputs: serialized tf.Example [B]                      outputs: cvr
+============================  =====================================================  =============
+
+With a calibrator, ``cvr_calibrated`` joins the outputs and the classes. Scores are float32 [B].
+``classify`` names each event's probability: classes [B, C] holds the output names, scores [B, C]
+their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from idefn_tf.data.dataset import feature_signature
+from idefn_tf.data.tfrecord import parse_examples
+from idefn_tf.models import EntireSpaceModel
+from idefn_tf.schema import Feature, Schema
+
+#: The signatures, in the order in which they are described.
+DEFAULT, EXAMPLES, CLASSIFY, REGRESS = "serving_default", "predict_examples", "classify", "regress"
+#: The scores of every export, and the one that a calibrator adds.
+SCORES, CALIBRATED = ("ctr", "cvr", "ctcvr"), "cvr_calibrated"
+
+
+def serving_schema(schema: Schema) -> Schema:
+    """Returns the schema of a request: the same without the features absent at serving."""
+    kept = tuple(feature for feature in schema.features if not feature.train_only)
+    if not kept:
+        raise ValueError(
+            "schema: every feature is train_only, so a request would be empty; keep one for serving"
+        )
+    return schema.model_copy(update={"features": kept})
+
+
+def serving_inputs(schema: Schema) -> dict[str, tf.TensorSpec]:
+    """Returns the inputs of `serving_default` by name, weights of weighted lists included."""
+    return feature_signature(serving_schema(schema))
+
+
+def stand_ins(schema: Schema, rows: Any) -> dict[str, tf.Tensor]:
+    """Returns what stands in for the train-only features of `rows` rows."""
+    made: dict[str, tf.Tensor] = {}
+    for feature in schema.features:
+        if not feature.train_only:
+            continue
+        value = tf.constant(feature.serving_value, feature.dtype)
+        if not feature.multi_valued:
+            made[feature.name] = tf.fill([rows], value)
+            continue
+        made[feature.name] = _one_entry(value, _padding(feature), rows, feature)
+        if feature.weights is not None:
+            one, zero = tf.constant(1.0), tf.constant(0.0)
+            made[feature.weights_name] = _one_entry(one, zero, rows, feature)
+    return made
+
+
+def _padding(feature: Feature) -> tf.Tensor:
+    return tf.constant("" if feature.dtype == "string" else -1, feature.dtype)
+
+
+def _one_entry(value: tf.Tensor, padding: tf.Tensor, rows: Any, feature: Feature) -> tf.Tensor:
+    rest = tf.fill([rows, (feature.max_length or 1) - 1], padding)
+    return tf.concat([tf.fill([rows, 1], value), rest], 1)
+
+
+class ServingModule(tf.Module):
+    """A trained model as TensorFlow Serving loads it: inference alone, vocabularies inside.
+
+    The scoring graph is traced once and shared by all signatures. Only what that graph reads is
+    tracked, so that a saved module holds neither the optimizer's state nor metrics.
+
+    Args:
+        model: a trained model; its variables are shared, not copied.
+        schema: of its raw features.
+        calibrator: a layer, or any function, from cvr [B] to the calibrated cvr [B].
+    """
+
+    def __init__(
+        self,
+        model: EntireSpaceModel,
+        schema: Schema,
+        calibrator: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> None:
+        super().__init__(name="serving")
+        model.build()
+        specs = serving_inputs(schema)
+
+        def score(**features: tf.Tensor) -> dict[str, tf.Tensor]:
+            rows = tf.shape(features[next(iter(specs))])[0]
+            known = {**features, **stand_ins(schema, rows)}
+            scores = dict(model(known, training=False))
+            if calibrator is not None:
+                scores[CALIBRATED] = calibrator(scores["cvr"])
+            return {name: _rank_one(scores[name]) for name in sorted(scores)}
+
+        self.scorer = _signature(score, **specs)
+        # exactly what the graph reads: its variables, and the encoders, which own the hash tables
+        # (tracking the layers themselves would save every embedding table twice)
+        self.read_variables = sorted(self.scorer.graph.variables, key=lambda v: v.name)
+        self.encoders = list(model.features._encoders.values())
+
+    def trace(self, schema: Schema) -> dict[str, Any]:
+        """Returns the concrete functions by name, as `tf.saved_model.save` takes them."""
+        return {
+            DEFAULT: _signature(self._scores, **serving_inputs(schema)),
+            **_example_signatures(serving_schema(schema), self._scores),
+        }
+
+    def _scores(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores raw features; outputs are renamed copies, so that each keeps its own name."""
+        return {name: tf.identity(value, name) for name, value in self.scorer(**features).items()}
+
+
+def _rank_one(values: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(tf.cast(values, tf.float32), [-1])
+
+
+def _signature(function: Callable[..., Any], **specs: tf.TensorSpec) -> Any:
+    return tf.function(function, autograph=False).get_concrete_function(**specs)
+
+
+def _example_signatures(request: Schema, scores: Callable[..., Any]) -> dict[str, Any]:
+    """Builds the signatures over serialized tf.Example."""
+    spec = tf.TensorSpec([None], tf.string, "inputs")
+
+    def parse(inputs: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        parsed: Mapping[str, tf.Tensor] = parse_examples(request, inputs)
+        return parsed
+
+    def predict_examples(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(scores(**parse(inputs)))
+
+    def classify(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = scores(**parse(inputs))
+        names = [name for name in (*SCORES, CALIBRATED) if name in found]
+        classes = tf.tile(tf.constant([names]), [tf.shape(inputs)[0], 1])
+        return {"classes": classes, "scores": tf.stack([found[name] for name in names], 1)}
+
+    def regress(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"outputs": scores(**parse(inputs))["cvr"]}
+
+    functions = {EXAMPLES: predict_examples, CLASSIFY: classify, REGRESS: regress}
+    return {name: _signature(function, inputs=spec) for name, function in functions.items()}

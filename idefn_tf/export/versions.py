@@ -1,0 +1,136 @@
+"""Versions on disk: numbered folders that appear whole, by renaming, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+_LARGEST = 2**63 - 1
+_PREFIX = ".tmp-"
+
+
+def list_versions(model_base: str | Path) -> dict[int, Path]:
+    """Returns the versions in a model's folder, oldest first; other names are passed over."""
+    base = Path(model_base)
+    if not base.is_dir():
+        return {}
+    found = {
+        int(path.name): path
+        for path in sorted(base.iterdir())
+        if path.name.isascii() and path.name.isdigit() and path.is_dir()
+    }
+    return dict(sorted(found.items()))
+
+
+def next_version(model_base: str | Path) -> int:
+    """Returns one more than the highest version, and 1 for the first."""
+    number = max(list_versions(model_base), default=0) + 1
+    if number > _LARGEST:
+        raise ValueError(
+            f"model_base: {model_base} holds version {number - 1}, the highest that an int64 can "
+            "name; remove it"
+        )
+    return number
+
+
+@contextlib.contextmanager
+def building(model_base: str | Path) -> Iterator[Path]:
+    """Gives a hidden folder in `model_base` to build a version in, and removes it at the end.
+
+    `publish` renames it before that. What killed exports of this machine left is removed first.
+
+    Raises:
+        ValueError: if `model_base` is a remote address or a file.
+    """
+    if "://" in str(model_base):
+        raise ValueError(
+            f"model_base: must be a local folder, received {model_base}; versions appear by "
+            "renaming, which object stores lack: export to a folder and copy it"
+        )
+    base = Path(model_base)
+    if base.exists() and not base.is_dir():
+        raise ValueError(f"model_base: {base} must be a folder, received a file")
+    base.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(base)
+    folder = base / f"{_PREFIX}{socket.gethostname()}-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(folder: Path, model_base: str | Path) -> Path:
+    """Renames a built folder to the next version and returns the version's path.
+
+    Everything is flushed to the disk before, so that a power cut leaves no half version either.
+    """
+    for path in [*folder.rglob("*"), folder]:
+        _flush(path)
+    while True:
+        target = Path(model_base) / str(next_version(model_base))
+        try:
+            os.rename(folder, target)
+        except OSError:
+            if not target.exists():  # not another export that took the number meanwhile
+                raise
+            continue
+        _flush(Path(model_base))
+        return target
+
+
+def prune(model_base: str | Path, keep: int, protect: Collection[int] = ()) -> list[int]:
+    """Removes all but the `keep` newest versions.
+
+    Args:
+        model_base: the model's folder.
+        keep: how many of the newest stay, at least one.
+        protect: versions that stay whatever their age: those served or labelled.
+
+    Returns:
+        The versions removed.
+
+    Raises:
+        ValueError: if `keep` is below 1.
+    """
+    if keep < 1:
+        raise ValueError(f"keep: must be 1 or more, received {keep}")
+    versions = list_versions(model_base)
+    removed = [number for number in list(versions)[:-keep] if number not in set(protect)]
+    for number in removed:
+        # first out of the servers' sight, so that none loads a half removed version
+        hidden = versions[number].with_name(f"{_PREFIX}{socket.gethostname()}-{os.getpid()}-old")
+        os.rename(versions[number], hidden)
+        shutil.rmtree(hidden)
+    return removed
+
+
+def _remove_leftovers(base: Path) -> None:
+    prefix = f"{_PREFIX}{socket.gethostname()}-"
+    for path in base.glob(f"{prefix}*"):
+        owner = path.name.removeprefix(prefix).removesuffix("-old")
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
