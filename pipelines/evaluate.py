@@ -20,7 +20,7 @@ from idefn_tf.data import read_table
 from pipelines import console as consoles
 from pipelines.console import Console
 from pipelines.evaluation import Metrics, evaluate_part, evaluate_table
-from pipelines.prepare import prepare_rows
+from pipelines.datasets.preparation import prepare_rows
 from pipelines.prepared import CARD, Prepared, write_json
 from pipelines.runs import Run
 from pipelines.train import show_metrics

@@ -24,7 +24,9 @@ from idefn_tf.export import export_model
 from pipelines import console as consoles
 from pipelines.config import Config
 from pipelines.console import Console
-from pipelines.prepare import prepare
+from pipelines.datasets import simulated_funnel
+from pipelines.datasets.funnel_world import Options
+from pipelines.datasets.preparation import prepare
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
 from pipelines.train import train
@@ -44,9 +46,12 @@ def run(
 ) -> None:
     """Runs every step and prints what came out and where it lies."""
     started = time.monotonic()
-    name = "simulated-funnel" if raw is None else "kuairand-pure"
     family = "simulated" if raw is None else "kuairand"
-    data = prepare(name, raw=raw, out=out / "data", console=console)
+    if raw is None:
+        raw = out / "raw"
+        simulated_funnel.simulate(raw, Options(), console)
+    name = "simulated_funnel" if family == "simulated" else "kuairand_pure"
+    data = prepare(name, raw, out / "data", console=console)
     runs = {}
     for method in methods:
         config = Config.load(ROOT / "configs" / f"{family}_{method}.yaml", overrides)

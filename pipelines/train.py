@@ -90,7 +90,7 @@ def train(config: Config, data_dir: str | Path, out: str | Path, console: Consol
             callbacks=[
                 SetEpoch(clock),
                 StopOnNonFinite(),
-                Watch(data, config, run, console, first_epoch),
+                Watch(data, config, run, console),
                 select,
                 HistoryCSV(run.history_path, first_epoch),
                 _Checkpoint(run, select),

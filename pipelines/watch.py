@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import os
 from typing import Any
 
 import keras
+import numpy as np
 
+from idefn_tf.audit import PseudoLabelAudit, judge, relabel_rows
+from idefn_tf.data import to_arrays
+from idefn_tf.models import AllNegative, IdeFN, explain_regime
 from pipelines.config import Config
 from pipelines.console import Console
+from pipelines.evaluation import report_columns
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
 
@@ -16,21 +22,41 @@ from pipelines.runs import Run
 COLLAPSE = 1e-6
 #: An AUC above this is called a leak.
 LEAK = 0.999
+#: At most this many training rows are audited after an epoch.
+AUDIT_ROWS = 500_000
 
 
 class Watch(keras.callbacks.Callback):
-    """Looks at an epoch's numbers and says what is probably wrong."""
+    """Looks at an epoch's numbers, says what is probably wrong, and audits pseudo-labels.
 
-    def __init__(
-        self, data: Prepared, config: Config, run: Run, console: Console, first_epoch: int = 0
-    ) -> None:
+    The audit goes to audit.csv and, as ``audit/...``, to the history. It reads recorded
+    conversions of unclicked rows, so it stands after training in time and in data flow: nothing
+    of it reaches the model or the selection.
+    """
+
+    def __init__(self, data: Prepared, config: Config, run: Run, console: Console) -> None:
         super().__init__()
-        self.data, self.config, self.run = data, config, run
-        self.console, self.first_epoch = console, first_epoch
+        self.data, self.config, self.run, self.console = data, config, run, console
+        self._rows: tuple[dict[str, np.ndarray], np.ndarray] | None = None
+        self._previous: np.ndarray | None = None
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Warns of collapse and leaks."""
-        logs = logs or {}
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Warns where the setting cannot relabel anything, before an hour is spent on it."""
+        if isinstance(self.model, IdeFN):
+            card, size = self.data.card["splits"]["train"], self.config.training.batch_size
+            warning = explain_regime(
+                self.model.rpot.kappa,
+                positives=size * card["ctcvr"] + self.model.rpot.memory,
+                unclicked=size * (1 - card["ctr"]),
+                marginals=self.model.rpot.marginals,
+                rule=self.model.rpot.rule,
+            )
+            if warning:
+                self.console.warn(warning)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Warns of collapse, leaks and silent relabelling; audits."""
+        logs = logs if logs is not None else {}
         if float(logs.get("mean_cvr_unclicked", 1.0)) < COLLAPSE:
             self.console.warn(
                 f"the mean CVR of unclicked rows is {float(logs['mean_cvr_unclicked']):.1e}: the "
@@ -42,3 +68,57 @@ class Watch(keras.callbacks.Callback):
                     f"{name} is {float(value):.4f}: is a label among the features? See "
                     "never_features in the schema."
                 )
+        if float(logs.get("pseudo_positives", 1.0)) == 0.0:
+            self.console.warn(
+                f"epoch {epoch + 1}: no unclicked row was relabelled, so the model trained as "
+                "AllNegative does"
+            )
+        if float(logs.get("transport_converged", 1.0)) < 0.5:
+            self.console.warn(
+                f"epoch {epoch + 1}: the transport converged in only "
+                f"{float(logs['transport_converged']):.0%} of the batches (worst marginal error "
+                f"{float(logs['transport_marginal_error']):.1e})"
+            )
+        if self.config.training.audit and relabels(self.model):
+            found = self._audit()
+            logs.update({f"audit/{k}": v for k, v in found.as_dict().items()})
+            _append(self.run, epoch, found)
+            self.console.step(
+                f"audit: {found.relabelled:,} of {found.unclicked:,} unclicked rows relabelled, "
+                f"{found.true} of them recorded conversions: precision {found.precision:.4f}, "
+                f"lift {found.lift:.1f} ({found.lift_low:.1f} to {found.lift_high:.1f})"
+            )
+
+    def _audit(self) -> PseudoLabelAudit:
+        if self._rows is None:
+            table = self.data.table("train").slice(0, AUDIT_ROWS)
+            report = report_columns(self.data, "train")
+            truth = report.get("oracle_conversion", report["conversion_raw"])
+            self._rows = to_arrays(self.data.schema, table), truth[:AUDIT_ROWS]
+        arrays, truth = self._rows
+        settings = self.config.training
+        labels, cvr = relabel_rows(self.model, arrays, settings.batch_size, settings.seed)
+        found = judge(labels, arrays["click"], truth, cvr, self._previous)
+        self._previous = (arrays["click"] == 0) & (labels > 0.5)
+        return found
+
+
+def relabels(model: Any) -> bool:
+    """Whether a model's pseudo-labels are more than zeros."""
+    return isinstance(model, AllNegative) and type(model) is not AllNegative
+
+
+def _append(run: Run, epoch: int, found: PseudoLabelAudit) -> None:
+    """Writes audit.csv anew with one more epoch, beside and then renamed."""
+    path = run.root / "audit.csv"
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch]
+    rows.append({"epoch": epoch, **found.as_dict()})
+    beside = path.with_name(f".tmp-audit-{os.getpid()}")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[-1]))
+        writer.writeheader()
+        writer.writerows(rows)
+    beside.replace(path)

@@ -1,0 +1,165 @@
+"""IdeFN: Eq. 15 with pseudo-labels from partial optimal transport."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.models.all_negative import AllNegative
+from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.registry import method
+from idefn_tf.transport import RPOT, Status
+
+
+@method("idefn")
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class IdeFN(AllNegative):
+    """Identifying False Negatives: unclicked rows matched to conversions become pseudo-positives.
+
+    Formula (Eq. 15)::
+
+        L = mean_D phi(o, o^) + gamma (alpha S_O + (1 - alpha) S_N)
+        S_O = (1/|D|) sum_O phi(r, r^)        S_N = (1/|D|) sum_N phi(r~, r^)
+
+    with r~ from the transport (RPOT, Eq. 4-10) between the batch's converted rows and its
+    unclicked rows on stop-gradient z, by a relabelling rule (SRM, Eq. 13-14). Both sums divide by
+    |D|. With kappa = 0, or where nothing is matched, this is `AllNegative`.
+
+    Args:
+        kappa: share of the unclicked rows that may be matched ("proportion"), a number, a schedule
+            of the step, or "auto".
+        marginals: "proportion" (R2) or "literal" (R1: the formula as printed, which labels nothing
+            below 1/kappa positives a batch).
+        rule: "argmax" (Eq. 13-14), "matched_fraction", "top_k" or "soft".
+        representation: "embeddings" (z itself) or "hidden" (the CVR tower's last hidden layer).
+        transport: further arguments of `idefn_tf.transport.RPOT` (epsilon, solver, memory,
+            capacity, normalize, warmup_steps, ...).
+        **kwargs: of `AllNegative` (alpha, gamma, ctr_weight) and `EntireSpaceModel`.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Source: Zhong et al., AAAI 2026 (10.1609/aaai article 38690).
+    """
+
+    monitors = {
+        "pseudo_positives": "sum",
+        "pseudo_positive_rate": "mean",
+        "transport_status": "max",
+        "transport_converged": "mean",
+        "transport_iterations": "mean",
+        "transport_marginal_error": "max",
+        "transport_positives": "mean",
+        "transport_overflow": "sum",
+    }
+
+    def __init__(
+        self,
+        *args: Any,
+        kappa: Any = 0.02,
+        marginals: Literal["proportion", "literal"] = "proportion",
+        rule: str = "argmax",
+        representation: Literal["embeddings", "hidden"] = "embeddings",
+        transport: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if representation not in ("embeddings", "hidden"):
+            raise ValueError(
+                f"representation: must be 'embeddings' or 'hidden', received {representation!r}"
+            )
+        self.representation = representation
+        self.transport_options = dict(transport or {})
+        self.rpot = RPOT(
+            kappa=kappa, marginals=marginals, rule=rule, name="rpot", **self.transport_options
+        )
+
+    def build_method(self, shapes: Any) -> None:
+        """Builds the transport layer for the chosen representation."""
+        width = self.features.output_width
+        if self.representation == "hidden":
+            width = self.towers["cvr"].hidden_width
+        self.rpot.build((None, width))
+
+    def match(self, outputs: Outputs, batch: Batch) -> Any:
+        """Runs RPOT and SRM on one batch; returns `idefn_tf.transport.Matches`."""
+        z = outputs.z if self.representation == "embeddings" else outputs.hidden["cvr"]
+        return self.rpot(z, batch.click, batch.conversion, training=outputs.training)
+
+    def pseudo_labels(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
+        """Returns r~ [B], and reports what the transport did."""
+        found = self.match(outputs, batch)
+        unclicked = tf.reduce_sum(batch.unclicked)
+        outputs.monitor.update(
+            pseudo_positives=found.pseudo_positives,
+            pseudo_positive_rate=tf.math.divide_no_nan(found.pseudo_positives, unclicked),
+            transport_status=tf.cast(found.status, tf.float32),
+            transport_converged=tf.cast(found.status == int(Status.CONVERGED), tf.float32),
+            transport_iterations=tf.cast(found.iterations, tf.float32),
+            transport_marginal_error=found.marginal_error,
+            transport_positives=found.positives,
+            transport_overflow=found.overflow,
+        )
+        return found.labels
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "kappa": self.rpot.kappa,
+            "marginals": self.rpot.marginals,
+            "rule": self.rpot.rule,
+            "representation": self.representation,
+            "transport": self.transport_options,
+        }
+
+
+@method("idefn_t")
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class IdeFNT(IdeFN):
+    """The ablation IdeFN-T: IdeFN without the CTR loss (gamma then only rescales).
+
+    Source: Zhong et al., AAAI 2026, ablation study. Its CTR output is untrained.
+    """
+
+    def __init__(self, *args: Any, ctr_weight: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(*args, ctr_weight=ctr_weight, **kwargs)
+
+
+def explain_regime(
+    kappa: float, positives: float, unclicked: float, marginals: str, rule: str
+) -> str | None:
+    """Says in plain words why a setting cannot relabel anything, or returns None.
+
+    What matters is how many unclicked rows a positive may fill: kappa N_U / N_P under
+    "proportion", kappa under "literal". Below one, no unclicked row can be matched by half.
+
+    Args:
+        kappa: the setting.
+        positives: expected N_P of a batch (memory included).
+        unclicked: expected N_U of a batch.
+        marginals: "proportion" or "literal".
+        rule: the relabelling rule.
+    """
+    if rule not in ("argmax", "matched_fraction") or kappa <= 0:
+        return None
+    if marginals == "literal":
+        # methods: some single entry (at most kappa) must beat the virtual row's 1 - kappa N_P
+        needed = 1.0 / kappa - 1.0
+        if positives > needed:
+            return None
+        return (
+            f"nothing can be relabelled: marginals='literal' with kappa {kappa:g} needs more than "
+            f"{needed:.0f} positives a batch and there are about {positives:.0f}; use "
+            "marginals='proportion', a larger batch or a positive memory"
+        )
+    filled = kappa * unclicked / max(positives, 1e-9)
+    if filled >= 1.0:
+        return None
+    return (
+        f"hardly anything can be relabelled: kappa N_U = {kappa * unclicked:.1f} unclicked rows "
+        f"share {positives:.0f} positives, {filled:.2f} rows each, so no row is matched by half; "
+        f"use rule='top_k', or kappa of {positives / max(unclicked, 1):.3f} or more"
+    )

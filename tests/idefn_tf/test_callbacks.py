@@ -1,0 +1,81 @@
+"""Callbacks: selection that cannot leak, history that is whole, numbers that stop a run."""
+
+import csv
+
+import keras
+import pytest
+
+from idefn_tf.callbacks import HistoryCSV, SelectBest, StopOnNonFinite
+
+
+class Stub(keras.Model):
+    """A model that remembers whether it was stopped."""
+
+
+def feed(callback, values, name="val_all_funnel/cvr_auc"):
+    model = Stub()
+    model.stop_training = False
+    callback.set_model(model)
+    for epoch, value in enumerate(values):
+        callback.on_epoch_end(epoch, {name: value})
+        if model.stop_training:
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize("space", ["all_raw", "unclicked_raw", "oracle"])
+def test_selection_refuses_the_spaces_of_reports(space):
+    with pytest.raises(ValueError, match=r"all_funnel.*clicked"):
+        SelectBest(space)
+
+
+def test_it_stops_after_patience_epochs_without_a_better_value():
+    select = SelectBest(patience=1)
+    assert feed(select, [0.5, 0.6, 0.55, 0.59, 0.7]) == 3
+    assert (select.best, select.best_epoch) == (0.6, 1)
+
+
+def test_a_loss_is_better_when_it_is_smaller():
+    select = SelectBest("clicked", "cvr_logloss", patience=0)
+    assert feed(select, [0.5, 0.4, 0.45], "val_clicked/cvr_logloss") == 2
+    assert select.best_epoch == 1
+
+
+def test_an_undefined_first_value_does_not_stop_or_stick():
+    select = SelectBest(patience=5)
+    assert feed(select, [float("nan"), float("nan"), 0.6]) is None
+    assert select.best_epoch == 2
+
+
+def test_a_metric_that_fit_does_not_report_is_named():
+    with pytest.raises(ValueError, match=r"val_all_funnel/cvr_auk.*not among"):
+        feed(SelectBest(metric="cvr_auk"), [0.5])
+
+
+def test_a_restored_selection_goes_on_where_it_was():
+    first = SelectBest(patience=1)
+    feed(first, [0.5, 0.6, 0.55])
+    second = SelectBest(patience=1)
+    second.restore(first.state())
+    assert feed(second, [0.58]) == 0
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_is_named():
+    with pytest.raises(FloatingPointError, match=r"epoch 3: cvr_loss is not finite"):
+        StopOnNonFinite().on_epoch_end(3, {"cvr_loss": float("nan"), "ctr_loss": 1.0})
+    StopOnNonFinite().on_epoch_end(0, {"loss": 1.0, "all_funnel/cvr_logloss": float("nan")})
+
+
+def test_history_is_one_row_an_epoch_also_when_taken_up_again(tmp_path):
+    path = tmp_path / "history.csv"
+    first = HistoryCSV(path)
+    for epoch in range(3):
+        first.on_epoch_end(epoch, {"loss": epoch})
+    again = HistoryCSV(path, epochs=2)
+    again.on_epoch_end(2, {"loss": 9.0, "new": 1.0})
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert [float(row["loss"]) for row in rows] == [0.0, 1.0, 9.0]
+    assert rows[0]["new"] == ""
+    assert not list(tmp_path.glob(".tmp-*"))

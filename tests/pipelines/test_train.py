@@ -1,0 +1,177 @@
+"""Training as a user runs it: runs are whole, resumed runs equal uninterrupted ones."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pipelines import evaluate, train
+from pipelines.config import Config
+from pipelines.console import Console
+from pipelines.datasets import simulated_funnel
+from pipelines.datasets.funnel_world import Options
+from pipelines.datasets.preparation import prepare
+from pipelines.runs import Run
+
+QUIET = Console(quiet=True)
+SMALL = {
+    "backbone": {"name": "mlp", "units": [16, 8]},
+    "optimizer": {"name": "row_sparse_adam", "learning_rate": 0.003},
+    "training": {"batch_size": 256, "epochs": 4, "patience": 4, "jit_compile": False},
+}
+SPACES = {"all_raw", "all_funnel", "clicked", "unclicked_raw", "oracle"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("train")
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    simulated_funnel.simulate(folder / "raw", Options(exposures=6000, preset="easy", seed=1))
+    return prepare("simulated_funnel", folder / "raw", folder / "data")
+
+
+def config(method, **model):
+    return Config.parse({"method": method, "model": model, **SMALL})
+
+
+def history(run):
+    with run.history_path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(data, folder):
+    return train.train(config("all_negative"), data.root, folder / "whole", QUIET)
+
+
+def test_a_run_leaves_what_the_contract_names(finished):
+    for name in ("config.yaml", "schema.yaml", "metrics.json", "history.csv", "card.json"):
+        assert (finished.root / name).is_file(), name
+    assert (finished.checkpoints / "best.keras").is_file()
+    assert list(finished.vocabularies.glob("*.json"))
+    metrics = json.loads(finished.metrics_path.read_text())
+    assert set(metrics) == {"validation", "test"}
+    assert set(metrics["test"]) == SPACES
+    assert {"cvr_auc", "cvr_ks", "cvr_logloss", "cvr_pcoc", "rows"} <= set(metrics["test"]["clicked"])
+    assert metrics["test"]["clicked"]["rows"] < metrics["test"]["all_raw"]["rows"]
+
+
+def test_a_model_learns_something(finished):
+    auc = json.loads(finished.metrics_path.read_text())["validation"]["all_funnel"]["cvr_auc"]
+    assert auc > 0.55
+
+
+def test_a_run_stopped_after_an_epoch_and_taken_up_again_gives_the_same_history(
+    data, folder, finished, monkeypatch
+):
+    class Stopped(Exception):
+        pass
+
+    class Stopper(train.Progress):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise Stopped
+
+    out = folder / "stopped"
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(train, "Progress", Stopper)
+        train.train(config("all_negative"), data.root, out, QUIET)
+    again = train.train(config("all_negative"), data.root, out, QUIET)
+    whole, resumed = history(finished), history(again)
+    assert [row["epoch"] for row in resumed] == ["0", "1", "2", "3"]
+    for a, b in zip(whole, resumed, strict=True):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert float(a[key]) == pytest.approx(float(b[key]), rel=1e-5, abs=1e-6), key
+    a, b = (json.loads(r.metrics_path.read_text()) for r in (finished, again))
+    assert a["test"]["all_funnel"]["cvr_auc"] == pytest.approx(
+        b["test"]["all_funnel"]["cvr_auc"], abs=1e-6
+    )
+
+
+def test_a_finished_run_asked_for_again_is_left_as_it_is(data, finished):
+    before = (finished.checkpoints / "best.keras").stat().st_mtime_ns
+    train.train(config("all_negative"), data.root, finished.root, QUIET)
+    assert (finished.checkpoints / "best.keras").stat().st_mtime_ns == before
+    assert len(history(finished)) == 4
+
+
+def test_a_folder_with_another_run_is_refused(data, finished):
+    with pytest.raises(ValueError, match="another config"):
+        train.train(config("all_negative", gamma=3), data.root, finished.root, QUIET)
+
+
+def test_evaluate_gives_the_runs_own_numbers_again(data, finished, capsys):
+    status = evaluate.main(
+        ["--run", str(finished.root), "--data", str(data.root), "--json", "-", "--quiet"]
+    )
+    assert status == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {"test": json.loads(finished.metrics_path.read_text())["test"]}
+
+
+def test_evaluate_takes_one_file_of_exposures(data, finished, capsys):
+    path = data.files("validation")[0]
+    assert evaluate.main(["--run", str(finished.root), "--data", str(path), "--json", "-"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    expected = json.loads(finished.metrics_path.read_text())["validation"]
+    assert printed["all"]["all_funnel"]["cvr_auc"] == pytest.approx(
+        expected["all_funnel"]["cvr_auc"]
+    )
+
+
+def test_evaluate_prepares_a_raw_folder_it_has_never_seen(folder, finished, capsys):
+    raw = folder / "unseen"
+    simulated_funnel.simulate(raw, Options(exposures=3000, preset="easy", seed=2))
+    vocabularies = sorted(p.read_bytes() for p in finished.vocabularies.glob("*.json"))
+    assert evaluate.main(["--run", str(finished.root), "--raw", str(raw), "--json", "-"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["all"]["all_raw"]["rows"] == 3000
+    assert set(printed["all"]) == SPACES
+    assert sorted(p.read_bytes() for p in finished.vocabularies.glob("*.json")) == vocabularies
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--run", "{run}", "--data", "{data}", "--part", "moon"], "part"),
+        (["--run", "{data}/nowhere", "--data", "{data}"], "run"),
+        (["--run", "{run}", "--data", "{data}/nowhere"], "source"),
+    ],
+)
+def test_a_wrong_request_is_one_clear_message(data, finished, capsys, arguments, message):
+    filled = [a.format(run=finished.root, data=data.root) for a in arguments]
+    assert evaluate.main(filled) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_the_report_columns_cannot_change_training(data, folder, finished):
+    copy = folder / "data_without_truth"
+    shutil.copytree(data.root, copy)
+    shutil.rmtree(copy / "reports")
+    shutil.copytree(data.root / "reports", copy / "reports")
+    for path in (copy / "reports" / "train").glob("*.parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        for name in ("conversion_raw", "oracle_conversion"):
+            i = table.column_names.index(name)
+            flipped = pa.array(1 - np.asarray(table[name]), table.schema.field(name).type)
+            table = table.set_column(i, table.schema.field(name), flipped)
+        pq.write_table(table, path)
+    other = train.train(config("all_negative"), copy, folder / "without_truth", QUIET)
+    for a, b in zip(history(finished), history(other), strict=True):
+        assert a == b
+
+
+def test_opening_what_is_no_run_says_so(tmp_path):
+    with pytest.raises(ValueError, match=r"pipelines\.train"):
+        Run.open(tmp_path)
