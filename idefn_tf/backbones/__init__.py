@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import keras
 
+from idefn_tf.backbones.dcnv2 import DCNv2
+from idefn_tf.backbones.deepfm import DeepFM
 from idefn_tf.backbones.mlp import MLP
+from idefn_tf.backbones.published import PublishedDense
 
 #: Backbones by the name that configs use.
-BACKBONES: dict[str, type[MLP]] = {"mlp": MLP}
+BACKBONES: dict[str, type[MLP]] = {"mlp": MLP, "deepfm": DeepFM, "dcnv2": DCNv2}
 
 
 def get(backbone: keras.layers.Layer | str | None) -> MLP:
@@ -25,4 +28,4 @@ def get(backbone: keras.layers.Layer | str | None) -> MLP:
     return BACKBONES[backbone]()
 
 
-__all__ = ["BACKBONES", "MLP", "get"]
+__all__ = ["BACKBONES", "MLP", "DCNv2", "DeepFM", "PublishedDense", "get"]

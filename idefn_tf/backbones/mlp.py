@@ -54,7 +54,7 @@ class MLP(keras.layers.Layer):
         self.batch_norm, self.activation = batch_norm, activation
         self.dropout, self.parity, self.head = dropout, parity, head
         self.blocks = self.hidden_blocks()
-        self.logit = self.dense(1, name="logit") if head else None
+        self.logit: Any = self.dense(1, name="logit") if head else None
 
     def dense(self, width: int, **kwargs: Any) -> keras.layers.Dense:
         """Returns a Dense layer with the chosen initializers."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from idefn_tf import backbones
 from idefn_tf.features import FeatureColumns
+from idefn_tf.models import trunks
 from idefn_tf.models.batch import Outputs
 from idefn_tf.models.trainer import EntireSpaceTrainer
 
@@ -17,8 +18,9 @@ from idefn_tf.models.trainer import EntireSpaceTrainer
 class EntireSpaceModel(EntireSpaceTrainer):
     """Base of every method: click rate and conversion rate, asked about every exposure.
 
-    One tower per task reads z; only the embeddings are shared. Outputs are probabilities by name:
-    ``ctr`` (o^), ``cvr`` (r^) and ``ctcvr`` (o^ r^), float32 [B].
+    One tower per task reads z; only the embeddings are shared, unless a trunk of experts lies
+    between. Outputs are probabilities by name: ``ctr`` (o^), ``cvr`` (r^) and ``ctcvr`` (o^ r^),
+    float32 [B].
 
     A method subclasses this and writes `compute_losses`; masks, divisors and metrics are here and
     in `Batch`. Training data are batches of (features, labels, sample_weight) as `open_dataset`
@@ -27,20 +29,24 @@ class EntireSpaceModel(EntireSpaceTrainer):
     Args:
         features: the layer that makes z.
         backbone: a backbone layer, cloned per task, or its name; default ``MLP()``.
-        trunk: a layer between z and the towers (`MMoE`, `PLE`); default none.
+        trunk: a layer between z and the towers (`MMoETrunk`, `PLETrunk`) or its name ("mmoe",
+            "ple"), cloned; default none. Under a trunk the backbone gives the kind and settings of
+            the experts, the trunk the widths of experts and towers.
 
     Raises:
-        ValueError: if `features` is no FeatureColumns or `backbone` is unknown.
+        ValueError: if `features` is no FeatureColumns, or `backbone` or `trunk` is unknown.
     """
 
     #: Tasks that get a tower each.
     tasks: tuple[str, ...] = ("ctr", "cvr")
+    #: Those of them whose tower reads z beside the trunk and sends no gradient into it.
+    detached_tasks: tuple[str, ...] = ()
 
     def __init__(
         self,
         features: FeatureColumns,
         backbone: keras.layers.Layer | str | None = None,
-        trunk: keras.layers.Layer | None = None,
+        trunk: keras.layers.Layer | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -52,8 +58,16 @@ class EntireSpaceModel(EntireSpaceTrainer):
         self.features = features
         prototype = backbones.get(backbone)
         self._backbone_config = keras.saving.serialize_keras_object(prototype)
-        self.trunk = trunk
-        self.towers = {task: prototype.for_task(task) for task in self.tasks}
+        mixture = trunks.get(trunk)
+        self._trunk_config = keras.saving.serialize_keras_object(mixture)
+        mixed = [task for task in self.tasks if task not in self.detached_tasks]
+        self.trunk = None if mixture is None else mixture.for_tasks(mixed, prototype, features)
+        self.towers = {
+            task: prototype.for_task(task)
+            if mixture is None or task in self.detached_tasks
+            else prototype.for_head(f"{task}_tower", mixture.tower_units)
+            for task in self.tasks
+        }
         for tower in self.towers.values():
             tower.bind(features)
 
@@ -70,7 +84,7 @@ class EntireSpaceModel(EntireSpaceTrainer):
         if self.trunk is not None:
             if not self.trunk.built:
                 self.trunk.build(shape)
-            shapes = self.trunk.task_shapes(self.tasks)
+            shapes.update(dict.fromkeys(self.trunk.tasks, (None, self.trunk.output_width)))
         for task, tower in self.towers.items():
             tower.build(shapes[task])
         self.build_method(shape)
@@ -83,7 +97,8 @@ class EntireSpaceModel(EntireSpaceTrainer):
         """Runs trunk and towers on z [B, d]."""
         inputs = dict.fromkeys(self.tasks, z)
         if self.trunk is not None:
-            inputs = self.trunk(z, self.tasks, training=training)
+            inputs.update(self.trunk(z, training=training))
+        inputs.update(dict.fromkeys(self.detached_tasks, tf.stop_gradient(z)))
         pairs = {
             task: tower(inputs[task], training=training) for task, tower in self.towers.items()
         }
@@ -109,9 +124,7 @@ class EntireSpaceModel(EntireSpaceTrainer):
             "name": self.name,
             "features": keras.saving.serialize_keras_object(self.features),
             "backbone": self._backbone_config,
-            "trunk": None
-            if self.trunk is None
-            else keras.saving.serialize_keras_object(self.trunk),
+            "trunk": self._trunk_config,
         }
 
     @classmethod

@@ -15,11 +15,13 @@ class Batch:
         click: o, float32 [B].
         conversion: r, 0 where unclicked, float32 [B].
         weight: sample weights, float32 [B].
+        extra: by name, the further labels that a method asks for (`extra_labels`), float32 [B].
     """
 
     click: tf.Tensor
     conversion: tf.Tensor
     weight: tf.Tensor
+    extra: dict[str, tf.Tensor] = field(default_factory=dict)
 
     @property
     def unclicked(self) -> tf.Tensor:

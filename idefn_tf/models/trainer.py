@@ -30,6 +30,8 @@ class EntireSpaceTrainer(keras.Model):
     loss_names: tuple[str, ...] = ()
     #: Scalars that `compute_losses` puts into ``outputs.monitor``: {name: "mean" | "sum" | "max"}.
     monitors: Mapping[str, str] = {}
+    #: Labels beside click and conversion that training needs, as ``batch.extra``.
+    extra_labels: tuple[str, ...] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -109,10 +111,10 @@ class EntireSpaceTrainer(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step: gather rows, compiled forward and backward, update of the touched rows."""
-        encoded, batch = self._unpack(data)
+        encoded, batch = self._unpack(data, training=True)
         gathered = self.features.gather(encoded)
         losses, loss, monitor, predictions, row_gradients, gradients = self._dense_step(
-            gathered, encoded, (batch.click, batch.conversion, batch.weight)
+            gathered, encoded, (batch.click, batch.conversion, batch.weight, batch.extra)
         )
         pairs = list(zip(gradients, self._dense_variables(), strict=True))
         for width, table in self.features.tables.items():
@@ -130,7 +132,7 @@ class EntireSpaceTrainer(keras.Model):
         loss = tf.add_n(list(losses.values()))
         return self._track(losses, loss, outputs.monitor, self.predictions(outputs), batch)
 
-    def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], Batch]:
+    def _unpack(self, data: Any, training: bool = False) -> tuple[dict[str, tf.Tensor], Batch]:
         features, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
         if not isinstance(labels, Mapping) or not {CLICK, CONVERSION} <= set(labels):
             raise ValueError(
@@ -138,13 +140,23 @@ class EntireSpaceTrainer(keras.Model):
                 f"{sorted(labels) if isinstance(labels, Mapping) else type(labels).__name__}; "
                 "open_dataset gives batches of that form."
             )
+        if training and not set(self.extra_labels) <= set(labels):
+            raise ValueError(
+                f"labels: {type(self).__name__} learns from {list(self.extra_labels)}, received "
+                f"{sorted(labels)}; add the column, or choose a method that does without."
+            )
+        extra = {
+            name: tf.reshape(tf.cast(labels[name], tf.float32), [-1])
+            for name in self.extra_labels
+            if name in labels
+        }
         encoded = features if self.features.is_encoded(features) else self.features.encode(features)
         click = tf.reshape(tf.cast(labels[CLICK], tf.float32), [-1])
         conversion = tf.reshape(tf.cast(labels[CONVERSION], tf.float32), [-1]) * click
         weight = (
             tf.ones_like(click) if weight is None else tf.reshape(tf.cast(weight, tf.float32), [-1])
         )
-        return dict(encoded), Batch(click, conversion, weight)
+        return dict(encoded), Batch(click, conversion, weight, extra)
 
     def _track(
         self, losses: Any, loss: Any, monitor: Any, predictions: Any, batch: Batch

@@ -1,0 +1,29 @@
+"""Trunks: layers between z and the towers that let tasks share experts."""
+
+from __future__ import annotations
+
+from idefn_tf.models.trunks.base import Trunk
+from idefn_tf.models.trunks.mmoe import MMoETrunk
+from idefn_tf.models.trunks.ple import PLETrunk
+from idefn_tf.models.trunks.transfer import AttentionTransfer
+
+#: Trunks by the name that configs use.
+TRUNKS: dict[str, type[Trunk]] = {"mmoe": MMoETrunk, "ple": PLETrunk}
+
+
+def get(trunk: Trunk | str | None) -> Trunk | None:
+    """Returns a trunk: itself, one by name with its defaults, or None.
+
+    Raises:
+        ValueError: if it is neither a trunk nor a known name.
+    """
+    if trunk is None or isinstance(trunk, Trunk):
+        return trunk
+    if trunk not in TRUNKS:
+        raise ValueError(
+            f"trunk: must be a Trunk layer or one of {sorted(TRUNKS)}, received {trunk!r}"
+        )
+    return TRUNKS[trunk]()
+
+
+__all__ = ["TRUNKS", "AttentionTransfer", "MMoETrunk", "PLETrunk", "Trunk", "get"]
