@@ -50,8 +50,9 @@ def top_k(plan: Plan, count: Any = None) -> tf.Tensor:
 
     Args:
         plan: The transport plan.
-        count: Scalar integer; by default as many columns as the matched mass would fill,
-            round(kappa N_U) under "proportion" and round(kappa N_P) under "literal".
+        count: Scalar integer; by default as many whole columns as the matched mass fills,
+            floor(kappa N_U) under "proportion" and floor(kappa N_P) under "literal", so that the
+            literal reading labels nothing below 1 / kappa positives by this rule either.
 
     Returns:
         Float tensor [U] of 0 and 1; columns that no real row reaches stay 0, ties go to the lower
@@ -63,7 +64,7 @@ def top_k(plan: Plan, count: Any = None) -> tf.Tensor:
         problem = plan.problem
         share = tf.math.divide_no_nan(problem.matched_mass, tf.reduce_sum(problem.column_mass))
         columns = tf.reduce_sum(tf.cast(problem.column_mask, dtype))
-        count = tf.round(share * columns)
+        count = tf.floor(share * columns + 1e-3)  # rounding must not cost a whole column
     count = tf.cast(count, tf.int32)
     # A stable descending order: the rank of each column among all of them.
     order = tf.argsort(fraction, direction="DESCENDING", stable=True)

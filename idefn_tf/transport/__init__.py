@@ -5,6 +5,7 @@ made of, usable inside compiled graphs.
 """
 
 from idefn_tf.transport.costs import COSTS, cosine, cost_scale, squared_euclidean
+from idefn_tf.transport.layer import RPOT, Matches
 from idefn_tf.transport.match import TIGHT, SolverOptions, match, solve
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, partial_problem
@@ -14,7 +15,9 @@ from idefn_tf.transport.status import Status
 
 __all__ = [
     "COSTS",
+    "RPOT",
     "TIGHT",
+    "Matches",
     "Plan",
     "SolverOptions",
     "Status",
