@@ -195,7 +195,7 @@ def replacing(out: Path, mark: str = CARD) -> Iterator[Path]:
     """
     refuse_foreign(out, mark)
     out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(out)
+    remove_leftovers(out)
     building = out.parent / f".tmp-{out.name}-{os.getpid()}"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
@@ -221,7 +221,8 @@ def refuse_foreign(out: Path, mark: str = CARD) -> None:
         )
 
 
-def _remove_leftovers(out: Path) -> None:
+def remove_leftovers(out: Path) -> None:
+    """Removes what killed runs left beside `out`."""
     prefix = f".tmp-{out.name}-"
     for path in out.parent.glob(f"{prefix}*"):
         owner = path.name.removeprefix(prefix)

@@ -152,8 +152,7 @@ class World:
     def _draw(
         self, rng: np.random.Generator, day: int, rows: int, part_of_day: tuple[float, float]
     ) -> Chunk:
-        user, item = (_pick(rng, rows, a, f <= day) for a, f in zip(
-            self._activity, self._first_day, strict=True))  # fmt: skip
+        user, item = self._pairs(rng, day, rows)
         position = rng.integers(0, POSITIONS, rows)
         hidden = rng.normal(size=rows)
         second = np.sort(rng.uniform(*part_of_day, rows)) * 86_400
@@ -175,6 +174,14 @@ class World:
             ctcvr=ctcvr,
         )
 
+    def _pairs(self, rng: np.random.Generator, day: int, rows: int) -> tuple[Array, Array]:
+        """Draws users and items among those that are there on the day."""
+        user, item = (
+            _pick(rng, rows, activity * (first_day <= day))
+            for activity, first_day in zip(self._activity, self._first_day, strict=True)
+        )
+        return user, item
+
     def _logits(self, user: Array, item: Array, position: Array) -> tuple[Array, Array]:
         u = np.column_stack([self.users[user], np.ones(len(user))])
         v = np.column_stack([self.items[item], np.ones(len(item))])
@@ -195,8 +202,9 @@ class World:
 
     def _calibrate(self) -> None:
         rng = self._stream(_CALIBRATION)
-        rows = _SAMPLE
-        user, item = (_pick(rng, rows, activity, None) for activity in self._activity)
+        pairs = [self._pairs(rng, day, _SAMPLE // DAYS) for day in range(DAYS)]
+        user, item = (np.concatenate(ids) for ids in zip(*pairs, strict=True))
+        rows = len(user)
         click, conversion = self._logits(user, item, rng.integers(0, POSITIONS, rows))
         hidden = rng.normal(size=rows)
         w3, v2 = self.hidden_weights
@@ -228,8 +236,7 @@ def _zipf(n: int, exponent: float) -> Array:
     return weights / weights.sum()
 
 
-def _pick(rng: np.random.Generator, rows: int, activity: Array, there: Array | None) -> Array:
-    weights = activity if there is None else activity * there
+def _pick(rng: np.random.Generator, rows: int, weights: Array) -> Array:
     cumulative = np.cumsum(weights)
     return np.searchsorted(cumulative, rng.random(rows) * cumulative[-1], side="right")
 

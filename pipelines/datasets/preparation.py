@@ -27,6 +27,7 @@ from pipelines.prepared import (
     VOCABULARIES,
     Prepared,
     refuse_foreign,
+    remove_leftovers,
     replacing,
     write_json,
     write_part,
@@ -156,6 +157,7 @@ class _Job:
         _check_schema(self.schema)
         refuse_foreign(self.out)
         _check_apart(self.raw, self.out)
+        remove_leftovers(self.out)
         files = self.dataset.sources(self.raw, self.options)
         for group, size in _grouped(files):
             console.reading(group, f"({size / 1e6:.1f} MB)")
