@@ -32,7 +32,8 @@ class IdeFN(AllNegative):
             of the step, or "auto".
         marginals: "proportion" (R2) or "literal" (R1: the formula as printed, which labels nothing
             below 1/kappa positives a batch).
-        rule: "argmax" (Eq. 13-14), "matched_fraction", "top_k" or "soft".
+        rule: "top_k" (by matched fraction), "argmax" (Eq. 13-14, which fires only where kappa N_U is
+            above N_P), "matched_fraction" or "soft".
         representation: "embeddings" (z itself) or "hidden" (the CVR tower's last hidden layer).
         transport: further arguments of `idefn_tf.transport.RPOT` (epsilon, solver, memory,
             capacity, normalize, warmup_steps, ...).
@@ -60,7 +61,7 @@ class IdeFN(AllNegative):
         *args: Any,
         kappa: Any = 0.02,
         marginals: Literal["proportion", "literal"] = "proportion",
-        rule: str = "argmax",
+        rule: str = "top_k",
         representation: Literal["embeddings", "hidden"] = "embeddings",
         transport: dict[str, Any] | None = None,
         **kwargs: Any,
