@@ -35,7 +35,9 @@ class Training(_Strict):
     seed: int = 0
     jit_compile: bool = True
     monitor: Monitor = Monitor()
-    audit: bool = Field(True, description="judge the pseudo-labels after every epoch (reports only)")
+    audit: bool = Field(
+        True, description="judge the pseudo-labels after every epoch (reports only)"
+    )
 
 
 class Config(_Strict):

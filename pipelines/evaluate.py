@@ -1,7 +1,7 @@
 """Evaluates a run on prepared data, a file of exposures, or a raw folder it has never seen.
 
-    python -m pipelines.evaluate --run RUN --data FILE_OR_DIR [--part test] [--json FILE|-]
-    python -m pipelines.evaluate --run RUN --raw DIR [--json FILE|-]
+python -m pipelines.evaluate --run RUN --data FILE_OR_DIR [--part test] [--json FILE|-]
+python -m pipelines.evaluate --run RUN --raw DIR [--json FILE|-]
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from idefn_tf.data import read_table
 from pipelines import console as consoles
 from pipelines.console import Console
-from pipelines.evaluation import Metrics, evaluate_part, evaluate_table
 from pipelines.datasets.preparation import prepare_rows
+from pipelines.evaluation import Metrics, evaluate_part, evaluate_table
 from pipelines.prepared import CARD, Prepared, write_json
 from pipelines.runs import Run
 from pipelines.train import show_metrics
@@ -68,14 +68,18 @@ def evaluate_raw(run: Run, raw: str | Path, console: Console) -> dict[str, Metri
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.evaluate", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--run", required=True, help="a run's folder")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", help="a prepared folder, or Parquet or CSV of exposures")
     source.add_argument("--raw", help="a folder of raw logs and side tables")
-    parser.add_argument("--part", action="append", default=[],
-                        help="part of a prepared folder (default: test)")
+    parser.add_argument(
+        "--part", action="append", default=[], help="part of a prepared folder (default: test)"
+    )
     parser.add_argument("--json", metavar="FILE", help="writes the metrics; - for standard output")
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)

@@ -28,8 +28,11 @@ class Progress(keras.callbacks.Callback):
         self._started = self._trained = time.monotonic()
         if self.console.lively:
             self._bar = RichProgress(
-                TextColumn("[blue]does[/]  epoch {task.description}"), BarColumn(),
-                TimeElapsedColumn(), TimeRemainingColumn(), transient=True,
+                TextColumn("[blue]does[/]  epoch {task.description}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                transient=True,
             )
             self._bar.start()
             self._bar.add_task(f"{epoch + 1}/{self.epochs}", total=self.params.get("steps"))
@@ -48,12 +51,16 @@ class Progress(keras.callbacks.Callback):
         logs = logs or {}
         rate = self.rows / max(self._trained - self._started, 1e-9)
         parts = [f"epoch {epoch + 1}/{self.epochs}", f"loss {float(logs['loss']):.4f}"]
-        for label, name in (("validation CVR AUC all", "val_all_funnel/cvr_auc"),
-                            ("clicked", "val_clicked/cvr_auc")):
+        for label, name in (
+            ("validation CVR AUC all", "val_all_funnel/cvr_auc"),
+            ("clicked", "val_clicked/cvr_auc"),
+        ):
             if name in logs:
                 parts.append(f"{label} {float(logs[name]):.4f}")
         if "pseudo_positives" in logs:
-            parts.append(f"relabelled {float(logs['pseudo_positives']):,.0f} rows "
-                         f"({float(logs['pseudo_positive_rate']):.2%} of the unclicked)")
+            parts.append(
+                f"relabelled {float(logs['pseudo_positives']):,.0f} rows "
+                f"({float(logs['pseudo_positive_rate']):.2%} of the unclicked)"
+            )
         parts.append(f"{rate:,.0f} rows/s")
         self.console.step(", ".join(parts))

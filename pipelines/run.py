@@ -20,13 +20,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from idefn_tf.export import export_model
 from pipelines import console as consoles
 from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.datasets import simulated_funnel
 from pipelines.datasets.funnel_world import Options
 from pipelines.datasets.preparation import prepare
+from pipelines.export import export
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
 from pipelines.train import train
@@ -60,7 +60,10 @@ def run(
     served = SERVED if SERVED in runs else methods[-1]
     base = out / "models" / "cvr"
     version = export_model(
-        runs[served].load_model(), data.schema, base, replay=data.table("test").slice(0, 256),
+        runs[served].load_model(),
+        data.schema,
+        base,
+        replay=data.table("test").slice(0, 256),
         run=runs[served].root,
     )
     console.wrote(version, f"(SavedModel of {served})")
@@ -88,10 +91,24 @@ def embedded_server(name: str, base: Path, timeout: float = 120.0) -> Iterator[s
     Raises:
         OSError: if the server does not open its port in time; its last words are quoted.
     """
-    command = [sys.executable, "-m", "serving.server", "--model_name", name,
-               "--model_base_path", str(base.resolve()), "--rest_api_port", "0"]
-    process = subprocess.Popen(command, cwd=ROOT.parent, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    command = [
+        sys.executable,
+        "-m",
+        "serving.server",
+        "--model_name",
+        name,
+        "--model_base_path",
+        str(base.resolve()),
+        "--rest_api_port",
+        "0",
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT.parent,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
     words: list[str] = []
     try:
         assert process.stderr is not None
@@ -119,16 +136,29 @@ def _summary(runs: dict[str, Run], console: Console) -> None:
         test = json.loads(finished.metrics_path.read_text(encoding="utf-8")).get("test", {})
         cells = [
             test.get(space, {}).get(metric)
-            for space, metric in (("all_raw", "cvr_auc"), ("all_funnel", "cvr_auc"),
-                                  ("clicked", "cvr_auc"), ("unclicked_raw", "cvr_auc"),
-                                  ("oracle", "cvr_auc"), ("all_funnel", "ctr_auc"),
-                                  ("all_funnel", "ctcvr_auc"))
+            for space, metric in (
+                ("all_raw", "cvr_auc"),
+                ("all_funnel", "cvr_auc"),
+                ("clicked", "cvr_auc"),
+                ("unclicked_raw", "cvr_auc"),
+                ("oracle", "cvr_auc"),
+                ("all_funnel", "ctr_auc"),
+                ("all_funnel", "ctcvr_auc"),
+            )
         ]
         rows.append([method, *("-" if c is None else f"{c:.4f}" for c in cells)])
     console.table(
         "test AUC by space",
-        ("method", "CVR all_raw", "CVR all_funnel", "CVR clicked", "CVR unclicked_raw",
-         "CVR oracle", "CTR", "CTCVR"),
+        (
+            "method",
+            "CVR all_raw",
+            "CVR all_funnel",
+            "CVR clicked",
+            "CVR unclicked_raw",
+            "CVR oracle",
+            "CTR",
+            "CTCVR",
+        ),
         rows,
         loud=True,
     )
@@ -136,13 +166,21 @@ def _summary(runs: dict[str, Run], console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--out", default="runs/demo", type=Path, help="folder for everything")
     parser.add_argument("--raw", type=Path, help="raw KuaiRand-Pure folder; default: simulator")
     parser.add_argument("--methods", nargs="+", default=list(DEMO_METHODS))
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="overrides a key of every method's config")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="overrides a key of every method's config",
+    )
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)

@@ -125,8 +125,16 @@ class _Checkpoint(keras.callbacks.Callback):
 
 def show_metrics(metrics: dict[str, Any], console: Console, title: str) -> None:
     """Prints the spaces' metrics as a table."""
-    names = ("rows", "positives", "cvr_auc", "cvr_ks", "cvr_logloss", "cvr_pcoc", "ctr_auc",
-             "ctcvr_auc")
+    names = (
+        "rows",
+        "positives",
+        "cvr_auc",
+        "cvr_ks",
+        "cvr_logloss",
+        "cvr_pcoc",
+        "ctr_auc",
+        "ctcvr_auc",
+    )
     rows = []
     for part, spaces in metrics.items():
         for space, values in spaces.items():
@@ -143,13 +151,21 @@ def _cell(value: Any) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.train", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--config", required=True, help="an experiment's YAML file")
     parser.add_argument("--data", required=True, help="a prepared folder")
     parser.add_argument("--out", required=True, help="the run's folder, new or to be resumed")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="overrides a key of the config, e.g. model.kappa=0.01; repeatable")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="overrides a key of the config, e.g. model.kappa=0.01; repeatable",
+    )
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
