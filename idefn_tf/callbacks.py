@@ -36,7 +36,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Looks at every loss term."""
-        losses = {k: float(v) for k, v in (logs or {}).items() if "loss" in k and "logloss" not in k}
+        losses = {
+            k: float(v) for k, v in (logs or {}).items() if "loss" in k and "logloss" not in k
+        }
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
             raise FloatingPointError(

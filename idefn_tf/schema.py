@@ -106,7 +106,7 @@ class Feature(_Strict):
             raise ValueError("train_only needs serving_value, the value that serving uses")
         if self.tied_to is not None and self.kind in ("numeric", "bucketized"):
             raise ValueError(f"kind {self.kind} cannot be tied; remove tied_to")
-        expected = {"int64": int, "float32": (int, float), "string": str}[self.dtype]
+        expected: Any = {"int64": int, "float32": (int, float), "string": str}[self.dtype]
         for key in ("missing", "serving_value"):
             value = getattr(self, key)
             if value is not None and not isinstance(value, expected):

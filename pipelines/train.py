@@ -102,7 +102,9 @@ def train(config: Config, data_dir: str | Path, out: str | Path, console: Consol
 
     # -- report --------------------------------------------------------------------------------
     best = run.load_model()
-    metrics = {p: evaluate_part(best, data, p) for p in ("validation", "test") if p in data.parts}
+    metrics: dict[str, Any] = {
+        p: evaluate_part(best, data, p) for p in ("validation", "test") if p in data.parts
+    }
     write_json(run.metrics_path, metrics)
     show_metrics(metrics, console, f"{config.method}: best epoch {select.best_epoch}")
     console.wrote(run.root, "(config, metrics.json, history.csv, checkpoints/best.keras)")

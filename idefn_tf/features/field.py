@@ -91,7 +91,9 @@ class Field:
     def from_config(cls, config: dict[str, Any]) -> Field:
         """Builds a field from `to_config`'s dictionary."""
         known = {f.name for f in fields(cls)}
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config.items()
+        }
         return cls(**{k: v for k, v in values.items() if k in known})
 
 

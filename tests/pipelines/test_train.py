@@ -57,7 +57,9 @@ def test_a_run_leaves_what_the_contract_names(finished):
     metrics = json.loads(finished.metrics_path.read_text())
     assert set(metrics) == {"validation", "test"}
     assert set(metrics["test"]) == SPACES
-    assert {"cvr_auc", "cvr_ks", "cvr_logloss", "cvr_pcoc", "rows"} <= set(metrics["test"]["clicked"])
+    assert {"cvr_auc", "cvr_ks", "cvr_logloss", "cvr_pcoc", "rows"} <= set(
+        metrics["test"]["clicked"]
+    )
     assert metrics["test"]["clicked"]["rows"] < metrics["test"]["all_raw"]["rows"]
 
 
@@ -69,7 +71,7 @@ def test_a_model_learns_something(finished):
 def test_a_run_stopped_after_an_epoch_and_taken_up_again_gives_the_same_history(
     data, folder, finished, monkeypatch
 ):
-    class Stopped(Exception):
+    class Stopped(Exception):  # noqa: N818
         pass
 
     class Stopper(train.Progress):
@@ -78,9 +80,10 @@ def test_a_run_stopped_after_an_epoch_and_taken_up_again_gives_the_same_history(
                 raise Stopped
 
     out = folder / "stopped"
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
+    with monkeypatch.context() as patch:
         patch.setattr(train, "Progress", Stopper)
-        train.train(config("all_negative"), data.root, out, QUIET)
+        with pytest.raises(Stopped):
+            train.train(config("all_negative"), data.root, out, QUIET)
     again = train.train(config("all_negative"), data.root, out, QUIET)
     whole, resumed = history(finished), history(again)
     assert [row["epoch"] for row in resumed] == ["0", "1", "2", "3"]

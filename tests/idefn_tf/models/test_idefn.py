@@ -71,8 +71,9 @@ def test_eq_15_with_the_transports_labels_equals_a_numpy_computation(clustered):
     outputs = outputs_of(z)
     losses = model.compute_losses(outputs, batch)
     label = model.pseudo_labels(outputs_of(z), batch).numpy().astype(np.float64)
-    s, o, r = (np.asarray(v, np.float64) for v in (outputs.logits["cvr"], batch.click,
-                                                   batch.conversion))
+    s, o, r = (
+        np.asarray(v, np.float64) for v in (outputs.logits["cvr"], batch.click, batch.conversion)
+    )
 
     def phi(y, x):
         return np.logaddexp(0, x) - y * x
@@ -126,8 +127,14 @@ def test_the_literal_reading_relabels_nothing_below_fifty_positives():
         (np.ones(1), np.ones(1)),
         (np.zeros(1), np.zeros(1)),
     ],
-    ids=["no click", "no unclicked row, no conversion", "no unclicked row", "no conversion",
-         "one converted row", "one unclicked row"],
+    ids=[
+        "no click",
+        "no unclicked row, no conversion",
+        "no unclicked row",
+        "no conversion",
+        "one converted row",
+        "one unclicked row",
+    ],
 )
 def test_odd_batches_give_finite_losses_and_no_label(click, conversion):
     features = made_features()
@@ -144,12 +151,18 @@ def test_odd_batches_give_finite_losses_and_no_label(click, conversion):
     [
         (dict(kappa=0.02, positives=30, unclicked=1127, marginals="literal", rule="argmax"), False),
         (dict(kappa=0.02, positives=60, unclicked=1127, marginals="literal", rule="argmax"), True),
-        (dict(kappa=0.005, positives=30, unclicked=1127, marginals="proportion", rule="argmax"),
-         False),
-        (dict(kappa=0.005, positives=30, unclicked=1127, marginals="proportion", rule="top_k"),
-         True),
-        (dict(kappa=0.05, positives=30, unclicked=1127, marginals="proportion", rule="argmax"),
-         True),
+        (
+            dict(kappa=0.005, positives=30, unclicked=1127, marginals="proportion", rule="argmax"),
+            False,
+        ),
+        (
+            dict(kappa=0.005, positives=30, unclicked=1127, marginals="proportion", rule="top_k"),
+            True,
+        ),
+        (
+            dict(kappa=0.05, positives=30, unclicked=1127, marginals="proportion", rule="argmax"),
+            True,
+        ),
     ],
 )
 def test_a_setting_that_cannot_relabel_is_said_in_words(setting, silent):
