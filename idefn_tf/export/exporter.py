@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from idefn_tf.data.tables import Source
+from idefn_tf.export import card, versions, warmup
 from idefn_tf.export import replay as replaying
-from idefn_tf.export import versions
-from idefn_tf.export.scorer import Scorer
+from idefn_tf.export.edges import edge_rows
+from idefn_tf.export.scorer import Arrays, Scorer
 from idefn_tf.export.signatures import ServingModule
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
@@ -30,6 +32,7 @@ def export_model(
     *,
     replay: Source | None = None,
     calibrator: Calibrator | None = None,
+    details: Mapping[str, Any] | None = None,
     approve: Callable[[Path], Mapping[str, Any] | None] | None = None,
 ) -> Path:
     """Writes a model as the next version of a served model, or nothing at all.
@@ -44,7 +47,9 @@ def export_model(
         model_base: the model's folder, `<model base>/<model name>`, that holds its versions.
         replay: rows to compare (the first 2,048), beside made ones that are always compared.
         calibrator: a fitted one adds the output "cvr_calibrated".
-        approve: is given the built folder before it is published; raises to refuse it.
+        details: entries of the model card that the caller knows (data, metrics, config).
+        approve: is given the built folder before it is published; raises to refuse it, and what it
+            returns is the model card's "gate".
 
     Returns:
         The version's path, ``<model_base>/<version>``.
@@ -53,20 +58,43 @@ def export_model(
         ValueError: if scores differ from Python's by more than 1e-6, or are not finite.
         OSError: if the version cannot be written.
     """
-    with versions.building(model_base) as folder:
-        module = ServingModule(model, schema, calibrator.to_layer() if calibrator else None)
-        try:
+    base = Path(model_base)
+    with versions.building(base) as folder:
+        made = edge_rows(schema, model.features.fields)
+        module = ServingModule(model, schema, _layer(calibrator))
+        with _disk_errors(base):
             tf.saved_model.save(module, str(folder), signatures=module.trace(schema))
-        except tf.errors.OpError as error:
-            raise OSError(f"model_base: {model_base} cannot be written; {error.message}") from error
-        arrays = replaying.edge_rows(schema, model.features.fields)
-        if replay is not None:
-            given = replaying.request_arrays(schema, replay)
-            given = {name: values[:REPLAY_ROWS] for name, values in given.items()}
-            arrays = replaying.concatenate([given, arrays])
+            warmup.write(folder, made, schema, base.resolve().name)
+        arrays = _rows(schema, replay, made)
         expected = replaying.python_scores(model, schema, arrays, calibrator)
         with Scorer(folder) as scorer:
-            replaying.check(scorer, expected, arrays, schema, calibrator)
-        if approve is not None:
-            approve(folder)
-        return versions.publish(folder, model_base)
+            checked = replaying.check(scorer, expected, arrays, schema, calibrator)
+            checked["warmup_records"] = warmup.replay(folder, scorer)
+            described = card.describe(model, schema, scorer, details or {})
+        described["check"] = checked
+        if calibrator is not None:
+            described["calibrator"] = {type(calibrator).__name__: calibrator.get_config()}
+        described["gate"] = approve(folder) if approve is not None else None
+        card.write(folder, described, schema)
+        return versions.publish(folder, base)
+
+
+@contextlib.contextmanager
+def _disk_errors(base: Path) -> Iterator[None]:
+    """Turns TensorFlow's errors of writing into the OSError that they are."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(f"model_base: {base} cannot be written; {error.message}") from error
+
+
+def _layer(calibrator: Calibrator | None) -> Any:
+    return None if calibrator is None else calibrator.to_layer()
+
+
+def _rows(schema: Schema, replay: Source | None, made: Arrays) -> Arrays:
+    """Returns the rows to compare: the caller's first ones, then the made ones."""
+    if replay is None:
+        return made
+    given = replaying.request_arrays(schema, replay)
+    return replaying.concatenate([{k: v[:REPLAY_ROWS] for k, v in given.items()}, made])

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from idefn_tf.data.arrays import to_arrays
 from idefn_tf.data.tables import Source, read_table
+from idefn_tf.export.examples import to_examples
 from idefn_tf.export.scorer import Arrays, Scorer
 from idefn_tf.export.signatures import (
     CALIBRATED,
@@ -21,9 +22,8 @@ from idefn_tf.export.signatures import (
     serving_schema,
     stand_ins,
 )
-from idefn_tf.features import Field
 from idefn_tf.models import EntireSpaceModel
-from idefn_tf.schema import Feature, Schema
+from idefn_tf.schema import Schema
 
 if TYPE_CHECKING:
     from idefn_tf.calibration import Calibrator
@@ -64,60 +64,6 @@ def python_scores(
     if calibrator is not None:
         scores[CALIBRATED] = calibrator.transform(scores["cvr"]).astype(np.float32)
     return scores
-
-
-def edge_rows(schema: Schema, fields: Sequence[Field], rows: int = 64, seed: int = 0) -> Arrays:
-    """Makes requests that visit the corners of every feature.
-
-    Known and unknown values, absent ones, ids out of range, numbers at and around every boundary,
-    lists of every length with weights of zero.
-
-    Args:
-        schema: of the raw features.
-        fields: of the model's feature layer; they know the vocabularies.
-        rows: how many.
-        seed: of the draw.
-
-    Returns:
-        What `request_arrays` gives for a table.
-    """
-    rng = np.random.default_rng(seed)
-    known = {field.name: field for field in fields}
-    made: Arrays = {}
-    for feature in serving_schema(schema).features:
-        values = _corners(feature, known.get(feature.name))
-        kind: Any = object if feature.dtype == "string" else feature.dtype
-        pool = np.empty(len(values), kind)
-        pool[:] = values
-        if not feature.multi_valued:
-            made[feature.name] = pool[rng.integers(0, len(pool), rows)]
-            continue
-        length = feature.max_length or 1
-        inside = np.arange(length) < rng.integers(0, length + 1, rows)[:, None]
-        drawn = pool[rng.integers(0, len(pool), (rows, length))]
-        made[feature.name] = np.where(inside, drawn, b"" if feature.dtype == "string" else -1)
-        made[feature.name] = made[feature.name].astype(kind)
-        if feature.weights is not None:
-            weights = rng.choice([0.0, 0.25, 1.0, 3.0], (rows, length)) * inside
-            made[feature.weights_name] = weights.astype(np.float32)
-    return made
-
-
-def _corners(feature: Feature, field: Field | None) -> list[Any]:
-    """Returns values of one feature worth trying, the fill among them."""
-    if feature.dtype == "string":
-        values = list(field.values[:50]) if field else []
-        texts = [*values, "", "never seen", "Ünïcode 值", feature.fill]
-        return [str(text).encode() for text in texts]
-    if feature.kind in ("numeric", "bucketized"):
-        cuts = np.asarray(feature.boundaries or (0.0, 1.0, 1e3), np.float64)
-        around = [*cuts, *(cuts - 1), *(cuts + 1), -1e6, 1e6, float(feature.fill)]
-        if feature.dtype == "int64":
-            return [int(value) for value in around]
-        return [*around, *(cuts + 1e-3), float("nan")]
-    values = [int(v) for v in field.values[:50]] if field else []
-    bound = feature.num_buckets or 10
-    return [*values, 0, 1, bound - 1, bound, -1, -2, 2**31, 2**53 + 1, 2**63 - 1, int(feature.fill)]
 
 
 def concatenate(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
@@ -205,33 +151,3 @@ def _compare(
             "Nothing was published."
         )
     return float(difference[row])
-
-
-def to_examples(schema: Schema, arrays: Mapping[str, np.ndarray]) -> list[bytes]:
-    """Writes requests as serialized tf.Example, lists without their padding."""
-    rows = len(next(iter(arrays.values())))
-    features = serving_schema(schema).features
-    return [_example(features, arrays, row) for row in range(rows)]
-
-
-def _example(features: Sequence[Feature], arrays: Mapping[str, np.ndarray], row: int) -> bytes:
-    made: dict[str, tf.train.Feature] = {}
-    for feature in features:
-        values = np.atleast_1d(arrays[feature.name][row])
-        if feature.multi_valued:
-            absent: Any = b"" if feature.dtype == "string" else -1
-            present = np.flatnonzero(values != absent)
-            values = values[: present[-1] + 1 if present.size else 0]
-            if feature.weights is not None:
-                weights = arrays[feature.weights_name][row][: len(values)]
-                made[feature.weights_name] = _feature("float32", weights)
-        made[feature.name] = _feature(feature.dtype, values)
-    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
-
-
-def _feature(dtype: str, values: np.ndarray) -> tf.train.Feature:
-    if dtype == "string":
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=list(values)))
-    if dtype == "int64":
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values.tolist()))
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values.tolist()))

@@ -1,0 +1,178 @@
+"""The promotion gate: is a candidate fit to take the place of the version that is served?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from idefn_tf.data.arrays import to_arrays
+from idefn_tf.data.tables import Source, read_table
+from idefn_tf.export.replay import request_arrays
+from idefn_tf.export.scorer import Scorer
+from idefn_tf.export.signatures import SCORES
+from idefn_tf.export.stability import MOVED, score_stability
+from idefn_tf.schema import CLICK, CONVERSION, Schema
+from idefn_tf.spaces import evaluate_spaces, require_selection_space
+
+#: Metrics that can be gated; True where higher is better.
+HIGHER_IS_BETTER = {"auc": True, "ks": True, "gauc": True, "logloss": False, "ece": False}
+
+
+class GateError(ValueError):
+    """A candidate must not take the served version's place."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a candidate must keep to, on the same rows as the version served.
+
+    Attributes:
+        metric: "<space>/<metric>", a space that selection may use (all_funnel, clicked).
+        tolerance: how much worse the metric may be, as a share of the served version's value.
+        max_stability_index: largest PSI of each score over the served version's deciles.
+        max_mean_ratio: largest factor between the means of each score, either way.
+        min_rank_correlation: least Spearman correlation of the two versions' cvr.
+
+    Raises:
+        ValueError: for a metric or space that cannot decide, or limits out of range.
+    """
+
+    metric: str = "all_funnel/cvr_auc"
+    tolerance: float = 0.01
+    max_stability_index: float = MOVED
+    max_mean_ratio: float = 1.5
+    min_rank_correlation: float = 0.5
+
+    def __post_init__(self) -> None:
+        space, _, name = self.metric.partition("/")
+        require_selection_space(space)
+        if name.rpartition("_")[2] not in HIGHER_IS_BETTER or not name.startswith(SCORES):
+            raise ValueError(
+                f"metric: must be <space>/<output>_<one of {sorted(HIGHER_IS_BETTER)}>, such as "
+                f"all_funnel/cvr_auc, received {self.metric!r}"
+            )
+        if self.tolerance < 0 or self.max_stability_index < 0 or self.max_mean_ratio < 1:
+            raise ValueError(
+                "gate: tolerance and max_stability_index must be 0 or more, max_mean_ratio 1 or "
+                f"more, received {asdict(self)}"
+            )
+
+    def compare(
+        self, candidate: str | Path, served: str | Path, schema: Schema, rows: Source
+    ) -> dict[str, Any]:
+        """Compares two versions on the same rows.
+
+        Args:
+            candidate: folder of the version to judge.
+            served: folder of the version that answers now.
+            schema: of the raw features.
+            rows: exposures with their labels; use validation rows.
+
+        Returns:
+            {"served", "limits", "rows", "metric": {...}, "moved": {output: {...}}, "refusals"}:
+            JSON-ready; an empty list of refusals means that the candidate may pass.
+
+        Raises:
+            ValueError: if the rows do not fit the schema.
+        """
+        table = read_table(rows)
+        report: dict[str, Any] = {"served": Path(served).name, "limits": asdict(self)}
+        with Scorer(candidate) as new, Scorer(served) as old:
+            if new.inputs() != old.inputs():
+                return report | {"refusals": [_changed_inputs(old, new)]}
+            requests = request_arrays(schema, table)
+            scores = {"served": old.score(requests), "candidate": new.score(requests)}
+        labels = to_arrays(schema, table)
+        users = labels[schema.user_key] if schema.user_key else None
+        found = {
+            name: evaluate_spaces(
+                {head: values[head] for head in SCORES},
+                {key: labels[key] for key in (CLICK, CONVERSION)},
+                labels["sample_weight"],
+                users,
+            )
+            for name, values in scores.items()
+        }
+        judged = self._metric(found)
+        moved = {head: _moved(scores["served"][head], scores["candidate"][head]) for head in SCORES}
+        report |= {"rows": table.num_rows, "metric": judged, "moved": moved}
+        return report | {"refusals": [*self._worse(judged), *self._far(moved)]}
+
+    def _metric(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        space, _, name = self.metric.partition("/")
+        values = {version: spaces[space].get(name) for version, spaces in found.items()}
+        return {"name": self.metric, "positives": found["served"][space]["positives"], **values}
+
+    def _worse(self, judged: Mapping[str, Any]) -> list[str]:
+        old, new = judged["served"], judged["candidate"]
+        if old is None or new is None:
+            return [
+                f"{self.metric} is not defined on these rows ({judged['positives']} positives); "
+                "give rows with both classes"
+            ]
+        higher = HIGHER_IS_BETTER[self.metric.rpartition("_")[2]]
+        loss = (old - new if higher else new - old) / max(abs(old), 1e-12)
+        if loss <= self.tolerance:
+            return []
+        return [
+            f"{self.metric} is {new:.4f} and the served version's {old:.4f}: worse by "
+            f"{loss:.1%}, more than the {self.tolerance:.1%} allowed"
+        ]
+
+    def _far(self, moved: Mapping[str, Mapping[str, float]]) -> list[str]:
+        refusals = []
+        for head, values in moved.items():
+            index, ratio = values["stability_index"], values["mean_ratio"]
+            if not index <= self.max_stability_index:
+                refusals.append(
+                    f"the distribution of {head} moved: PSI {index:.3f}, more than "
+                    f"{self.max_stability_index:g}"
+                )
+            if not 1 / self.max_mean_ratio <= ratio <= self.max_mean_ratio:
+                refusals.append(
+                    f"the mean of {head} is {ratio:.2f} times the served version's, beyond a "
+                    f"factor of {self.max_mean_ratio:g}"
+                )
+        correlation = moved["cvr"]["rank_correlation"]
+        if correlation < self.min_rank_correlation:
+            refusals.append(
+                f"cvr ranks the rows differently: rank correlation {correlation:.2f}, less than "
+                f"{self.min_rank_correlation:g}"
+            )
+        return refusals
+
+
+def require(report: Mapping[str, Any]) -> None:
+    """Raises where a report holds refusals.
+
+    Raises:
+        GateError: naming every reason.
+    """
+    if report["refusals"]:
+        reasons = "; ".join(report["refusals"])
+        raise GateError(
+            f"gate: refused against version {report['served']}: {reasons}. Look at "
+            "the model, or publish it in spite of the gate (--force)."
+        )
+
+
+def _changed_inputs(old: Scorer, new: Scorer) -> str:
+    before, after = set(old.inputs().items()), set(new.inputs().items())
+    gone, come = sorted(n for n, _ in before - after), sorted(n for n, _ in after - before)
+    return f"the inputs changed, so that clients would break: without {gone}, now with {come}"
+
+
+def _moved(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    ranks = [pd.Series(values).rank().to_numpy() for values in (before, after)]
+    constant = any(np.ptp(rank) == 0 for rank in ranks)
+    return {
+        "stability_index": score_stability(before, after),
+        "mean_ratio": float(after.mean() / max(float(before.mean()), 1e-12)),
+        # a constant score has no order to keep
+        "rank_correlation": 1.0 if constant else float(np.corrcoef(ranks[0], ranks[1])[0, 1]),
+    }

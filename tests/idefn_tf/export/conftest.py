@@ -1,0 +1,31 @@
+"""One trained model and one published version for all tests of the export."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module tiny_run."""
+    spec = importlib.util.spec_from_file_location("tiny_run", Path(__file__).parent / "tiny_run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def model(tiny):
+    """A trained model."""
+    return tiny.train()
+
+
+@pytest.fixture(scope="session")
+def version(tiny, model, tmp_path_factory):
+    """A published version of it; tests must not change it."""
+    from idefn_tf.export import export_model
+
+    base = tmp_path_factory.mktemp("models") / "cvr"
+    return export_model(model, tiny.SCHEMA, base, replay=tiny.make_frame())
