@@ -59,14 +59,7 @@ def run(
         runs[method] = train(config, data.root, out / method, console)
     served = SERVED if SERVED in runs else methods[-1]
     base = out / "models" / "cvr"
-    version = export_model(
-        runs[served].load_model(),
-        data.schema,
-        base,
-        replay=data.table("test").slice(0, 256),
-        run=runs[served].root,
-    )
-    console.wrote(version, f"(SavedModel of {served})")
+    export(runs[served].root, base, console, rows=data.root / "test")
     answer = _ask_once(base, data, console)
     _summary(runs, console)
     console.note(f"one REST prediction: {json.dumps(answer)}")

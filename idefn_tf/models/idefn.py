@@ -32,8 +32,8 @@ class IdeFN(AllNegative):
             of the step, or "auto".
         marginals: "proportion" (R2) or "literal" (R1: the formula as printed, which labels nothing
             below 1/kappa positives a batch).
-        rule: "top_k" (by matched fraction), "argmax" (Eq. 13-14, which fires only where kappa N_U is
-            above N_P), "matched_fraction" or "soft".
+        rule: "top_k" (by matched fraction), "argmax" (Eq. 13-14, which fires only where kappa N_U
+            is above N_P), "matched_fraction" or "soft".
         representation: "embeddings" (z itself) or "hidden" (the CVR tower's last hidden layer).
         transport: further arguments of `idefn_tf.transport.RPOT` (epsilon, solver, memory,
             capacity, normalize, warmup_steps, ...).
