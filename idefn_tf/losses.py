@@ -58,3 +58,17 @@ def entropy(logit: tf.Tensor) -> tf.Tensor:
     """Entropy H(p) of p = sigmoid(logit) [B]; its gradient in the logit is -logit p (1 - p)."""
     p = tf.sigmoid(logit)
     return tf.nn.softplus(logit) - p * logit
+
+
+def inverse_probability(logit: tf.Tensor, floor: float) -> tf.Tensor:
+    """1 / max(p, floor) with p = sigmoid(logit), from the logit: the weight of inverse propensity.
+
+    Args:
+        logit: of p, float32 [B]; pass ``-logit`` for 1 / max(1 - p, floor).
+        floor: the least probability divided by, in (0, 1).
+
+    Returns:
+        float32 [B] in [1, 1/floor]; differentiable, so that a formula shows its stop-gradients.
+    """
+    # 1/p = 1 + exp(-logit); the inner minimum keeps the gradient finite where exp would overflow
+    return tf.minimum(1.0 + tf.exp(tf.minimum(-logit, 80.0)), 1.0 / floor)

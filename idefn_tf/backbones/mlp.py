@@ -76,6 +76,11 @@ class MLP(keras.layers.Layer):
         return layers
 
     @property
+    def hidden_width(self) -> int:
+        """The width of the last hidden layer."""
+        return self.units[-1]
+
+    @property
     def output_width(self) -> int:
         """The width of an expert's output."""
         return self.units[-1]

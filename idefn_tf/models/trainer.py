@@ -58,6 +58,9 @@ class EntireSpaceTrainer(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must define compute_losses")
 
+    def before_step(self, z: tf.Tensor, batch: Batch) -> None:
+        """Runs before the forward pass of a training step; the default does nothing."""
+
     def compile(
         self,
         optimizer: Any = None,
@@ -97,6 +100,7 @@ class EntireSpaceTrainer(keras.Model):
     ) -> Any:
         """Everything between the gathered rows and their gradient; pure but for BatchNorm."""
         batch = Batch(*batch)
+        self.before_step(self.features.combine(gathered, encoded), batch)
         variables = [v.value for v in self._dense_variables()]
         with tf.GradientTape() as tape:
             tape.watch(gathered)
