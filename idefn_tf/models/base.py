@@ -41,6 +41,7 @@ class EntireSpaceModel(EntireSpaceTrainer):
     tasks: tuple[str, ...] = ("ctr", "cvr")
     #: Those of them whose tower reads z beside the trunk and sends no gradient into it.
     detached_tasks: tuple[str, ...] = ()
+    built: bool
 
     def __init__(
         self,
