@@ -57,6 +57,7 @@ class RestApp:
         metrics_path: Where the metrics page is; None for nowhere.
         cors: Whether every answer allows other origins.
         token: The bearer token that every request must show; None for no check.
+        check_method: Whether classify and regress insist on the signature's method name.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class RestApp:
         metrics_path: str | None = None,
         cors: bool = False,
         token: str | None = None,
+        check_method: bool = False,
     ) -> None:
         self._manager = manager
         self._batcher = batcher
@@ -75,6 +77,7 @@ class RestApp:
         self._limits = limits
         self._metrics_path = metrics_path
         self._cors = cors
+        self._check_method = check_method
         self._token = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,14 +166,15 @@ class RestApp:
         serialized = examples.serialize(request) if route.verb != "predict" else None
         servable = self._manager.acquire(route.model, route.version, route.label)
         try:
-            deadline = time.monotonic() + self._limits.timeout_seconds
+            deadline = asyncio.get_running_loop().time() + self._limits.timeout_seconds
             if serialized is not None:
+                signature = examples.find(route.verb, servable, name, self._check_method)
                 return await examples.answer(
-                    route.verb, servable, name, serialized, self._batcher, deadline
+                    route.verb, servable, signature, serialized, self._batcher, deadline
                 )
             signature = servable.find(name)
             arrays, rows = tensors.from_request(request, signature.inputs)
-            outputs = await self._batcher.run(servable, signature, arrays, deadline)
+            outputs = await self._batcher.run(servable, signature, arrays, deadline, "Predict")
             return format.predictions(outputs) if rows else format.columns(outputs)
         finally:
             servable.release()

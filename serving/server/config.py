@@ -62,6 +62,7 @@ class BatchingConfig:
         max_enqueued_batches: Batches that may wait; beyond it the answer is 503.
         num_batch_threads: Batches run at the same time.
         allowed_batch_sizes: Sizes to pad to; the last must be max_batch_size.
+        split_large: Whether a request with more rows than max_batch_size is accepted.
     """
 
     max_batch_size: int = 1000
@@ -69,6 +70,7 @@ class BatchingConfig:
     max_enqueued_batches: int = 10
     num_batch_threads: int = dataclasses.field(default_factory=lambda: os.cpu_count() or 1)
     allowed_batch_sizes: tuple[int, ...] = ()
+    split_large: bool = False
 
 
 class _Fields:
@@ -261,13 +263,14 @@ def read_batching_config(path: str) -> BatchingConfig:
     for name in (
         "thread_pool_name",
         "pad_variable_length_inputs",
-        "enable_large_batch_splitting",
         "mixed_priority_batching_policy",
     ):
         fields.all(name)
+    wrapped = fields.sub("enable_large_batch_splitting")
+    split_large = wrapped is not None and wrapped.flag("value")
     fields.done()
     given.pop("max_execution_batch_size", None)
-    config = dataclasses.replace(BatchingConfig(), **given, allowed_batch_sizes=sizes)
+    config = BatchingConfig(allowed_batch_sizes=sizes, split_large=split_large, **given)
     if config.max_batch_size < 1 or config.num_batch_threads < 1:
         raise ConfigError(
             "batching_parameters_file: max_batch_size and num_batch_threads must be 1 or more"

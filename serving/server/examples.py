@@ -10,9 +10,9 @@ import tensorflow as tf
 from serving.server import format, jsontext
 from serving.server.batching import Batcher
 from serving.server.errors import StatusError, invalid_argument
+from serving.server.exact import decode_base64
 from serving.server.servable import Servable
-from serving.server.signature import DEFAULT, Signature
-from serving.server.tensors import decode_base64
+from serving.server.signature import CLASSIFY, DEFAULT, REGRESS, Signature
 
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
@@ -103,10 +103,35 @@ def _list(feature: tf.train.Feature, kind: str, name: str) -> Any:
     return getattr(feature, kind).value
 
 
+def find(verb: str, servable: Servable, name: str, check_method: bool) -> Signature:
+    """The signature of a classify or regress request.
+
+    Args:
+        verb: "classify" or "regress".
+        servable: The version that answers.
+        name: The signature's name; "" for serving_default.
+        check_method: Whether its method name must be the verb's.
+
+    Raises:
+        StatusError: There is none of this name, or its inputs and outputs have other names.
+    """
+    wanted = name or DEFAULT
+    signature = servable.signatures.get(wanted)
+    if signature is None:
+        raise invalid_argument(f"No signature was found with the name: {wanted}")
+    method, kind = (CLASSIFY, "classification") if verb == "classify" else (REGRESS, "regression")
+    if check_method and signature.method_name != method:
+        raise invalid_argument(
+            f"Expected {kind} signature method_name to be {method}. Was: {signature.method_name}"
+        )
+    (_check_classify if verb == "classify" else _check_regress)(signature)
+    return signature
+
+
 async def answer(
     verb: str,
     servable: Servable,
-    signature_name: str,
+    signature: Signature,
     serialized: np.ndarray,
     batcher: Batcher,
     deadline: float,
@@ -116,23 +141,20 @@ async def answer(
     Args:
         verb: "classify" or "regress".
         servable: The version that answers.
-        signature_name: "" for serving_default.
+        signature: Its signature.
         serialized: The examples.
         batcher: Runs the signature.
-        deadline: When to give up (time.monotonic).
+        deadline: When to give up, on the event loop's clock.
 
     Returns:
         The body: {"results": ...}.
 
     Raises:
-        StatusError: The signature has another form, or the graph refused the examples.
+        StatusError: The graph refused the examples, or gave outputs of another shape or type.
     """
-    wanted = signature_name or DEFAULT
-    signature = servable.signatures.get(wanted)
-    if signature is None:
-        raise invalid_argument(f"No signature was found with the name: {wanted}")
-    (_check_classify if verb == "classify" else _check_regress)(signature)
-    outputs = await batcher.run(servable, signature, {"inputs": serialized}, deadline)
+    outputs = await batcher.run(
+        servable, signature, {"inputs": serialized}, deadline, verb.capitalize()
+    )
     if verb == "classify":
         results = _classes(outputs, len(serialized))
         return f'{{\n    "results": [{results}\n    ]\n}}'.encode("utf-8", "surrogateescape")

@@ -8,83 +8,21 @@ to load is reported in the model's status, and what was served goes on being ser
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import tensorflow as tf
-
 from serving.server import errors
 from serving.server.config import ModelConfig
 from serving.server.errors import StatusError
 from serving.server.servable import Servable
+from serving.server.versions import Model, Version, find_versions, load_error, stamp_of
 
 log = logging.getLogger("serving.server")
 
 Loader = Callable[[str, int, Path], Servable]
-
-
-@dataclasses.dataclass
-class Version:
-    """What is known of one version of a model."""
-
-    number: int
-    path: Path
-    state: str = "START"
-    servable: Servable | None = None
-    error: StatusError | None = None
-    failures: int = 0
-    retry_at: float = 0.0
-    stamp: tuple[int, int] = (0, 0)
-
-
-class Model:
-    """One model's versions and labels."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        self.config = config
-        self.versions: dict[int, Version] = {}
-        self.labels: dict[str, int] = {}
-
-
-def find_versions(base_path: str) -> dict[int, Path]:
-    """The version folders of a model: names that are integers, leading zeros allowed.
-
-    Args:
-        base_path: The model's folder.
-
-    Returns:
-        Folder by version number; of two names for one number the first in order is taken.
-    """
-    found: dict[int, Path] = {}
-    with os.scandir(base_path) as entries:
-        for entry in sorted(entries, key=lambda e: e.name):
-            name = entry.name
-            if not (name.isascii() and name.isdigit() and entry.is_dir()):
-                continue
-            number = int(name)
-            if number >= 2**63:
-                continue
-            if number in found:
-                log.warning("Duplicate version directories: %s and %s", found[number], entry.path)
-                continue
-            found[number] = Path(entry.path)
-    return found
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Changes when a folder's content does, as far as its own entry and the graph file tell."""
-    stamps = []
-    for item in (path, path / "saved_model.pb"):
-        try:
-            stamps.append(item.stat().st_mtime_ns)
-        except OSError:
-            stamps.append(0)
-    return stamps[0], stamps[1]
 
 
 class ModelManager:
@@ -253,7 +191,7 @@ class ModelManager:
         entry = model.versions.get(number)
         if entry is not None and entry.state in ("AVAILABLE", "UNLOADING"):
             return
-        stamp = _stamp(path)
+        stamp = stamp_of(path)
         if entry is not None and entry.error is not None and entry.stamp == stamp:
             exhausted = entry.failures > self._max_load_retries
             if exhausted or time.monotonic() < entry.retry_at:
@@ -266,7 +204,7 @@ class ModelManager:
         try:
             entry.servable = self._load(name, number, path)
         except Exception as error:  # noqa: BLE001 - whatever a broken folder raises is its status
-            entry.error = _load_error(error)
+            entry.error = load_error(error)
             entry.state = "END"
             entry.failures += 1
             entry.retry_at = time.monotonic() + self._retry_seconds
@@ -332,13 +270,3 @@ class ModelManager:
         if message not in self._warned:
             self._warned.add(message)
             log.warning("%s", message)
-
-
-def _load_error(error: Exception) -> StatusError:
-    if isinstance(error, StatusError):
-        return error
-    if isinstance(error, tf.errors.OpError):
-        return errors.from_tensorflow(error)
-    if isinstance(error, OSError):
-        return StatusError("NOT_FOUND", str(error))
-    return StatusError("INTERNAL", f"{type(error).__name__}: {error}")

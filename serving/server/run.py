@@ -14,15 +14,17 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 import uvicorn
 
-from serving.server import config, flags
+from serving.server import config, flags, independence, protocol, tls, warmup
 from serving.server.app import RestApp
 from serving.server.batching import Batcher
 from serving.server.errors import StatusError
@@ -66,7 +68,8 @@ def session_config(found: argparse.Namespace) -> tf.compat.v1.ConfigProto:
     made = tf.compat.v1.ConfigProto()
     both = found.tensorflow_session_parallelism
     made.intra_op_parallelism_threads = found.tensorflow_intra_op_parallelism or both
-    made.inter_op_parallelism_threads = found.tensorflow_inter_op_parallelism or both
+    # -1: operations run in the calling thread; small models gain, and batches are parallel anyway
+    made.inter_op_parallelism_threads = found.tensorflow_inter_op_parallelism or both or -1
     return made
 
 
@@ -119,7 +122,14 @@ def serve(found: argparse.Namespace) -> int:
     tags = [tag for tag in found.saved_model_tags.split(",") if tag]
 
     def load(name: str, version: int, path: Path) -> Servable:
-        return Servable(name, version, path, tags, session)
+        servable = Servable(name, version, path, tags, session)
+        try:
+            _prepare(servable, found, metrics)
+        except BaseException:
+            servable.retire()
+            servable.close_if_idle()
+            raise
+        return servable
 
     manager = ModelManager(
         load,
@@ -128,6 +138,7 @@ def serve(found: argparse.Namespace) -> int:
         found.allow_version_labels_for_unavailable_models,
     )
     try:
+        secure = tls.context(found)
         token = _token(found.bearer_token_file)
         metrics_path = None
         if found.monitoring_config_file:
@@ -142,14 +153,38 @@ def serve(found: argparse.Namespace) -> int:
         return 1
     app = RestApp(
         manager,
-        Batcher(metrics, threads=4),
+        _batcher(found, metrics),
         metrics,
         flags.limits(found),
         metrics_path,
         found.rest_api_enable_cors_support,
         token,
+        found.enable_signature_method_name_check,
     )
-    return _listen(found, app, manager)
+    return _listen(found, app, manager, secure)
+
+
+def _prepare(servable: Servable, found: argparse.Namespace, metrics: Metrics) -> None:
+    """Warms a version up before it is published, and learns which requests may be mixed."""
+    started = time.perf_counter()
+    if found.enable_model_warmup:
+        count = warmup.replay(servable, found.num_request_iterations_for_warmup)
+        if count:
+            metrics.warmup(str(servable.path), time.perf_counter() - started, "OK")
+            log.info("Replayed %d warm-up records of %s", count, servable.path)
+    for signature in servable.signatures.values():
+        if signature.bound:
+            signature.row_independent = independence.rows_independent(signature)
+
+
+def _batcher(found: argparse.Namespace, metrics: Metrics) -> Batcher:
+    settings = None
+    mixing = "never" if found.enable_batching is False else "independent"
+    if found.enable_batching:
+        mixing, settings = "always", config.BatchingConfig()
+        if found.batching_parameters_file:
+            settings = config.read_batching_config(found.batching_parameters_file)
+    return Batcher(metrics, settings, found.rest_api_max_pending, mixing)
 
 
 def _token(path: str) -> str | None:
@@ -164,7 +199,12 @@ def _token(path: str) -> str | None:
     return token
 
 
-def _listen(found: argparse.Namespace, app: RestApp, manager: ModelManager) -> int:
+def _listen(
+    found: argparse.Namespace,
+    app: RestApp,
+    manager: ModelManager,
+    secure: ssl.SSLContext | None,
+) -> int:
     family = socket.AF_INET6 if ":" in found.rest_api_address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -178,20 +218,23 @@ def _listen(found: argparse.Namespace, app: RestApp, manager: ModelManager) -> i
         manager.close()
         return 1
     port = listener.getsockname()[1]
-    server = Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            ws="none",
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=max(1, found.graceful_stop_in_ms // 1000),
-        )
+    settings = uvicorn.Config(
+        app,
+        http=protocol.protocol(found.rest_api_header_timeout_in_ms / 1000),
+        limit_concurrency=found.rest_api_max_connections,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, found.graceful_stop_in_ms // 1000),
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    settings.load()
+    settings.ssl = secure
+    server = Server(settings)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a malformed request is no event
     stop = threading.Event()
     watcher = threading.Thread(
         target=_watch, args=(found, manager, stop), name="watch-models", daemon=True
@@ -199,7 +242,7 @@ def _listen(found: argparse.Namespace, app: RestApp, manager: ModelManager) -> i
 
     async def run() -> None:
         listener.listen(1024)
-        ready = asyncio.create_task(_announce(server, found.rest_api_address, port))
+        ready = asyncio.create_task(_announce(server, _address(found, port, secure)))
         try:
             await server.serve(sockets=[listener])
         finally:
@@ -230,11 +273,16 @@ def _run_loop(main: object) -> None:
         runner.run(main)  # type: ignore[arg-type]
 
 
-async def _announce(server: Server, address: str, port: int) -> None:
+def _address(found: argparse.Namespace, port: int, secure: ssl.SSLContext | None) -> str:
+    host = found.rest_api_address
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if secure else 'http'}://{shown}:{port}"
+
+
+async def _announce(server: Server, address: str) -> None:
     while not server.started:
         await asyncio.sleep(0.005)
-    shown = f"[{address}]" if ":" in address else address
-    log.info("Exporting HTTP/REST API at:%s:%d ...", shown, port)
+    log.info("Exporting HTTP/REST API at:%s ...", address)
     with contextlib.suppress(OSError):
-        sys.stdout.write(f"ready http://{shown}:{port}\n")
+        sys.stdout.write(f"ready {address}\n")
         sys.stdout.flush()

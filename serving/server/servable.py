@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from serving.server import errors, jsontext, signature
+from serving.server import errors, jsontext, signature, stacking
 
 
 class Servable:
@@ -44,13 +44,16 @@ class Servable:
         with graph.as_default():
             self._session = tf.compat.v1.Session(graph=graph, config=session_config)
             try:
-                loaded = tf.compat.v1.saved_model.load(self._session, list(tags), str(path))
+                stacks, replaced = stacking.build(stacking.groups(self.path, set(tags)))
+                loaded = tf.compat.v1.saved_model.load(
+                    self._session, list(tags), str(path), input_map=replaced or None
+                )
                 self.signatures: dict[str, signature.Signature] = {}
                 for key, definition in loaded.signature_def.items():
                     found = signature.Signature(key, definition)
                     self.signatures[key] = found
                     if found.inputs:
-                        found.bind(self._session)
+                        found.bind(self._session, stacks.get(key, ()))
             except BaseException:
                 self._session.close()
                 raise

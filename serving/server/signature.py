@@ -10,11 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from serving.server import errors
+from serving.server.stacking import Stack
 
 PREDICT = "tensorflow/serving/predict"
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 DEFAULT = "serving_default"
+
+Arrays = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,10 @@ class Signature:
             if self.inputs
         }
         self.row_independent = False
+        self._stacks: Sequence[Stack] = ()
+        self._single: tuple[str, ...] = ()
         self._call: Callable[..., Any] | None = None
+        self._call_loose: Callable[..., Any] | None = None
 
     @property
     def stackable(self) -> bool:
@@ -87,18 +93,36 @@ class Signature:
         specs = [*self.inputs.values(), *self.outputs.values()]
         return bool(self.inputs) and bool(self.outputs) and all(spec.batched for spec in specs)
 
-    def bind(self, session: tf.compat.v1.Session) -> None:
-        """Prepares the callable: the session prunes and optimises the graph once, here."""
-        self._call = session.make_callable(
-            [spec.tensor for spec in self.outputs.values()],
-            feed_list=[session.graph.get_tensor_by_name(s.tensor) for s in self.inputs.values()],
-        )
+    def bind(self, session: tf.compat.v1.Session, stacks: Sequence[Stack] = ()) -> None:
+        """Prepares the calls into a session.
+
+        Args:
+            session: Holds the graph and its variables.
+            stacks: Inputs that are fed together.
+        """
+        self._stacks = stacks
+        stacked = {key for stack in stacks for key in stack.keys}
+        self._single = tuple(key for key in self.inputs if key not in stacked)
+        singles = [
+            session.graph.get_tensor_by_name(self.inputs[key].tensor) for key in self._single
+        ]
+        fetches = [spec.tensor for spec in self.outputs.values()]
+        placeholders = [stack.placeholder for stack in stacks]
+        self._call = session.make_callable(fetches, [*placeholders, *singles])
+        parts = [part for stack in stacks for part in stack.parts]
+        self._call_loose = session.make_callable(fetches, [*placeholders, *parts, *singles])
+
+    @property
+    def bound(self) -> bool:
+        """Whether it can be run."""
+        return self._call is not None
 
     def unbind(self) -> None:
         """Lets go of the session."""
-        self._call = None
+        self._call = self._call_loose = None
+        self._stacks = ()
 
-    def check_shapes(self, arrays: Mapping[str, np.ndarray]) -> None:
+    def check_shapes(self, arrays: Arrays) -> None:
         """Refuses an array whose shape the signature does not allow.
 
         TensorFlow Serving feeds it and leaves the graph to fail, or to broadcast it into a wrong
@@ -116,8 +140,8 @@ class Signature:
                     f"which has shape {wanted}"
                 )
 
-    def run(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs the graph.
+    def run(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        """Runs the graph on one set of inputs.
 
         Args:
             arrays: One array per input.
@@ -128,10 +152,51 @@ class Signature:
         Raises:
             StatusError: The graph refused the values.
         """
-        if self._call is None:
+        for stack in self._stacks:
+            shape = arrays[stack.keys[0]].shape
+            if any(arrays[key].shape != shape for key in stack.keys):
+                return self._run_loose(arrays)
+        return self.run_together([arrays])
+
+    def run_together(self, batch: Sequence[Arrays]) -> dict[str, np.ndarray]:
+        """Runs the graph once on the rows of several sets of inputs, one after the other.
+
+        Args:
+            batch: Sets whose arrays have the same inner shapes, and within a set the same number of
+                rows. A single set may have inputs without rows, if those that are fed together have
+                the same shape.
+
+        Returns:
+            The outputs for all rows.
+
+        Raises:
+            StatusError: The graph refused the values.
+        """
+        feeds: list[np.ndarray] = []
+        for stack in self._stacks:
+            joined = np.concatenate([arrays[key] for key in stack.keys for arrays in batch])
+            size = len(stack.keys)
+            feeds.append(joined.reshape(size, len(joined) // size, *joined.shape[1:]))
+        if len(batch) == 1:
+            feeds += [batch[0][key] for key in self._single]
+        else:
+            feeds += [np.concatenate([arrays[key] for arrays in batch]) for key in self._single]
+        return self._fetch(self._call, feeds)
+
+    def _run_loose(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        """Every input by itself: their numbers of rows differ."""
+        feeds = [stack.nothing for stack in self._stacks]
+        feeds += [arrays[key] for stack in self._stacks for key in stack.keys]
+        feeds += [arrays[key] for key in self._single]
+        return self._fetch(self._call_loose, feeds)
+
+    def _fetch(
+        self, call: Callable[..., Any] | None, feeds: Sequence[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        if call is None:
             raise errors.StatusError("UNAVAILABLE", f"Signature {self.name} is not loaded")
         try:
-            values = self._call(*[arrays[key] for key in self.inputs])
+            values = call(*feeds)
         except tf.errors.OpError as error:
             raise errors.from_tensorflow(error) from None
         except (ValueError, TypeError) as error:

@@ -1,0 +1,99 @@
+"""The HTTP connection: uvicorn's, with a limit on the time and size of a request's head.
+
+A client that sends its head byte by byte, or never ends it, would hold its connection for ever.
+When the server stops, an idle connection stays open a moment longer, so that a request already on
+its way is answered rather than cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_MAX_HEAD_BYTES = 64 * 1024
+_LINGER_SECONDS = 0.25
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    head_seconds = 10.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._in_head = True
+        self._stopping = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the clock for the first head."""
+        super().connection_made(transport)
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
+        self._unwatch_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads what has come, and watches the head if it is not complete."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing() or not self._in_head:
+            self._unwatch_head()
+        elif self._head_bytes > _MAX_HEAD_BYTES:
+            self._refuse(b"431 Request Header Fields Too Large")
+        elif self._head_timer is None:
+            self._watch_head()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head is complete."""
+        self._in_head = False
+        self._head_bytes = 0
+        super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """The server stops: answer what is under way, wait a moment for what is arriving."""
+        self._stopping = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            super().shutdown()
+        else:
+            self.loop.call_later(_LINGER_SECONDS, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+    def _watch_head(self) -> None:
+        self._head_timer = self.loop.call_later(
+            self.head_seconds, self._refuse, b"408 Request Timeout"
+        )
+
+    def _unwatch_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, status: bytes) -> None:
+        self._unwatch_head()
+        if not self.transport.is_closing():
+            self.transport.write(
+                b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.close()
+
+
+def protocol(head_seconds: float) -> type[Protocol]:
+    """The connection class with this limit on the time of a head."""
+    return type("LimitedProtocol", (Protocol,), {"head_seconds": head_seconds})
