@@ -20,13 +20,15 @@ class ESMM(EntireSpaceModel):
 
     Formula::
 
-        L = mean_D phi(o, o^) + ctcvr_weight * mean_D phi(o r, o^ r^)
+        L = ctr_weight * mean_D phi(o, o^) + ctcvr_weight * mean_D phi(o r, o^ r^)
 
     Both means divide by |D|. No stop-gradient unless asked for: the CTCVR term trains the CTR
     tower too.
 
     Args:
         ctcvr_weight: weight of the CTCVR term; the paper's is 1.
+        ctr_weight: weight of the CTR term; the paper's is 1. Raising both alike gives the loss the
+            scale of the Eq. 15 family, so that one L2 coefficient means the same to all.
         stop_ctr_gradient: whether the CTCVR term leaves the CTR tower alone.
         **kwargs: of `EntireSpaceModel`.
 
@@ -42,13 +44,16 @@ class ESMM(EntireSpaceModel):
         self,
         *args: Any,
         ctcvr_weight: float = 1.0,
+        ctr_weight: float = 1.0,
         stop_ctr_gradient: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if not ctcvr_weight > 0:
-            raise ValueError(f"ctcvr_weight: must be above 0, received {ctcvr_weight}")
-        self.ctcvr_weight, self.stop_ctr_gradient = ctcvr_weight, stop_ctr_gradient
+        for name, weight in (("ctcvr_weight", ctcvr_weight), ("ctr_weight", ctr_weight)):
+            if not weight > 0:
+                raise ValueError(f"{name}: must be above 0, received {weight}")
+        self.ctcvr_weight, self.ctr_weight = ctcvr_weight, ctr_weight
+        self.stop_ctr_gradient = stop_ctr_gradient
 
     def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns ctr_loss and ctcvr_loss, both with divisor |D|."""
@@ -56,7 +61,7 @@ class ESMM(EntireSpaceModel):
         factor = tf.stop_gradient(ctr) if self.stop_ctr_gradient else ctr
         ctcvr = product_cross_entropy(batch.click * batch.conversion, factor, cvr)
         return {
-            "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, ctr)),
+            "ctr_loss": self.ctr_weight * batch.mean_exposures(cross_entropy(batch.click, ctr)),
             "ctcvr_loss": self.ctcvr_weight * batch.mean_exposures(ctcvr),
         }
 
@@ -65,5 +70,6 @@ class ESMM(EntireSpaceModel):
         return {
             **super().get_config(),
             "ctcvr_weight": self.ctcvr_weight,
+            "ctr_weight": self.ctr_weight,
             "stop_ctr_gradient": self.stop_ctr_gradient,
         }
