@@ -2,22 +2,52 @@
 
     python -m pipelines.export --run RUN --model-base runs/demo/models/cvr
 
-The version is a SavedModel from raw features to ctr, cvr and ctcvr, replayed against Python before
-it appears.
+The version is a SavedModel from raw features to ctr, cvr and ctcvr. Before it appears it is
+replayed against Python, its warm-up requests are run, and, where --rows gives labelled rows and a
+version is there already, the promotion gate compares the two: a version that is worse, or whose
+scores moved too far, is refused unless --force.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from idefn_tf.calibration import CALIBRATORS, Calibrator
-from idefn_tf.export import export_model
+from idefn_tf.export import Gate, export_model, list_versions, prune
+from idefn_tf.export.gate import require
+from idefn_tf.schema import Schema
 from pipelines import console as consoles
 from pipelines.console import Console
+from pipelines.prepared import PARTS, Prepared
 from pipelines.runs import Run
+from serving.models_config import ModelsConfig
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a version is judged and which ones stay.
+
+    Attributes:
+        gate: limits of the promotion gate; None turns it off.
+        force: publish in spite of the gate.
+        keep: versions to keep, newest first; None removes none.
+        models_config: the server's file; what it labels or pins is what the gate compares with and
+            what is never removed. Default: models.config beside the model's folder, if it exists.
+        label: the label whose version counts as served; without it, the newest version.
+    """
+
+    gate: Gate | None = field(default_factory=Gate)
+    force: bool = False
+    keep: int | None = None
+    models_config: str | Path | None = None
+    label: str = "stable"
 
 
 def export(
@@ -26,6 +56,7 @@ def export(
     console: Console,
     *,
     rows: str | Path | None = None,
+    options: Options = Options(),
 ) -> Path:
     """Exports a run's selected model.
 
@@ -33,27 +64,125 @@ def export(
         run_dir: a finished run.
         model_base: the served model's folder, `<model base>/<model name>`.
         console: says what is done.
-        rows: prepared rows to replay, a file or a folder.
+        rows: labelled rows to replay and to judge on: a file, or a prepared folder, of which the
+            validation part is taken.
+        options: gate and clean-up.
 
     Returns:
         The version's path.
 
     Raises:
-        ValueError: if the run is not finished, or the exported scores differ from Python's.
+        ValueError: if the run is not finished, the exported scores differ from Python's, or the
+            gate refuses.
     """
-    run = Run.open(run_dir)
+    run, base = Run.open(run_dir), Path(model_base)
     console.reading("run", run.root)
     model, schema = run.load_model(), run.schema()
+    source = _source(rows)
+    config = _models_config(base, options)
     console.step("writes the SavedModel and replays rows against Python")
     path = export_model(
-        model, schema, model_base, replay=rows, calibrator=read_calibrator(run.root)
+        model,
+        schema,
+        base,
+        replay=source,
+        calibrator=read_calibrator(run.root),
+        details=_details(run),
+        approve=_approval(schema, source, _served(base, config, options), options, console),
     )
     console.wrote(path, f"(version {path.name})")
+    if options.keep is not None:
+        protect = config.protected_versions(base.resolve().name) if config else set()
+        for number in prune(base, options.keep, protect):
+            console.note(f"removed version {number}")
     return path
 
 
+def _source(rows: str | Path | None) -> Any:
+    """Returns the data source meant by --rows."""
+    if rows is None or not (Path(rows) / "card.json").is_file():
+        return rows
+    data = Prepared.open(rows)
+    part = next((p for p in ("validation", *PARTS) if p in data.parts), "validation")
+    return data.files(part)
+
+
+def _models_config(base: Path, options: Options) -> ModelsConfig | None:
+    path = options.models_config or base.parent / "models.config"
+    if options.models_config is None and not Path(path).is_file():
+        return None
+    config = ModelsConfig(path)
+    if options.models_config is None and base.resolve().name not in config.models:
+        return None
+    config.model(base.resolve().name)
+    return config
+
+
+def _served(base: Path, config: ModelsConfig | None, options: Options) -> Path | None:
+    """Returns the version that answers now, as far as can be told."""
+    versions = list_versions(base)
+    if config is not None:
+        labels = dict(config.model(base.resolve().name).labels)
+        if labels.get(options.label) in versions:
+            return versions[labels[options.label]]
+    return versions[max(versions)] if versions else None
+
+
+def _approval(
+    schema: Schema, rows: Any, served: Path | None, options: Options, console: Console
+) -> Callable[[Path], Mapping[str, Any] | None] | None:
+    """Returns the gate as a function of the built version; None where it has nothing to say."""
+    gate = options.gate
+    if gate is None or served is None:
+        return None
+    if rows is None:
+        console.warn(f"no --rows: the gate cannot compare with version {served.name}")
+        return None
+
+    def approve(folder: Path) -> Mapping[str, Any]:
+        report = gate.compare(folder, served, schema, rows)
+        _show(report, console)
+        if report["refusals"] and options.force:
+            console.warn(f"published in spite of the gate: {'; '.join(report['refusals'])}")
+            return {**report, "forced": True}
+        require(report)
+        return report
+
+    return approve
+
+
+def _show(report: Mapping[str, Any], console: Console) -> None:
+    if "metric" not in report:
+        return
+    metric = report["metric"]
+    lines = [[metric["name"], _cell(metric["served"]), _cell(metric["candidate"])]]
+    for head, values in report["moved"].items():
+        lines.append([f"{head}: PSI", "", f"{values['stability_index']:.4f}"])
+        lines.append([f"{head}: mean, factor", "", f"{values['mean_ratio']:.4f}"])
+    title = f"gate: {report['rows']:,} rows against version {report['served']}"
+    console.table(title, ("", "served", "candidate"), lines)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _details(run: Run) -> dict[str, Any]:
+    """Returns what the run knows for the model card."""
+    found: dict[str, Any] = {"run": run.root.resolve().name}
+    for name, file in (("data", run.root / "card.json"), ("metrics", run.metrics_path)):
+        if file.is_file():
+            found[name] = json.loads(file.read_text(encoding="utf-8"))
+    found["config"] = yaml.safe_load(run.config_path.read_text(encoding="utf-8"))
+    return found
+
+
 def read_calibrator(run_dir: Path) -> Calibrator | None:
-    """Reads a run's calibration.json, {"calibrator": name, "config": {...}}, where there is one."""
+    """Reads a run's calibration.json, {"calibrator": name, "config": {...}}, where there is one.
+
+    Raises:
+        ValueError: if it names no known calibrator.
+    """
     path = run_dir / "calibration.json"
     if not path.is_file():
         return None
@@ -66,22 +195,52 @@ def read_calibrator(run_dir: Path) -> Calibrator | None:
     return CALIBRATORS[name].from_config(value["config"])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(
+def _parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
         prog="python -m pipelines.export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", required=True, help="a finished run's folder")
-    parser.add_argument("--model-base", required=True, help="the served model's folder")
-    parser.add_argument("--rows", help="prepared rows to replay: a file or a folder")
-    consoles.add_arguments(parser)
-    given = parser.parse_args(arguments)
+    made.add_argument("--run", required=True, help="a finished run's folder")
+    made.add_argument("--model-base", required=True, help="the served model's folder")
+    made.add_argument("--rows", help="labelled rows: a file, or a prepared folder (validation)")
+    made.add_argument("--keep", type=int, help="keep this many of the newest versions")
+    made.add_argument("--models-config", help="the server's file: never removes what it names")
+    made.add_argument("--label", default=Options.label, help="whose version counts as served")
+    gate = made.add_argument_group("promotion gate")
+    gate.add_argument("--gate", action=argparse.BooleanOptionalAction, default=True)
+    gate.add_argument("--force", action="store_true", help="publish in spite of the gate")
+    limits = Gate()
+    gate.add_argument("--gate-metric", default=limits.metric, help="<space>/<metric>")
+    gate.add_argument(
+        "--gate-tolerance", type=float, default=limits.tolerance,
+        help="how much worse the metric may be, as a share of the served version's",
+    )  # fmt: skip
+    gate.add_argument(
+        "--gate-max-psi", type=float, default=limits.max_stability_index,
+        help="how far a score's distribution may move",
+    )  # fmt: skip
+    consoles.add_arguments(made)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    given = _parser().parse_args(arguments)
     console = Console(given.quiet)
-    return consoles.run_job(
-        lambda: export(given.run, given.model_base, console, rows=given.rows) and 0, console
-    )
+
+    def job() -> None:
+        gate = Gate(given.gate_metric, given.gate_tolerance, given.gate_max_psi)
+        options = Options(
+            gate=gate if given.gate else None,
+            force=given.force,
+            keep=given.keep,
+            models_config=given.models_config,
+            label=given.label,
+        )
+        export(given.run, given.model_base, console, rows=given.rows, options=options)
+
+    return consoles.run_job(job, console)
 
 
 if __name__ == "__main__":
