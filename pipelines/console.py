@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console as RichConsole
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -95,7 +96,8 @@ class Console:
         table = Table(title=escape(title), title_justify="left", title_style="bold")
         for i, column in enumerate(columns):
             numeric = bool(cells) and all(_numeric(row[i]) for row in cells)
-            table.add_column(escape(column), justify="right" if numeric else "left")
+            justify: JustifyMethod = "right" if numeric else "left"
+            table.add_column(escape(column), justify=justify, overflow="fold")
         for row in cells:
             table.add_row(*(escape(cell) for cell in row))
         self._rich.print(table, soft_wrap=False)

@@ -22,6 +22,9 @@ def as_dtype(value: ir.Value, dtype: DType) -> ir.Value:
         return text.nullif("")
     if value.type().is_boolean():
         value = value.cast("int64")
+    if value.type().is_string():
+        # some engines read 1_0 as ten
+        value = ibis.ifelse(value.contains("_"), ibis.null("string"), value)
     if dtype == "float32":
         number = value.try_cast("float64")
         return ibis.ifelse(number.isnan(), ibis.null("float64"), number)
