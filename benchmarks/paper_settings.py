@@ -1,0 +1,231 @@
+"""Settings of the comparison: which config a method gets under which rules.
+
+* ``shipped``: the configs that the project ships (pipelines/configs), as the README shows them.
+* ``fixed``: the paper's setting. Every method has the weights of its own publication, towers
+  [512, 256, 128, 64] with BatchNorm and the published initializers, Adam at 1e-3. The loss of the
+  Eq. 15 family is then about thirty times ESMM's, so the same L2 means something else for each.
+* ``equal``: the same scale of the conversion loss for every method, the shipped towers, and the
+  same budget of tuning (see `benchmarks.paper_tuning`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from idefn_tf import strict_yaml
+from pipelines.config import Config
+
+CONFIGS = Path(__file__).resolve().parent.parent / "pipelines" / "configs"
+SETTINGS = ("shipped", "fixed", "equal")
+BACKBONES = ("mlp", "deepfm", "dcnv2")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of a table: a method with its arguments.
+
+    Attributes:
+        name: how the command line and results call it.
+        label: how tables call it.
+        method: a name of `idefn_tf.models.METHODS`.
+        published: model arguments of its own publication.
+        equal: those that change where every method's conversion loss has one scale.
+        trunk: experts between embeddings and towers, or none.
+        relabels: whether the audit of pseudo-labels has anything to judge.
+    """
+
+    name: str
+    label: str
+    method: str
+    published: Mapping[str, Any] = field(default_factory=dict)
+    equal: Mapping[str, Any] = field(default_factory=dict)
+    trunk: str | None = None
+    relabels: bool = False
+
+
+_EQ15 = {"alpha": 0.8, "gamma": 30}
+_COUNTED = {**_EQ15, "kappa": 0.02}
+_IDEFN = {**_EQ15, "kappa": 0.02, "marginals": "proportion", "rule": "top_k"}
+_LITERAL = {**_EQ15, "kappa": 0.02, "marginals": "literal", "rule": "argmax"}
+_CODE = {"compatibility": "nise_code"}
+#: Scale of the conversion loss under ``equal``: gamma over all exposures, gamma alpha where the
+#: term counts clicked rows alone.
+SCALE, CLICKED_SCALE = 30, 24
+
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("esmm", "ESMM", "esmm", {"ctcvr_weight": 1}, {"ctcvr_weight": SCALE}),
+        Variant(
+            "mmoe", "MMoE", "mmoe", {"cvr_weight": 1}, {"cvr_weight": CLICKED_SCALE}, trunk="mmoe"
+        ),
+        Variant(
+            "escm2_ips",
+            "ESCM2-IPS",
+            "escm2_ips",
+            {"cvr_weight": 1, "ctcvr_weight": 1, **_CODE},
+            {"cvr_weight": SCALE, "ctcvr_weight": SCALE, "compatibility": None},
+        ),
+        Variant(
+            "escm2_dr",
+            "ESCM2-DR",
+            "escm2_dr",
+            {"cvr_weight": 1, "ctcvr_weight": 1, **_CODE},
+            {"cvr_weight": SCALE, "ctcvr_weight": SCALE, "compatibility": None},
+        ),
+        Variant("dcmt", "DCMT", "dcmt", {"prior_weight": 1e-3, **_CODE}, {"compatibility": None}),
+        Variant("nise", "NISE", "nise", {"scale": 1, "cap": 50}),
+        Variant("idefn", "IdeFN (R2, top-k)", "idefn", _IDEFN, relabels=True),
+        Variant("idefn_paper", "IdeFN (R1, argmax)", "idefn", _LITERAL, relabels=True),
+        Variant("idefn_t", "IdeFN-T (no CTR loss)", "idefn_t", _IDEFN, relabels=True),
+        Variant("click_only", "ClickOnly (IdeFN-R)", "click_only", {"cvr_weight": CLICKED_SCALE}),
+        Variant("all_negative", "AllNegative", "all_negative", _EQ15),
+        Variant("idefn_mmoe", "IdeFN on MMoE", "idefn", _IDEFN, trunk="mmoe", relabels=True),
+        Variant("idefn_ple", "IdeFN on PLE", "idefn", _IDEFN, trunk="ple", relabels=True),
+        Variant("all_negative_mmoe", "AllNegative on MMoE", "all_negative", _EQ15, trunk="mmoe"),
+        Variant("all_negative_ple", "AllNegative on PLE", "all_negative", _EQ15, trunk="ple"),
+        Variant("ple", "PLE", "ple", {"cvr_weight": 1}, {"cvr_weight": CLICKED_SCALE}, trunk="ple"),
+        Variant("multi_ipw", "Multi-IPW", "multi_ipw", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
+        Variant("multi_dr", "Multi-DR", "multi_dr", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
+        Variant("ddpo", "DDPO", "ddpo", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
+        Variant("escim_ratio", "ESCIM-ratio", "escim_ratio", {}, relabels=True),
+        Variant("random_relabel", "random relabelling", "random_relabel", _COUNTED),
+        Variant("top_k_cvr", "top-k by CVR", "top_k_cvr", _COUNTED),
+        Variant(
+            "nearest_positive", "nearest positive", "nearest_positive", {**_EQ15, "kappa": 0.02}
+        ),
+    )
+}
+
+#: The rows of the paper's tables, and the controls without which no row can be read.
+TABLES: dict[int, tuple[str, ...]] = {
+    1: (
+        "esmm",
+        "mmoe",
+        "escm2_ips",
+        "escm2_dr",
+        "dcmt",
+        "nise",
+        "idefn_paper",
+        "idefn",
+        "click_only",
+        "all_negative",
+    ),
+    2: (
+        "esmm",
+        "all_negative",
+        "idefn",
+        "mmoe",
+        "all_negative_mmoe",
+        "idefn_mmoe",
+        "ple",
+        "all_negative_ple",
+        "idefn_ple",
+    ),
+}
+#: The rows of the README's table.
+README_METHODS = ("click_only", "esmm", "all_negative", "idefn")
+
+_FIXED: dict[str, Any] = {
+    "units": [512, 256, 128, 64],
+    "batch_norm": True,
+    "parity": "published",
+}
+_EQUAL: dict[str, Any] = {"units": [128, 64]}
+
+
+def get_variant(name: str) -> Variant:
+    """Returns a row's variant.
+
+    Raises:
+        ValueError: if the name is unknown, naming those that exist.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"--methods: must be of {sorted(VARIANTS)}, received {name!r}")
+    return VARIANTS[name]
+
+
+def make_config(
+    setting: str,
+    variant: str,
+    backbone: str,
+    seed: int,
+    family: str = "kuairand",
+    overrides: Mapping[str, Any] | None = None,
+) -> Config:
+    """Builds the config of one cell.
+
+    Args:
+        setting: one of `SETTINGS`.
+        variant: a name of `VARIANTS`.
+        backbone: one of `BACKBONES`.
+        seed: of initial weights and of the order of rows.
+        family: which shipped configs, "kuairand" or "simulated"; used by ``shipped`` alone.
+        overrides: by dotted key, such as {"optimizer.l2_rows": 0.003}, put on top.
+
+    Raises:
+        ValueError: if a name is unknown, or nothing is shipped for the variant.
+    """
+    chosen = get_variant(variant)
+    for name, value, known in (("settings", setting, SETTINGS), ("backbones", backbone, BACKBONES)):
+        if value not in known:
+            raise ValueError(f"--{name}: must be of {list(known)}, received {value!r}")
+    if setting == "shipped":
+        plain = _shipped(chosen, backbone, family)
+    else:
+        plain = _fixed(chosen, backbone) if setting == "fixed" else _equal(chosen, backbone)
+    plain.setdefault("training", {}).update(seed=seed, audit=False)
+    for key, value in (overrides or {}).items():
+        _put(plain, key, value)
+    return Config.parse(plain)
+
+
+def _shipped(variant: Variant, backbone: str, family: str) -> dict[str, Any]:
+    path = CONFIGS / f"{family}_{variant.name}.yaml"
+    if not path.is_file():
+        names = sorted(p.stem.removeprefix(f"{family}_") for p in CONFIGS.glob(f"{family}_*.yaml"))
+        raise ValueError(
+            f"--methods: the setting 'shipped' has configs for {names}, received {variant.name!r}; "
+            "choose --settings fixed or equal"
+        )
+    plain: dict[str, Any] = strict_yaml.read(path).value
+    if plain.get("backbone", {}).get("name") != backbone:
+        plain["backbone"] = {**plain.get("backbone", {}), "name": backbone}
+    return plain
+
+
+def _fixed(variant: Variant, backbone: str) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "method": variant.method,
+        "model": dict(variant.published),
+        "backbone": {"name": backbone, **_FIXED},
+        "features": {"embedding_stddev": 1e-4},
+        "optimizer": {"name": "adam", "learning_rate": 0.001, "epsilon": 1e-8},
+        "training": {"batch_size": 2048, "epochs": 10, "patience": 3},
+    }
+    if variant.trunk:
+        plain["trunk"] = {"name": variant.trunk}
+    return plain
+
+
+def _equal(variant: Variant, backbone: str) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "method": variant.method,
+        "model": {**variant.published, **variant.equal},
+        "backbone": {"name": backbone, **_EQUAL},
+        "optimizer": {"name": "row_sparse_adam", "learning_rate": 0.001, "l2_rows": 0.01},
+        "training": {"batch_size": 2048, "epochs": 10, "patience": 2},
+    }
+    if variant.trunk:
+        plain["trunk"] = {"name": variant.trunk}
+    return plain
+
+
+def _put(plain: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        plain = plain.setdefault(part, {})
+    plain[last] = value
