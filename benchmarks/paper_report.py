@@ -65,8 +65,8 @@ def readme_block(result: Mapping[str, Any], setting: str, backbone: str) -> str:
     lines = [
         f"CVR AUC on the test days of a slice of KuaiRand-Pure ({data['rows']:,} exposures, "
         f"{data['days']}; {test['rows']:,} test rows with {test['conversions']:,} conversions "
-        f"after a click and {test['probes']:,} unclicked likes), mean ± standard deviation over {count} "
-        "seeds:",
+        f"after a click and {test['probes']:,} unclicked likes), mean ± standard deviation over "
+        f"{count} seeds:",
         "",
         _grid(result, setting, backbone, methods, _README_COLUMNS),
         "",
