@@ -1,0 +1,270 @@
+"""Asks a served model: over TensorFlow Serving's REST protocol, or gRPC.
+
+    python -m serving.client --url http://127.0.0.1:8501 --model cvr --data FILE --rows 3
+
+``--example`` prints a valid request body, ``--json`` sends a file: rows, or a whole body. With
+``--schema RUN/schema.yaml`` nulls become the schema's missing values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from idefn_tf.schema import Schema
+from serving.request import Columns, MissingInputError, RequestBuilder, Rows
+from serving.transport import (
+    ConnectionFailedError,
+    DeniedError,
+    Grpc,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    Rest,
+    ServingError,
+    TimeoutExpiredError,
+)
+
+__all__ = [
+    "Client",
+    "ConnectionFailedError",
+    "DeniedError",
+    "InvalidRequestError",
+    "MissingInputError",
+    "NotFoundError",
+    "OverloadedError",
+    "ServingError",
+    "TimeoutExpiredError",
+]
+
+
+class Client:
+    """A model behind TensorFlow Serving or the embedded server; one per thread.
+
+    Requests are columnar: a tenth of the size of rows. Unknown keys are dropped, nulls become the
+    schema's missing values, lists are padded.
+
+    Args:
+        url: "http://host:8501" for REST, "grpc://host:8500" for gRPC.
+        model: the model's name.
+        schema: the schema, or the path of one; without it the inputs are asked from the server
+            (REST only), and nulls become -1, 0 or "".
+        version: ask this version; default the newest.
+        label: ask the version that has this label.
+        timeout: seconds for an answer.
+        token: bearer token.
+        verify: for HTTPS: whether to check the certificate, or a file of authorities.
+        max_rows: larger requests are sent in parts.
+
+    Example::
+
+        client = Client("http://127.0.0.1:8501", "cvr", "runs/demo/idefn/schema.yaml")
+        client.predict({"user_id": 7, ...})  # {"ctr": [0.12], "cvr": [0.03], "ctcvr": [0.0036]}
+
+    Raises:
+        ValueError: if both version and label are given, or the address is of another kind.
+        ImportError: for gRPC without tensorflow-serving-api.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        schema: Schema | str | Path | None = None,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float = 10.0,
+        token: str | None = None,
+        verify: bool | str = True,
+        max_rows: int = 1000,
+    ) -> None:
+        if version is not None and label is not None:
+            raise ValueError(f"version, label: give one of them, received {version} and {label!r}")
+        if not url.startswith(("http://", "https://", "grpc://")):
+            raise ValueError(f"url: must begin with http://, https:// or grpc://, received {url!r}")
+        if max_rows < 1:
+            raise ValueError(f"max_rows: must be 1 or more, received {max_rows}")
+        self.model, self.version, self.label, self.max_rows = model, version, label, max_rows
+        self._grpc, self._rest = None, None
+        if url.startswith("grpc://"):
+            self._grpc = Grpc(url.removeprefix("grpc://"), timeout, token)
+        else:
+            self._rest = Rest(url, timeout, token, verify)
+        if isinstance(schema, str | Path):
+            schema = Schema.load(schema)
+        self._builder = None if schema is None else RequestBuilder.from_schema(schema)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        for wire in (self._rest, self._grpc):
+            if wire is not None:
+                wire.close()
+
+    @property
+    def builder(self) -> RequestBuilder:
+        """What turns rows into requests; without a schema it is asked from the server."""
+        if self._builder is None:
+            self._builder = RequestBuilder.from_metadata(self.metadata())
+        return self._builder
+
+    def predict(self, rows: Rows) -> dict[str, list[Any]]:
+        """Scores rows.
+
+        Args:
+            rows: one row, a list of rows, or a DataFrame.
+
+        Returns:
+            By output name (ctr, cvr, ctcvr, and cvr_calibrated where there is one), one score a
+            row.
+
+        Raises:
+            MissingInputError: if a row lacks an input, with the JSON that is expected.
+            ValueError: if a value has the wrong type.
+            ServingError: if the server gives no scores; its class says why.
+        """
+        columns = self.builder.columns(rows)
+        count = len(next(iter(columns.values())))
+        scores: dict[str, list[Any]] = {}
+        for at in range(0, count, self.max_rows):
+            part = {name: values[at : at + self.max_rows] for name, values in columns.items()}
+            for name, values in self._predict(part).items():
+                scores.setdefault(name, []).extend(values)
+        return scores
+
+    def _predict(self, columns: Columns) -> dict[str, list[Any]]:
+        if self._grpc is not None:
+            dtypes = {item.name: item.dtype for item in self.builder.inputs}
+            inputs = {name: (dtypes[name], values) for name, values in columns.items()}
+            return self._grpc.predict(
+                inputs, self.model, "serving_default", self.version, self.label
+            )
+        outputs = self.send({"inputs": columns})["outputs"]
+        return outputs if isinstance(outputs, dict) else {"outputs": outputs}
+
+    def send(self, body: Mapping[str, Any], verb: str = "predict") -> Any:
+        """Sends a body as it is and returns the answer.
+
+        Args:
+            body: what the REST protocol wants.
+            verb: predict, classify or regress.
+
+        Raises:
+            ServingError: with the server's message.
+        """
+        return self._require_rest("send").post(f"{self._path()}:{verb}", body)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Returns the versions and their states, newest first."""
+        answer = self._require_rest("status").get(self._path())
+        listed: list[dict[str, Any]] = answer["model_version_status"]
+        return listed
+
+    def metadata(self) -> dict[str, Any]:
+        """Returns the model's signatures."""
+        answer: dict[str, Any] = self._require_rest("metadata").get(f"{self._path()}/metadata")
+        return answer
+
+    def _require_rest(self, what: str) -> Rest:
+        if self._rest is None:
+            raise ValueError(f"url: {what} needs REST; give the schema to ask over gRPC")
+        return self._rest
+
+    def _path(self) -> str:
+        which = "" if self.version is None else f"/versions/{self.version}"
+        which = which if self.label is None else f"/labels/{self.label}"
+        return f"/v1/models/{self.model}{which}"
+
+
+def _read_rows(path: str, count: int) -> Any:
+    """Reads the first rows of a CSV or Parquet file, or of the first Parquet file in a folder."""
+    import pandas as pd
+
+    file = Path(path)
+    if file.is_dir():
+        found = sorted(file.rglob("*.parquet"))
+        if not found:
+            raise ValueError(f"--data: {path} holds no Parquet file")
+        file = found[0]
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file).head(count)
+    return pd.read_csv(file, nrows=count)
+
+
+def _answer(given: argparse.Namespace) -> Any:
+    if given.example and given.schema:  # needs no server
+        return RequestBuilder.from_schema(Schema.load(given.schema)).example_body()
+    token = Path(given.token_file).read_text(encoding="utf-8").strip() if given.token_file else None
+    with Client(
+        given.url, given.model, given.schema, version=given.version, label=given.label,
+        timeout=given.timeout, token=token, verify=given.ca_file or True,
+    ) as client:  # fmt: skip
+        if given.example:
+            return client.builder.example_body()
+        if given.status:
+            return client.status()
+        if given.data:
+            return client.predict(_read_rows(given.data, given.rows))
+        text = sys.stdin.read() if given.json == "-" else Path(given.json).read_text("utf-8")
+        body = json.loads(text)
+        if isinstance(body, dict) and {"inputs", "instances"} & set(body):
+            return client.send(body)
+        return client.predict(body)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line.
+
+    Returns:
+        0; 1 if the server gives no scores; 2 after an error in what was asked.
+    """
+    made = argparse.ArgumentParser(
+        prog="python -m serving.client",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--url", default="http://127.0.0.1:8501", help="grpc://host:8500 for gRPC")
+    made.add_argument("--model", default="cvr", help="the model's name")
+    made.add_argument("--schema", help="schema.yaml; default: the inputs that the server names")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--version", type=int, help="ask this version")
+    which.add_argument("--label", help="ask the version with this label")
+    what = made.add_mutually_exclusive_group(required=True)
+    what.add_argument("--example", action="store_true", help="print a valid request body")
+    what.add_argument("--status", action="store_true", help="print the versions and their states")
+    what.add_argument("--json", help="file with rows or a whole body; - for standard input")
+    what.add_argument("--data", help="CSV or Parquet file, or a folder of Parquet files")
+    made.add_argument("--rows", type=int, default=1, help="with --data: how many, from the top")
+    made.add_argument("--timeout", type=float, default=10.0, help="seconds for an answer")
+    made.add_argument("--token-file", help="file with the bearer token")
+    made.add_argument("--ca-file", help="authorities to check the server's certificate with")
+    given = made.parse_args(arguments)
+    try:
+        sys.stdout.write(json.dumps(_answer(given), indent=1, ensure_ascii=False) + "\n")
+    except (ServingError, ImportError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""Requests from a schema: rows become the named inputs that a served model takes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from idefn_tf.schema import Schema
+
+#: One row, rows, or a pandas DataFrame.
+Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
+#: Columns of plain values by input name; bytes stand for text that is not UTF-8.
+Columns = dict[str, list[Any]]
+
+_DTYPES = {"DT_INT64": "int64", "DT_FLOAT": "float32", "DT_STRING": "string"}
+_PADDING: dict[str, int | float | str] = {"int64": -1, "float32": 0.0, "string": ""}
+
+
+class MissingInputError(ValueError):
+    """A row lacks inputs; the message shows the JSON that is expected."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One named input of a served model.
+
+    Attributes:
+        name: its name in requests.
+        dtype: int64, float32 or string.
+        length: padded length of a list; None for one value a row.
+        fill: value that stands for a null; in a list, the padding.
+        keys: names under which a row may hold it, the first one present counts.
+        separator: splits text into a list.
+        example: a valid value.
+    """
+
+    name: str
+    dtype: Literal["int64", "float32", "string"]
+    length: int | None = None
+    fill: int | float | str = ""
+    keys: tuple[str, ...] = ()
+    separator: str | None = None
+    example: int | float | str = ""
+
+    def value(self, value: Any) -> Any:
+        """Converts one row's value; a null becomes the fill, a list is padded or cut."""
+        if self.length is None:
+            return self.fill if _is_null(value) else self._scalar(value)
+        entries = [self.fill if _is_null(v) else self._scalar(v) for v in self._entries(value)]
+        entries = entries[: self.length]
+        return entries + [self.fill] * (self.length - len(entries))
+
+    def column(self, values: Iterable[Any]) -> list[Any]:
+        """Converts a column; integers and floats of NumPy pass without a look at each value."""
+        kind = getattr(getattr(values, "dtype", None), "kind", "")
+        if self.length is None and kind in "iu" and self.dtype == "int64":
+            return list(values.tolist())  # type: ignore[attr-defined]
+        return [self.value(value) for value in values]
+
+    def _entries(self, value: Any) -> list[Any]:
+        if isinstance(value, str | bytes):
+            text = value.decode() if isinstance(value, bytes) else value
+            parts = [text] if self.separator is None else text.split(self.separator)
+            return parts if self.dtype == "string" else [self._number(part) for part in parts]
+        if isinstance(value, list | tuple) or hasattr(value, "tolist"):
+            items = value.tolist() if hasattr(value, "tolist") else value
+            return list(items) if isinstance(items, list | tuple) else [items]
+        return [] if _is_null(value) else [value]
+
+    def _number(self, text: str) -> int | float | None:
+        text = text.strip()
+        if not text:
+            return None
+        try:
+            return int(text) if self.dtype == "int64" else float(text)
+        except ValueError:
+            raise self._wrong(text) from None
+
+    def _scalar(self, value: Any) -> Any:
+        value = value.item() if hasattr(value, "item") else value
+        if self.dtype == "string":
+            if isinstance(value, bytes):
+                return _text(value)
+            if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+                return str(value)
+        elif isinstance(value, int | float):
+            if self.dtype == "float32" and math.isfinite(value):
+                return float(value)
+            if self.dtype == "int64" and value == int(value) and -(2**63) <= value < 2**63:
+                return int(value)
+        raise self._wrong(value)
+
+    def _wrong(self, value: Any) -> ValueError:
+        of = "" if self.length is None else f" (a list of up to {self.length})"
+        return ValueError(
+            f"{self.name}: must be {self.dtype}{of}, received {value!r}; convert it, or give null "
+            f"for {self.fill!r}"
+        )
+
+
+class RequestBuilder:
+    """Turns rows into the columns of a request.
+
+    Args:
+        inputs: what the served model takes.
+    """
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        if not inputs:
+            raise ValueError("inputs: must name at least one input, received none")
+        self.inputs = tuple(inputs)
+
+    @classmethod
+    def from_schema(cls, schema: Schema) -> RequestBuilder:
+        """Reads the inputs from a schema: every feature that is not train-only."""
+        inputs = []
+        for feature in schema.features:
+            if feature.train_only:
+                continue
+            listed = feature.multi_valued
+            low = feature.minimum if feature.minimum is not None else 1
+            inputs.append(
+                Input(
+                    feature.name,
+                    feature.dtype,
+                    feature.max_length,
+                    _PADDING[feature.dtype] if listed else feature.fill,
+                    (feature.name, feature.source),
+                    feature.separator,
+                    "a" if feature.dtype == "string" else int(max(low, 1)),
+                )
+            )
+            if feature.weights is not None:
+                keys = (feature.weights_name, feature.weights)
+                weights = Input(
+                    keys[0], "float32", feature.max_length, 0.0, keys, feature.separator, 1.0
+                )
+                inputs.append(weights)
+        return cls(inputs)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> RequestBuilder:
+        """Reads the inputs of `serving_default` from the answer to GET .../metadata.
+
+        Raises:
+            ValueError: if an input is not int64, float32 or string of rank 1 or 2.
+        """
+        signatures = metadata["metadata"]["signature_def"]["signature_def"]
+        found = signatures.get("serving_default", {}).get("inputs", {})
+        inputs = []
+        for name, info in sorted(found.items()):
+            sizes = [int(d["size"]) for d in info["tensor_shape"].get("dim", [])]
+            dtype = _DTYPES.get(info["dtype"])
+            if dtype is None or len(sizes) not in (1, 2) or (len(sizes) == 2 and sizes[1] < 1):
+                raise ValueError(
+                    f"{name}: {info['dtype']} of shape {sizes} is no input of an exported model; "
+                    "send the JSON yourself"
+                )
+            length = sizes[1] if len(sizes) == 2 else None
+            fill = _PADDING[dtype]
+            example: Any = "a" if dtype == "string" else 1
+            inputs.append(Input(name, dtype, length, fill, (name,), None, example))  # type: ignore[arg-type]
+        return cls(inputs)
+
+    def columns(self, rows: Rows) -> Columns:
+        """Converts rows; keys that the model does not take are dropped.
+
+        Args:
+            rows: one row, a list of rows, or a DataFrame.
+
+        Returns:
+            By input name, one value (or padded list) a row.
+
+        Raises:
+            MissingInputError: if a row lacks an input, with the JSON that is expected.
+            ValueError: if a value has the wrong type, or there is no row.
+        """
+        if hasattr(rows, "columns") and hasattr(rows, "to_dict"):
+            return self._from_frame(rows)
+        listed = [rows] if isinstance(rows, Mapping) else list(rows)
+        if not listed or not all(isinstance(row, Mapping) for row in listed):
+            raise ValueError(
+                f"rows: must be rows (mappings), at least one, received {rows!r:.200}; expected: "
+                f"{json.dumps([self.example_row()])}"
+            )
+        columns: Columns = {}
+        for item in self.inputs:
+            keys = [self._key(item, row, i) for i, row in enumerate(listed)]
+            columns[item.name] = [
+                item.value(row[key]) for row, key in zip(listed, keys, strict=True)
+            ]
+        return columns
+
+    def _from_frame(self, frame: Any) -> Columns:
+        if not len(frame):
+            raise ValueError("rows: must hold at least one row, received an empty DataFrame")
+        names = dict.fromkeys(frame.columns)
+        return {i.name: i.column(frame[self._key(i, names, 0)]) for i in self.inputs}
+
+    def _key(self, item: Input, row: Mapping[str, Any], at: int) -> str:
+        for key in item.keys:
+            if key in row:
+                return key
+        missing = [i.name for i in self.inputs if not any(key in row for key in i.keys)]
+        raise MissingInputError(
+            f"rows: row {at} lacks {', '.join(missing)}; received {sorted(row)}. Expected (null "
+            f"where a value is unknown): {json.dumps(self.example_row())}"
+        )
+
+    def example_row(self) -> dict[str, Any]:
+        """Returns one valid row."""
+        return {
+            item.name: item.example if item.length is None else item.value([item.example])
+            for item in self.inputs
+        }
+
+    def example_body(self) -> dict[str, Any]:
+        """Returns a valid body of a predict request, in columnar form."""
+        return {"inputs": {name: [value] for name, value in self.example_row().items()}}
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _is_null(value: Any) -> bool:
+    """Whether a value is None, NaN, or pandas' NA or NaT."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return bool(hasattr(value, "__float__") and not hasattr(value, "__len__") and value != value)
