@@ -12,6 +12,7 @@ import tensorflow as tf
 from idefn_tf.features.columns import Vocabularies, columns_from_schema
 from idefn_tf.features.encoding import FieldEncoder, normalize, take
 from idefn_tf.features.field import Field, lower
+from idefn_tf.optimizers import mark_table
 from idefn_tf.schema import Schema
 
 #: Row 0 of every fused table belongs to nobody; absent values point there with coefficient 0.
@@ -102,10 +103,13 @@ class FeatureColumns(keras.layers.Layer):
     def build(self, input_shape: Any = None) -> None:
         """Creates one table per embedding width."""
         self.tables = {
-            width: self.add_weight(
-                name=f"embeddings_{width}",
-                shape=(rows, int(width)),
-                initializer=keras.initializers.RandomNormal(stddev=self.embedding_stddev),
+            width: mark_table(
+                self.add_weight(
+                    name=f"embeddings_{width}",
+                    shape=(rows, int(width)),
+                    initializer=keras.initializers.RandomNormal(stddev=self.embedding_stddev),
+                    autocast=False,  # a cast would read the whole table
+                )
             )
             for width, rows in self._rows.items()
         }

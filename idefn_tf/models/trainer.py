@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.training_metrics import MONITORS, TrainingMetrics
-from idefn_tf.optimizers import RowSparseAdam
+from idefn_tf.optimizers import RowSparse, RowSparseAdam, settle, touch
 from idefn_tf.schema import CLICK, CONVERSION
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class EntireSpaceTrainer(keras.Model):
             optimizer = RowSparseAdam()
         self._jit_dense = jit_compile in (True, "auto") and not kwargs.get("run_eagerly")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
+        if isinstance(self.optimizer, RowSparse):
+            self.optimizer.jit_rows = self._jit_dense
         self._dense_step = tf.function(
             self._forward_backward,
             jit_compile=self._jit_dense,
@@ -116,15 +118,17 @@ class EntireSpaceTrainer(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step: gather rows, compiled forward and backward, update of the touched rows."""
         encoded, batch = self._unpack(data, training=True)
-        gathered = self.features.gather(encoded)
+        touched = {
+            width: touch(self.optimizer, table, encoded[f"rows:{width}"])
+            for width, table in self.features.tables.items()
+        }
+        gathered = {width: rows.spread() for width, rows in touched.items()}
         losses, loss, monitor, predictions, row_gradients, gradients = self._dense_step(
             gathered, encoded, (batch.click, batch.conversion, batch.weight, batch.extra)
         )
         pairs = list(zip(gradients, self._dense_variables(), strict=True))
         for width, table in self.features.tables.items():
-            rows = tf.reshape(encoded[f"rows:{width}"], [-1])
-            values = tf.reshape(row_gradients[width], [-1, int(width)])
-            pairs.append((tf.IndexedSlices(values, rows, tf.shape(table.value)), table))
+            pairs.append((touched[width].merge(row_gradients[width]), table))
         self.optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._track(losses, loss, monitor, predictions, batch)
 
@@ -208,17 +212,35 @@ class EntireSpaceTrainer(keras.Model):
             kwargs["shuffle"] = False  # the data set shuffles itself; Keras warns of its default
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self.prepare(kwargs["validation_data"])
-        return super().fit(self.prepare(x), *args, **kwargs)
+        callbacks = kwargs.get("callbacks") or []
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+            kwargs["callbacks"] = [_Settle(), *listed]  # before those that save or look
+        history = super().fit(self.prepare(x), *args, **kwargs)
+        settle(getattr(self, "optimizer", None))
+        return history
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.evaluate`` on raw or encoded data sets."""
         self.build()
+        settle(getattr(self, "optimizer", None))
         return super().evaluate(self.prepare(x), *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.predict``: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
         self.build()
+        settle(getattr(self, "optimizer", None))
         return super().predict(self.prepare(x), *args, **kwargs)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """``keras.Model.save``, with every row of the tables up to date."""
+        settle(getattr(self, "optimizer", None))
+        super().save(*args, **kwargs)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> None:
+        """``keras.Model.save_weights``, with every row of the tables up to date."""
+        settle(getattr(self, "optimizer", None))
+        super().save_weights(*args, **kwargs)
 
     def get_build_config(self) -> dict[str, Any]:
         """Nothing is needed to build a saved model beyond its config."""
@@ -241,3 +263,10 @@ class EntireSpaceTrainer(keras.Model):
             optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
             self.compile(optimizer, jit_compile=config["jit_compile"])
             self.optimizer.build(self.trainable_variables)
+
+
+class _Settle(keras.callbacks.Callback):
+    """Brings the tables up to date at the end of an epoch, for the callbacks that follow."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        settle(self.model.optimizer)

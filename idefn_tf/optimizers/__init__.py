@@ -1,0 +1,17 @@
+"""Optimizers whose step costs what the batch touches, not what the table holds."""
+
+from idefn_tf.optimizers.adagrad import RowSparseAdagrad
+from idefn_tf.optimizers.adam import RowSparseAdam
+from idefn_tf.optimizers.row_sparse import RowSparse, mark_table
+from idefn_tf.optimizers.touched import Touched, merge_rows, settle, touch
+
+__all__ = [
+    "RowSparse",
+    "RowSparseAdagrad",
+    "RowSparseAdam",
+    "Touched",
+    "mark_table",
+    "merge_rows",
+    "settle",
+    "touch",
+]

@@ -1,0 +1,264 @@
+"""RowSparse: the part of an optimizer that updates the touched rows of tables alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.optimizers.rules import CLOCK, Rule, compiled
+from idefn_tf.optimizers.touched import Touched, distinct
+
+#: Rows that `settle` brings up to date at a time.
+_CHUNK = 131_072
+
+
+def mark_table(variable: keras.Variable) -> keras.Variable:
+    """Tells row-sparse optimizers to update a variable by rows; its readers must use `touch`."""
+    variable.updated_by_rows = True
+    return variable
+
+
+class RowSparse:
+    """Mixed into a Keras optimizer, in front of it: tables by rows, all else as Keras does it.
+
+    A table is a variable that `mark_table` marked (`FeatureColumns` marks its own). Its rows may
+    wait: a row that batches do not touch is brought up to date when it is next read through
+    `touch`, or with all others by `settle`, as every dense step would have moved it. Whoever reads
+    a table otherwise must `settle` first; `EntireSpaceModel` does so before it evaluates, predicts
+    or saves, after every epoch, and at the end of `fit`.
+    """
+
+    #: Whether the arithmetic on rows is compiled by XLA.
+    jit_rows: bool = True
+    iterations: Any
+    learning_rate: Any
+
+    def rule(self) -> Rule:
+        """Returns the arithmetic, made of this optimizer's settings."""
+        raise NotImplementedError
+
+    # -- variables ----------------------------------------------------------------------------
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Creates the state: Keras' own for dense variables, one matrix for each table."""
+        if self.built:  # type: ignore[has-type]
+            return
+        self._strategy = tf.distribute.get_strategy()
+        self._row_state: dict[int, keras.Variable] = {}
+        self._tables: dict[int, keras.Variable] = {}
+        self._touched: dict[int, Touched] = {}
+        self._settled_at: int | None = None
+        self._exempt = self._exclude_tables_from_decay(variables)
+        super().build(variables)  # type: ignore[misc]
+        rule = self.rule()
+        for i, variable in enumerate(variables):
+            if not getattr(variable, "updated_by_rows", False):
+                continue
+            first = rule.initial(int(variable.shape[-1]))
+
+            def initializer(shape: Any, dtype: Any = None, first: Any = first) -> tf.Tensor:
+                return tf.tile(tf.constant([first], dtype), [shape[0], 1])
+
+            with self._strategy.extended.colocate_vars_with(variable.value):
+                self._row_state[i] = self.add_variable(  # type: ignore[attr-defined]
+                    shape=(variable.shape[0], len(first)),
+                    initializer=initializer,
+                    dtype=variable.dtype,
+                    name=f"{variable.path.replace('/', '_')}_rows",
+                )
+            self._tables[i] = variable
+
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """As in Keras; tables may be named too."""
+        self._excluded = (list(var_list or ()), list(var_names or ()))
+        super().exclude_from_weight_decay(var_list, var_names)  # type: ignore[misc]
+
+    def _exclude_tables_from_decay(self, variables: Sequence[keras.Variable]) -> set[int]:
+        """Takes tables out of Keras' decay of whole variables; theirs is in the rule.
+
+        Returns:
+            The indices of those that the user had excluded.
+        """
+        chosen, names = getattr(self, "_excluded", ([], []))
+        tables = [v for v in variables if getattr(v, "updated_by_rows", False)]
+        super().exclude_from_weight_decay([*chosen, *tables], names)  # type: ignore[misc]
+        return {
+            i
+            for i, v in enumerate(variables)
+            if any(v is c for c in chosen) or any(re.search(n, v.name) for n in names)
+        }
+
+    def _rule_of(self, index: int) -> Rule:
+        rule = self.rule()
+        return replace(rule, weight_decay=0.0) if index in self._exempt else rule
+
+    def add_optimizer_variables(self, variables: Any, name: Any, initializer: Any = "zeros") -> Any:
+        """Creates Keras' state for the dense variables; tables get None, theirs is in `build`."""
+        dense = [v for v in variables if not getattr(v, "updated_by_rows", False)]
+        made = super().add_optimizer_variables(dense, name, initializer)  # type: ignore[misc]
+        lists = [made] if isinstance(name, str) else made
+        filled = []
+        for created in lists:
+            one = iter(created)
+            filled.append(
+                [None if getattr(v, "updated_by_rows", False) else next(one) for v in variables]
+            )
+        return filled[0] if isinstance(name, str) else tuple(filled)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def touch(self, table: keras.Variable, rows: tf.Tensor) -> Touched:
+        """Reads rows of a table as they stand now; `apply` writes them back with their gradient.
+
+        Args:
+            table: a marked variable that the optimizer was built with.
+            rows: int32, any shape, repeats allowed.
+        """
+        index = self._get_variable_index(table.value)  # type: ignore[attr-defined]
+        padded, count, position = distinct(rows)
+        touched = self._read(index, table.value, padded, count, position)
+        self._touched[index] = touched
+        return touched
+
+    def _read(self, index: int, table: Any, rows: Any, count: Any, position: Any) -> Touched:
+        values, state = tf.gather(table, rows), tf.gather(self._row_state[index].value, rows)
+        rule = self._rule_of(index)
+        if not rule.lazy:
+            step, rate = self._clock(values.dtype)
+            values, _ = compiled(rule, "now", self.jit_rows)(values, state, step, rate)
+        return Touched(rows, count, position, values, state)
+
+    def _clock(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(self.iterations.value, dtype), tf.cast(self.learning_rate, dtype)
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Applies gradients; an ``IndexedSlices`` gradient of a table costs only its rows.
+
+        Keras clips and unscales what it is given, so it is given the merged rows as a plain
+        tensor: norms are those of the dense gradient.
+        """
+        variables = list(
+            self._trainable_variables  # type: ignore[has-type]
+            if trainable_variables is None
+            else trainable_variables
+        )
+        if not self.built:  # type: ignore[has-type]
+            self.build(variables)
+        plain = []
+        for gradient, variable in zip(grads, variables, strict=True):
+            if isinstance(gradient, tf.IndexedSlices):
+                gradient = self._rows_of(gradient, variable)
+            plain.append(gradient)
+        super().apply(plain, variables)  # type: ignore[misc]
+        self._touched.clear()
+
+    def _rows_of(self, gradient: tf.IndexedSlices, variable: Any) -> tf.Tensor:
+        """Returns merged row gradients [K, d], having noted which rows they are."""
+        key = variable.value if isinstance(variable, keras.Variable) else variable
+        index = self._get_variable_index(key)  # type: ignore[attr-defined]
+        if index not in self._tables:
+            return tf.convert_to_tensor(gradient)
+        touched = self._touched.get(index)
+        replicas = self._replicas()
+        if replicas == 1 and touched is not None and gradient.indices is touched.rows:
+            return gradient.values
+        rows, values = gradient.indices, gradient.values
+        if replicas > 1:  # every replica updates every touched row of its copy
+            context = tf.distribute.get_replica_context()
+            rows, values = context.all_gather(rows, 0), context.all_gather(values, 0)
+            values /= float(replicas)  # Keras sums over replicas what is the same on each
+        padded, count, position = distinct(tf.cast(rows, tf.int32))
+        # the state is read where the update runs, on the replica's own copy
+        self._touched[index] = Touched(padded, count, position, values)
+        return self._touched[index].merge(values).values
+
+    def _replicas(self) -> int:
+        context = tf.distribute.get_replica_context()
+        return 1 if context is None else context.num_replicas_in_sync
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one variable; a table by the rows that `apply` noted."""
+        index = self._get_variable_index(variable)  # type: ignore[attr-defined]
+        if index not in self._tables:
+            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
+            return
+        table = variable.value if isinstance(variable, keras.Variable) else variable
+        touched = self._touched.get(index)
+        if touched is None:  # a dense gradient touches every row
+            rows = tf.range(table.shape[0])
+            touched = Touched(rows, tf.size(rows), rows, gradient)
+        if touched.state is None:
+            touched = self._read(index, table, touched.rows, touched.count, touched.position)
+        step, _ = self._clock(table.dtype)
+        values, state = compiled(self._rule_of(index), "advance", self.jit_rows)(
+            touched.values,
+            touched.state,
+            tf.cast(gradient, table.dtype),
+            step,
+            tf.cast(learning_rate, table.dtype),
+        )
+        real = touched.rows[: touched.count]
+        table.scatter_update(tf.IndexedSlices(values[: touched.count], real))
+        self._row_state[index].value.scatter_update(
+            tf.IndexedSlices(state[: touched.count], real)
+        )
+
+    def settle(self) -> None:
+        """Brings every row of every table up to date, some at a time; costs one pass over them."""
+        if not getattr(self, "built", False) or self.rule().lazy:
+            return
+        iterations = int(self.iterations.numpy())
+        if self._settled_at == iterations:
+            return
+        for index, table in self._tables.items():
+            program = compiled(self._rule_of(index), "now", self.jit_rows)
+            size = int(table.shape[0])
+            chunk = min(_CHUNK, size)
+            step, rate = self._clock(tf.as_dtype(table.dtype))
+            for start in range(0, size, chunk):
+                # the last chunk overlaps the one before: rows that are up to date stay so
+                rows = tf.range(chunk) + min(start, size - chunk)
+                values, state = tf.gather(table.value, rows), self._row_state[index].value
+                values, state = program(values, tf.gather(state, rows), step, rate)
+                table.value.scatter_update(tf.IndexedSlices(values, rows))
+                self._row_state[index].value.scatter_update(tf.IndexedSlices(state, rows))
+        self._settled_at = iterations
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads saved state; what it says of waiting rows is not known here."""
+        super().load_own_variables(store)  # type: ignore[misc]
+        self._settled_at = None
+
+    def state_of(self, table: keras.Variable) -> dict[str, tf.Tensor]:
+        """Returns a table's blocks [V, d], and "step" and "learning_rate" [V] of the last touch."""
+        index = self._get_variable_index(table.value)  # type: ignore[attr-defined]
+        state, width = tf.convert_to_tensor(self._row_state[index].value), int(table.shape[-1])
+        blocks = {
+            name: state[:, i * width : (i + 1) * width] for i, name in enumerate(self.block_names)
+        }
+        return {**blocks, "step": state[:, -CLOCK], "learning_rate": state[:, -1]}
+
+    #: Names of the rule's blocks.
+    block_names: tuple[str, ...] = ()
+
+
+def refuse(options: dict[str, Any]) -> None:
+    """Raises ValueError for Keras options that read or write whole tables at every step."""
+    cures = {
+        "amsgrad": "row-wise updates keep no running maximum",
+        "use_ema": "averaging whole tables at every step is what this optimizer avoids",
+        "gradient_accumulation_steps": "accumulators are as large as the tables; use larger batches",
+    }
+    for name, reason in cures.items():
+        if options.get(name):
+            raise ValueError(
+                f"{name}: must be off, received {options[name]!r}; {reason}. "
+                "Take keras.optimizers.Adam where you need it."
+            )
