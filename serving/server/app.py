@@ -173,7 +173,7 @@ class RestApp:
                     route.verb, servable, signature, serialized, self._batcher, deadline
                 )
             signature = servable.find(name)
-            arrays, rows = tensors.from_request(request, signature.inputs)
+            arrays, rows = tensors.from_request(request, signature.inputs, signature.alike)
             outputs = await self._batcher.run(servable, signature, arrays, deadline, "Predict")
             return format.predictions(outputs) if rows else format.columns(outputs)
         finally:

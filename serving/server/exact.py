@@ -131,7 +131,7 @@ def exact(value: Any, spec: TensorSpec) -> np.ndarray:
 def _array(leaves: list[Any], shape: tuple[int, ...], spec: TensorSpec) -> np.ndarray:
     if len(shape) > _MAX_RANK:
         raise invalid_argument(f"tensor parsing error: {spec.key}")
-    name = spec.dtype.name
+    name = spec.type
     if name == "string":
         flat = np.empty(len(leaves), object)
         flat[:] = leaves
@@ -188,7 +188,7 @@ def _fill(
 
 
 def _leaf(value: Any, spec: TensorSpec) -> Any:
-    name, kind = spec.dtype.name, type(value)
+    name, kind = spec.type, type(value)
     if kind is dict:
         if name != "string":
             raise _type_error(value, spec)

@@ -8,6 +8,7 @@ strings plain, or {"b64": ...} where the output's name ends in "_bytes".
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -89,7 +90,7 @@ def _grouped(tokens: list[str], shape: tuple[int, ...], count: int) -> list[str]
     """Joins tokens into `count` nested lists of the given shape."""
     for axis in range(len(shape) - 1, -1, -1):
         width = shape[axis]
-        groups = count * int(np.prod(shape[:axis], dtype=np.int64))
+        groups = count * math.prod(shape[:axis])
         tokens = [
             "[" + ", ".join(tokens[start * width : (start + 1) * width]) + "]"
             for start in range(groups)
@@ -109,6 +110,8 @@ def leaves(name: str, array: np.ndarray) -> list[str]:
     """
     kind = array.dtype.kind
     values = array.ravel()
+    if array.dtype == np.float32:
+        return floats(values)
     if (kind == "f" and array.dtype.itemsize in (2, 4, 8)) or array.dtype.name == "bfloat16":
         wide = values if array.dtype.itemsize == 8 else values.astype(np.float32)
         return floats(wide)

@@ -16,6 +16,37 @@ _MAX_HEAD_BYTES = 64 * 1024
 _LINGER_SECONDS = 0.25
 
 
+class _Corked:
+    """A transport that sends an answer's head together with its body: one packet, one wake-up."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Sends; holds back a head until what follows it."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
+            self._held = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Sends a head that nothing follows."""
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+    def close(self) -> None:
+        """Sends what is held, then closes."""
+        self.flush()
+        self._transport.close()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
@@ -30,7 +61,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock for the first head."""
-        super().connection_made(transport)
+        super().connection_made(_Corked(transport))  # type: ignore[arg-type]
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -62,6 +93,11 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._stopping:
             self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """An answer is written."""
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().on_response_complete()
 
     def shutdown(self) -> None:
         """The server stops: answer what is under way, wait a moment for what is arriving."""

@@ -30,6 +30,7 @@ class TensorSpec:
         dtype: Its TensorFlow type.
         type_name: The type's name in messages, as DataTypeString gives it ("float", "int64").
         shape: Its static shape with -1 for unknown sizes; None for unknown rank.
+        type: The type's name in NumPy ("float32"), "string" for text.
     """
 
     key: str
@@ -37,6 +38,7 @@ class TensorSpec:
     dtype: tf.DType
     type_name: str
     shape: tuple[int, ...] | None
+    type: str = ""
 
     def accepts(self, shape: Sequence[int]) -> bool:
         """Whether an array of this shape may be fed."""
@@ -60,7 +62,8 @@ def _spec(key: str, info: Any) -> TensorSpec:
     shape = None
     if not info.tensor_shape.unknown_rank:
         shape = tuple(int(dim.size) for dim in info.tensor_shape.dim)
-    return TensorSpec(key, info.name, dtype, _TYPE_NAMES.get(dtype.name, dtype.name), shape)
+    shown = _TYPE_NAMES.get(dtype.name, dtype.name)
+    return TensorSpec(key, info.name, dtype, shown, shape, dtype.name)
 
 
 class Signature:
@@ -81,6 +84,11 @@ class Signature:
             for key in sorted(definition.outputs)
             if self.inputs
         }
+        alike: dict[tuple[str, tuple[int, ...] | None], list[str]] = {}
+        for key, spec in self.inputs.items():
+            alike.setdefault((spec.type, spec.shape), []).append(key)
+        self.alike = [tuple(keys) for keys in alike.values()]
+        self._flat = all(spec.shape == (-1,) for spec in self.inputs.values())
         self.row_independent = False
         self._stacks: Sequence[Stack] = ()
         self._single: tuple[str, ...] = ()
@@ -131,6 +139,8 @@ class Signature:
         Raises:
             StatusError: INVALID_ARGUMENT.
         """
+        if self._flat and all(array.ndim == 1 for array in arrays.values()):
+            return
         for key, spec in self.inputs.items():
             shape = arrays[key].shape
             if not spec.accepts(shape):

@@ -7,7 +7,7 @@ to find the message it would send. What the exact reading accepts is served all 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -18,17 +18,20 @@ from serving.server.errors import StatusError, invalid_argument
 from serving.server.exact import INT_RANGES, exact, exact_rows, is_object, narrow
 from serving.server.signature import TensorSpec
 
+Alike = Sequence[tuple[str, ...]]
+
 _NUMBER_TYPES = ({int}, {float}, {int, float})
 
 
 def from_request(
-    document: dict[str, Any], inputs: Mapping[str, TensorSpec]
+    document: dict[str, Any], inputs: Mapping[str, TensorSpec], alike: Alike | None = None
 ) -> tuple[dict[str, np.ndarray], bool]:
     """Reads the arrays of a predict request.
 
     Args:
         document: The request.
         inputs: The signature's inputs by name.
+        alike: The inputs' names in groups of one type and shape; without it each by itself.
 
     Returns:
         One array per input, and whether the request was in row form.
@@ -37,6 +40,7 @@ def from_request(
         StatusError: INVALID_ARGUMENT with TensorFlow Serving's message; UNIMPLEMENTED for a type
             that JSON cannot feed.
     """
+    alike = [(name,) for name in inputs] if alike is None else alike
     rows, columns = "instances" in document, "inputs" in document
     if rows and columns:
         raise _format_error(
@@ -49,9 +53,9 @@ def from_request(
             raise _format_error(document, "Expecting 'instances' to be an list/array")
         if not listed:
             raise _format_error(document, "No values in 'instances' array")
-        return _from_rows(listed, inputs), True
+        return _from_rows(listed, inputs, alike), True
     if columns:
-        return _from_columns(document["inputs"], inputs), False
+        return _from_columns(document["inputs"], inputs, alike), False
     raise invalid_argument("Missing 'inputs' or 'instances' key")
 
 
@@ -67,31 +71,32 @@ def _format_error(document: Any, text: str) -> StatusError:
     return invalid_argument(f"JSON Value: {jsontext.quote(document)} {text}")
 
 
-def _from_rows(listed: list[Any], inputs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
+def _from_rows(
+    listed: list[Any], inputs: Mapping[str, TensorSpec], alike: Alike
+) -> dict[str, np.ndarray]:
     first = listed[0]
     if type(first) is not dict and len(inputs) > 1:
         raise invalid_argument(
             "instances is a plain list, but expecting list of objects as multiple "
             "input tensors required as per tensorinfo_map"
         )
+    quick = None
     if not is_object(first):
-        name, spec = next(iter(inputs.items()))
-        quick = _quick(listed, spec)
-        if quick is not None and len(inputs) == 1:
-            return {name: quick}
-    elif len(first) == len(inputs):
+        if len(inputs) == 1:
+            quick = _quick_columns(dict.fromkeys(inputs, listed), inputs, alike)
+    elif all(type(row) is dict and len(row) == len(inputs) for row in listed):
         try:
             columns = {name: [row[name] for row in listed] for name in inputs}
-        except (KeyError, TypeError):
-            columns = {}
-        if columns and all(type(r) is dict and len(r) == len(inputs) for r in listed):
-            arrays = {name: _quick(columns[name], spec) for name, spec in inputs.items()}
-            if all(array is not None for array in arrays.values()):
-                return arrays  # type: ignore[return-value]
-    return exact_rows(listed, inputs)
+        except KeyError:
+            columns = None
+        if columns is not None:
+            quick = _quick_columns(columns, inputs, alike)
+    return exact_rows(listed, inputs) if quick is None else quick
 
 
-def _from_columns(value: Any, inputs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
+def _from_columns(
+    value: Any, inputs: Mapping[str, TensorSpec], alike: Alike
+) -> dict[str, np.ndarray]:
     if not is_object(value):
         if len(inputs) > 1:
             raise invalid_argument(
@@ -99,18 +104,37 @@ def _from_columns(value: Any, inputs: Mapping[str, TensorSpec]) -> dict[str, np.
                 "input tensors required as per tensorinfo_map"
             )
         value = dict.fromkeys(inputs, value)
+    missing = next((name for name in inputs if name not in value), None)
+    if missing is None:
+        quick = _quick_columns(value, inputs, alike)
+        if quick is not None:
+            return quick
     arrays = {}
     for name, spec in inputs.items():
         if name not in value:
             raise invalid_argument(f"Missing named input: {name} in 'inputs' object.")
-        given = value[name]
-        quick = _quick(given, spec) if type(given) is list else None
-        arrays[name] = exact(given, spec) if quick is None else quick
+        arrays[name] = exact(value[name], spec)
+    return arrays
+
+
+def _quick_columns(
+    columns: Mapping[str, Any], inputs: Mapping[str, TensorSpec], alike: Alike
+) -> dict[str, np.ndarray] | None:
+    """Every input's column at once, those of one type and shape in one array."""
+    arrays: dict[str, np.ndarray] = {}
+    for names in alike:
+        lists = [columns[name] for name in names]
+        if set(map(type, lists)) != {list}:
+            return None
+        group = _quick(lists, inputs[names[0]])
+        if group is None:
+            return None
+        arrays.update(zip(names, group, strict=True))
     return arrays
 
 
 def _quick(values: list[Any], spec: TensorSpec) -> np.ndarray | None:
-    """A rectangular list of plain values as an array; None if anything needs the exact reading."""
+    """A rectangular list of lists as an array; None if anything needs the exact reading."""
     shape = [len(values)]
     types = set(map(type, values))
     while types == {list}:
@@ -120,7 +144,7 @@ def _quick(values: list[Any], spec: TensorSpec) -> np.ndarray | None:
         shape.append(lengths.pop())
         values = list(chain.from_iterable(values))
         types = set(map(type, values))
-    name = spec.dtype.name
+    name = spec.type
     if not values:
         return None
     if name in ("float32", "float64"):
@@ -134,11 +158,16 @@ def _quick(values: list[Any], spec: TensorSpec) -> np.ndarray | None:
     if name in INT_RANGES:
         if types != {int}:
             return None
-        low, high = INT_RANGES[name]
-        if min(values) < low or max(values) > high:
+        try:
+            flat = np.array(values, np.uint64 if name == "uint64" else np.int64)
+        except OverflowError:
             return None
-        wide = np.uint64 if name == "uint64" else np.int64
-        return np.array(values, wide).astype(spec.dtype.as_numpy_dtype, copy=False).reshape(shape)
+        if name not in ("int64", "uint64"):
+            low, high = INT_RANGES[name]
+            if flat.min() < low or flat.max() > high:
+                return None
+            flat = flat.astype(spec.dtype.as_numpy_dtype)
+        return flat.reshape(shape)
     if name == "string" and types == {str}:
         flat = np.empty(len(values), object)
         flat[:] = [v.encode("utf-8") for v in values]
