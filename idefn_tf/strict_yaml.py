@@ -52,12 +52,16 @@ def parse(text: str, path: str = "<text>") -> Document:
         return Document(path, yaml.safe_load(text), lines)
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: is not valid YAML; {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: an anchor refers to itself; write the value out") from None
 
 
 def _walk(node: yaml.Node, at: Path_, lines: dict[Path_, int], path: str) -> None:
     lines[at] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ValueError(f"{path}:{key.start_mark.line + 1}: a key must be a plain word")
             here = (*at, key.value)
             if here in lines:
                 raise ValueError(

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 #: The formats that are read, by ending.
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
 
+_PARTS = ("train", "validation", "test", "all")
+
 Source = str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table
 
 
@@ -30,6 +32,12 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:
     for item in source:
         path = Path(item)
         if path.is_dir():
+            if (path / "reports").is_dir() and (path / "card.json").is_file():
+                parts = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name in _PARTS)
+                raise ValueError(
+                    f"source: {path} is a whole prepared folder, whose reports training must not "
+                    f"read; open one of its parts: {parts}"
+                )
             files += sorted(
                 str(p)
                 for p in path.rglob("*")

@@ -1,0 +1,21 @@
+"""Schema: one YAML file says what every column of an exposure table is.
+
+The same object drives parsing, validation, feature columns and the serving signature.
+"""
+
+from idefn_tf.schema.feature import DType, Feature, Kind, Side
+from idefn_tf.schema.labels import CLICK, CONVERSION, REPORT_COLUMNS, RESERVED, Labels
+from idefn_tf.schema.table import Schema
+
+__all__ = [
+    "CLICK",
+    "CONVERSION",
+    "REPORT_COLUMNS",
+    "RESERVED",
+    "DType",
+    "Feature",
+    "Kind",
+    "Labels",
+    "Schema",
+    "Side",
+]

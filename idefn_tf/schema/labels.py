@@ -1,0 +1,62 @@
+"""Labels: the columns that say what happened, and the names that no feature may carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from idefn_tf.schema.strict import Strict
+
+#: Names of the label columns in prepared files and in every batch.
+CLICK, CONVERSION = "click", "conversion"
+#: Columns that only reports may read; no feature may carry one of these names.
+REPORT_COLUMNS = ("conversion_raw", "probe", "oracle_conversion", "oracle_probability")
+#: Columns of a prepared file that are neither features nor labels.
+RESERVED = (CLICK, CONVERSION, "row_id", "exposure_time", "sample_weight", *REPORT_COLUMNS)
+
+
+class Labels(Strict):
+    """The label columns, their optional times, and the share of negatives that was kept."""
+
+    click: str
+    conversion: str
+    exposure_time: str | None = None
+    click_time: str | None = None
+    conversion_time: str | None = None
+    time_unit: Literal["ms", "s"] = "ms"
+    attribution_window_hours: float | None = Field(None, gt=0)
+    negative_keep_rate: float = Field(1.0, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Labels:
+        if self.click == self.conversion:
+            raise ValueError(
+                f"click and conversion must be two columns, received {self.click!r} for both"
+            )
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column named here; none of them may be a feature."""
+        named = (self.click, self.conversion, self.click_time, self.conversion_time)
+        return tuple(name for name in named if name)
+
+    def resolve(self, columns: Iterable[str]) -> tuple[str, str]:
+        """Returns the click and the conversion column among `columns`.
+
+        Prepared files call them "click" and "conversion"; raw tables use the schema's names.
+
+        Raises:
+            ValueError: if neither pair is there.
+        """
+        names = set(columns)
+        for pair in ((CLICK, CONVERSION), (self.click, self.conversion)):
+            if names.issuperset(pair):
+                return pair
+        raise ValueError(
+            f"labels: the table must hold the columns {self.click!r} and {self.conversion!r} "
+            f"(or 'click' and 'conversion'), received {sorted(names)}; name the label columns "
+            "of your table under `labels` in the schema."
+        )
