@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf.models.batch import Batch, Outputs
-from idefn_tf.models.training_metrics import MONITORS, TrainingMetrics
+from idefn_tf.models.training_metrics import MONITORS, StepMeans, TrainingMetrics
 from idefn_tf.optimizers import RowSparse, RowSparseAdam, settle, touch
 from idefn_tf.schema import CLICK, CONVERSION
 
@@ -37,8 +37,7 @@ class EntireSpaceTrainer(keras.Model):
         super().__init__(**kwargs)
         self.training_metrics = TrainingMetrics()
         self._monitor_metrics = {n: MONITORS[kind](name=n) for n, kind in self.monitors.items()}
-        self._loss_metrics = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
-        self._loss_mean = keras.metrics.Mean(name="loss")
+        self._losses = StepMeans(("loss", *self.loss_names))
         self._jit_dense = False
 
     def forward(self, z: tf.Tensor, training: bool) -> Outputs:
@@ -113,7 +112,8 @@ class EntireSpaceTrainer(keras.Model):
         row_gradients, gradients = tape.gradient(
             scaled, (gathered, variables), unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return losses, loss, outputs.monitor, self.predictions(outputs), row_gradients, gradients
+        terms = self.training_metrics.terms(self.predictions(outputs), batch)
+        return {"loss": loss, **losses}, outputs.monitor, terms, row_gradients, gradients
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step: gather rows, compiled forward and backward, update of the touched rows."""
@@ -123,14 +123,14 @@ class EntireSpaceTrainer(keras.Model):
             for width, table in self.features.tables.items()
         }
         gathered = {width: rows.spread() for width, rows in touched.items()}
-        losses, loss, monitor, predictions, row_gradients, gradients = self._dense_step(
+        losses, monitor, terms, row_gradients, gradients = self._dense_step(
             gathered, encoded, (batch.click, batch.conversion, batch.weight, batch.extra)
         )
         pairs = list(zip(gradients, self._dense_variables(), strict=True))
         for width, table in self.features.tables.items():
             pairs.append((touched[width].merge(row_gradients[width]), table))
         self.optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
-        return self._track(losses, loss, monitor, predictions, batch)
+        return self._track(losses, monitor, terms, batch)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One evaluation step: the same losses and metrics, nothing updated."""
@@ -138,7 +138,8 @@ class EntireSpaceTrainer(keras.Model):
         outputs = self.forward(self.features(encoded), training=False)
         losses = self.compute_losses(outputs, batch)
         loss = tf.add_n(list(losses.values()))
-        return self._track(losses, loss, outputs.monitor, self.predictions(outputs), batch)
+        terms = self.training_metrics.terms(self.predictions(outputs), batch)
+        return self._track({"loss": loss, **losses}, outputs.monitor, terms, batch)
 
     def _unpack(self, data: Any, training: bool = False) -> tuple[dict[str, tf.Tensor], Batch]:
         features, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -166,26 +167,20 @@ class EntireSpaceTrainer(keras.Model):
         )
         return dict(encoded), Batch(click, conversion, weight, extra)
 
-    def _track(
-        self, losses: Any, loss: Any, monitor: Any, predictions: Any, batch: Batch
-    ) -> dict[str, Any]:
-        weight = tf.reduce_sum(batch.weight)
-        self._loss_mean.update_state(loss, sample_weight=weight)
-        for name, value in losses.items():
-            self._loss_metrics[name].update_state(value, sample_weight=weight)
+    def _track(self, losses: Any, monitor: Any, terms: Any, batch: Batch) -> dict[str, Any]:
+        self._losses.update_state(losses, tf.reduce_sum(batch.weight))
         for name, value in monitor.items():
             self._monitor_metrics[name].update_state(value)
-        self.training_metrics.update(predictions, batch)
+        self.training_metrics.add(*terms)
         return self.get_metrics_result()
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """Every metric that fit and evaluate report and reset."""
         return [
-            self._loss_mean,
-            *self._loss_metrics.values(),
+            self._losses,
             *self._monitor_metrics.values(),
-            *self.training_metrics.metrics,
+            self.training_metrics,
         ]
 
     def prepare(self, dataset: Any) -> Any:

@@ -23,7 +23,11 @@ def mark_table(variable: keras.Variable) -> keras.Variable:
     return variable
 
 
-class RowSparse:
+#: RowSparse is mixed in front of a Keras optimizer, whose methods it extends; typed as anything.
+_Keras: Any = object
+
+
+class RowSparse(_Keras):
     """Mixed into a Keras optimizer, in front of it: tables by rows, all else as Keras does it.
 
     A table is a variable that `mark_table` marked (`FeatureColumns` marks its own). Its rows may
@@ -35,8 +39,8 @@ class RowSparse:
 
     #: Whether the arithmetic on rows is compiled by XLA.
     jit_rows: bool = True
-    iterations: Any
-    learning_rate: Any
+    #: Names of the rule's blocks.
+    block_names: tuple[str, ...] = ()
 
     def rule(self) -> Rule:
         """Returns the arithmetic, made of this optimizer's settings."""
@@ -46,7 +50,7 @@ class RowSparse:
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Creates the state: Keras' own for dense variables, one matrix for each table."""
-        if self.built:  # type: ignore[has-type]
+        if self.built:
             return
         self._strategy = tf.distribute.get_strategy()
         self._row_state: dict[int, keras.Variable] = {}
@@ -54,7 +58,7 @@ class RowSparse:
         self._touched: dict[int, Touched] = {}
         self._settled_at: int | None = None
         self._exempt = self._exclude_tables_from_decay(variables)
-        super().build(variables)  # type: ignore[misc]
+        super().build(variables)
         rule = self.rule()
         for i, variable in enumerate(variables):
             if not getattr(variable, "updated_by_rows", False):
@@ -65,7 +69,7 @@ class RowSparse:
                 return tf.tile(tf.constant([first], dtype), [shape[0], 1])
 
             with self._strategy.extended.colocate_vars_with(variable.value):
-                self._row_state[i] = self.add_variable(  # type: ignore[attr-defined]
+                self._row_state[i] = self.add_variable(
                     shape=(variable.shape[0], len(first)),
                     initializer=initializer,
                     dtype=variable.dtype,
@@ -76,7 +80,7 @@ class RowSparse:
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """As in Keras; tables may be named too."""
         self._excluded = (list(var_list or ()), list(var_names or ()))
-        super().exclude_from_weight_decay(var_list, var_names)  # type: ignore[misc]
+        super().exclude_from_weight_decay(var_list, var_names)
 
     def _exclude_tables_from_decay(self, variables: Sequence[keras.Variable]) -> set[int]:
         """Takes tables out of Keras' decay of whole variables; theirs is in the rule.
@@ -86,7 +90,7 @@ class RowSparse:
         """
         chosen, names = getattr(self, "_excluded", ([], []))
         tables = [v for v in variables if getattr(v, "updated_by_rows", False)]
-        super().exclude_from_weight_decay([*chosen, *tables], names)  # type: ignore[misc]
+        super().exclude_from_weight_decay([*chosen, *tables], names)
         return {
             i
             for i, v in enumerate(variables)
@@ -100,7 +104,7 @@ class RowSparse:
     def add_optimizer_variables(self, variables: Any, name: Any, initializer: Any = "zeros") -> Any:
         """Creates Keras' state for the dense variables; tables get None, theirs is in `build`."""
         dense = [v for v in variables if not getattr(v, "updated_by_rows", False)]
-        made = super().add_optimizer_variables(dense, name, initializer)  # type: ignore[misc]
+        made = super().add_optimizer_variables(dense, name, initializer)
         lists = [made] if isinstance(name, str) else made
         filled = []
         for created in lists:
@@ -119,7 +123,7 @@ class RowSparse:
             table: a marked variable that the optimizer was built with.
             rows: int32, any shape, repeats allowed.
         """
-        index = self._get_variable_index(table.value)  # type: ignore[attr-defined]
+        index = self._get_variable_index(table.value)
         padded, count, position = distinct(rows)
         touched = self._read(index, table.value, padded, count, position)
         self._touched[index] = touched
@@ -145,24 +149,22 @@ class RowSparse:
         tensor: norms are those of the dense gradient.
         """
         variables = list(
-            self._trainable_variables  # type: ignore[has-type]
-            if trainable_variables is None
-            else trainable_variables
+            self._trainable_variables if trainable_variables is None else trainable_variables
         )
-        if not self.built:  # type: ignore[has-type]
+        if not self.built:
             self.build(variables)
         plain = []
         for gradient, variable in zip(grads, variables, strict=True):
             if isinstance(gradient, tf.IndexedSlices):
                 gradient = self._rows_of(gradient, variable)
             plain.append(gradient)
-        super().apply(plain, variables)  # type: ignore[misc]
+        super().apply(plain, variables)
         self._touched.clear()
 
     def _rows_of(self, gradient: tf.IndexedSlices, variable: Any) -> tf.Tensor:
         """Returns merged row gradients [K, d], having noted which rows they are."""
         key = variable.value if isinstance(variable, keras.Variable) else variable
-        index = self._get_variable_index(key)  # type: ignore[attr-defined]
+        index = self._get_variable_index(key)
         if index not in self._tables:
             return tf.convert_to_tensor(gradient)
         touched = self._touched.get(index)
@@ -185,9 +187,9 @@ class RowSparse:
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one variable; a table by the rows that `apply` noted."""
-        index = self._get_variable_index(variable)  # type: ignore[attr-defined]
+        index = self._get_variable_index(variable)
         if index not in self._tables:
-            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
+            super().update_step(gradient, variable, learning_rate)
             return
         table = variable.value if isinstance(variable, keras.Variable) else variable
         touched = self._touched.get(index)
@@ -206,9 +208,7 @@ class RowSparse:
         )
         real = touched.rows[: touched.count]
         table.scatter_update(tf.IndexedSlices(values[: touched.count], real))
-        self._row_state[index].value.scatter_update(
-            tf.IndexedSlices(state[: touched.count], real)
-        )
+        self._row_state[index].value.scatter_update(tf.IndexedSlices(state[: touched.count], real))
 
     def settle(self) -> None:
         """Brings every row of every table up to date, some at a time; costs one pass over them."""
@@ -233,20 +233,17 @@ class RowSparse:
 
     def load_own_variables(self, store: Any) -> None:
         """Reads saved state; what it says of waiting rows is not known here."""
-        super().load_own_variables(store)  # type: ignore[misc]
+        super().load_own_variables(store)
         self._settled_at = None
 
     def state_of(self, table: keras.Variable) -> dict[str, tf.Tensor]:
         """Returns a table's blocks [V, d], and "step" and "learning_rate" [V] of the last touch."""
-        index = self._get_variable_index(table.value)  # type: ignore[attr-defined]
+        index = self._get_variable_index(table.value)
         state, width = tf.convert_to_tensor(self._row_state[index].value), int(table.shape[-1])
         blocks = {
             name: state[:, i * width : (i + 1) * width] for i, name in enumerate(self.block_names)
         }
         return {**blocks, "step": state[:, -CLOCK], "learning_rate": state[:, -1]}
-
-    #: Names of the rule's blocks.
-    block_names: tuple[str, ...] = ()
 
 
 def refuse(options: dict[str, Any]) -> None:
@@ -254,7 +251,7 @@ def refuse(options: dict[str, Any]) -> None:
     cures = {
         "amsgrad": "row-wise updates keep no running maximum",
         "use_ema": "averaging whole tables at every step is what this optimizer avoids",
-        "gradient_accumulation_steps": "accumulators are as large as the tables; use larger batches",
+        "gradient_accumulation_steps": "its accumulators are as large as the tables",
     }
     for name, reason in cures.items():
         if options.get(name):

@@ -82,7 +82,8 @@ class Rule:
             rows: [u, d], up to date (from `now`).
             state: [u, blocks * d + 2] as the state holds it, not yet up to date.
             gradient: [u, d].
-            step, rate: as in `now`.
+            step: scalar, as in `now`.
+            rate: scalar, as in `now`.
 
         Returns:
             The new rows and state.
@@ -155,7 +156,7 @@ class AdamRule(Rule):
     def move(
         self, blocks: list[tf.Tensor], gradient: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """m and v with the gradient in, and c(t) m / (sqrt(v) + epsilon)."""
+        """Both moments with the gradient in, and c(t) m / (sqrt(v) + epsilon)."""
         m, v = blocks
         m += (gradient - m) * (1.0 - self.beta_1)
         v += (tf.square(gradient) - v) * (1.0 - self.beta_2)
