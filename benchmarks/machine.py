@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
 #: Packages whose versions belong to every result.
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "tensorflow-recommenders")
 
@@ -34,6 +36,21 @@ def machine_facts(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         "versions": {name: version for name in packages if (version := _version(name))},
         "load": [round(value, 1) for value in os.getloadavg()],
     }
+
+
+def code_fingerprint(*packages: str) -> str:
+    """Returns twelve hex digits of the sources of packages, so that rows of two versions show.
+
+    Args:
+        packages: folders of this project, such as "idefn_tf".
+    """
+    digest = hashlib.sha256()
+    for package in packages:
+        folder = ROOT / package
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(str(path.relative_to(ROOT)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _cpu() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
+    signal.signal(signal.SIGTERM, _stop)
     return consoles.run_job(lambda: _run(given, console), console)
 
 
@@ -155,6 +157,11 @@ def _run(given: argparse.Namespace, console: Console) -> int:
     for failure in failures:
         console.error(failure)
     return 1 if failures else 0
+
+
+def _stop(number: int, frame: object) -> None:
+    """A polite request to end: cells that run are ended too, and can be taken up again."""
+    raise KeyboardInterrupt
 
 
 def _command(given: argparse.Namespace, methods: Sequence[str]) -> str:

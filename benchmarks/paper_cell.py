@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import code_fingerprint
 from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.evaluation import predict
@@ -33,7 +34,7 @@ def run_cell(config: Config, data: Path, out: Path, console: Console) -> dict[st
     """Trains one experiment and leaves its numbers in `out`.
 
     Returns:
-        What cell.json holds: best epoch, epochs, seconds, and the metrics of every part.
+        What cell.json holds: best epoch, epochs, seconds, code and data fingerprints, and the metrics of every part.
     """
     started = time.monotonic()
     run = train(config, data, out, console)
@@ -47,6 +48,7 @@ def run_cell(config: Config, data: Path, out: Path, console: Console) -> dict[st
         "best_epoch": state.get("select", {}).get("best_epoch"),
         "epochs": state.get("epoch", -1) + 1,
         "seconds": round(seconds, 1),
+        "code": code_fingerprint("idefn_tf"),
         "fingerprint": prepared.card.get("fingerprint"),
         "metrics": json.loads(run.metrics_path.read_text(encoding="utf-8")),
     }

@@ -125,6 +125,7 @@ def read_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
                 "best_epoch": found["best_epoch"],
                 "epochs": found["epochs"],
                 "seconds": found["seconds"],
+                "code": found["code"],
                 "metrics": found["metrics"].get("test", {}),
                 "validation": _selection_only(found["metrics"].get("validation", {})),
             }

@@ -126,6 +126,9 @@ def _about(result: Mapping[str, Any]) -> str:
         f"Command: `{result['command']}`. Machine: {machine['cpu']}, {machine['cores']} cores, "
         f"{versions}. Rows, configs and every metric: `{Path(result['page']).stem}.json`.",
     ]
+    codes = sorted({row["code"] for row in result["rows"]})
+    if len(codes) > 1:
+        lines += ["", f"The rows come from {len(codes)} versions of the code: {', '.join(codes)}."]
     if result.get("expected"):
         lines += ["", f"Written before the run: {result['expected']}"]
     return "\n".join(lines)

@@ -58,7 +58,13 @@ SCALE, CLICKED_SCALE = 30, 24
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("esmm", "ESMM", "esmm", {"ctcvr_weight": 1}, {"ctcvr_weight": SCALE}),
+        Variant(
+            "esmm",
+            "ESMM",
+            "esmm",
+            {"ctr_weight": 1, "ctcvr_weight": 1},
+            {"ctr_weight": SCALE, "ctcvr_weight": SCALE},
+        ),
         Variant(
             "mmoe", "MMoE", "mmoe", {"cvr_weight": 1}, {"cvr_weight": CLICKED_SCALE}, trunk="mmoe"
         ),

@@ -1,0 +1,302 @@
+"""Audits a run's pseudo-labels: epoch by epoch, and afresh on its best model.
+
+    python -m pipelines.audit --run RUN [--data DIR] [--by FEATURE]
+
+Without --data it reads what training left in RUN/audit.csv. With it, the best model relabels the
+training rows once more, judged on recorded conversions of unclicked rows (probes), on the
+simulator's potential conversions (oracle) where there are some, and on spies: validation clicks
+that are hidden from the model. The result is RUN/audit.json. Reports only: nothing of it may flow
+into a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from idefn_tf.audit import judge, relabel_rows
+from idefn_tf.data import to_arrays
+from idefn_tf.models import AllNegative
+from idefn_tf.schema import Schema
+from pipelines import console as consoles
+from pipelines.console import Console
+from pipelines.evaluation import predict, report_columns
+from pipelines.prepared import Prepared
+from pipelines.runs import Run
+from pipelines.spies import WAYS, spy_test
+from pipelines.watch import AUDIT_ROWS
+
+AUDIT_CSV, AUDIT_JSON = "audit.csv", "audit.json"
+#: Labels fell to this share of what they once were: a collapse.
+COLLAPSED = 0.1
+#: The mean CVR of unclicked rows grew by this factor since the first epoch: running away.
+RUNAWAY = 3.0
+#: At most this many values of a feature are shown as slices.
+SLICES = 10
+Arrays = dict[str, np.ndarray]
+
+
+def read_epochs(run: Run) -> list[dict[str, float]]:
+    """Reads audit.csv: one row an epoch, with `churn` = 1 - overlap added; [] where none was."""
+    path = run.root / AUDIT_CSV
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    return [{**row, "churn": 1.0 - row["overlap"]} for row in rows]
+
+
+def warnings_of(epochs: Sequence[Mapping[str, float]]) -> list[str]:
+    """Says in plain words where the labels of a run collapse, run away or mislead.
+
+    Args:
+        epochs: as `read_epochs` gives them.
+    """
+    found: list[str] = []
+    if not epochs:
+        return found
+    last, first = epochs[-1], epochs[0]
+    most = max(row["share"] for row in epochs)
+    if most == 0:
+        found.append(
+            "no unclicked row was relabelled in any epoch, so the model trained as AllNegative "
+            "does; see what the transport can do at this kappa, rule and number of positives"
+        )
+    elif last["share"] <= COLLAPSED * most:
+        found.append(
+            f"the labels collapse: {last['share']:.3%} of the unclicked rows in the last epoch "
+            f"after {most:.3%}"
+        )
+    if first["share"] > 0 and last["share"] >= RUNAWAY * first["share"]:
+        found.append(
+            f"the labels run away: {first['share']:.3%} of the unclicked rows in the first epoch, "
+            f"{last['share']:.3%} in the last"
+        )
+    before, after = first["mean_cvr_unclicked"], last["mean_cvr_unclicked"]
+    if before > 0 and after >= RUNAWAY * before:
+        found.append(
+            f"the mean CVR of unclicked rows runs away, from {before:.4f} to {after:.4f}: the "
+            "model may be believing its own labels"
+        )
+    if last["lift_high"] < 1:
+        found.append(
+            f"the labels are worse than chance: a lift of {last['lift']:.2f}, at most "
+            f"{last['lift_high']:.2f}"
+        )
+    if last.get("churn", math.nan) > 0.9:
+        found.append(
+            f"{last['churn']:.0%} of the labels changed in the last epoch: the matching has not "
+            "settled"
+        )
+    return found
+
+
+def audit_model(
+    run: Run,
+    data: Prepared,
+    features: Sequence[str] = (),
+    spy_share: float = 0.2,
+    rows: int = AUDIT_ROWS,
+) -> dict[str, Any]:
+    """Relabels training rows with the best model and judges the labels.
+
+    Args:
+        run: a finished run of a method that relabels.
+        data: the prepared folder.
+        features: also slice by these features' most frequent values.
+        spy_share: of the validation clicks to be hidden.
+        rows: at most so many training rows.
+
+    Returns:
+        {"probes": numbers, "oracle": numbers (simulated data only), "spies": [one per way],
+        "slices": [{"slice", "value", and numbers}]}.
+
+    Raises:
+        ValueError: if the run's method relabels nothing, or a feature is unknown.
+    """
+    model, config = run.load_model(), run.config()
+    if not hasattr(model, "pseudo_labels") or type(model) is AllNegative:
+        raise ValueError(
+            f"--run: {run.root} is a run of {config.method!r}, which relabels nothing; audit one "
+            "of idefn and its kin, or leave out --data"
+        )
+    schema, size = data.schema, config.training.batch_size
+    arrays = to_arrays(schema, data.table("train").slice(0, rows))
+    report = {k: v[:rows] for k, v in report_columns(data, "train").items()}
+    labels, cvr = relabel_rows(model, arrays, size, config.training.seed)
+    truths = {"probes": "conversion_raw", "oracle": "oracle_conversion"}
+    found: dict[str, Any] = {
+        name: judge(labels, arrays["click"], report[column], cvr).as_dict()
+        for name, column in truths.items()
+        if column in report
+    }
+    truth = report.get("oracle_conversion", report.get("conversion_raw"))
+    assigned = groups(schema, arrays, features)
+    if truth is not None:
+        found["slices"] = [
+            {"slice": name, "value": value, **_slice(at, labels, arrays["click"], truth, cvr)}
+            for name, values in assigned.items()
+            for value, at in values.items()
+        ]
+    table = data.table("validation")
+    ctr = np.asarray(predict(model, schema, table)["ctr"]).reshape(-1)
+    held = to_arrays(schema, table)
+    found["spies"] = [spy_test(model, held, ctr, size, spy_share, way) for way in WAYS]
+    return found
+
+
+def groups(
+    schema: Schema, arrays: Arrays, features: Sequence[str] = ()
+) -> dict[str, dict[str, np.ndarray]]:
+    """Assigns rows to slices.
+
+    Users and items are cut by how often they occur here, each into three parts of about as many
+    rows: whether a relabelling finds conversions or merely frequent users and items shows there.
+
+    Args:
+        schema: names the user key; the item's key is its side's column with most values.
+        arrays: columns of the rows.
+        features: names to slice by value as well.
+
+    Returns:
+        {slice's name: {value: boolean [rows]}}.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    items = [f.name for f in schema.features if f.side == "item" and f.kind != "numeric"]
+    flat = [name for name in items if arrays[name].ndim == 1]
+    item = max(flat, key=lambda name: len(set(arrays[name].tolist())), default=None)
+    for what, key in (("user", schema.user_key), ("item", item)):
+        if key is None or key not in arrays:
+            continue
+        _, at, counts = np.unique(arrays[key], return_inverse=True, return_counts=True)
+        often = counts[at]
+        low, high = np.quantile(often, [1 / 3, 2 / 3])
+        found[f"{what} by {key}'s exposures"] = {
+            f"at most {low:g}": often <= low,
+            f"{low:g} to {high:g}": (often > low) & (often <= high),
+            f"above {high:g}": often > high,
+        }
+    for name in features:
+        if name not in arrays or arrays[name].ndim != 1:
+            known = sorted(f.name for f in schema.features if arrays[f.name].ndim == 1)
+            raise ValueError(f"--by: must be one of {known}, received {name!r}")
+        values, counts = np.unique(arrays[name], return_counts=True)
+        top = values[np.argsort(-counts, kind="stable")[:SLICES]]
+        found[name] = {
+            v.decode() if isinstance(v, bytes) else str(v): arrays[name] == v for v in top
+        }
+    return found
+
+
+def _slice(
+    at: np.ndarray, labels: np.ndarray, click: np.ndarray, truth: np.ndarray, cvr: np.ndarray
+) -> dict[str, Any]:
+    numbers = judge(labels[at], click[at], truth[at], cvr[at]).as_dict()
+    keys = ("unclicked", "relabelled", "share", "true", "prevalence", "precision", "lift")
+    return {key: numbers[key] for key in (*keys, "mean_cvr_unclicked")}
+
+
+def write(run: Run, found: Mapping[str, Any]) -> Path:
+    """Writes audit.json whole; numbers that are not defined become null."""
+    path = run.root / AUDIT_JSON
+    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    text = json.dumps(_json_safe(found), indent=1, ensure_ascii=False, allow_nan=False)
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(path)
+    return path
+
+
+def _json_safe(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _json_safe(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_safe(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """Prints what was found as tables, and warns."""
+    shared = ("relabelled", "share", "precision", "lift", "mean_cvr_unclicked")
+    if found["epochs"]:
+        names = ("epoch", *shared, "churn")
+        rows = [[_cell(n, row[n]) for n in names] for row in found["epochs"]]
+        console.table("every epoch, on the training rows", names, rows, loud=True)
+    best = found.get("best", {})
+    judged = [[k, *(_cell(n, best[k][n]) for n in shared)] for k in best if k in TRUTHS]
+    if judged:
+        console.table("the best model", ("judged on", *shared), judged, loud=True)
+    if best.get("spies"):
+        spied = ("way", "spies", "converted", "relabelled", "found", "recall", "precision", "lift")
+        rows = [[_cell(n, spy[n]) for n in spied] for spy in best["spies"]]
+        console.table("spies: hidden clicks of validation", spied, rows, loud=True)
+    if best.get("slices"):
+        sliced = ("slice", "value", "unclicked", *shared)
+        rows = [[_cell(n, part[n]) for n in sliced] for part in best["slices"]]
+        console.table("slices of the training rows", sliced, rows, loud=True)
+    for text in found["warnings"]:
+        console.warn(text)
+
+
+#: What the fresh audit's labels are judged on.
+TRUTHS = ("probes", "oracle")
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if name in ("epoch", "relabelled", "unclicked", "spies", "converted", "found"):
+        return f"{int(value):,}"
+    return f"{value:.2f}" if name == "lift" else f"{value:.4f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.audit",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", required=True, help="a finished run's folder")
+    parser.add_argument("--data", help="the prepared folder, for a fresh audit of the best model")
+    parser.add_argument(
+        "--by", action="append", default=[], metavar="FEATURE", help="also slice by its values"
+    )
+    parser.add_argument("--spy-share", type=float, default=0.2, help="of the clicks to hide")
+    consoles.add_arguments(parser)
+    given = parser.parse_args(arguments)
+    console = Console(given.quiet)
+
+    def job() -> int:
+        run = Run.open(given.run)
+        epochs = read_epochs(run)
+        if not epochs and given.data is None:
+            raise ValueError(
+                f"--run: {run.root} has no {AUDIT_CSV}; give --data for a fresh audit, or train "
+                "with training.audit=true"
+            )
+        found: dict[str, Any] = {"epochs": epochs, "warnings": warnings_of(epochs)}
+        if given.data is not None:
+            console.reading("prepared data", given.data)
+            data = Prepared.open(given.data)
+            found["best"] = audit_model(run, data, given.by, given.spy_share)
+        show(found, console)
+        console.wrote(write(run, found))
+        return 0
+
+    return consoles.run_job(job, console)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

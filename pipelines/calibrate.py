@@ -1,0 +1,193 @@
+"""Fits a calibrator on validation days and says on test days what it changed.
+
+    python -m pipelines.calibrate --run RUN --data DIR --space clicked --method platt
+
+The result is RUN/calibration.json; pipelines.export adds it to the SavedModel as `cvr_calibrated`.
+With --click-space the closed form between Eq. 15's optimum and the click-space CVR is judged too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
+from idefn_tf.data import to_arrays
+from idefn_tf.metrics import exact
+from idefn_tf.models import AllNegative, EntireSpaceModel
+from idefn_tf.spaces import SELECTION_SPACES, select
+from pipelines import console as consoles
+from pipelines.console import Console
+from pipelines.evaluation import predict
+from pipelines.prepared import Prepared
+from pipelines.runs import Run
+
+CALIBRATION = "calibration.json"
+Arrays = dict[str, np.ndarray]
+
+
+def calibrate(
+    run: Run, data: Prepared, space: str, method: str, console: Console, click_space: bool = False
+) -> dict[str, Any]:
+    """Fits on validation, judges on test, and writes calibration.json.
+
+    Args:
+        run: a finished run.
+        data: a prepared folder with validation; with test, to be reported.
+        space: "clicked" (conversions per click) or "all_funnel" (conversions per exposure): the
+            meaning that the calibrated value gets.
+        method: "platt" or "isotonic".
+        console: says what is done.
+        click_space: whether to judge the closed form of Eq. 15 as well.
+
+    Returns:
+        What the file holds: calibrator, config, space, and a report of numbers by part.
+
+    Raises:
+        ValueError: if data or run do not fit, or `click_space` is asked of a method without alpha.
+    """
+    if method not in CALIBRATORS:
+        raise ValueError(f"--method: must be one of {sorted(CALIBRATORS)}, received {method!r}")
+    if "validation" not in data.parts:
+        raise ValueError(f"--data: {data.root} has no part 'validation'; it has {data.parts}")
+    calibrator = CALIBRATORS[method](space)
+    model = run.load_model()
+    console.reading("validation rows of", data.root)
+    rows, scores = _score(model, data, "validation")
+    calibrator.fit_space(scores["cvr"], rows, rows["sample_weight"])
+
+    form = closed_form(run, model) if click_space else None
+    report = {"validation": _judge(calibrator, form, rows, scores)}
+    if "test" in data.parts:
+        report["test"] = _judge(calibrator, form, *_score(model, data, "test"))
+    found = {
+        "calibrator": method,
+        "class": type(calibrator).__name__,
+        "space": space,
+        "config": calibrator.get_config(),
+        "fitted_on": {"part": "validation", "fingerprint": data.card["fingerprint"]},
+        "click_space": form,
+        "report": report,
+    }
+    path = run.root / CALIBRATION
+    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    beside.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+    return found
+
+
+def closed_form(run: Run, model: EntireSpaceModel) -> dict[str, float]:
+    """Returns alpha and q of a run of the Eq. 15 family.
+
+    q, the share of unclicked rows labelled positive, is that of the selected epoch in the history;
+    0 where the method labels none.
+
+    Raises:
+        ValueError: if the method has no alpha.
+    """
+    if not isinstance(model, AllNegative) or not hasattr(model, "alpha"):
+        raise ValueError(
+            f"--click-space: the closed form belongs to Eq. 15 (all_negative, idefn and its kin), "
+            f"received {run.config().method!r}; use --space clicked instead"
+        )
+    best = ((run.load_state() or {}).get("select") or {}).get("best_epoch", -1)
+    rate = 0.0
+    if run.history_path.is_file():
+        with run.history_path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if int(row["epoch"]) == best:
+                    rate = float(row.get("pseudo_positive_rate") or 0.0)
+    return {"alpha": float(model.alpha), "pseudo_positive_rate": rate}
+
+
+def _score(model: EntireSpaceModel, data: Prepared, part: str) -> tuple[Arrays, Arrays]:
+    table = data.table(part)
+    arrays = to_arrays(data.schema, table)
+    rows = {name: arrays[name] for name in ("click", "conversion", "sample_weight")}
+    scores = predict(model, data.schema, table)
+    return rows, {name: np.asarray(value, np.float64).reshape(-1) for name, value in scores.items()}
+
+
+def _judge(
+    calibrator: Calibrator, form: Mapping[str, float] | None, rows: Arrays, scores: Arrays
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Returns {space: {"before" | "calibrated" | "closed_form": {metric: value}}}."""
+    columns = {"click": rows["click"], "conversion": rows["conversion"]}
+    versions = {"before": scores["cvr"], "calibrated": calibrator.transform(scores["cvr"])}
+    spaces = {calibrator.space: versions}
+    if form is not None:
+        recovered = click_space_cvr(
+            scores["cvr"], scores["ctr"], form["alpha"], form["pseudo_positive_rate"]
+        )
+        clicked = {"before": scores["cvr"], "closed_form": np.asarray(recovered)}
+        spaces["clicked"] = {**clicked, **spaces.get("clicked", {})}
+    found = {}
+    for space, values in spaces.items():
+        mask, label = select(space, columns)
+        weight = rows["sample_weight"][mask]
+        found[space] = {
+            name: _numbers(label[mask], score[mask], weight) for name, score in values.items()
+        }
+    return found
+
+
+def _numbers(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> dict[str, float | None]:
+    functions = {
+        "logloss": exact.log_loss,
+        "pcoc": exact.pcoc,
+        "ece": exact.ece,
+        "auc": exact.auc,
+    }
+    values = {name: float(f(label, score, weight)) for name, f in functions.items()}
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """Prints the numbers before and after."""
+    names = ("logloss", "pcoc", "ece", "auc")
+    rows = [
+        [f"{part} {space}", version, *("" if v[n] is None else f"{v[n]:.5f}" for n in names)]
+        for part, spaces in found["report"].items()
+        for space, versions in spaces.items()
+        for version, v in versions.items()
+    ]
+    title = f"{found['class']} for {found['space']}, fitted on validation"
+    console.table(title, ("part and space", "cvr", *names), rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.calibrate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", required=True, help="a finished run's folder")
+    parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
+    parser.add_argument("--space", choices=sorted(SELECTION_SPACES), default="clicked")
+    parser.add_argument("--method", choices=sorted(CALIBRATORS), default="platt")
+    parser.add_argument(
+        "--click-space", action="store_true", help="judge the closed form of Eq. 15 too"
+    )
+    consoles.add_arguments(parser)
+    given = parser.parse_args(arguments)
+    console = Console(given.quiet)
+
+    def job() -> int:
+        run, data = Run.open(given.run), Prepared.open(given.data)
+        found = calibrate(run, data, given.space, given.method, console, given.click_space)
+        show(found, console)
+        console.wrote(run.root / CALIBRATION, "(pipelines.export adds cvr_calibrated)")
+        return 0
+
+    return consoles.run_job(job, console)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
