@@ -34,12 +34,15 @@ class Batch:
 
     def mean_within(self, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """The mean over the rows of `mask` alone; 0 where it is empty."""
-        return tf.math.divide_no_nan(self._sum(values, mask), tf.reduce_sum(self.weight * mask))
+        return tf.math.divide_no_nan(self._sum(values, mask), tf.reduce_sum(self._within(mask)))
 
     def _sum(self, values: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
-        weight = self.weight if mask is None else self.weight * mask
-        # a row of weight 0 may hold anything, also a NaN or an infinity
+        weight = self.weight if mask is None else self._within(mask)
         return tf.reduce_sum(tf.where(weight != 0.0, weight * values, 0.0))
+
+    def _within(self, mask: tf.Tensor) -> tf.Tensor:
+        # a row of weight 0 may hold anything, also a NaN or an infinity
+        return tf.where(self.weight != 0.0, self.weight * mask, 0.0)
 
 
 @dataclass

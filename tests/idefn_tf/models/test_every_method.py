@@ -1,0 +1,241 @@
+"""What every method must do: finite losses on odd batches, configs, fits, saved files."""
+
+import inspect
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import idefn_tf.backbones
+import idefn_tf.models
+import idefn_tf.models.trunks
+from idefn_tf.backbones import MLP, DCNv2, DeepFM
+from idefn_tf.models import METHODS, Batch, Outputs
+from idefn_tf.models.trunks import TRUNKS
+from idefn_tf.optimizers import RowSparseAdam
+
+NAMES = sorted(METHODS)
+#: One method per kind of program, for what costs a compilation.
+FAMILIES = ("esmm", "escm2_dr", "ddpo", "escim_ratio", "nearest_positive", "random_relabel")
+
+#: (click, conversion, weight) of batches that some divisor or choice of rows may trip over.
+ODD = {
+    "no click": ([0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]),
+    "no conversion": ([1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]),
+    "no unclicked row": ([1, 1, 1, 1], [0, 1, 0, 1], [1, 1, 1, 1]),
+    "all converted": ([1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]),
+    "one row": ([1], [1], [1]),
+    "one unclicked row": ([0], [0], [1]),
+    "zero weights": ([1, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]),
+    "clicks of weight zero": ([1, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 1]),
+}
+
+
+@pytest.fixture(scope="module")
+def built(make_model):
+    models = {}
+
+    def get(name):
+        if name not in models:
+            models[name] = make_model(name)
+            models[name].build()
+        return models[name]
+
+    return get
+
+
+def losses_and_gradients(model, click, conversion, weight, logit):
+    rows = len(click)
+    rng = np.random.default_rng(0)
+    z = tf.constant(rng.normal(size=(rows, model.features.output_width)), tf.float32)
+    logits = {t: tf.constant(np.full(rows, logit), tf.float32) for t in model.tasks}
+    hidden = {t: tf.constant(rng.normal(size=(rows, 4)), tf.float32) for t in model.tasks}
+    labels = [tf.constant(v, tf.float32) for v in (click, conversion, weight)]
+    extra = {name: tf.ones([rows]) for name in model.extra_labels}
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        outputs = Outputs(z, dict(logits), hidden, training=True)
+        losses = model.compute_losses(outputs, Batch(*labels, extra))
+        total = tf.add_n(list(losses.values()))
+    gradients = tape.gradient(total, logits, unconnected_gradients="zero")
+    return losses, gradients, outputs.monitor
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_and_gradients_are_finite_on_odd_batches(built, name):
+    model = built(name)
+    for case, (click, conversion, weight) in ODD.items():
+        for logit in (-0.5, 60.0, -60.0, 120.0, -120.0):
+            losses, gradients, monitor = losses_and_gradients(
+                model, click, conversion, weight, logit
+            )
+            assert set(losses) == set(model.loss_names), case
+            for values in (losses, gradients, monitor):
+                for key, value in values.items():
+                    assert np.all(np.isfinite(value)), (case, logit, key)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_of_weight_zero_change_nothing(built, name):
+    """Padding a batch with rows of weight 0, even with a NaN logit in them, leaves every loss."""
+    if name == "random_relabel":
+        pytest.skip("draws anew at every call")
+    model = built(name)
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=(6, model.features.output_width)).astype(np.float32)
+    logits = {t: rng.normal(size=6).astype(np.float32) for t in model.tasks}
+    click, conversion = np.float32([1, 1, 0, 0, 0, 0]), np.float32([1, 0, 0, 0, 0, 0])
+
+    def losses(pad, garbage):
+        def more(values, with_):
+            return tf.constant(np.concatenate([values, np.full(pad, with_, np.float32)]))
+
+        far = np.full((pad, z.shape[1]), 0.1, np.float32)
+        hidden = {t: tf.zeros([6 + pad, 4]) for t in model.tasks}
+        outputs = Outputs(
+            tf.constant(np.concatenate([z, far])),
+            {t: more(v, garbage) for t, v in logits.items()},
+            hidden,
+            training=False,
+        )
+        weight = more(np.ones(6, np.float32), 0.0)
+        extra = {label: more(click, 1.0) for label in model.extra_labels}
+        batch = Batch(more(click, 0.0), more(conversion, 0.0), weight, extra)
+        return {k: float(v) for k, v in model.compute_losses(outputs, batch).items()}
+
+    assert losses(2, float("nan")) == pytest.approx(losses(0, 0.0), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_round_trip_through_json_without_custom_objects(built, name):
+    model = built(name)
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    again = keras.saving.deserialize_keras_object(config)
+    again.build()
+    assert type(again) is type(model)
+    assert keras.saving.serialize_keras_object(again) == keras.saving.serialize_keras_object(model)
+    shapes = [[tuple(v.shape) for v in m.trainable_variables] for m in (model, again)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_survive_the_round_trip(name):
+    """Every option of a method's constructor is in its config."""
+    cls = METHODS[name]
+    accepted = {
+        parameter
+        for base in cls.__mro__
+        if base.__module__.startswith("idefn_tf") and "__init__" in base.__dict__
+        for parameter, kind in inspect.signature(base.__init__).parameters.items()
+        if kind.kind not in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD) and parameter != "self"
+    }
+    source = "".join(
+        inspect.getsource(base.get_config)
+        for base in cls.__mro__
+        if base.__module__.startswith("idefn_tf") and "get_config" in base.__dict__
+    )
+    missing = {option for option in accepted if f'"{option}"' not in source}
+    assert not missing
+
+
+def fit(model, dataset, epochs=3, **options):
+    model.compile(RowSparseAdam(0.02), **options)
+    return model.fit(dataset, epochs=epochs, verbose=0).history
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_short_training_reduces_the_loss(make_model, tiny_dataset, name):
+    """Steps of `train_step` itself on one batch, which costs a sixth of a fit."""
+    model = make_model(name)
+    model.compile(RowSparseAdam(0.02), jit_compile=False, run_eagerly=True)
+    model.build()
+    model.optimizer.build(model.trainable_variables)
+    batch = next(iter(tiny_dataset))
+    history = []
+    for _ in range(12):
+        for metric in model.metrics:
+            metric.reset_state()
+        history.append(float(model.train_step(batch)["loss"]))
+    assert np.all(np.isfinite(history))
+    # the relabelling controls change their labels from step to step, hence means of three
+    assert np.mean(history[-3:]) < np.mean(history[:3])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_xla_compiles_the_family(make_model, tiny_dataset, name):
+    history = fit(make_model(name), tiny_dataset, epochs=2)
+    assert np.all(np.isfinite(history["loss"]))
+
+
+@pytest.mark.parametrize(
+    ("method", "backbone", "trunk"),
+    [
+        ("esmm", DeepFM((4,)), None),
+        ("esmm", DCNv2((4,)), "ple"),
+        ("all_negative", DeepFM((4,)), "mmoe"),
+        ("dcmt", DCNv2((4,)), None),
+        ("idefn", MLP((4,)), "mmoe"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else type(v).__name__,
+)
+def test_fit_save_load_and_predict_alike(
+    make_model, tiny_dataset, tmp_path, method, backbone, trunk
+):
+    if method not in METHODS:
+        pytest.skip(f"{method} is not built yet")
+    model = make_model(method, backbone, trunk)
+    history = fit(model, tiny_dataset, epochs=4, jit_compile=False)
+    assert history["loss"][-1] < history["loss"][0]
+    before = model.predict(tiny_dataset, verbose=0)
+    model.save(tmp_path / "model.keras")
+    after = keras.models.load_model(tmp_path / "model.keras").predict(tiny_dataset, verbose=0)
+    for task in ("ctr", "cvr", "ctcvr"):
+        np.testing.assert_array_equal(before[task], after[task])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trunk", [None, *TRUNKS])
+@pytest.mark.parametrize("backbone", [MLP, DeepFM, DCNv2])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_trains_on_every_backbone_and_trunk(
+    make_model, tiny_dataset, name, backbone, trunk
+):
+    if trunk is None and name in TRUNKS:
+        pytest.skip("this method always has a trunk")
+    model = make_model(name, backbone((4,)), trunk)
+    model.compile(jit_compile=False, run_eagerly=True)
+    model.build()
+    before = [v.numpy() for v in model.trainable_variables]
+    assert np.isfinite(float(model.train_step(next(iter(tiny_dataset)))["loss"]))
+    moved = [np.any(v.numpy() != b) for v, b in zip(model.trainable_variables, before, strict=True)]
+    still = [v.path for v, m in zip(model.trainable_variables, moved, strict=True) if not m]
+    assert not still, "every variable takes part in some loss"
+
+
+def public_classes():
+    for module in (idefn_tf.models, idefn_tf.backbones, idefn_tf.models.trunks):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isclass(value) and issubclass(value, keras.layers.Layer):
+                yield value
+
+
+def test_every_public_layer_is_registered_and_documented():
+    bases = {idefn_tf.models.EntireSpaceModel, idefn_tf.models.trunks.Trunk}
+    classes = set(public_classes()) - bases
+    assert len(classes) > 20
+    for cls in classes:
+        name = keras.saving.get_registered_name(cls)
+        assert name == f"idefn_tf>{cls.__name__}"
+        assert keras.saving.get_registered_object(name) is cls
+        assert cls.__doc__
+        assert "get_config" in dir(cls)
+
+
+def test_every_method_names_its_class_and_says_its_formula():
+    for name, cls in METHODS.items():
+        assert cls.method_name == name
+        text = "".join(base.__doc__ or "" for base in cls.__mro__[:2])
+        assert "Eq." in text or "Formula" in text
