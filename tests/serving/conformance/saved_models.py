@@ -111,7 +111,7 @@ def examples(path: Path) -> None:
 
 
 def dtypes(path: Path) -> None:
-    def back(i32, i64, u8, b, f32, f64):  # noqa: ANN001, ANN202 - one per entry of DTYPES
+    def back(i32, i64, u8, b, f32, f64):
         given = {"i32": i32, "i64": i64, "u8": u8, "b": b, "f32": f32, "f64": f64}
         return {f"{name}_out": tf.identity(value) for name, value in given.items()}
 

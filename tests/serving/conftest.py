@@ -1,0 +1,74 @@
+"""A trained run, its export, and an embedded server over a real socket."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module tiny_run: a small table, its schema, a trained model."""
+    path = ROOT / "tests" / "idefn_tf" / "export" / "tiny_run.py"
+    spec = importlib.util.spec_from_file_location("tiny_run", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny):
+    """A trained model."""
+    return tiny.train()
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny, tiny_model, tmp_path_factory) -> Path:
+    """The run's folder."""
+    return tiny.write_run(tmp_path_factory.mktemp("runs") / "esmm", tiny_model)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tiny, tiny_model, tmp_path_factory) -> Path:
+    """A model's folder with one version."""
+    from idefn_tf.export import export_model
+
+    return export_model(
+        tiny_model, tiny.SCHEMA, tmp_path_factory.mktemp("models") / "cvr", replay=tiny.make_frame()
+    ).parent
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Callable[..., str]]:
+    """Starts embedded servers with the given flags and returns their URLs."""
+    processes = []
+
+    def start(*flags: str) -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serving.server", "--rest_api_port=0", *flags],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )  # fmt: skip
+        processes.append(process)
+        line = process.stdout.readline()
+        assert line.startswith("ready http"), process.stderr.read()
+        return line.split()[1]
+
+    yield start
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def tiny_url(tiny_base, embedded) -> str:
+    """A server of the version in `tiny_base`."""
+    return embedded("--model_name=cvr", f"--model_base_path={tiny_base}")

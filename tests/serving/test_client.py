@@ -1,0 +1,317 @@
+"""The client against the embedded server over a real socket, and against a gRPC server."""
+
+import json
+import math
+import socket
+import threading
+from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from idefn_tf.export.replay import python_scores, request_arrays
+from serving import client as module
+from serving.client import (
+    Client,
+    ConnectionFailedError,
+    InvalidRequestError,
+    MissingInputError,
+    NotFoundError,
+    OverloadedError,
+    TimeoutExpiredError,
+)
+from serving.request import Input, RequestBuilder
+
+ROW = {
+    "user": 3,
+    "device": 7,
+    "segment": "a",
+    "age": 33,
+    "tags": ["x"],
+    "tags_weights": [1.0],
+    "topics": [4, 5],
+    "shop": 2,
+    "price": 9.5,
+    "hour": 12,
+}
+
+
+@pytest.fixture(scope="module")
+def expected(tiny, tiny_model):
+    arrays = request_arrays(tiny.SCHEMA, tiny.make_frame(200, seed=2))
+    return python_scores(tiny_model, tiny.SCHEMA, arrays)
+
+
+def test_round_trip_equals_python(tiny, tiny_url, expected):
+    frame = tiny.make_frame(200, seed=2)
+    with Client(tiny_url, "cvr", tiny.SCHEMA) as client:
+        whole = client.predict(frame)
+    with Client(tiny_url, "cvr", tiny.SCHEMA, max_rows=7) as client:
+        parts = client.predict(frame.to_dict("records"))
+    assert sorted(whole) == ["ctcvr", "ctr", "cvr"]
+    assert np.ptp(expected["cvr"]) > 1e-4
+    for name, values in expected.items():
+        np.testing.assert_allclose(whole[name], values, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(parts[name], values, rtol=0, atol=1e-6)
+
+
+def test_schema_from_the_server_scores_rows_without_nulls(tiny_url, tiny):
+    with Client(tiny_url, "cvr") as client, Client(tiny_url, "cvr", tiny.SCHEMA) as knowing:
+        assert client.predict(ROW) == knowing.predict(ROW)
+
+
+def test_versions_and_labels_are_asked(tiny_url):
+    assert Client(tiny_url, "cvr", version=1).predict(ROW)["ctr"]
+    with pytest.raises(NotFoundError, match="cvr, 2"):
+        Client(tiny_url, "cvr", version=2).predict(ROW)
+    with pytest.raises(InvalidRequestError, match="Unrecognized servable version label: canary"):
+        Client(tiny_url, "cvr", label="canary").predict(ROW)
+    assert Client(tiny_url, "cvr").status()[0]["state"] == "AVAILABLE"
+
+
+def test_missing_input_names_it_and_shows_the_json_expected(tiny, tiny_url):
+    row = {k: v for k, v in ROW.items() if k not in ("shop", "tags_weights")}
+    with pytest.raises(MissingInputError, match="row 1 lacks tags_weights, shop") as caught:
+        Client(tiny_url, "cvr", tiny.SCHEMA).predict([ROW, row])
+    shown = json.loads(str(caught.value).partition("is unknown): ")[2])
+    assert set(shown) == set(ROW)
+    assert Client(tiny_url, "cvr", tiny.SCHEMA).predict(shown)["cvr"]
+
+
+def test_server_message_reaches_the_caller(tiny_url):
+    with pytest.raises(InvalidRequestError, match="Missing named input") as caught:
+        Client(tiny_url, "cvr").send({"inputs": {"user": [1]}})
+    assert caught.value.status == 400
+    with pytest.raises(NotFoundError, match="404"):
+        Client(tiny_url, "nobody").predict(ROW)
+
+
+def test_nobody_listens():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ConnectionFailedError):
+        Client(f"http://127.0.0.1:{port}", "cvr").status()
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """Answers as told by the path's model name; keeps connections, and counts them."""
+
+    protocol_version = "HTTP/1.1"
+    connections: set = set()
+    tokens: list = []
+
+    def do_GET(self):
+        self.connections.add(self.client_address)
+        self.tokens.append(self.headers["Authorization"])
+        if "slow" in self.path:
+            threading.Event().wait(1.0)
+        if "drop" in self.path and len(self.connections) == 1:
+            self.close_connection = True  # as if the server had closed a kept connection
+            return
+        status = 503 if "busy" in self.path else 200
+        body = b'{"error": "too much"}' if status == 503 else b'{"model_version_status": []}'
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"outputs": {"ctr": [NaN], "cvr": [1e-05], "ctcvr": [-Infinity]}}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def odd():
+    _Odd.connections, _Odd.tokens = set(), []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_connection_is_kept_and_the_token_sent(odd):
+    with Client(odd, "cvr", token="secret") as client:
+        for _ in range(5):
+            client.status()
+    assert len(_Odd.connections) == 1
+    assert _Odd.tokens == ["Bearer secret"] * 5
+
+
+def test_dropped_connection_is_tried_once_more(odd):
+    with Client(odd, "drop") as client:
+        assert client.status() == []
+    assert len(_Odd.connections) == 2
+
+
+def test_timeouts_and_overload_have_their_own_errors(odd):
+    with (
+        pytest.raises(TimeoutExpiredError, match="no answer within"),
+        Client(odd, "slow", timeout=0.2) as client,
+    ):
+        client.status()
+    with pytest.raises(OverloadedError, match="503: too much"), Client(odd, "busy") as client:
+        client.status()
+
+
+def test_bare_nan_and_infinity_are_read(odd, tiny):
+    with Client(odd, "cvr", tiny.SCHEMA) as client:
+        scores = client.predict(ROW)
+    assert math.isnan(scores["ctr"][0])
+    assert (scores["cvr"], scores["ctcvr"]) == ([1e-05], [-math.inf])
+
+
+def test_values_become_what_the_model_reads(tiny):
+    builder = RequestBuilder.from_schema(tiny.SCHEMA)
+    row = {
+        **ROW,
+        "user": None,
+        "device": float("nan"),
+        "segment": b"\xff",
+        "age": np.int32(4),
+        "tags": ["x", None, "y", "z"],
+        "tags_weights": (0.5, 1),
+        "topics": "7, ,9",
+        "price": pd.NA,
+        "position": 9,
+        "click": 1,
+    }
+    assert builder.columns(row) == {
+        "user": [-1],
+        "device": [-1],
+        "segment": [b"\xff"],
+        "age": [4],
+        "tags": [["x", "", "y"]],
+        "tags_weights": [[0.5, 1.0, 0.0]],
+        "topics": [[7, -1]],
+        "shop": [2],
+        "price": [5.0],
+        "hour": [12],
+    }
+
+
+def test_bytes_that_are_no_text_travel_as_b64(tiny, tiny_url, tiny_model):
+    frame = tiny.make_frame(1).assign(segment=[b"\xff\x00"])
+    with Client(tiny_url, "cvr", tiny.SCHEMA) as client:
+        found = client.predict(frame)
+    unknown = client.predict(frame.assign(segment="never seen"))
+    assert found == unknown  # one row for all that is unknown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("user", 1.5), ("user", "3"), ("user", 2**63), ("price", "9"), ("price", math.inf),
+     ("segment", 1.5), ("segment", True), ("topics", "a,b"), ("tags", [1.5])],
+)  # fmt: skip
+def test_wrong_type_names_the_input(tiny, name, value):
+    with pytest.raises(ValueError, match=f"^{name}: must be (int64|float32|string)"):
+        RequestBuilder.from_schema(tiny.SCHEMA).columns({**ROW, name: value})
+
+
+@pytest.mark.parametrize("rows", [[], [1], "text", pd.DataFrame()])
+def test_no_rows_are_refused(tiny, rows):
+    with pytest.raises(ValueError, match="at least one"):
+        RequestBuilder.from_schema(tiny.SCHEMA).columns(rows)
+
+
+def test_raw_column_names_are_accepted():
+    builder = RequestBuilder([Input("user", "int64", None, -1, ("user", "uid"))])
+    assert builder.columns({"uid": 5}) == {"user": [5]}
+
+
+@pytest.mark.parametrize(
+    ("url", "kwargs", "message"),
+    [("127.0.0.1:80", {}, "url: must begin"), ("http://x", {"version": 1, "label": "a"}, "one of"),
+     ("http://x", {"max_rows": 0}, "max_rows: must be 1")],
+)  # fmt: skip
+def test_arguments_are_checked(url, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        Client(url, "cvr", **kwargs)
+
+
+def test_command_line_prints_an_example_that_the_server_takes(
+    tiny_run, tiny_url, tmp_path, capsys, tiny
+):
+    schema = ["--schema", str(tiny_run / "schema.yaml")]
+    assert module.main(["--example", *schema]) == 0
+    body = tmp_path / "body.json"
+    body.write_text(capsys.readouterr().out)
+    assert set(json.loads(body.read_text())["inputs"]) == set(ROW)
+    at = ["--url", tiny_url, "--model", "cvr"]
+    assert module.main([*at, "--json", str(body)]) == 0
+    assert set(json.loads(capsys.readouterr().out)["outputs"]) == {"ctr", "cvr", "ctcvr"}
+    data = tmp_path / "rows.parquet"
+    tiny.make_frame(5).to_parquet(data)
+    assert module.main([*at, *schema, "--data", str(data), "--rows", "2"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["cvr"]) == 2
+    assert module.main([*at, "--example"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["inputs"]) == set(ROW)
+
+
+def test_command_line_says_what_went_wrong(tiny_url, tmp_path, capsys):
+    at = ["--url", tiny_url, "--model", "cvr"]
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps([{"user": 1}]))
+    assert module.main([*at, "--json", str(rows)]) == 2
+    assert "row 0 lacks" in capsys.readouterr().err
+    assert module.main(["--url", tiny_url, "--model", "nobody", "--status"]) == 1
+    assert "Could not find any versions of model nobody" in capsys.readouterr().err
+
+
+def test_grpc_without_the_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tensorflow_serving.apis", None)
+    with pytest.raises(ImportError, match="tensorflow-serving-api"):
+        Client("grpc://127.0.0.1:8500", "cvr")
+
+
+def test_grpc_round_trip(tiny, tiny_base, expected):
+    grpc = pytest.importorskip("grpc")
+    pytest.importorskip("tensorflow_serving")
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    from idefn_tf.export import Scorer
+
+    scorer = Scorer(tiny_base / "1")
+
+    class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
+        """Answers as tensorflow_model_server does, from the exported version."""
+
+        def Predict(self, request, context):
+            if request.model_spec.name != "cvr":
+                context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
+            inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+            answer = predict_pb2.PredictResponse()
+            for name, values in scorer.run(inputs, request.model_spec.signature_name).items():
+                answer.outputs[name].CopyFrom(tf.make_tensor_proto(values))
+            return answer
+
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Client(f"grpc://127.0.0.1:{port}", "cvr", tiny.SCHEMA) as client:
+            found = client.predict(tiny.make_frame(200, seed=2))
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-6)
+        with (
+            Client(f"grpc://127.0.0.1:{port}", "other", tiny.SCHEMA) as client,
+            pytest.raises(NotFoundError, match="Servable not found"),
+        ):
+            client.predict(ROW)
+    finally:
+        server.stop(None)
+        scorer.close()

@@ -1,0 +1,264 @@
+"""Labels in models.config: edits that keep the rest, the order servers need, the way back."""
+
+import json
+import multiprocessing
+import shutil
+
+import pytest
+
+from serving import promote
+from serving.client import Client, InvalidRequestError
+from serving.models_config import ModelsConfig
+from serving.server.config import read_model_config
+
+TEXT = """\
+# the models of the shop
+model_config_list {
+  config {
+    name: "other"
+    base_path: "/models/other"
+    model_platform: "tensorflow"
+    version_labels { key: "stable" value: 9 }
+    model_version_policy { specific { versions: 9 } }
+  }
+  config {
+    # the conversion rate
+    name: "cvr"  # by this name
+    base_path: "BASE"
+    model_platform: "tensorflow"
+    model_version_policy { latest { num_versions: 2 } }
+    version_labels {
+      key: "old"
+      value: 1
+    }
+    version_labels < key: 'canary', value: 2 >
+    logging_config { log_collector_config { type: "x" } }
+  }
+}
+"""
+
+
+@pytest.fixture
+def base(tmp_path):
+    for number in (1, 2, 3, 4):
+        (tmp_path / "cvr" / str(number)).mkdir(parents=True)
+    return tmp_path / "cvr"
+
+
+@pytest.fixture
+def config(tmp_path, base):
+    path = tmp_path / "models.config"
+    path.write_text(TEXT.replace("BASE", str(base)))
+    path.chmod(0o640)
+    return ModelsConfig(path)
+
+
+def labels(config):
+    return dict(config.model("cvr").labels)
+
+
+def pinned(config):
+    return config.model("cvr").policy.versions
+
+
+def test_label_changes_that_line_and_nothing_else(config, base):
+    config.label("cvr", "canary", 3)
+    before = TEXT.replace("BASE", str(base)).splitlines()
+    after = config.path.read_text().splitlines()
+    gone = [line for line in before if line not in after]
+    come = [line.strip() for line in after if line not in before]
+    assert [line.strip() for line in gone] == [
+        "version_labels {", 'key: "old"', "value: 1", "}",
+        "version_labels < key: 'canary', value: 2 >",
+    ]  # fmt: skip
+    assert come == [
+        'version_labels { key: "canary" value: 3 }', 'version_labels { key: "old" value: 1 }',
+    ]  # fmt: skip
+    assert labels(config) == {"canary": 3, "old": 1}
+    assert config.path.stat().st_mode & 0o777 == 0o640
+    assert dict(config.model("other").labels) == {"stable": 9}
+
+
+def test_file_reads_as_the_owners_message(config):
+    pytest.importorskip("tensorflow_serving")
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    promote.set_label(config, "cvr", "stable", 4, at_once=True)
+    message = text_format.Parse(
+        config.path.read_text(), model_server_config_pb2.ModelServerConfig()
+    )
+    other, cvr = message.model_config_list.config
+    assert dict(cvr.version_labels) == {"stable": 4, "canary": 2, "old": 1}
+    assert list(cvr.model_version_policy.specific.versions) == [1, 2, 4]
+    assert dict(other.version_labels) == {"stable": 9}
+
+
+def test_set_pins_first_and_labels_second(config):
+    assert promote.set_label(config, "cvr", "stable", 3) is False
+    assert labels(config) == {"old": 1, "canary": 2}
+    assert pinned(config) == (1, 2, 3)
+    assert promote.set_label(config, "cvr", "stable", 3) is True
+    assert labels(config) == {"old": 1, "canary": 2, "stable": 3}
+
+
+def test_rollback_goes_back_step_by_step_and_stays_loaded(config):
+    for version in (2, 3, 4):
+        promote.set_label(config, "cvr", "stable", version, at_once=True)
+    assert labels(config)["stable"] == 4
+    assert pinned(config) == (1, 2, 3, 4)  # 3 to go back to at once
+    assert config.protected_versions("cvr") == {1, 2, 3, 4}
+    arguments = ["--config", str(config.path), "--model", "cvr", "--label", "stable"]
+    assert promote.main(["rollback", *arguments]) == 0
+    assert labels(config)["stable"] == 3
+    assert pinned(config) == (1, 2, 3)
+    assert promote.main(["rollback", *arguments]) == 0
+    assert labels(config)["stable"] == 2
+    assert promote.main(["rollback", *arguments]) == 2  # there was none before
+
+
+def test_removed_label_is_gone_and_its_version_no_longer_pinned(config, capsys):
+    promote.set_label(config, "cvr", "stable", 4, at_once=True)
+    arguments = ["--config", str(config.path), "--model", "cvr", "--label", "canary"]
+    assert promote.main(["remove", *arguments]) == 0
+    assert labels(config) == {"old": 1, "stable": 4}
+    assert pinned(config) == (1, 4)
+    assert promote.main(["remove", *arguments]) == 2
+    assert promote.main(["show", "--config", str(config.path)]) == 0
+    shown = json.loads(capsys.readouterr().out)["cvr"]
+    assert shown["labels"] == {"old": 1, "stable": 4}
+    assert shown["policy"] == {"specific": [1, 4]}
+    assert shown["versions"] == [1, 2, 3, 4]
+
+
+def test_policy_all_is_left_alone(config):
+    config.path.write_text(config.path.read_text().replace("latest { num_versions: 2 }", "all {}"))
+    assert promote.set_label(config, "cvr", "stable", 3) is True
+    assert config.model("cvr").policy.kind == "all"
+
+
+def test_block_without_labels_or_policy_gets_them(tmp_path):
+    path = tmp_path / "models.config"
+    path.write_text(
+        'model_config_list { config { name: "cvr" base_path: "/m/cvr" '
+        'model_platform: "tensorflow" } }'
+    )
+    promote.set_label(ModelsConfig(path), "cvr", "stable", 1, at_once=True)
+    found = read_model_config(str(path))[0]
+    assert found.labels == (("stable", 1),)
+    assert found.policy.versions == (1,)
+
+
+def test_file_behind_a_link_is_replaced_and_not_the_link(config, tmp_path):
+    link = tmp_path / "link.config"
+    link.symlink_to(config.path)
+    ModelsConfig(link).label("cvr", "stable", 3)
+    assert link.is_symlink()
+    assert labels(config)["stable"] == 3
+
+
+def label_some(path, name):
+    for version in (1, 2, 3, 4) * 5:
+        ModelsConfig(path).label("cvr", name, version)
+
+
+def test_promotions_at_the_same_time_lose_nothing(config):
+    context = multiprocessing.get_context("fork")
+    jobs = [context.Process(target=label_some, args=(config.path, f"label{i}")) for i in range(4)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert [job.exitcode for job in jobs] == [0] * 4
+    assert labels(config) == {"old": 1, "canary": 2} | {f"label{i}": 4 for i in range(4)}
+    assert len(config.history("cvr", "label0")) == 20
+    assert [p.name for p in config.path.parent.iterdir() if p.name.startswith(".tmp")] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(["--version", "9"], r"holds \[1, 2, 3, 4\]"), (["--version", "x"], "received 'x'"),
+     (["--version", "1", "--model-base", "/nowhere"], "holds no version"),
+     (["--version", "1", "--model", "nobody"], "lists")],
+)  # fmt: skip
+def test_arguments_are_checked(config, change, message, caplog):
+    arguments = ["--config", str(config.path), "--model", "cvr", "--label", "stable", *change]
+    assert promote.main(["set", *arguments]) == 2
+    assert __import__("re").search(message, caplog.text)
+    assert labels(config) == {"old": 1, "canary": 2}
+
+
+@pytest.fixture
+def live(tmp_path, tiny_base, embedded):
+    """A server of two versions that polls its models.config."""
+    base = tmp_path / "live" / "cvr"
+    for number in ("1", "2"):
+        shutil.copytree(tiny_base / "1", base / number)
+    path = tmp_path / "live" / "models.config"
+    path.write_text(
+        f'model_config_list {{ config {{ name: "cvr" base_path: "{base}" '
+        'model_platform: "tensorflow"\n  model_version_policy { specific { versions: 1 } }\n'
+        '  version_labels { key: "stable" value: 1 } } }\n'
+    )
+    url = embedded(
+        f"--model_config_file={path}", "--model_config_file_poll_wait_seconds=1",
+        "--file_system_poll_wait_seconds=1",
+    )  # fmt: skip
+    return path, url
+
+
+def test_promotion_and_rollback_reach_a_running_server(live, tiny):
+    path, url = live
+    at = ["--config", str(path), "--model", "cvr", "--label"]
+    client = Client(url, "cvr", tiny.SCHEMA, label="canary")
+    with pytest.raises(InvalidRequestError):
+        client.predict(tiny.make_frame(1))
+    assert promote.main(["set", *at, "canary", "--version", "latest", "--url", url]) == 0
+    assert wait_for_label(url, tiny, "canary") == "2"
+    assert promote.main(["set", *at, "stable", "--version", "2", "--url", url]) == 0
+    assert wait_for_label(url, tiny, "stable", "2") == "2"
+    assert promote.main(["rollback", *at, "stable", "--url", url]) == 0
+    assert wait_for_label(url, tiny, "stable", "1") == "1"
+
+
+def wait_for_label(url, tiny, label, version=None):
+    """Asks until the label is known (and means the version), as the server polls each second."""
+    import time
+
+    for _ in range(100):
+        try:
+            found = Client(url, "cvr", tiny.SCHEMA, label=label).metadata()["model_spec"]["version"]
+            if version in (None, found):
+                return found
+        except InvalidRequestError:
+            pass
+        time.sleep(0.2)
+    return None
+
+
+def test_version_that_never_loads_moves_no_label(live, tmp_path):
+    path, url = live
+    (path.parent / "cvr" / "5").mkdir()
+    at = ["--config", str(path), "--model", "cvr", "--label", "stable", "--url", url]
+    assert promote.main(["set", *at, "--version", "5", "--timeout", "2"]) == 2
+    assert dict(ModelsConfig(path).model("cvr").labels) == {"stable": 1}
+
+
+def test_gate_stops_a_promotion(live, tiny, tiny_model, tmp_path, caplog):
+    from idefn_tf.export import export_model
+    from idefn_tf.models import ESMM
+
+    path, _ = live
+    spoiled = ESMM.from_config(tiny_model.get_config())
+    spoiled.build()
+    spoiled.set_weights(tiny_model.get_weights())
+    logit = spoiled.towers["cvr"].logit
+    logit.bias.assign(logit.bias - 3.0)
+    export_model(spoiled, tiny.SCHEMA, path.parent / "cvr")
+    rows = tmp_path / "rows.parquet"
+    tiny.make_frame(300, seed=4).to_parquet(rows)
+    at = ["--config", str(path), "--model", "cvr", "--label", "stable", "--version", "3"]
+    assert promote.main(["set", *at, "--rows", str(rows)]) == 2
+    assert "the distribution of cvr moved" in caplog.text
+    assert promote.main(["set", *at, "--rows", str(rows), "--force", "--at-once"]) == 0
+    assert dict(ModelsConfig(path).model("cvr").labels) == {"stable": 3}
