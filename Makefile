@@ -31,7 +31,7 @@ $(STAMP): $(LOCK)
 	@command -v $(PYTHON) >/dev/null || { echo "PYTHON=$(PYTHON) is not on PATH; give one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(LOCK) \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r $(LOCK) \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
 	@touch $@
 
