@@ -37,7 +37,7 @@ class EntireSpaceTrainer(keras.Model):
         super().__init__(**kwargs)
         self.training_metrics = TrainingMetrics()
         self._monitor_metrics = {n: MONITORS[kind](name=n) for n, kind in self.monitors.items()}
-        self._losses = StepMeans(("loss", *self.loss_names))
+        self._loss_means = StepMeans(("loss", *self.loss_names))
         self._jit_dense = False
 
     def forward(self, z: tf.Tensor, training: bool) -> Outputs:
@@ -168,7 +168,7 @@ class EntireSpaceTrainer(keras.Model):
         return dict(encoded), Batch(click, conversion, weight, extra)
 
     def _track(self, losses: Any, monitor: Any, terms: Any, batch: Batch) -> dict[str, Any]:
-        self._losses.update_state(losses, tf.reduce_sum(batch.weight))
+        self._loss_means.update_state(losses, tf.reduce_sum(batch.weight))
         for name, value in monitor.items():
             self._monitor_metrics[name].update_state(value)
         self.training_metrics.add(*terms)
@@ -178,7 +178,7 @@ class EntireSpaceTrainer(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         """Every metric that fit and evaluate report and reset."""
         return [
-            self._losses,
+            self._loss_means,
             *self._monitor_metrics.values(),
             self.training_metrics,
         ]
