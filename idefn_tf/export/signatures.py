@@ -107,7 +107,7 @@ class ServingModule(tf.Module):
         # exactly what the graph reads: its variables, and the encoders, which own the hash tables
         # (tracking the layers themselves would save every embedding table twice)
         self.read_variables = sorted(self.scorer.graph.variables, key=lambda v: v.name)
-        self.encoders = list(model.features._encoders.values())
+        self.encoders = model.features.encoders
 
     def trace(self, schema: Schema) -> dict[str, Any]:
         """Returns the concrete functions by name, as `tf.saved_model.save` takes them."""

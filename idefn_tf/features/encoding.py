@@ -1,4 +1,4 @@
-"""Encoding: raw values to rows of the fused tables, each with its coefficient.
+"""Encoding of one field: raw values to rows of its table, each with its coefficient.
 
 A field's part of z is linear in the rows that it touches, so the combiner and absent values fold
 into one coefficient per id: 1 or 0 for a single value, w_i / sum(w) for a weighted mean, and so
@@ -7,7 +7,7 @@ on. What remains for the device is one gather, one product and one sum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +17,22 @@ from idefn_tf.features.field import Field
 #: A look-up array is used in place of a hash table when it stays below this many entries.
 _ARRAY_LIMIT = 4_000_000
 _ARRAY_RATIO = 64
+
+
+def look_up_array(field: Field) -> np.ndarray | None:
+    """Returns the position of every small integer in the field's vocabulary, -1 where unknown.
+
+    Returns:
+        int32 [greatest value + 1]; None where the values are no small non-negative integers.
+    """
+    if field.kind != "vocabulary" or field.dtype != "int64" or not field.values:
+        return None
+    span = max(field.values) + 1
+    if min(field.values) < 0 or span > min(_ARRAY_LIMIT, _ARRAY_RATIO * len(field.values) + 65_536):
+        return None
+    array = np.full(span, -1, np.int32)
+    array[np.asarray(field.values)] = np.arange(len(field.values), dtype=np.int32)
+    return array
 
 
 class FieldEncoder(tf.Module):
@@ -37,13 +53,9 @@ class FieldEncoder(tf.Module):
 
     def _build_vocabulary(self) -> None:
         values = self.field.values
-        if self.field.dtype == "int64":
-            low, high = min(values), max(values)
-            span = high + 1
-            if low >= 0 and span <= min(_ARRAY_LIMIT, _ARRAY_RATIO * len(values) + 65_536):
-                self._array = np.full(span, -1, np.int32)
-                self._array[np.asarray(values)] = np.arange(len(values), dtype=np.int32)
-                return
+        self._array = look_up_array(self.field)
+        if self._array is not None:
+            return
         keys = tf.constant(values, tf.int64 if self.field.dtype == "int64" else tf.string)
         self._table = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(keys, tf.range(len(values), dtype=tf.int64)), -1
@@ -130,13 +142,14 @@ def _bucket(values: tf.Tensor, size: int) -> tf.Tensor:
     return tf.cast(tf.strings.to_hash_bucket_fast(text, size), tf.int32)
 
 
-def normalize(field: Field, values: tf.Tensor) -> tf.Tensor:
-    """Normalizes a numeric field's values [B] to float32 [B]; a NaN counts as the mean (0)."""
-    values = tf.reshape(tf.cast(values, tf.float32), [-1])
-    if field.log1p:
-        values = tf.math.log1p(tf.maximum(values, 0.0))
-    values = (values - field.mean) / field.std
-    return tf.where(tf.math.is_finite(values), values, 0.0)
+def normalize(fields: Sequence[Field], values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Normalizes numeric fields' values, [B] each, to float32 [B, K]; NaN counts as the mean."""
+    numbers = tf.stack([tf.reshape(tf.cast(v, tf.float32), [-1]) for v in values], 1)
+    if any(f.log1p for f in fields):
+        logs = tf.math.log1p(tf.maximum(numbers, 0.0))
+        numbers = tf.where([f.log1p for f in fields], logs, numbers)
+    numbers = (numbers - [f.mean for f in fields]) / [f.std for f in fields]
+    return tf.where(tf.math.is_finite(numbers), numbers, 0.0)
 
 
 def take(features: Mapping[str, tf.Tensor], name: str, fields: tuple[Field, ...]) -> tf.Tensor:

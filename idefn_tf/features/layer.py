@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf.features.block import FIRST_ROW, SINGLES, Block
 from idefn_tf.features.columns import Vocabularies, columns_from_schema
-from idefn_tf.features.encoding import FieldEncoder, normalize, take
+from idefn_tf.features.encoding import normalize, take
 from idefn_tf.features.field import Field, lower
 from idefn_tf.optimizers import mark_table
 from idefn_tf.schema import Schema
-
-#: Row 0 of every fused table belongs to nobody; absent values point there with coefficient 0.
-_FIRST_ROW = 1
 
 
 @keras.saving.register_keras_serializable(package="idefn_tf")
@@ -27,9 +25,11 @@ class FeatureColumns(keras.layers.Layer):
     work has three steps, which a model may run apart (`encode` in the input pipeline, `gather` on
     the table's device, `combine` inside XLA)::
 
-        encode:  values -> rows [B, S], coefficients c [B, S], numbers [B, K]
+        encode:  values -> rows [B, S], coefficients c of the lists' slots, numbers [B, K]
         gather:  rows -> E [B, S, width]
         combine: z_field = sum over the field's slots s of c_s * E_s
+
+    The coefficient of a single value is not carried along: it is 1, or 0 where the row is 0.
 
     Args:
         columns: ``tf.feature_column`` objects (embedding, indicator or numeric columns), or
@@ -64,15 +64,20 @@ class FeatureColumns(keras.layers.Layer):
         self.embedding_stddev = embedding_stddev
         self._by_name = {f.name: f for f in self.fields}
         self._offsets, self._rows = self._lay_out()
-        self._encoders = {
-            f.name: FieldEncoder(f, 0 if f.indicator else self._offsets[f.table])
+        starts = {
+            f.name: FIRST_ROW if f.indicator else self._offsets[f.table]
             for f in self.fields
             if not f.numeric
         }
-        self._plan = {
-            key: [f for f in self.fields if str(f.width) == key and not f.numeric]
+        self._blocks = {
+            key: Block([f for f in self.fields if f.name in starts and f.width == int(key)], starts)
             for key in self._rows
         }
+        hot = [f for f in self.fields if f.indicator]
+        if hot:
+            self._blocks["indicator"] = Block(hot, starts)
+        self._numbers = [f for f in self.fields if f.numeric]
+        self._runs = list(self._find_runs())
 
     @classmethod
     def from_schema(
@@ -88,7 +93,7 @@ class FeatureColumns(keras.layers.Layer):
         for field in self.fields:
             if field.numeric or field.indicator or field.table != field.name:
                 continue
-            start = rows.setdefault(str(field.width), _FIRST_ROW)
+            start = rows.setdefault(str(field.width), FIRST_ROW)
             offsets[field.name] = start
             rows[str(field.width)] = start + field.rows
         for field in self.fields:
@@ -137,41 +142,40 @@ class FeatureColumns(keras.layers.Layer):
             features: by name, values [B], [B, 1], or [B, L] for a list.
 
         Returns:
-            {"rows:<width>": int32 [B, S], "coefficients:<width>": float32 [B, S],
-            "numbers:": float32 [B, K], and the same pair under "indicator" for multi-hot fields}.
+            {"rows:<width>": int32 [B, S], 0 where absent; "coefficients:<width>": float32 [B, S_l]
+            of the lists' slots, where there are lists; the same pair under "indicator" for
+            multi-hot fields; "numbers:": float32 [B, K]}.
 
         Raises:
-            ValueError: if a feature is missing.
+            ValueError: if a feature is missing or of the wrong kind.
         """
         out: dict[str, tf.Tensor] = {}
-        groups: dict[str, list[Field]] = dict(self._plan)
-        groups["indicator"] = [f for f in self.fields if f.indicator]
-        for key, fields in groups.items():
-            if not fields:
-                continue
-            pairs = [self._encode_field(features, f) for f in fields]
-            out[f"rows:{key}"] = tf.concat([rows for rows, _ in pairs], 1)
-            out[f"coefficients:{key}"] = tf.concat([c for _, c in pairs], 1)
-        numbers = [
-            normalize(f, take(features, f.name, self.fields)) for f in self.fields if f.numeric
-        ]
-        if numbers:
-            out["numbers:"] = tf.stack(numbers, 1)
+        for key, block in self._blocks.items():
+            rows, coefficients = block(features, self.fields)
+            out[f"rows:{key}"] = rows
+            if coefficients is not None:
+                out[f"coefficients:{key}"] = coefficients
+        if self._numbers:
+            values = [take(features, f.name, self.fields) for f in self._numbers]
+            out["numbers:"] = normalize(self._numbers, values)
         return out
 
-    def _encode_field(
-        self, features: Mapping[str, Any], field: Field
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        values = take(features, field.name, self.fields)
-        if field.dtype != "string" and values.dtype != field.dtype and values.dtype != tf.string:
-            values = tf.cast(values, field.dtype)
-        if (values.dtype == tf.string) != (field.dtype == "string"):
-            raise ValueError(
-                f"features: {field.name!r} must be {field.dtype}, received {values.dtype.name}; "
-                "convert the column."
-            )
-        weights = take(features, field.weights, self.fields) if field.weights else None
-        return self._encoders[field.name](values, weights)
+    def encoded_signature(self) -> dict[str, tf.TensorSpec]:
+        """Returns the specification of what `encode` gives."""
+        out = {}
+        for key, block in self._blocks.items():
+            rows, coefficients = block.slots
+            out[f"rows:{key}"] = tf.TensorSpec([None, rows], tf.int32)
+            if coefficients:
+                out[f"coefficients:{key}"] = tf.TensorSpec([None, coefficients], tf.float32)
+        if self._numbers:
+            out["numbers:"] = tf.TensorSpec([None, len(self._numbers)], tf.float32)
+        return out
+
+    @property
+    def encoders(self) -> list[Any]:
+        """The encoders that hold look-up tables, for an export to track."""
+        return [e for block in self._blocks.values() for e in block.encoders.values()]
 
     # -- gather and combine -------------------------------------------------------------------
 
@@ -187,18 +191,40 @@ class FeatureColumns(keras.layers.Layer):
     ) -> tf.Tensor:
         """Pools the gathered rows into z, float32 [B, output_width]; pure, fit for XLA."""
         parts: dict[str, tf.Tensor] = {}
-        for width, fields in self._plan.items():
-            scaled = gathered[width] * encoded[f"coefficients:{width}"][:, :, None]
-            parts.update(_pool(scaled, fields))
-        hot = [f for f in self.fields if f.indicator]
-        if hot:
-            rows, coefficients = encoded["rows:indicator"], encoded["coefficients:indicator"]
-            for field, at in _slices(hot):
-                one_hot = tf.one_hot(rows[:, at], field.rows) * coefficients[:, at, None]
-                parts[field.name] = tf.reduce_sum(one_hot, 1)
-        for i, field in enumerate(f for f in self.fields if f.numeric):
-            parts[field.name] = encoded["numbers:"][:, i : i + 1]
-        return tf.concat([parts[f.name] for f in self.fields], 1)
+        for key, block in self._blocks.items():
+            rows = encoded[f"rows:{key}"]
+            coefficients = encoded.get(f"coefficients:{key}")
+            if key == "indicator":
+                parts.update(block.multi_hot(rows, coefficients))
+            else:
+                parts.update(block.pool(gathered[key], rows, coefficients))
+        if self._numbers:
+            parts["numbers:"] = encoded["numbers:"]
+        return tf.concat([parts[key][:, at] for key, at in self._runs], 1)
+
+    def _find_runs(self) -> Iterator[tuple[str, slice]]:
+        """Yields z's pieces in order: which part of `combine`, and which columns of it.
+
+        Neighbours in z that are neighbours in their part are one piece.
+        """
+        last: tuple[str, slice] | None = None
+        taken: dict[str, int] = {}
+        for field in self.fields:
+            key = field.name
+            if field.numeric:
+                key = "numbers:"
+            elif not field.indicator and field in self._blocks[str(field.width)].singles:
+                key = SINGLES.format(field.width)
+            start = taken.get(key, 0)
+            end = taken[key] = start + field.output_width
+            if last is not None and last[0] == key and last[1].stop == start:
+                last = (key, slice(last[1].start, end))
+                continue
+            if last is not None:
+                yield last
+            last = (key, slice(start, end))
+        if last is not None:
+            yield last
 
     def call(self, features: Mapping[str, Any]) -> tf.Tensor:
         """Returns z [B, output_width] of raw or encoded features."""
@@ -266,19 +292,3 @@ class FeatureColumns(keras.layers.Layer):
         config = dict(config)
         columns = [Field.from_config(c) for c in config.pop("columns")]
         return cls(columns, **config)
-
-
-def _slices(fields: Sequence[Field]) -> list[tuple[Field, slice]]:
-    out, start = [], 0
-    for field in fields:
-        out.append((field, slice(start, start + field.slots)))
-        start += field.slots
-    return out
-
-
-def _pool(scaled: tf.Tensor, fields: Sequence[Field]) -> dict[str, tf.Tensor]:
-    """Sums each field's slots of [B, S, width] to [B, width]."""
-    return {
-        field.name: scaled[:, at.start] if field.slots == 1 else tf.reduce_sum(scaled[:, at], 1)
-        for field, at in _slices(fields)
-    }
