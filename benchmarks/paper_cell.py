@@ -34,7 +34,8 @@ def run_cell(config: Config, data: Path, out: Path, console: Console) -> dict[st
     """Trains one experiment and leaves its numbers in `out`.
 
     Returns:
-        What cell.json holds: best epoch, epochs, seconds, code and data fingerprints, and the metrics of every part.
+        What cell.json holds: best epoch, epochs, seconds, the fingerprints of code and data, and
+        the metrics of every part.
     """
     started = time.monotonic()
     run = train(config, data, out, console)
@@ -77,11 +78,16 @@ def finished(out: Path, config: Config, data: Path) -> bool:
 
 
 def write_json_whole(path: Path, value: Any) -> None:
-    """Writes JSON beside `path` and renames it, so that no reader meets half a file."""
+    """Writes JSON that is the same for the same value, whole or not at all."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text_whole(path, text + "\n")
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Writes text beside `path` and renames it, so that no reader meets half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    beside.write_text(text + "\n", encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     beside.replace(path)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Cell:
         seed: of initial weights and of the order of rows.
         config: the whole experiment.
         folder: the run's folder.
+        overrides: what was put on top of the setting, by dotted key.
     """
 
     setting: str
@@ -41,11 +42,13 @@ class Cell:
     seed: int
     config: Config
     folder: Path
+    overrides: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """How messages call it."""
-        return f"{self.setting} {self.backbone} {self.variant} seed {self.seed}"
+        extra = "".join(f" {k.rpartition('.')[2]}={v:g}" for k, v in self.overrides.items())
+        return f"{self.setting} {self.backbone} {self.variant}{extra} seed {self.seed}"
 
 
 def run_cells(
@@ -122,6 +125,7 @@ def read_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
                 "method": cell.variant,
                 "backbone": cell.backbone,
                 "seed": cell.seed,
+                "overrides": dict(cell.overrides),
                 "best_epoch": found["best_epoch"],
                 "epochs": found["epochs"],
                 "seconds": found["seconds"],

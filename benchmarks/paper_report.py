@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.paper_cell import write_text_whole
 from benchmarks.paper_published import PROTOCOL, published_auc
 from benchmarks.paper_settings import README_METHODS, VARIANTS
 from benchmarks.paper_statistics import spread
@@ -47,6 +48,11 @@ def markdown(result: Mapping[str, Any]) -> str:
                 label = VARIANTS[reference].label
                 parts.append(f"\n**Paired differences to {label}** (same seed, same rows)\n")
                 parts.append(table)
+        image = result["pictures"].get(f"{setting}/{backbone}")
+        if image:
+            parts.append(f"\n![every seed and the mean]({image})")
+    for title, image in result["figures"].items():
+        parts.append(f"\n## {title}\n\n![{title}]({image})")
     if result.get("tuned"):
         parts.append(_tuned(result["tuned"]))
     parts.append(_protocol())
@@ -98,10 +104,7 @@ def replace_block(text: str, block: str) -> str:
 
 def write_readme(path: Path, block: str) -> None:
     """Replaces the README's table, whole or not at all."""
-    text = replace_block(path.read_text(encoding="utf-8"), block)
-    beside = path.with_name(f".tmp-{path.name}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    write_text_whole(path, replace_block(path.read_text(encoding="utf-8"), block))
 
 
 def _about(result: Mapping[str, Any]) -> str:

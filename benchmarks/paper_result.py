@@ -1,0 +1,110 @@
+"""The result of a grid as one value, and its files: JSON, page, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import paper_plots, paper_report, paper_summary
+from benchmarks.machine import machine_facts
+from benchmarks.paper_cell import write_json_whole, write_text_whole
+from benchmarks.paper_grid import Cell, read_rows
+from pipelines.prepared import Prepared
+
+#: The rows of figure 5: IdeFN without its parts.
+ABLATION = ("idefn", "idefn_t", "click_only", "all_negative")
+
+
+def collect(
+    name: str,
+    data: Prepared,
+    cells: Sequence[Cell],
+    command: str,
+    sweeps: Sequence[Cell] = (),
+    tuned: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Reads the finished cells and computes what the page says.
+
+    Args:
+        name: of the results.
+        data: the prepared folder.
+        cells: the tables' grid.
+        command: gives the same results again.
+        sweeps: the cells of figure 4.
+        tuned: what tuning chose, from `benchmarks.paper_tuning.choose`.
+    """
+    rows = read_rows(cells)
+    return {
+        "name": name,
+        "page": f"benchmarks/results/paper_{name}.md",
+        "command": command,
+        "data": data_facts(data),
+        "machine": machine_facts(),
+        "rows": rows,
+        "summary": paper_summary.summarise(rows),
+        "differences": paper_summary.compare(rows),
+        "sweeps": read_rows(sweeps),
+        "tuned": list(tuned),
+        "configs": _configs(cells),
+        "pictures": {},
+        "figures": {},
+    }
+
+
+def data_facts(data: Prepared) -> dict[str, Any]:
+    """Returns what a reader must know of the data: sizes, days, fingerprint."""
+    card = data.card
+    days = card.get("days") or {}
+    keys = ("rows", "clicks", "conversions", "conversions_raw", "probes")
+    return {
+        "dataset": card["dataset"],
+        "description": card.get("description", card["dataset"]),
+        "fingerprint": card["fingerprint"],
+        "rows": sum(part["rows"] for part in card["splits"].values()),
+        "days": "; ".join(f"{part} {span}" for part, span in days.items()),
+        "splits": {
+            part: {key: facts.get(key, 0) for key in keys} for part, facts in card["splits"].items()
+        },
+    }
+
+
+def write(result: dict[str, Any], results: Path, figures: Sequence[int]) -> list[Path]:
+    """Draws the pictures and writes page and JSON; returns their paths."""
+    base = results / f"paper_{result['name']}"
+    paths = []
+    for setting, backbone in paper_summary.groups(result["rows"]):
+        title = f"{result['name']}, setting {setting}, {backbone}: dots are seeds"
+        picture = paper_plots.table_picture(result["rows"], setting, backbone, title)
+        paths.append(paper_plots.save(picture, _beside(base, f"{setting}_{backbone}.png")))
+        result["pictures"][f"{setting}/{backbone}"] = paths[-1].name
+        if 5 in figures:
+            title = f"{result['name']}: IdeFN without its parts ({setting}, {backbone})"
+            picture = paper_plots.ablation_picture(
+                result["rows"], setting, backbone, ABLATION, title
+            )
+            name = f"figure5_{setting}_{backbone}.png"
+            paths.append(paper_plots.save(picture, _beside(base, name)))
+            result["figures"][f"Figure 5, {setting}, {backbone}: ablation"] = paths[-1].name
+    if 4 in figures and result["sweeps"]:
+        title = f"{result['name']}: mean and range over seeds"
+        picture = paper_plots.sweep_picture(result["sweeps"], title)
+        paths.append(paper_plots.save(picture, _beside(base, "figure4.png")))
+        result["figures"]["Figure 4: alpha, gamma and kappa"] = paths[-1].name
+    write_json_whole(base.with_suffix(".json"), result)
+    write_text_whole(base.with_suffix(".md"), paper_report.markdown(result))
+    return [base.with_suffix(".md"), base.with_suffix(".json"), *paths]
+
+
+def _beside(base: Path, end: str) -> Path:
+    return base.with_name(f"{base.name}_{end}")
+
+
+def _configs(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Returns every config once, without its seed, by "setting/backbone/method"."""
+    found: dict[str, Any] = {}
+    for cell in cells:
+        plain = cell.config.model_dump(mode="json")
+        plain["training"].pop("seed")
+        found.setdefault(f"{cell.setting}/{cell.backbone}/{cell.variant}", plain)
+    return found

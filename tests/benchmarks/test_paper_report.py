@@ -1,0 +1,136 @@
+"""The page and the README's table: numbers, headings, what is said about them."""
+
+import json
+
+import pytest
+
+from benchmarks import paper_plots, paper_report
+from benchmarks.machine import code_fingerprint, machine_facts
+from benchmarks.paper_summary import compare, summarise
+
+SPACES = ("all_raw", "all_funnel", "clicked", "unclicked_raw")
+
+
+def made(settings=("shipped",)):
+    rows = []
+    for setting in settings:
+        for m, method in enumerate(("click_only", "esmm", "all_negative", "idefn")):
+            for seed in range(3):
+                metrics = {
+                    s: {"cvr_auc": 0.7 + 0.01 * m + 0.001 * seed, "cvr_ks": 0.4} for s in SPACES
+                }
+                metrics["all_funnel"]["ctr_auc"] = 0.72
+                rows.append(
+                    {
+                        "setting": setting,
+                        "method": method,
+                        "backbone": "mlp",
+                        "seed": seed,
+                        "overrides": {},
+                        "code": "abc",
+                        "metrics": metrics,
+                    }
+                )
+    part = {"rows": 1000, "clicks": 400, "conversions": 30, "conversions_raw": 40, "probes": 10}
+    return {
+        "name": "kuairand_made",
+        "page": "benchmarks/results/paper_kuairand_made.md",
+        "command": "python -m benchmarks.paper --data DIR --name kuairand_made",
+        "data": {
+            "description": "made rows",
+            "rows": 3000,
+            "days": "train d1; test d2",
+            "splits": {p: dict(part) for p in ("train", "validation", "test")},
+        },
+        "machine": machine_facts(),
+        "rows": rows,
+        "summary": summarise(rows),
+        "differences": compare(rows),
+        "sweeps": [],
+        "tuned": [],
+        "pictures": {},
+        "figures": {},
+    }
+
+
+def test_the_page_tells_means_spreads_differences_and_the_papers_numbers():
+    page = paper_report.markdown(made())
+    assert "| AllNegative | 0.7210 ± 0.0010 |" in page
+    assert "| IdeFN (R2, top-k) | all_raw | +0.0100 |" in page
+    assert "0.8739" in page  # the paper's IdeFN on the MLP
+    assert "early stopping on the test set's CVR AUC" in page
+    assert "Paired differences to ESMM" in page
+    assert "versions of the code" not in page
+
+
+def test_rows_of_two_versions_of_the_code_are_told():
+    result = made()
+    result["rows"][0]["code"] = "xyz"
+    assert "2 versions of the code: abc, xyz" in paper_report.markdown(result)
+
+
+def test_the_readmes_table_has_the_four_methods_and_says_what_it_is_not():
+    block = paper_report.readme_block(made(), "shipped", "mlp")
+    assert [line.split("|")[1].strip() for line in block.splitlines() if line.startswith("| ")] == [
+        "method",
+        "ClickOnly (IdeFN-R)",
+        "ESMM",
+        "AllNegative",
+        "IdeFN (R2, top-k)",
+    ]
+    assert "over 3 seeds" in block
+    assert "not comparable with the paper's" in block
+    assert "--name kuairand_made" in block
+    assert "CTR AUC" in block
+
+
+def test_the_readme_is_replaced_between_its_marks_only(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{paper_report.START}\nold\n{paper_report.END}\nafter\n")
+    for block in ("one", "two"):
+        paper_report.write_readme(path, block)
+    assert path.read_text() == f"before\n{paper_report.START}\ntwo\n{paper_report.END}\nafter\n"
+    with pytest.raises(ValueError, match="each once"):
+        paper_report.replace_block("no marks here", "block")
+
+
+def test_pictures_are_the_same_bytes_for_the_same_rows(tmp_path):
+    rows = made()["rows"]
+    for name in ("a.png", "b.png"):
+        figure = paper_plots.table_picture(rows, "shipped", "mlp", "title")
+        paper_plots.save(figure, tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    figure = paper_plots.ablation_picture(rows, "shipped", "mlp", ("idefn", "click_only"), "t")
+    assert paper_plots.save(figure, tmp_path / "c.png").stat().st_size > 1000
+
+
+def test_a_sweeps_points_are_gathered_by_value_over_seeds(tmp_path):
+    rows = [
+        {
+            "method": "idefn",
+            "overrides": {"model.kappa": kappa},
+            "metrics": {"all_raw": {"cvr_auc": kappa + seed, "cvr_ks": 0.1}},
+        }
+        for seed in (0, 1)
+        for kappa in (0.01, 0.001)
+    ]
+    found = paper_plots.sweep_points(rows, "idefn", "model.kappa", "all_raw", "cvr_auc")
+    assert found == {0.01: [0.01, 1.01], 0.001: [0.001, 1.001]}
+    picture = paper_plots.sweep_picture(rows, "t")
+    assert paper_plots.save(picture, tmp_path / "s.png").stat().st_size > 1000
+
+
+def test_the_machine_is_described_without_naming_it():
+    import getpass
+    import socket
+
+    text = json.dumps(machine_facts())
+    assert {"cpu", "cores", "versions", "load"} <= set(machine_facts())
+    assert socket.gethostname() not in text
+    assert f'"{getpass.getuser()}"' not in text
+    assert "/" not in text.replace("/s", "").replace("CPU @", "")
+
+
+def test_the_codes_fingerprint_follows_the_code():
+    assert code_fingerprint("idefn_tf") == code_fingerprint("idefn_tf")
+    assert code_fingerprint("idefn_tf") != code_fingerprint("pipelines")

@@ -1,0 +1,125 @@
+"""Every cell has a config that training accepts, and the settings keep their promises."""
+
+import pytest
+
+from benchmarks.paper_published import published_auc
+from benchmarks.paper_settings import BACKBONES, TABLES, VARIANTS, make_config
+from benchmarks.paper_sweeps import sweep_cells
+from benchmarks.paper_tuning import choices, choose, points, tuning_cells
+
+
+@pytest.mark.parametrize("setting", ["fixed", "equal"])
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_every_variant_has_a_config_that_differs_by_its_seed_alone(setting, name):
+    first, second = (make_config(setting, name, "mlp", seed).model_dump() for seed in (0, 7))
+    assert (first["training"].pop("seed"), second["training"].pop("seed")) == (0, 7)
+    assert first == second
+    assert first["method"] == VARIANTS[name].method
+
+
+@pytest.mark.parametrize("name", ["click_only", "esmm", "all_negative", "idefn"])
+@pytest.mark.parametrize("family", ["kuairand", "simulated"])
+def test_shipped_is_what_the_project_ships(name, family):
+    from benchmarks.paper_settings import CONFIGS
+    from pipelines.config import Config
+
+    shipped = Config.load(CONFIGS / f"{family}_{name}.yaml").model_dump()
+    made = make_config("shipped", name, "mlp", shipped["training"]["seed"], family).model_dump()
+    for value in (shipped, made):
+        value["training"].pop("audit")
+    assert made == shipped
+
+
+def test_the_fixed_setting_is_the_papers():
+    for backbone in BACKBONES:
+        config = make_config("fixed", "esmm", backbone, 0)
+        assert config.backbone["units"] == [512, 256, 128, 64]
+        assert (config.backbone["parity"], config.backbone["batch_norm"]) == ("published", True)
+        assert config.optimizer["learning_rate"] == 1e-3
+        assert config.features["embedding_stddev"] == 1e-4
+        assert config.model["ctcvr_weight"] == 1
+    assert make_config("fixed", "idefn_paper", "mlp", 0).model["rule"] == "argmax"
+
+
+def test_the_equal_setting_gives_every_method_the_same_network_and_optimizer():
+    configs = [make_config("equal", name, "mlp", 0) for name in TABLES[1]]
+    assert all(c.backbone == configs[0].backbone for c in configs)
+    assert all(c.optimizer == configs[0].optimizer for c in configs)
+    assert all(c.training == configs[0].training for c in configs)
+    assert make_config("equal", "esmm", "mlp", 0).model["ctcvr_weight"] == 30
+
+
+def test_a_point_of_the_grid_goes_on_top():
+    config = make_config("equal", "esmm", "mlp", 0, overrides={"optimizer.l2_rows": 0.1})
+    assert config.optimizer["l2_rows"] == 0.1
+    with pytest.raises(ValueError, match="unknown key"):
+        make_config("equal", "esmm", "mlp", 0, overrides={"model.kappa": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("odd", "esmm", "mlp", 0), "--settings"),
+        (("fixed", "odd", "mlp", 0), "--methods"),
+        (("fixed", "esmm", "odd", 0), "--backbones"),
+        (("shipped", "idefn_ple", "mlp", 0), "choose --settings fixed or equal"),
+    ],
+)
+def test_wrong_names_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_config(*arguments)
+
+
+def test_tuning_spends_the_same_budget_on_every_method_with_seeds_of_its_own(tmp_path):
+    cells = tuning_cells(tmp_path, ["mlp"], ["esmm", "idefn"], 2, "kuairand")
+    assert len(cells) == 2 * 2 * len(points())
+    assert min(cell.seed for cell in cells) > 100
+    assert len({cell.folder for cell in cells}) == len(cells)
+    assert choose(cells) == []  # nothing is finished: no part of a budget counts
+    assert choices([]) == {}
+
+
+def test_a_choice_is_the_best_mean_on_validation_all_funnel(tmp_path):
+    import json
+
+    cells = tuning_cells(tmp_path, ["mlp"], ["esmm"], 2, "kuairand")
+    best = points()[3]
+    for cell in cells:
+        right = dict(cell.overrides) == best
+        spread = 0.05 if cell.seed % 2 else -0.05
+        test = {"all_raw": {"cvr_auc": 0.1 if right else 0.9}}  # not to be looked at
+        validation = {
+            "all_funnel": {"cvr_auc": (0.8 if right else 0.78) + spread},
+            "all_raw": {"cvr_auc": 0.1 if right else 0.9},
+        }
+        cell.folder.mkdir(parents=True)
+        found = {
+            "best_epoch": 1,
+            "epochs": 2,
+            "seconds": 1.0,
+            "code": "0",
+            "metrics": {"test": test, "validation": validation},
+        }
+        (cell.folder / "cell.json").write_text(json.dumps(found))
+    (chosen,) = choose(cells)
+    assert chosen["overrides"] == best
+    assert chosen["validation"] == pytest.approx(0.8)
+    assert chosen["tried"] == len(cells)
+    assert choices([chosen]) == {("mlp", "esmm"): best}
+
+
+def test_sweeps_change_one_parameter_and_have_their_control(tmp_path):
+    cells = sweep_cells(tmp_path, "fixed", "mlp", range(2), "kuairand")
+    for cell in cells:
+        ((key, value),) = cell.overrides.items()
+        assert cell.config.model[key.removeprefix("model.")] == value
+    assert {c.variant for c in cells if "model.alpha" in c.overrides} == {"all_negative", "idefn"}
+    assert len({cell.folder for cell in cells}) == len(cells)
+
+
+def test_published_numbers_stand_beside_their_family_alone():
+    assert published_auc("kuairand_slice", "mlp", "idefn") == 0.8739
+    assert published_auc("kuairand_slice", "mlp", "idefn_paper") == 0.8739
+    assert published_auc("ali_ccp", "dcnv2", "nise") == 0.6528
+    assert published_auc("simulated_kuai", "mlp", "esmm") is None
+    assert published_auc("kuairand_slice", "mlp", "all_negative") is None
