@@ -1,0 +1,310 @@
+"""What a report is made of: a run's files, and its model's scores on rows it has not trained on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from idefn_tf.data import to_arrays
+from idefn_tf.models import EntireSpaceModel
+from idefn_tf.schema import REPORT_COLUMNS, Schema
+from idefn_tf.spaces import SPACES, evaluate_spaces
+from pipelines.config import Config
+from pipelines.evaluation import predict, report_columns
+from pipelines.prepared import CARD, Prepared
+from pipelines.reports.intervals import Draws, bootstrap, interval
+from pipelines.runs import Run
+
+#: At most this many rows of a part are scored; more are thinned evenly.
+MOST_ROWS = 500_000
+#: Training rows read for the plan of a batch.
+TRAIN_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one part with all that reports may know of them.
+
+    Attributes:
+        part: its name.
+        table: the features, as prepared.
+        columns: click, conversion and the report columns [rows].
+        weight: sample weights [rows].
+        users: the schema's user key [rows], or None.
+        thinned: whether these are fewer rows than the part has.
+    """
+
+    part: str
+    table: pa.Table
+    columns: Mapping[str, NDArray]
+    weight: NDArray
+    users: NDArray | None
+    thinned: bool = False
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+
+@dataclass
+class RunMaterial:
+    """One run: its files, and what its model says of the rows.
+
+    Attributes:
+        name: how the page calls it.
+        run: its folder.
+        rows: rows to be scored, or None where no data are at hand.
+        foreign: whether the rows are no part of the data that the run was trained on.
+    """
+
+    name: str
+    run: Run
+    rows: Rows | None
+    foreign: bool = False
+    seed: int = 0
+    _model: EntireSpaceModel | None = field(default=None, repr=False)
+
+    @cached_property
+    def config(self) -> Config:
+        """The resolved config."""
+        return self.run.config()
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The schema of the run's data."""
+        return self.run.schema()
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """The data card of the run's data."""
+        return _json(self.run.root / CARD)
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """One entry an epoch; absent numbers are nan."""
+        return _table(self.run.history_path)
+
+    @cached_property
+    def audit(self) -> list[dict[str, float]]:
+        """One entry an audited epoch."""
+        return _table(self.run.root / "audit.csv")
+
+    @cached_property
+    def best_epoch(self) -> int | None:
+        """The selected epoch, counted from 0."""
+        state = self.run.load_state() or {}
+        value = state.get("select", {}).get("best_epoch")
+        return None if value is None else int(value)
+
+    @property
+    def model(self) -> EntireSpaceModel:
+        """The selected model."""
+        if self._model is None:
+            if not self.run.best_path.is_file():
+                raise ValueError(
+                    f"run: {self.run.root} has no {self.run.best_path.name} yet; finish training"
+                )
+            # scoring needs no optimizer
+            self._model = keras.saving.load_model(self.run.best_path, compile=False)
+        return self._model
+
+    @cached_property
+    def scores(self) -> dict[str, NDArray]:
+        """ctr, cvr and ctcvr of the rows."""
+        if self.rows is None:
+            raise ValueError("data: scores need rows; give --data")
+        found = predict(self.model, self.schema, self.rows.table)
+        return {name: np.asarray(value).reshape(-1) for name, value in found.items()}
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """{part: {space: {metric: value}}}: the run's own, or anew on foreign rows."""
+        known = {} if self.foreign else _json(self.run.metrics_path)
+        if self.rows is not None and (self.foreign or self.rows.part not in known):
+            known[self.rows.part] = evaluate_spaces(
+                self.scores,
+                self.rows.columns,
+                sample_weight=self.rows.weight,
+                groups=self.rows.users,
+            )
+        return known
+
+    @cached_property
+    def draws(self) -> Draws:
+        """Metrics of the rows in each bootstrap draw; empty without rows."""
+        if self.rows is None:
+            return {}
+        rows = self.rows
+        return bootstrap(self.scores, rows.columns, rows.weight, rows.users, self.seed)
+
+    def interval(self, space: str, metric: str) -> tuple[float, float] | None:
+        """Returns the 95 % interval of a metric on the rows, where there is one."""
+        return interval(self.draws.get((space, metric)))
+
+
+@dataclass
+class Material:
+    """Everything that the sections draw from.
+
+    Attributes:
+        main: the run that the page is about.
+        others: runs beside it, scored on the same rows.
+        data: the prepared data, or None.
+        part: the part whose rows are scored.
+        seed: of every draw.
+    """
+
+    main: RunMaterial
+    others: list[RunMaterial]
+    data: Prepared | None
+    part: str
+    seed: int = 0
+
+    @property
+    def rows(self) -> Rows | None:
+        """The rows that every run was scored on."""
+        return self.main.rows
+
+    @property
+    def everyone(self) -> Iterator[RunMaterial]:
+        """The main run and then the others."""
+        yield self.main
+        yield from self.others
+
+    @cached_property
+    def spaces(self) -> list[str]:
+        """The spaces that the part's metrics hold, in the order of reports."""
+        found = self.main.metrics.get(self.part, {})
+        return [name for name in SPACES if name in found]
+
+    @cached_property
+    def train_rows(self) -> Rows | None:
+        """The first training rows, for the plan of a batch."""
+        if self.data is None or "train" not in self.data.parts:
+            return None
+        return _read(self.data, self.main.schema, "train", TRAIN_ROWS)
+
+
+def gather(
+    run: Run,
+    data: Prepared | None,
+    compare: Sequence[Run],
+    part: str | None = None,
+    seed: int = 0,
+) -> Material:
+    """Collects a report's material; models are loaded when a section asks for them.
+
+    Args:
+        run: the run.
+        data: prepared data to score, or None for what the run's files say alone.
+        compare: runs to stand beside it.
+        part: which part to score; by default test, or what there is.
+        seed: of every draw.
+
+    Raises:
+        ValueError: if the part is not there.
+    """
+    rows = None
+    if data is not None:
+        part = part or next(p for p in ("test", "all", "validation", "train") if p in data.parts)
+        rows = _thin(_read(data, run.schema(), part, None))
+    names = _names([run, *compare])
+    found = [
+        RunMaterial(name, each, rows, _is_foreign(each, data), seed)
+        for name, each in zip(names, [run, *compare], strict=True)
+    ]
+    if part is None:
+        known = found[0].metrics
+        part = next((p for p in ("test", "all", "validation") if p in known), "test")
+    return Material(found[0], found[1:], data, part, seed)
+
+
+def find_data(run: Run) -> Prepared | None:
+    """Looks for the data of a run where it was trained: as recorded, or in a folder beside it."""
+    state = run.load_state() or {}
+    fingerprint = _json(run.root / CARD).get("fingerprint")
+    for root in (state.get("data"), run.root.parent / "data"):
+        if root and (Path(root) / CARD).is_file():
+            data = Prepared.open(root)
+            if data.card.get("fingerprint") == fingerprint:
+                return data
+    return None
+
+
+def _is_foreign(run: Run, data: Prepared | None) -> bool:
+    if data is None:
+        return False
+    return _json(run.root / CARD).get("fingerprint") != data.card.get("fingerprint")
+
+
+def _read(data: Prepared, schema: Schema, part: str, limit: int | None) -> Rows:
+    files, reports = data.files(part), data.report_files(part)
+    tables, truths, count = [], [], 0
+    for file, report in zip(files, reports, strict=True):
+        tables.append(pq.read_table(file))
+        truths.append(pq.read_table(report))
+        count += tables[-1].num_rows
+        if limit is not None and count >= limit:
+            break
+    if limit is None and len(files) == len(tables):
+        found = report_columns(data, part)
+    else:
+        truth = pa.concat_tables(truths)
+        found = {n: np.asarray(truth[n]) for n in REPORT_COLUMNS if n in truth.column_names}
+    table = pa.concat_tables(tables)
+    arrays = to_arrays(schema, table)
+    columns = {"click": arrays["click"], "conversion": arrays["conversion"], **found}
+    users = arrays[schema.user_key] if schema.user_key else None
+    rows = Rows(part, table, columns, arrays["sample_weight"], users)
+    return rows if limit is None or len(rows) <= limit else _take(rows, np.arange(limit))
+
+
+def _thin(rows: Rows) -> Rows:
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return _take(rows, np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64))
+
+
+def _take(rows: Rows, at: NDArray) -> Rows:
+    return Rows(
+        rows.part,
+        rows.table.take(pa.array(at)),
+        {name: values[at] for name, values in rows.columns.items()},
+        rows.weight[at],
+        None if rows.users is None else rows.users[at],
+        True,
+    )
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Calls every run by its method, and by its folder where two have the same."""
+    methods = [run.config().method for run in runs]
+    return [
+        method if methods.count(method) == 1 else f"{method} ({run.root.name})"
+        for method, run in zip(methods, runs, strict=True)
+    ]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
+
+
+def _table(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: float(v) if v not in (None, "") else float("nan") for k, v in r.items()} for r in rows]

@@ -1,0 +1,146 @@
+"""Section: the audit of pseudo-labels over epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from pipelines.reports.drawing import draw
+from pipelines.reports.material import Material
+from pipelines.reports.page import Cell, Content, Section, percent
+from pipelines.reports.style import DASHES, MARKERS, MUTED, PALETTE
+
+
+def section(material: Material) -> Section:
+    """Precision against prevalence, counts, stability; or why there are none."""
+    found = Section("audit", "Pseudo-labels over epochs")
+    rows = material.main.audit
+    if not rows:
+        found.note(
+            f"The run has no audit.csv: {material.main.config.method} gives no pseudo-labels"
+            " to unclicked rows, or the audit was switched off (training.audit)."
+        )
+        return found
+    found.text(
+        "After every epoch the model relabels the training rows once more, and the relabelled ones "
+        "are compared with what is recorded of them (or, on simulated data, with the potential "
+        "conversion). Nothing of this reaches training or selection."
+    )
+    last = rows[-1]
+    if last["lift_low"] <= 1.0:
+        found.note(
+            f"In the last epoch the lift's interval ({last['lift_low']:.2f} to "
+            f"{last['lift_high']:.2f}) reaches down to chance: the relabelled rows are not surely "
+            "better than unclicked rows drawn blindly.",
+            warning=True,
+        )
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    found.figures(
+        [
+            _precision(rows, epochs),
+            _lines(
+                "audit-share",
+                "Relabelled share of the unclicked rows",
+                epochs,
+                {"relabelled": [r["share"] for r in rows], "recall": [r["recall"] for r in rows]},
+                "share",
+            ),
+            _lines(
+                "audit-overlap",
+                "Overlap with the epoch before",
+                epochs,
+                {"Jaccard overlap": [r["overlap"] for r in rows]},
+                "overlap",
+            ),
+        ]
+    )
+    lines: list[list[Content]] = []
+    for row in rows:
+        lines.append(
+            [
+                str(int(row["epoch"]) + 1),
+                *(Cell(f"{int(row[n]):,}", row[n]) for n in ("unclicked", "relabelled", "true")),
+                Cell(
+                    percent(row["precision"]),
+                    row["precision"],
+                    small=f"{percent(row['precision_low'])} to {percent(row['precision_high'])}",
+                ),
+                Cell(percent(row["prevalence"]), row["prevalence"]),
+                Cell(
+                    f"{row['lift']:.2f}",
+                    row["lift"],
+                    small=f"{row['lift_low']:.2f} to {row['lift_high']:.2f}",
+                ),
+                Cell(percent(row["recall"]), row["recall"]),
+                Cell(percent(row["overlap"]), row["overlap"]),
+            ]
+        )
+    found.table(
+        "Audit by epoch",
+        ["epoch", "unclicked", "relabelled", "of them true", "precision", "prevalence", "lift",
+         "recall", "overlap"],
+        lines,
+    )  # fmt: skip
+    return found
+
+
+def _precision(rows: Sequence[dict[str, float]], epochs: Sequence[int]) -> str:
+    def paint(axes: Axes) -> None:
+        axes.fill_between(
+            epochs,
+            [r["precision_low"] for r in rows],
+            [r["precision_high"] for r in rows],
+            color=PALETTE[0],
+            alpha=0.15,
+            linewidth=0,
+        )
+        axes.plot(
+            epochs, [r["precision"] for r in rows], color=PALETTE[0], marker="o", label="precision"
+        )
+        axes.plot(
+            epochs,
+            [r["prevalence"] for r in rows],
+            color=MUTED,
+            linestyle="--",
+            label="all unclicked rows",
+        )
+        _epochs(axes)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("share truly converted")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+
+    first, last = rows[0], rows[-1]
+    alt = (
+        f"Line chart with a 95 % band: precision of the pseudo-labels from {first['precision']:.2%} "
+        f"in epoch {epochs[0]} to {last['precision']:.2%} in epoch {epochs[-1]}, against "
+        f"{last['prevalence']:.2%} among all unclicked rows."
+    )
+    return draw("audit-precision", "Precision of the pseudo-labels", alt, paint)
+
+
+def _lines(
+    name: str, title: str, epochs: Sequence[int], curves: dict[str, list[float]], unit: str
+) -> str:
+    def paint(axes: Axes) -> None:
+        for i, (label, values) in enumerate(curves.items()):
+            axes.plot(epochs, values, color=PALETTE[i], linestyle=DASHES[i], marker=MARKERS[i],
+                      label=label)  # fmt: skip
+        _epochs(axes)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(unit)
+        if len(curves) > 1:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+
+    words = []
+    for label, values in curves.items():
+        known = [v for v in values if math.isfinite(v)]
+        words.append(f"{label} from {known[0]:.4f} to {known[-1]:.4f}" if known else f"no {label}")
+    return draw(name, title, f"Line chart over epochs: {'; '.join(words)}.", paint)
+
+
+def _epochs(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
