@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +17,7 @@ FORMATS = {".parquet": "parquet", ".csv": "csv", ".tfrecord": "tfrecord", ".tfre
 
 _PARTS = ("train", "validation", "test", "all")
 
-Source = str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table
+Source: TypeAlias = str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table
 
 
 def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from idefn_tf.data import encode_dataset
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.training_metrics import MONITORS, StepMeans, TrainingMetrics
 from idefn_tf.optimizers import RowSparse, RowSparseAdam, settle, touch
@@ -191,12 +192,7 @@ class EntireSpaceTrainer(keras.Model):
         features = spec[0] if isinstance(spec, tuple) else spec
         if not isinstance(features, Mapping) or self.features.is_encoded(features):
             return dataset
-
-        def encode(*element: Any) -> Any:
-            encoded = self.features.encode(element[0])
-            return (encoded, *element[1:]) if len(element) > 1 else encoded
-
-        return dataset.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        return encode_dataset(dataset, self.features)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """``keras.Model.fit``; data sets of raw features are encoded in the input pipeline."""
