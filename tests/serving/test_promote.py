@@ -189,8 +189,8 @@ def test_arguments_are_checked(config, change, message, caplog):
 
 
 @pytest.fixture
-def live(tmp_path, tiny_base, embedded):
-    """A server of two versions that polls its models.config."""
+def two_versions(tmp_path, tiny_base):
+    """A models.config of a model with two versions, the first one stable."""
     base = tmp_path / "live" / "cvr"
     for number in ("1", "2"):
         shutil.copytree(tiny_base / "1", base / number)
@@ -200,15 +200,15 @@ def live(tmp_path, tiny_base, embedded):
         'model_platform: "tensorflow"\n  model_version_policy { specific { versions: 1 } }\n'
         '  version_labels { key: "stable" value: 1 } } }\n'
     )
+    return path
+
+
+def test_promotion_and_rollback_reach_a_running_server(two_versions, tiny, embedded):
+    path = two_versions
     url = embedded(
         f"--model_config_file={path}", "--model_config_file_poll_wait_seconds=1",
         "--file_system_poll_wait_seconds=1",
     )  # fmt: skip
-    return path, url
-
-
-def test_promotion_and_rollback_reach_a_running_server(live, tiny):
-    path, url = live
     at = ["--config", str(path), "--model", "cvr", "--label"]
     client = Client(url, "cvr", tiny.SCHEMA, label="canary")
     with pytest.raises(InvalidRequestError):
@@ -219,6 +219,11 @@ def test_promotion_and_rollback_reach_a_running_server(live, tiny):
     assert wait_for_label(url, tiny, "stable", "2") == "2"
     assert promote.main(["rollback", *at, "stable", "--url", url]) == 0
     assert wait_for_label(url, tiny, "stable", "1") == "1"
+    # a version that never loads moves no label
+    (path.parent / "cvr" / "5").mkdir()
+    never = [*at, "stable", "--version", "5", "--url", url, "--timeout", "2"]
+    assert promote.main(["set", *never]) == 2
+    assert dict(ModelsConfig(path).model("cvr").labels) == {"canary": 2, "stable": 1}
 
 
 def wait_for_label(url, tiny, label, version=None):
@@ -236,19 +241,11 @@ def wait_for_label(url, tiny, label, version=None):
     return None
 
 
-def test_version_that_never_loads_moves_no_label(live, tmp_path):
-    path, url = live
-    (path.parent / "cvr" / "5").mkdir()
-    at = ["--config", str(path), "--model", "cvr", "--label", "stable", "--url", url]
-    assert promote.main(["set", *at, "--version", "5", "--timeout", "2"]) == 2
-    assert dict(ModelsConfig(path).model("cvr").labels) == {"stable": 1}
-
-
-def test_gate_stops_a_promotion(live, tiny, tiny_model, tmp_path, caplog):
+def test_gate_stops_a_promotion(two_versions, tiny, tiny_model, tmp_path, caplog):
     from idefn_tf.export import export_model
     from idefn_tf.models import ESMM
 
-    path, _ = live
+    path = two_versions
     spoiled = ESMM.from_config(tiny_model.get_config())
     spoiled.build()
     spoiled.set_weights(tiny_model.get_weights())

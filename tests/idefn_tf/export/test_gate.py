@@ -1,0 +1,121 @@
+"""The gate lets an equal version pass and refuses one that is worse, shifted or shuffled."""
+
+import numpy as np
+import pytest
+
+from idefn_tf.export import Gate, GateError, Scorer, export_model
+from idefn_tf.export.gate import require
+from idefn_tf.export.stability import score_stability, stability_index
+from idefn_tf.models import ESMM
+
+
+def copy_of(model):
+    """A model of the same weights, to be spoiled."""
+    other = ESMM.from_config(model.get_config())
+    other.build()
+    other.set_weights(model.get_weights())
+    return other
+
+
+@pytest.fixture(scope="module")
+def rows(tiny):
+    return tiny.make_frame(400, seed=11)
+
+
+def judge(candidate, version, tiny, rows, tmp_path, **limits):
+    path = export_model(candidate, tiny.SCHEMA, tmp_path / "cvr")
+    return Gate(**limits).compare(path, version, tiny.SCHEMA, rows)
+
+
+def test_version_passes_against_itself(version, tiny, rows):
+    report = Gate().compare(version, version, tiny.SCHEMA, rows)
+    assert report["refusals"] == []
+    assert report["metric"]["served"] == report["metric"]["candidate"]
+    for values in report["moved"].values():
+        assert values["stability_index"] == 0.0
+        assert values["mean_ratio"] == 1.0
+        assert values["rank_correlation"] == pytest.approx(1.0)
+    require(report)
+
+
+def test_worse_and_shuffled_version_is_refused(version, model, tiny, rows, tmp_path):
+    candidate = copy_of(model)
+    logit = candidate.towers["cvr"].logit
+    logit.kernel.assign(-logit.kernel)  # the ranking upside down
+    report = judge(candidate, version, tiny, rows, tmp_path)
+    assert report["moved"]["cvr"]["rank_correlation"] == pytest.approx(-1.0, abs=1e-3)
+    text = "; ".join(report["refusals"])
+    assert "ranks the rows differently" in text
+    served, new = report["metric"]["served"], report["metric"]["candidate"]
+    assert served + new == pytest.approx(1.0, abs=1e-6)  # AUC of a ranking and of its reverse
+    assert ("worse by" in text) == (served > new)
+    with pytest.raises(GateError, match=r"refused against version 1: .*worse by"):
+        require(report)
+
+
+def test_worse_metric_alone_is_refused(version, model, tiny, rows, tmp_path):
+    candidate = copy_of(model)
+    logit = candidate.towers["cvr"].logit
+    logit.kernel.assign(-logit.kernel)
+    wide = {"max_stability_index": 99, "max_mean_ratio": 99, "min_rank_correlation": -1}
+    gate = {"metric": "all_funnel/ctcvr_logloss", "tolerance": 0.0}
+    report = judge(candidate, version, tiny, rows, tmp_path, **wide, **gate)
+    served, new = report["metric"]["served"], report["metric"]["candidate"]
+    assert bool(report["refusals"]) == (new > served)
+    assert all("ctcvr_logloss" in text for text in report["refusals"])
+
+
+def test_shifted_version_is_refused_though_it_ranks_the_same(version, model, tiny, rows, tmp_path):
+    candidate = copy_of(model)
+    logit = candidate.towers["cvr"].logit
+    logit.bias.assign(logit.bias - 3.0)
+    report = judge(candidate, version, tiny, rows, tmp_path)
+    assert report["moved"]["cvr"]["rank_correlation"] == pytest.approx(1.0, abs=1e-3)
+    assert report["moved"]["cvr"]["mean_ratio"] < 0.2
+    text = "; ".join(report["refusals"])
+    assert "the distribution of cvr moved" in text
+    assert "the mean of cvr is 0." in text
+    assert "ctr moved" not in text.replace("ctcvr", "")
+
+
+def test_metric_that_is_not_defined_is_refused(version, tiny, rows):
+    unclicked = rows[rows["click"] == 0]
+    report = Gate().compare(version, version, tiny.SCHEMA, unclicked)
+    assert "not defined on these rows (0 positives)" in report["refusals"][0]
+
+
+def test_changed_inputs_are_refused(version, model, tiny, rows, tmp_path):
+    from idefn_tf.schema import Schema
+
+    value = tiny.SCHEMA.model_dump(mode="json", exclude_defaults=True)
+    for feature in value["features"]:
+        if feature["name"] == "hour":
+            feature |= {"train_only": True, "serving_value": 12}
+    other = Schema.parse(value)
+    path = export_model(model, other, tmp_path / "cvr")
+    with Scorer(path) as scorer:
+        assert "hour" not in scorer.inputs()
+    report = Gate().compare(path, version, other, rows)
+    assert report["refusals"] == [
+        "the inputs changed, so that clients would break: without ['hour'], now with []"
+    ]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"metric": "oracle/cvr_auc"}, {"metric": "all_raw/cvr_auc"}, {"metric": "clicked/cvr_pcoc"},
+     {"metric": "cvr_auc"}, {"tolerance": -1}, {"max_mean_ratio": 0.5}],
+)  # fmt: skip
+def test_limits_are_checked(limits):
+    with pytest.raises(ValueError, match="must be"):
+        Gate(**limits)
+
+
+def test_stability_index_by_hand():
+    # (.6 - .5) ln(.6 / .5) + (.4 - .5) ln(.4 / .5)
+    assert stability_index([5, 5], [6, 4]) == pytest.approx(0.1 * np.log(1.2) - 0.1 * np.log(0.8))
+    assert np.isnan(stability_index([0, 0], [1, 1]))
+    scores = np.random.default_rng(0).random(1000)
+    assert score_stability(scores, scores) == 0.0
+    assert score_stability(scores, scores + 1) > 5  # all in the last of ten bins
+    assert score_stability(np.ones(9), np.ones(9)) == 0.0
