@@ -15,8 +15,9 @@ import ibis.expr.types as ir
 
 from idefn_tf.schema import DType, Feature, Schema
 from pipelines.console import Console
-from pipelines.datasets import encode
+from pipelines.datasets import encode, late
 from pipelines.datasets.engine import translated_errors
+from pipelines.datasets.late import Side
 
 _EXAMPLES = 3
 
@@ -142,7 +143,13 @@ def unique_key(table: ir.Table, key: str, source: str, report: Report) -> None:
         report.findings.append(Finding(key, rule, int(total), examples))
 
 
-def validate(table: ir.Table, schema: Schema, keys: Sequence[str], report: Report) -> None:
+def validate(
+    table: ir.Table,
+    schema: Schema,
+    keys: Sequence[str],
+    report: Report,
+    sides: Sequence[Side] = (),
+) -> None:
     """Checks exposures (typed raw columns and `part`) against the schema, in one pass.
 
     Args:
@@ -150,31 +157,43 @@ def validate(table: ir.Table, schema: Schema, keys: Sequence[str], report: Repor
         schema: the rules.
         keys: columns shown with each example.
         report: takes the findings, the missing rates and the shortened lists.
+        sides: tables with further columns; their records are checked once each and counted as
+            often as exposures point to them. An exposure without a record lacks their values.
     """
-    rules = list(_rules(table, schema))
-    absent = {f.name: _absent(table, f) for f in schema.features}
-    longer = {
-        f.name: encode.entries(table, f).length() > f.max_length
-        for f in schema.features
-        if f.multi_valued
-    }
-    named = {f"broken_{i}": rule.broken for i, rule in enumerate(rules)}
-    named |= {f"absent_{name}": value for name, value in absent.items()}
-    named |= {f"longer_{name}": value for name, value in longer.items()}
+    homes = [table, *(side.table for side in sides)]
+    shown = [tuple(keys), *(side.keys for side in sides)]
+    rules = [(0, rule) for rule in _label_rules(table, schema)]
+    named: list[dict[str, ir.BooleanValue]] = [{} for _ in homes]
+    longer = []
+    for feature in schema.features:
+        home = next((i for i, t in enumerate(homes) if feature.source in t.columns), 0)
+        rules += [(home, rule) for rule in _feature_rules(homes[home], feature)]
+        named[home][f"absent_{feature.name}"] = _absent(homes[home], feature)
+        if feature.max_length is not None:
+            length = encode.entries(homes[home], feature).length()
+            named[home][f"longer_{feature.name}"] = length > feature.max_length
+            longer.append(feature.name)
+    for i, (home, rule) in enumerate(rules):
+        named[home][f"broken_{i}"] = rule.broken
+    pointers = {key: table[key] for side in sides for key in side.keys}
+    flags = table.select(part=table["part"], **pointers, **named[0])
+    for side, some in zip(sides, named[1:], strict=True):
+        flags = late.join(flags, side.table.select(*side.keys, **some), side.keys)
+    sums = {name: ibis._[name] for some in named for name in some}
+    sums = {n: (v.fill_null(True) if n.startswith("absent_") else v).sum() for n, v in sums.items()}
     with translated_errors("checking the data"):
         counted = (
-            table.select(part=table["part"], **named)
-            .group_by("part")
-            .aggregate(rows=ibis._.count(), **{name: ibis._[name].sum() for name in named})
+            flags.group_by("part")
+            .aggregate(rows=ibis._.count(), **sums)
             .order_by("part")
             .to_pyarrow()
             .to_pylist()
         )
-    report.rules += len(rules) + len(absent)
-    for i, rule in enumerate(rules):
+    report.rules += len(rules) + len(schema.features)
+    for i, (home, rule) in enumerate(rules):
         rows = sum(row[f"broken_{i}"] or 0 for row in counted)
         if rows:
-            report.findings.append(_finding(table, rule, rows, keys))
+            report.findings.append(_finding(homes[home], rule, rows, shown[home]))
     total = sum(row["rows"] for row in counted)
     for feature in schema.features:
         name = f"absent_{feature.name}"
@@ -192,7 +211,7 @@ def validate(table: ir.Table, schema: Schema, keys: Sequence[str], report: Repor
             report.shortened[name] = rows
 
 
-def _rules(table: ir.Table, schema: Schema) -> Iterator[Rule]:
+def _label_rules(table: ir.Table, schema: Schema) -> Iterator[Rule]:
     labels = schema.labels
     for name in (labels.click, labels.conversion):
         broken = table[name].isnull() | ~table[name].isin([0, 1])
@@ -200,11 +219,13 @@ def _rules(table: ir.Table, schema: Schema) -> Iterator[Rule]:
     if labels.exposure_time:
         time = table[labels.exposure_time]
         yield Rule(labels.exposure_time, "the exposure time must be there", time.isnull())
-    for feature in schema.features:
-        if feature.multi_valued:
-            yield from _list_rules(table, feature)
-        elif feature.dtype != "string":
-            yield from _number_rules(table, feature)
+
+
+def _feature_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:
+    if feature.multi_valued:
+        yield from _list_rules(table, feature)
+    elif feature.dtype != "string":
+        yield from _number_rules(table, feature)
 
 
 def _number_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:

@@ -11,8 +11,27 @@ import ibis.expr.types as ir
 
 from idefn_tf.schema import Schema
 from pipelines.checks import Report
+from pipelines.console import Console
 from pipelines.datasets.engine import Engine
-from pipelines.datasets.split import Split
+from pipelines.datasets.late import Side
+from pipelines.datasets.split import NamedParts, Split
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a reader is asked for.
+
+    Attributes:
+        files: what `sources` listed.
+        schema: what the columns are.
+        options: the data set's own options.
+        console: where to say what is done.
+    """
+
+    files: Sequence[Path]
+    schema: Schema
+    options: Mapping[str, Any] = field(default_factory=dict)
+    console: Console = field(default_factory=lambda: Console(quiet=True))
 
 
 @dataclass(frozen=True)
@@ -20,15 +39,20 @@ class Exposures:
     """One row per exposure, with every raw column that the schema names.
 
     Attributes:
-        table: the raw columns, `row_id` (int64, unique, rising with time) and `day` (YYYYMMDD);
-            simulated data also have `oracle_conversion` and `oracle_probability`.
+        table: the raw columns, `row_id` (int64, unique, rising with time) and `day` (YYYYMMDD),
+            or `part` where `split` names the parts; simulated data also have
+            `oracle_conversion` and `oracle_probability`.
         duplicates: exact duplicate rows that were dropped.
         keys: columns that tell a reader of the report which row is meant.
+        sides: tables with further raw columns, joined slice by slice as the rows are written.
+        split: the data set's own parts, where it has no days.
     """
 
     table: ir.Table
     duplicates: int = 0
     keys: tuple[str, ...] = ()
+    sides: tuple[Side, ...] = ()
+    split: NamedParts | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +63,7 @@ class Dataset:
         command: the name on the command line.
         schema: the shipped schema's file name.
         sources: lists the raw files, from (raw folder, options).
-        read: builds the exposures, from (engine, files, schema, report).
+        read: builds the exposures, from (engine, request, report).
         auto_split: chooses the split from the sorted days found (YYYYMMDD).
         extra: more entries for the data card, from (raw folder, prepared folder).
     """
@@ -47,6 +71,6 @@ class Dataset:
     command: str
     schema: str
     sources: Callable[[Path, Mapping[str, Any]], list[Path]]
-    read: Callable[[Engine, Sequence[Path], Schema, Report], Exposures]
+    read: Callable[[Engine, Request, Report], Exposures]
     auto_split: Callable[[Sequence[int]], Split]
     extra: Callable[[Path, Path], dict[str, Any]] = field(default=lambda raw, out: {})

@@ -16,11 +16,11 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from idefn_tf.schema import DType, Schema
+from idefn_tf.schema import DType
 from pipelines import checks
 from pipelines.checks import Report
 from pipelines.datasets import sides
-from pipelines.datasets.base import Dataset, Exposures
+from pipelines.datasets.base import Dataset, Exposures, Request
 from pipelines.datasets.engine import Engine, translated_errors
 from pipelines.datasets.split import Split, last_days, number
 
@@ -73,8 +73,9 @@ def sources(raw: Path, options: Mapping[str, Any]) -> list[Path]:
     return chosen
 
 
-def read(engine: Engine, files: Sequence[Path], schema: Schema, report: Report) -> Exposures:
+def read(engine: Engine, request: Request, report: Report) -> Exposures:
     """Builds one row per distinct exposure with its user's and its video's columns."""
+    files = request.files
     found = {key: path for path in files for key, stem in _SIDES.items() if path.stem == stem}
     logs = [path for path in files if path not in found.values()]
     raw_logs = [(path, engine.read(path)) for path in logs]
@@ -102,7 +103,7 @@ def read(engine: Engine, files: Sequence[Path], schema: Schema, report: Report) 
     with translated_errors("reading the logs"):
         kept = log.count().execute()
     stems = {key: f"{stem}.csv" for key, stem in _SIDES.items()}
-    table = sides.join(engine, log, found, stems, schema, report)
+    table = sides.join(engine, log, found, stems, request.schema, report)
     keys = ("user_id", "video_id", "time_ms")
     return Exposures(table, duplicates=int(total - kept), keys=keys)
 

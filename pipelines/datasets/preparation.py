@@ -16,11 +16,12 @@ from pipelines import checks, vocabularies
 from pipelines.console import Console
 from pipelines.datasets import card as cards
 from pipelines.datasets import encode
-from pipelines.datasets.base import Dataset, Exposures
+from pipelines.datasets.base import Dataset, Exposures, Request
 from pipelines.datasets.engine import Engine, translated_errors
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.simulated_funnel import SIMULATED_FUNNEL
-from pipelines.datasets.split import ALL, Split, days, from_number
+from pipelines.datasets.split import ALL, NamedParts, Split, days, from_number
+from pipelines.datasets.writing import Slices
 from pipelines.prepared import (
     CARD,
     SCHEMA,
@@ -30,7 +31,6 @@ from pipelines.prepared import (
     remove_leftovers,
     replacing,
     write_json,
-    write_part,
 )
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
@@ -39,7 +39,6 @@ DATASETS: dict[str, Dataset] = {
     "kuairand_pure": KUAIRAND_PURE,
     "simulated_funnel": SIMULATED_FUNNEL,
 }
-_BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -198,15 +197,19 @@ class _Job:
         console: Console,
     ) -> dict[str, Any]:
         report = checks.Report()
-        exposures = self.dataset.read(engine, files, self.schema, report)
+        request = Request(files, self.schema, self.options, console)
+        exposures = self.dataset.read(engine, request, report)
         _check_labels(exposures.table, self.schema)
-        split = self.split or self.dataset.auto_split(days(exposures.table))
+        split = self.split or exposures.split
+        if split is None:
+            split = self.dataset.auto_split(days(exposures.table))
         rows, outside = _label(exposures, split, report)
-        checks.validate(rows, self.schema, exposures.keys, report)
+        checks.validate(rows, self.schema, exposures.keys, report, exposures.sides)
         report.show(console)
         report.raise_if_failed()
         self.schema.save(root / SCHEMA)
-        _write(engine, root, rows, self.schema, split.parts, settings.part_rows, console)
+        slices = Slices(engine, rows, exposures.sides, self.schema)
+        slices.write(root, split.parts, settings.part_rows, console)
         prepared = Prepared(root)
         parts = {part: engine.read_all(prepared.files(part)) for part in split.parts}
         reports = {part: engine.read_all(prepared.report_files(part)) for part in split.parts}
@@ -280,19 +283,19 @@ def _is_current(out: Path, fingerprint: str) -> bool:
     return card.get("fingerprint") == fingerprint and cards.complete(out, card)
 
 
-def _label(exposures: Exposures, split: Split, report: checks.Report) -> tuple[ir.Table, int]:
+def _label(
+    exposures: Exposures, split: Split | NamedParts, report: checks.Report
+) -> tuple[ir.Table, int]:
     """Adds `part`; returns the rows inside the split and the number outside."""
-    table = exposures.table.mutate(part=split.label(exposures.table["day"]))
+    table = exposures.table.mutate(part=split.label(exposures.table))
     with translated_errors("reading the logs"):
         counted = table.group_by("part").aggregate(rows=lambda t: t.count()).to_pyarrow()
     rows = dict(zip(counted["part"].to_pylist(), counted["rows"].to_pylist(), strict=True))
     outside = rows.pop(None, 0)
     empty = [part for part in split.parts if not rows.get(part)]
     if empty:
-        found = days(exposures.table)
         raise ValueError(
-            f"--split: {' and '.join(empty)} would hold no exposure; the logs span "
-            f"{from_number(found[0])}..{from_number(found[-1])}"
+            f"--split: {' and '.join(empty)} would hold no exposure; {_held(exposures, rows)}"
         )
     if exposures.duplicates:
         report.notes.append(f"{exposures.duplicates:,} exact duplicate rows dropped")
@@ -301,24 +304,8 @@ def _label(exposures: Exposures, split: Split, report: checks.Report) -> tuple[i
     return table.filter(table["part"].notnull()), outside
 
 
-def _write(
-    engine: Engine,
-    root: Path,
-    rows: ir.Table,
-    schema: Schema,
-    parts: Sequence[str],
-    part_rows: int,
-    console: Console,
-) -> None:
-    features = encode.prepared_columns(rows, schema)
-    report = encode.report_columns(rows, schema)
-    wide = rows.select(**(report | features), part=rows["part"])
-    forms = [wide.select(*names).schema().to_pyarrow() for names in (features, report)]
-    with translated_errors("counting rows"):
-        total = int(rows.count().execute())
-    with console.progress(f"writes {total:,} rows", total) as advance:
-        for part in parts:
-            ordered = wide.filter(wide["part"] == part).drop("part").order_by("row_id")
-            batches = engine.batches(ordered, _BATCH_ROWS)
-            for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
-                advance(n)
+def _held(exposures: Exposures, rows: Mapping[str, int]) -> str:
+    if "day" not in exposures.table.columns:
+        return f"the raw files give {dict(rows)}"
+    found = days(exposures.table)
+    return f"the logs span {from_number(found[0])}..{from_number(found[-1])}"

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from idefn_tf.schema import DType, Schema
+from idefn_tf.schema import DType
 from pipelines import checks
 from pipelines.checks import Report
 from pipelines.console import Console
 from pipelines.datasets import card as cards
 from pipelines.datasets import sides
-from pipelines.datasets.base import Dataset, Exposures
+from pipelines.datasets.base import Dataset, Exposures, Request
 from pipelines.datasets.engine import Engine
 from pipelines.datasets.funnel_sides import side_tables
 from pipelines.datasets.funnel_world import Chunk, Options, World
@@ -134,8 +134,9 @@ def sources(raw: Path, options: Mapping[str, Any]) -> list[Path]:
     return found + [raw / name for name in _SIDES.values() if (raw / name).is_file()]
 
 
-def read(engine: Engine, files: Sequence[Path], schema: Schema, report: Report) -> Exposures:
+def read(engine: Engine, request: Request, report: Report) -> Exposures:
     """Builds one row per exposure with its user's and its item's columns, and the oracle's."""
+    files = request.files
     logs = [path for path in files if path.name.startswith("exposures")]
     oracles = [path for path in files if path.name.startswith("oracle")]
     raw = engine.read_all(logs)
@@ -143,7 +144,7 @@ def read(engine: Engine, files: Sequence[Path], schema: Schema, report: Report) 
     checks.unique_key(log, "exposure_id", logs[0].name, report)
     report.raise_if_failed()
     found = {key: path for key, name in _SIDES.items() for path in files if path.name == name}
-    table = sides.join(engine, log, found, _SIDES, schema, report)
+    table = sides.join(engine, log, found, _SIDES, request.schema, report)
     if oracles:
         oracle = engine.read_all(oracles)
         oracle = oracle.select("exposure_id", "oracle_conversion", "oracle_probability")

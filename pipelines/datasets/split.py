@@ -32,10 +32,17 @@ class Split:
         """The names of the parts."""
         return tuple(self.spans) or (ALL,)
 
-    def label(self, day: ir.IntegerValue) -> ir.StringValue:
-        """Returns the part of each row from its day (YYYYMMDD), or null outside every span."""
+    def label(self, table: ir.Table) -> ir.StringValue:
+        """Returns the part of each row from its `day` (YYYYMMDD), or null outside every span.
+
+        Raises:
+            ValueError: if there are spans and the table has no days.
+        """
         if not self.spans:
             return ibis.literal(ALL)
+        if "day" not in table.columns:
+            raise ValueError("--split: must be auto, this data set has no days; remove the dates")
+        day = table["day"]
         return ibis.cases(
             *((day.between(number(a), number(b)), part) for part, (a, b) in self.spans.items())
         )
@@ -43,6 +50,30 @@ class Split:
     def describe(self) -> dict[str, str]:
         """Returns each part's span as text, such as "2022-04-25..2022-05-02"."""
         return {part: f"{a}..{b}" for part, (a, b) in self.spans.items()}
+
+
+@dataclass(frozen=True)
+class NamedParts:
+    """Parts that a data set names itself, row by row in its column `part`; it has no days.
+
+    Attributes:
+        rules: for each part, in words, which rows it holds.
+    """
+
+    rules: Mapping[str, str]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        return tuple(self.rules)
+
+    def label(self, table: ir.Table) -> ir.StringValue:
+        """Returns the part of each row."""
+        return table["part"]
+
+    def describe(self) -> dict[str, str]:
+        """Returns which rows each part holds, in words."""
+        return dict(self.rules)
 
 
 def number(day: date) -> int:
