@@ -85,11 +85,10 @@ def test_a_time_limit_starts_nothing_new(folder, data):
         run_cells([late], data.root, QUIET, jobs=0)
 
 
-def test_a_failed_cell_is_told_with_its_last_words_and_does_not_stop_the_rest(folder, data, capsys):
+def test_a_failed_cell_is_told_with_its_last_words(folder, data):
     bad = cell(folder / "bad", "oracle_relabel")  # needs a label that prepared data hide
-    assert len(run_cells([bad], data.root, QUIET)) == 1
-    said = capsys.readouterr().err
-    assert "oracle_relabel" in said
+    (said,) = run_cells([bad], data.root, QUIET)
+    assert "oracle_relabel seed 0: failed" in said
     assert "ValueError" in said
     assert read_rows([bad]) == []
 
@@ -100,7 +99,7 @@ def test_the_case_study_counts_one_batch(cells, data):
     np.testing.assert_allclose(found.plan.sum(0), 1.0, rtol=1e-5)
     assert numbers["relabelled"] == int((found.labels > 0.5).sum()) == found.nearest.sum()
     assert numbers["probes_relabelled"] == int((probe & (found.labels > 0.5)).sum())
-    assert numbers["agrees_with_training"] > 0.99
+    assert len(set(found.positives)) == len(found.positives)
     assert 0 <= numbers["overlap_with_nearest_positive"] <= 1
     assert numbers["spies"]["converted_relabelled"] <= numbers["spies"]["converted"]
     json.dumps(numbers, allow_nan=False)
