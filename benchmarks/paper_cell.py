@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import code_fingerprint
+from benchmarks.paper_oracle import open_with_truth
+from idefn_tf.models import get_method
 from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.evaluation import predict
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
-from pipelines.train import train
+from pipelines.train import open_train, train
 
 CELL, SCORES = "cell.json", "test_scores.npz"
 
@@ -38,7 +40,9 @@ def run_cell(config: Config, data: Path, out: Path, console: Console) -> dict[st
         the metrics of every part.
     """
     started = time.monotonic()
-    run = train(config, data, out, console)
+    told = bool(get_method(config.method).extra_labels)  # type: ignore[attr-defined]
+    open_rows = open_with_truth if told else open_train
+    run = train(config, data, out, console, open_rows)
     seconds = time.monotonic() - started
     prepared = Prepared.open(data)
     if "test" in prepared.parts:

@@ -132,6 +132,18 @@ TABLES: dict[int, tuple[str, ...]] = {
         "idefn_ple",
     ),
 }
+#: Table 1 with every further rival and control: what any claim about the transport must beat.
+CONTROLS = (
+    "random_relabel",
+    "top_k_cvr",
+    "nearest_positive",
+    "oracle_relabel",
+    "multi_ipw",
+    "multi_dr",
+    "ddpo",
+    "escim_ratio",
+)
+TABLES[3] = ("esmm", "all_negative", "idefn", *CONTROLS)
 #: The rows of the README's table.
 README_METHODS = ("click_only", "esmm", "all_negative", "idefn")
 

@@ -8,17 +8,18 @@ Stopped at any moment, the same command takes the run up after its last whole ep
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from idefn_tf.callbacks import HistoryCSV, SelectBest, SetEpoch, StopOnNonFinite
 from idefn_tf.data import EpochClock, open_dataset
 from pipelines import console as consoles
 from pipelines.build import build_model
-from pipelines.config import Config
+from pipelines.config import Config, Training
 from pipelines.console import Console
 from pipelines.evaluation import evaluate_part
 from pipelines.prepared import Prepared, write_json
@@ -27,7 +28,26 @@ from pipelines.runs import Run, load, read_vocabularies
 from pipelines.watch import Watch
 
 
-def train(config: Config, data_dir: str | Path, out: str | Path, console: Console) -> Run:
+def open_train(data: Prepared, settings: Training, clock: EpochClock) -> tf.data.Dataset:
+    """Opens the training rows as every run deals them."""
+    return open_dataset(
+        data.schema,
+        data.files("train"),
+        batch_size=settings.batch_size,
+        shuffle=True,
+        seed=settings.seed,
+        clock=clock,
+        drop_remainder=True,
+    )
+
+
+def train(
+    config: Config,
+    data_dir: str | Path,
+    out: str | Path,
+    console: Console,
+    open_rows: Callable[[Prepared, Training, EpochClock], tf.data.Dataset] = open_train,
+) -> Run:
     """Trains, selects and evaluates one experiment.
 
     Args:
@@ -35,6 +55,8 @@ def train(config: Config, data_dir: str | Path, out: str | Path, console: Consol
         data_dir: a prepared folder with train and validation (and test, to be reported).
         out: the run's folder; a run of the same config and data is resumed.
         console: says what is done.
+        open_rows: opens the training rows; studies whose methods learn from further labels
+            (`extra_labels`) bring their own.
 
     Returns:
         The finished run.
@@ -62,15 +84,7 @@ def train(config: Config, data_dir: str | Path, out: str | Path, console: Consol
     # -- data ----------------------------------------------------------------------------------
     settings = config.training
     clock = EpochClock(first_epoch)
-    train_set = open_dataset(
-        data.schema,
-        data.files("train"),
-        batch_size=settings.batch_size,
-        shuffle=True,
-        seed=settings.seed,
-        clock=clock,
-        drop_remainder=True,
-    )
+    train_set = open_rows(data, settings, clock)
     validation_set = open_dataset(data.schema, data.files("validation"), batch_size=8192)
 
     # -- fit -----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks import paper, paper_case_study
 from benchmarks.paper_grid import Cell, read_rows, run_cells
+from benchmarks.paper_oracle import open_with_truth
+from idefn_tf.data import EpochClock
 from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.datasets import simulated_funnel
@@ -86,11 +88,29 @@ def test_a_time_limit_starts_nothing_new(folder, data):
 
 
 def test_a_failed_cell_is_told_with_its_last_words(folder, data):
-    bad = cell(folder / "bad", "oracle_relabel")  # needs a label that prepared data hide
+    bad = cell(folder / "bad", "esmm", ctcvr_weight=-1)  # no such weight
     (said,) = run_cells([bad], data.root, QUIET)
-    assert "oracle_relabel seed 0: failed" in said
-    assert "ValueError" in said
+    assert "esmm seed 0: failed" in said
+    assert "ctcvr_weight: must be above 0" in said
     assert read_rows([bad]) == []
+
+
+def test_the_truth_reaches_the_control_that_is_told_it_and_deals_every_row_once(data):
+    settings = Config.parse({"method": "oracle_relabel", **SMALL}).training
+    report = data.report_table("train")
+    told = {True: 0, False: 0}
+    for _, labels, weight in open_with_truth(data, settings, EpochClock()):
+        assert set(labels) == {"click", "conversion", "oracle_conversion"}
+        unclicked = labels["click"].numpy() == 0
+        told[True] += int(labels["oracle_conversion"].numpy()[unclicked].sum())
+        told[False] += len(weight)
+    assert told[False] == report.num_rows // 512 * 512
+    truth, click = (
+        np.asarray(t[c])
+        for t, c in zip((report, data.table("train")), ("oracle_conversion", "click"), strict=True)
+    )
+    whole = int(truth[click == 0].sum())
+    assert 0.7 * whole < told[True] <= whole
 
 
 def test_the_case_study_counts_one_batch(cells, data):
