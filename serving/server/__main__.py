@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", stream=sys.stderr
     )
-    from serving.server import flags
+    from serving.server import flags, settings
 
     found = flags.parse(argv)
     if found.version:
@@ -29,9 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"idefn_tf embedded server, TensorFlow {metadata.version('tensorflow')}\n")
         return 0
-    from serving.server import run
+    log = logging.getLogger("serving.server")
+    for name in sorted(flags.IGNORED):
+        if getattr(found, name) is not None:
+            log.warning("--%s has no effect: %s", name, flags.IGNORED[name])
+    try:
+        chosen = settings.read(found)
+    except settings.ConfigError as error:
+        log.error("Cannot start: %s", error)
+        return 1
+    from serving.server import run  # TensorFlow is loaded here
 
-    return run.serve(found)
+    try:
+        return run.serve(chosen)
+    finally:
+        chosen.listener.close()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ to load is reported in the model's status, and what was served goes on being ser
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import logging
 import threading
 import time
@@ -212,7 +215,8 @@ class ModelManager:
                 "Loading servable: {name: %s version: %d} failed: %s", name, number, entry.error
             )
             return
-        entry.state = "AVAILABLE"
+        self._publish()
+        entry.state = "AVAILABLE"  # said only once requests find it
         self._warned.clear()
         log.info(
             "Successfully loaded servable version {name: %s version: %d} in %.2f s",
@@ -233,7 +237,7 @@ class ModelManager:
             name: {
                 number: entry.servable
                 for number, entry in model.versions.items()
-                if entry.servable is not None and entry.state == "AVAILABLE"
+                if entry.servable is not None
             }
             for name, model in self._models.items()
         }
@@ -244,6 +248,7 @@ class ModelManager:
             if servable.close_if_idle():
                 entry.state = "END"
                 log.info("Done unloading {name: %s version: %d}", servable.name, servable.version)
+                _give_back_memory()
             else:
                 waiting.append((entry, servable))
         self._draining = waiting
@@ -270,3 +275,10 @@ class ModelManager:
         if message not in self._warned:
             self._warned.add(message)
             log.warning("%s", message)
+
+
+def _give_back_memory() -> None:
+    """Frees an unloaded graph's objects, and returns the pages to the system where glibc can."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -8,12 +8,23 @@ its way is answered rather than cut off.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024
 _LINGER_SECONDS = 0.25
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Takes the offer of another protocol out of a head.
+
+    Java's client offers HTTP/2 with its first request; the parser would then drop the body.
+    """
+    head, blank, body = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"", head) + blank + body
 
 
 class _Corked:
@@ -73,6 +84,8 @@ class Protocol(HttpToolsProtocol):
         """Reads what has come, and watches the head if it is not complete."""
         if self._in_head:
             self._head_bytes += len(data)
+            if b"pgrade" in data:
+                data = _without_upgrade(data)
         super().data_received(data)
         if self.transport.is_closing() or not self._in_head:
             self._unwatch_head()

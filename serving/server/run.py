@@ -13,8 +13,6 @@ import contextlib
 import gc
 import logging
 import signal
-import socket
-import ssl
 import sys
 import threading
 import time
@@ -24,13 +22,15 @@ from pathlib import Path
 import tensorflow as tf
 import uvicorn
 
-from serving.server import config, flags, independence, protocol, tls, warmup
+from serving.server import config, flags, independence, protocol, warmup
+from serving.server import settings as settings_of
 from serving.server.app import RestApp
 from serving.server.batching import Batcher
 from serving.server.errors import StatusError
 from serving.server.metrics import Metrics
 from serving.server.models import ModelManager
 from serving.server.servable import Servable
+from serving.server.settings import Settings
 
 log = logging.getLogger("serving.server")
 
@@ -56,13 +56,6 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def model_configs(found: argparse.Namespace) -> list[config.ModelConfig]:
-    """The models that the command line asks for."""
-    if found.model_config_file:
-        return config.read_model_config(found.model_config_file)
-    return [config.ModelConfig(found.model_name, found.model_base_path)]
-
-
 def session_config(found: argparse.Namespace) -> tf.compat.v1.ConfigProto:
     """Threads of each session."""
     made = tf.compat.v1.ConfigProto()
@@ -73,8 +66,9 @@ def session_config(found: argparse.Namespace) -> tf.compat.v1.ConfigProto:
     return made
 
 
-def _watch(found: argparse.Namespace, manager: ModelManager, stop: threading.Event) -> None:
+def _watch(settings: Settings, manager: ModelManager, stop: threading.Event) -> None:
     """Polls versions, and the configuration file if asked to, until stopped."""
+    found = settings.flags
     every = found.file_system_poll_wait_seconds
     config_every = found.model_config_file_poll_wait_seconds if found.model_config_file else 0
     if not every and not config_every:
@@ -87,7 +81,7 @@ def _watch(found: argparse.Namespace, manager: ModelManager, stop: threading.Eve
             if config_every and waited >= config_every:
                 waited, now = 0.0, _text(found.model_config_file)
                 if now != text:
-                    manager.configure(model_configs(found))
+                    manager.configure(settings_of.models(found))
                     text = now
                     log.info("Re-read model_config_file")
             if every:
@@ -104,20 +98,17 @@ def _text(path: str) -> str | None:
     return None
 
 
-def serve(found: argparse.Namespace) -> int:
+def serve(settings: Settings) -> int:
     """Serves until a signal comes.
 
     Args:
-        found: The parsed command line.
+        settings: The command line and what its files say.
 
     Returns:
         The process's exit status.
     """
     tf.get_logger().setLevel(logging.ERROR)
-    for name in sorted(flags.IGNORED):
-        if getattr(found, name) is not None:
-            log.warning("--%s has no effect: %s", name, flags.IGNORED[name])
-    metrics = Metrics()
+    found, metrics = settings.flags, Metrics()
     session = session_config(found)
     tags = [tag for tag in found.saved_model_tags.split(",") if tag]
 
@@ -137,31 +128,38 @@ def serve(found: argparse.Namespace) -> int:
         found.load_retry_interval_micros / 1e6,
         found.allow_version_labels_for_unavailable_models,
     )
+    # What is here to stay (TensorFlow itself) is kept out of the garbage collector's rounds, which
+    # would otherwise stop all requests for a tenth of a second now and then.
+    gc.collect()
+    gc.freeze()
+    problem = None
     try:
-        secure = tls.context(found)
-        token = _token(found.bearer_token_file)
-        metrics_path = None
-        if found.monitoring_config_file:
-            metrics_path = config.read_monitoring_config(found.monitoring_config_file)
-        manager.configure(model_configs(found))
-        problems = manager.first_errors()
-        if problems:
-            raise config.ConfigError("; ".join(problems))
-    except (config.ConfigError, StatusError) as error:
-        log.error("Cannot start: %s", "; ".join(manager.first_errors()) or error)
+        manager.configure(settings.models)
+    except StatusError as error:
+        problem = str(error)
+    problem = "; ".join(manager.first_errors()) or problem
+    if problem:
+        log.error("Cannot start: %s", problem)
         manager.close()
         return 1
+    batcher = Batcher(metrics, settings.batching, found.rest_api_max_pending, settings.mixing)
     app = RestApp(
         manager,
-        _batcher(found, metrics),
+        batcher,
         metrics,
         flags.limits(found),
-        metrics_path,
+        settings.metrics_path,
         found.rest_api_enable_cors_support,
-        token,
+        settings.token,
         found.enable_signature_method_name_check,
     )
-    return _listen(found, app, manager, secure)
+    try:
+        _listen(settings, app, manager)
+    finally:
+        batcher.close()
+        manager.close()
+    log.info("Stopped")
+    return 0
 
 
 def _prepare(servable: Servable, found: argparse.Namespace, metrics: Metrics) -> None:
@@ -177,48 +175,9 @@ def _prepare(servable: Servable, found: argparse.Namespace, metrics: Metrics) ->
             signature.row_independent = independence.rows_independent(signature)
 
 
-def _batcher(found: argparse.Namespace, metrics: Metrics) -> Batcher:
-    settings = None
-    mixing = "never" if found.enable_batching is False else "independent"
-    if found.enable_batching:
-        mixing, settings = "always", config.BatchingConfig()
-        if found.batching_parameters_file:
-            settings = config.read_batching_config(found.batching_parameters_file)
-    return Batcher(metrics, settings, found.rest_api_max_pending, mixing)
-
-
-def _token(path: str) -> str | None:
-    if not path:
-        return None
-    try:
-        token = Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise config.ConfigError(f"--bearer_token_file: {error}") from None
-    if not token:
-        raise config.ConfigError(f"--bearer_token_file: '{path}' is empty")
-    return token
-
-
-def _listen(
-    found: argparse.Namespace,
-    app: RestApp,
-    manager: ModelManager,
-    secure: ssl.SSLContext | None,
-) -> int:
-    family = socket.AF_INET6 if ":" in found.rest_api_address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((found.rest_api_address, found.rest_api_port))
-    except OSError as error:
-        log.error(
-            "Cannot start: %s:%d: %s", found.rest_api_address, found.rest_api_port, error.strerror
-        )
-        listener.close()
-        manager.close()
-        return 1
-    port = listener.getsockname()[1]
-    settings = uvicorn.Config(
+def _listen(settings: Settings, app: RestApp, manager: ModelManager) -> None:
+    found = settings.flags
+    web = uvicorn.Config(
         app,
         http=protocol.protocol(found.rest_api_header_timeout_in_ms / 1000),
         limit_concurrency=found.rest_api_max_connections,
@@ -231,35 +190,29 @@ def _listen(
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, found.graceful_stop_in_ms // 1000),
     )
-    settings.load()
-    settings.ssl = secure
-    server = Server(settings)
+    web.load()
+    web.ssl = settings.tls
+    server = Server(web)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a malformed request is no event
     stop = threading.Event()
     watcher = threading.Thread(
-        target=_watch, args=(found, manager, stop), name="watch-models", daemon=True
+        target=_watch, args=(settings, manager, stop), name="watch-models", daemon=True
     )
 
     async def run() -> None:
-        listener.listen(1024)
-        ready = asyncio.create_task(_announce(server, _address(found, port, secure)))
+        settings.listener.listen(1024)
+        ready = asyncio.create_task(_announce(server, settings.address))
         try:
-            await server.serve(sockets=[listener])
+            await server.serve(sockets=[settings.listener])
         finally:
             ready.cancel()
 
-    gc.collect()
-    gc.freeze()
     watcher.start()
     try:
         _run_loop(run())
     finally:
         stop.set()
         watcher.join(timeout=5)
-        manager.close()
-        listener.close()
-    log.info("Stopped")
-    return 0
 
 
 def _run_loop(main: object) -> None:
@@ -271,12 +224,6 @@ def _run_loop(main: object) -> None:
         runner = asyncio.Runner()
     with runner:
         runner.run(main)  # type: ignore[arg-type]
-
-
-def _address(found: argparse.Namespace, port: int, secure: ssl.SSLContext | None) -> str:
-    host = found.rest_api_address
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if secure else 'http'}://{shown}:{port}"
 
 
 async def _announce(server: Server, address: str) -> None:

@@ -158,6 +158,8 @@ def _quick(values: list[Any], spec: TensorSpec) -> np.ndarray | None:
     if name in INT_RANGES:
         if types != {int}:
             return None
+        if name == "uint64" and min(values) < 0:  # NumPy 1 would let it wrap
+            return None
         try:
             flat = np.array(values, np.uint64 if name == "uint64" else np.int64)
         except OverflowError:

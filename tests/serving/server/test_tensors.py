@@ -188,7 +188,7 @@ def test_requests_are_read_by_the_rules(request_: tuple[dict[str, str], dict[str
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=5_000, deadline=None)
 @given(requests())
 def test_requests_long(request_: tuple[dict[str, str], dict[str, Any]]) -> None:
     check(*request_)
