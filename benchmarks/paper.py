@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import paper_case_study, paper_report, paper_result, paper_sweeps, paper_tuning
+from benchmarks.paper_bootstrap import DRAWS
 from benchmarks.paper_grid import Cell, run_cells
 from benchmarks.paper_settings import BACKBONES, SETTINGS, TABLES, get_variant, make_config
 from pipelines import console as consoles
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--figures", nargs="+", type=int, default=[], choices=(4, 5), help="of the paper")
     add("--figure-seeds", type=int, default=3, help="seeds of each point of figure 4")
     add("--case-study", action="store_true", help="look into one batch of the first IdeFN run")
+    add("--draws", type=int, default=DRAWS, help="of the bootstrap over users; 0 for none")
     add("--jobs", type=int, default=1, help="cells at a time")
     add("--minutes", type=float, help="begin no further cell after so long")
     add("--readme", action="store_true", help="put the first table into README.md")
@@ -123,7 +125,7 @@ def _run(given: argparse.Namespace, console: Console) -> int:
 
     # -- report ----------------------------------------------------------------------------------
     command = _command(given)
-    result = paper_result.collect(given.name, data, cells, command, sweeps, tuned)
+    result = paper_result.collect(given.name, data, cells, command, sweeps, tuned, given.draws)
     if not result["rows"]:
         raise ValueError(f"--out: no cell of {out} is finished")
     for path in paper_result.write(result, given.results, given.figures):

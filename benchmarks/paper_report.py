@@ -48,6 +48,11 @@ def markdown(result: Mapping[str, Any]) -> str:
                 label = VARIANTS[reference].label
                 parts.append(f"\n**Paired differences to {label}** (same seed, same rows)\n")
                 parts.append(table)
+            drawn = _bootstrap(result, setting, backbone, reference)
+            if drawn:
+                label = VARIANTS[reference].label
+                parts.append(f"\n**The same, drawing users and seeds** (method minus {label})\n")
+                parts.append(drawn)
         image = result["pictures"].get(f"{setting}/{backbone}")
         if image:
             parts.append(f"\n![every seed and the mean]({image})")
@@ -204,6 +209,26 @@ def _differences(result: Mapping[str, Any], setting: str, backbone: str, referen
     return "\n".join(lines)
 
 
+def _bootstrap(result: Mapping[str, Any], setting: str, backbone: str, reference: str) -> str:
+    chosen = [
+        d
+        for d in result["bootstrap"]
+        if (d["setting"], d["backbone"], d["reference"]) == (setting, backbone, reference)
+    ]
+    if not chosen:
+        return ""
+    lines = [
+        "| method | CVR AUC in | difference | 95 % of draws | p |",
+        "|---|---|---:|---|---:|",
+    ]
+    lines += [
+        f"| {VARIANTS[d['method']].label} | {d['space']} | {d['mean']:+.4f} | "
+        f"{d['low']:+.4f} to {d['high']:+.4f} | {d['p']:.3f} |"
+        for d in chosen
+    ]
+    return "\n".join(lines)
+
+
 def _tuned(tuned: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "\n## What tuning chose\n",
@@ -233,6 +258,7 @@ def _protocol() -> str:
         "|---|---|---|",
         *(f"| {what} | {there} | {here} |" for what, there, here in PROTOCOL),
         "\nStandard deviations are over seeds: they show how training varies, not how the test "
-        "rows vary. p-values are two-sided; Holm's correction runs over the methods of one table.",
+        "rows vary; the bootstrap draws both. p-values are two-sided; Holm's correction runs over "
+        "the methods of one table.",
     ]
     return "\n".join(lines)

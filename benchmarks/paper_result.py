@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import paper_plots, paper_report, paper_summary
 from benchmarks.machine import machine_facts
+from benchmarks.paper_bootstrap import DRAWS, bootstrap
 from benchmarks.paper_cell import write_json_whole, write_text_whole
 from benchmarks.paper_grid import Cell, read_rows
 from pipelines.prepared import Prepared
@@ -23,6 +24,7 @@ def collect(
     command: str,
     sweeps: Sequence[Cell] = (),
     tuned: Sequence[Mapping[str, Any]] = (),
+    draws: int = DRAWS,
 ) -> dict[str, Any]:
     """Reads the finished cells and computes what the page says.
 
@@ -33,6 +35,7 @@ def collect(
         command: gives the same results again.
         sweeps: the cells of figure 4.
         tuned: what tuning chose, from `benchmarks.paper_tuning.choose`.
+        draws: of the bootstrap over users.
     """
     rows = read_rows(cells)
     return {
@@ -44,6 +47,7 @@ def collect(
         "rows": rows,
         "summary": paper_summary.summarise(rows),
         "differences": paper_summary.compare(rows),
+        "bootstrap": bootstrap(cells, data, draws),
         "sweeps": read_rows(sweeps),
         "tuned": list(tuned),
         "configs": _configs(cells),

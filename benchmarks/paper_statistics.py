@@ -8,13 +8,13 @@ beside each other, because few seeds give none of them much power:
 * Holm's correction of the t-tests over all methods compared with one reference.
 
 Seeds show how far training itself varies. How far the test rows vary is another question, which a
-bootstrap over users answers (`user_bootstrap`).
+bootstrap over users answers (`benchmarks.paper_bootstrap`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -128,60 +128,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, min(1.0, (len(p_values) - rank) * p_values[at]))
         corrected[at] = running
     return corrected
-
-
-def user_bootstrap(
-    metric: Callable[[np.ndarray, np.ndarray, np.ndarray], float],
-    label: np.ndarray,
-    methods: Sequence[np.ndarray],
-    references: Sequence[np.ndarray],
-    users: np.ndarray,
-    draws: int = 1000,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Bootstraps a paired difference over users and seeds together.
-
-    Each draw takes users with replacement (a user's rows stay together, as a weight) and seeds
-    with replacement (a seed's two models stay together).
-
-    Args:
-        metric: of (label, score, weight).
-        label: [rows].
-        methods: by seed, scores [rows].
-        references: by seed, the other method's scores [rows].
-        users: [rows].
-        draws: how many.
-        seed: of the draws.
-
-    Returns:
-        {"mean", "low", "high", "p"}: the difference on the rows as they are, the 2.5 and 97.5
-        percentiles, and twice the smaller tail at 0.
-
-    Raises:
-        ValueError: if the two sides have different seeds.
-    """
-    if not methods or len(methods) != len(references):
-        raise ValueError(
-            f"methods: must be as many as references, received {len(methods)} and "
-            f"{len(references)}; pair them by seed"
-        )
-    generator = np.random.default_rng(seed)
-    _, who = np.unique(users, return_inverse=True)
-    count = int(who.max()) + 1
-    ones = np.ones(len(label), np.float64)
-
-    def difference(at: int, weight: np.ndarray) -> float:
-        return metric(label, methods[at], weight) - metric(label, references[at], weight)
-
-    centre = float(np.mean([difference(at, ones) for at in range(len(methods))]))
-    found = []
-    for _ in range(draws):
-        weight = np.bincount(generator.integers(0, count, count), minlength=count)[who]
-        seeds = generator.integers(0, len(methods), len(methods))
-        kinds, times = np.unique(seeds, return_counts=True)
-        values = [difference(int(k), weight.astype(np.float64)) for k in kinds]
-        found.append(float(np.average(values, weights=times)))
-    array = np.asarray(found)
-    low, high = np.percentile(array, [2.5, 97.5])
-    tail = min(float(np.mean(array <= 0)), float(np.mean(array >= 0)))
-    return {"mean": centre, "low": float(low), "high": float(high), "p": min(1.0, 2 * tail)}

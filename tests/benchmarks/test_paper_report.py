@@ -46,6 +46,7 @@ def made(settings=("shipped",)):
         "rows": rows,
         "summary": summarise(rows),
         "differences": compare(rows),
+        "bootstrap": [],
         "sweeps": [],
         "tuned": [],
         "pictures": {},

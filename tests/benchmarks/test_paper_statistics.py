@@ -1,14 +1,11 @@
 """The statistics: against hand-computed numbers, SciPy, and what chance alone gives."""
 
-import math
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.paper_statistics import holm, paired_difference, spread, user_bootstrap
+from benchmarks.paper_statistics import holm, paired_difference, spread
 from benchmarks.paper_summary import compare, summarise
-from idefn_tf.metrics import exact
 
 
 def row(method, seed, auc, setting="fixed", backbone="mlp"):
@@ -90,41 +87,3 @@ def test_a_summary_keeps_settings_apart_and_skips_what_is_not_defined():
     assert set(found) == {("fixed", "cvr_auc"), ("equal", "cvr_auc")}
     assert found["fixed", "cvr_auc"]["mean"] == pytest.approx(0.75)
     assert found["equal", "cvr_auc"]["seeds"] == 1
-
-
-def made_scores(gain, seeds=4, users=150, seed=3):
-    """Scores of two methods whose signal differs by `gain`, noise of the seed's own."""
-    generator = np.random.default_rng(seed)
-    who = np.repeat(np.arange(users), 8)
-    label = (generator.random(who.size) < 0.2).astype(float)
-    a, b = [], []
-    for _ in range(seeds):
-        noise = generator.normal(size=who.size)
-        a.append((1.0 + gain) * label + noise)
-        b.append(1.0 * label + noise + 0.05 * generator.normal(size=who.size))
-    return label, a, b, who
-
-
-def test_the_bootstrap_finds_a_real_gain_and_none_where_there_is_none():
-    real = user_bootstrap(exact.auc, *made_scores(0.4), draws=200)
-    assert real["low"] > 0
-    assert real["p"] < 0.05
-    none = user_bootstrap(exact.auc, *made_scores(0.0), draws=200)
-    assert none["low"] < 0 < none["high"]
-    assert none["p"] > 0.05
-
-
-def test_the_bootstraps_centre_is_the_mean_difference_over_seeds():
-    label, a, b, who = made_scores(0.2)
-    found = user_bootstrap(exact.auc, label, a, b, who, draws=20)
-    expected = np.mean(
-        [exact.auc(label, x) - exact.auc(label, y) for x, y in zip(a, b, strict=True)]
-    )
-    assert found["mean"] == pytest.approx(expected)
-    assert math.isfinite(found["low"])
-
-
-def test_the_bootstrap_needs_pairs():
-    label, a, b, who = made_scores(0.2)
-    with pytest.raises(ValueError, match="pair them by seed"):
-        user_bootstrap(exact.auc, label, a, b[:-1], who)
