@@ -1,4 +1,4 @@
-"""Skew: nothing where the right model is served, a failure where another one is; rates and drift."""
+"""Skew: none where the right model is served, failure where another one is; rates and drift."""
 
 import json
 import shutil

@@ -101,6 +101,29 @@ def write_run(folder: Path, model: ESMM) -> Path:
     metrics = {"validation": {"all_funnel": {"cvr_auc": 0.61, "rows": 600}}}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     card = {"dataset": "tiny", "schema_hash": SCHEMA.hash, "splits": {"train": {"rows": 600}}}
+    card["features"] = describe(make_frame())
     (folder / "card.json").write_text(json.dumps(card))
     model.save(folder / "checkpoints" / "best.keras")
     return folder
+
+
+def describe(frame: pd.DataFrame) -> dict[str, object]:
+    """What a data card says of three of the features."""
+    shop, price = frame["shop"].value_counts(normalize=True), frame["price"].astype(float)
+    user = frame["user"].value_counts(normalize=True)
+    rates = {"missing": {"train": 0.0, "validation": 0.0}}
+    return {
+        "shop": {"kind": "hash", "top": top(shop), **rates},
+        "price": {"kind": "numeric", "mean": price.mean(), "std": price.std(ddof=0), **rates},
+        "user": {
+            "kind": "vocabulary",
+            "top": top(user),
+            "out_of_vocabulary": {"train": 0.0, "validation": 0.02},
+            **rates,
+        },
+    }
+
+
+def top(shares: pd.Series) -> list[dict[str, object]]:
+    """The five most frequent values."""
+    return [{"value": int(v), "share": float(s)} for v, s in shares.head(5).items()]
