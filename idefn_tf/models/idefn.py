@@ -7,6 +7,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from idefn_tf.calibration import click_space_cvr
 from idefn_tf.models.all_negative import AllNegative
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.registry import method
@@ -54,6 +55,8 @@ class IdeFN(AllNegative):
         "transport_marginal_error": "max",
         "transport_positives": "mean",
         "transport_overflow": "sum",
+        "transport_kappa": "mean",
+        "pseudo_label_value": "mean",
     }
 
     def __init__(
@@ -87,7 +90,21 @@ class IdeFN(AllNegative):
     def match(self, outputs: Outputs, batch: Batch) -> Any:
         """Runs RPOT and SRM on one batch; returns `idefn_tf.transport.Matches`."""
         z = outputs.z if self.representation == "embeddings" else outputs.hidden["cvr"]
-        return self.rpot(z, batch.click, batch.conversion, training=outputs.training)
+        rate = self.unclicked_rate(outputs, batch) if self.rpot.needs_rate else None
+        return self.rpot(z, batch.click, batch.conversion, rate=rate, training=outputs.training)
+
+    def unclicked_rate(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
+        """Estimates the mean conversion rate of the batch's unclicked rows, scalar.
+
+        The model's own CVR calls unclicked rows negative and would drive kappa to zero, so the
+        click-space CVR is recovered from Eq. 15's optimum first, with q the rate of pseudo-labels
+        that the model has lately been given.
+        """
+        cvr = tf.stop_gradient(outputs.probability("cvr"))
+        ctr = tf.stop_gradient(outputs.probability("ctr"))
+        given = self.rpot.match_rate.mean if self.rpot.spies else self.rpot.kappa_now()
+        recovered = click_space_cvr(cvr, ctr, self.alpha, given)
+        return batch.mean_within(recovered, batch.unclicked)
 
     def pseudo_labels(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
         """Returns r~ [B], and reports what the transport did."""
@@ -102,6 +119,8 @@ class IdeFN(AllNegative):
             transport_marginal_error=found.marginal_error,
             transport_positives=found.positives,
             transport_overflow=found.overflow,
+            transport_kappa=found.kappa,
+            pseudo_label_value=found.label_value,
         )
         return found.labels
 
@@ -109,7 +128,7 @@ class IdeFN(AllNegative):
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
-            "kappa": self.rpot.kappa,
+            "kappa": self.rpot.get_config()["kappa"],
             "marginals": self.rpot.marginals,
             "rule": self.rpot.rule,
             "representation": self.representation,

@@ -5,8 +5,10 @@ made of, usable inside compiled graphs.
 """
 
 from idefn_tf.transport.costs import COSTS, cosine, cost_scale, squared_euclidean
-from idefn_tf.transport.layer import RPOT, Matches
+from idefn_tf.transport.layer import RPOT
 from idefn_tf.transport.match import TIGHT, SolverOptions, match, solve
+from idefn_tf.transport.matches import Matches
+from idefn_tf.transport.memory import PositiveMemory
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, partial_problem
 from idefn_tf.transport.proximal import proximal
@@ -19,6 +21,7 @@ __all__ = [
     "TIGHT",
     "Matches",
     "Plan",
+    "PositiveMemory",
     "SolverOptions",
     "Status",
     "TransportProblem",
