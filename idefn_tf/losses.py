@@ -20,18 +20,24 @@ def cross_entropy(label: tf.Tensor, logit: tf.Tensor) -> tf.Tensor:
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
 
 
-def log1m_exp(log_p: tf.Tensor) -> tf.Tensor:
-    """log(1 - exp(log_p)) for log_p < 0, without loss of digits at either end."""
-    # log_p -> 0 means 1 - p -> 0: keep it a float above zero
-    log_p = tf.minimum(log_p, -1e-7)
-    near_zero = tf.math.log(-tf.math.expm1(tf.maximum(log_p, -0.6931472)))
-    far = tf.math.log1p(-tf.exp(tf.minimum(log_p, -0.6931472)))
-    return tf.where(log_p > -0.6931472, near_zero, far)
-
-
 def log_product(ctr_logit: tf.Tensor, cvr_logit: tf.Tensor) -> tf.Tensor:
     """log(o^ r^), the logarithm of the CTCVR, from both logits [B]."""
     return tf.math.log_sigmoid(ctr_logit) + tf.math.log_sigmoid(cvr_logit)
+
+
+def log1m_product(ctr_logit: tf.Tensor, cvr_logit: tf.Tensor) -> tf.Tensor:
+    """log(1 - o^ r^) from both logits [B], exact at either end, and so is its gradient.
+
+    Where o^ r^ is small, log1p(-o^ r^) keeps the digits; where it is near 1,
+    1 - o^ r^ = (e^-a + e^-b + e^-(a + b)) o^ r^ with logits a and b does.
+    """
+    log_p = log_product(ctr_logit, cvr_logit)
+    small = log_p < -0.6931472
+    far = tf.math.log1p(-tf.exp(tf.where(small, log_p, -1.0)))
+    # the branch that is not taken must have a finite gradient, too
+    a, b = (tf.where(small, 1.0, logit) for logit in (ctr_logit, cvr_logit))
+    near = tf.reduce_logsumexp(tf.stack([-a, -b, -a - b]), 0) + log_product(a, b)
+    return tf.where(small, far, near)
 
 
 def product_cross_entropy(
@@ -40,7 +46,7 @@ def product_cross_entropy(
     """phi(o r, o^ r^) of the CTCVR, in log space.
 
     A float32 product of two small probabilities loses digits; here log(o^ r^) is a sum of
-    log-sigmoids and log(1 - o^ r^) comes from it through expm1 and log1p.
+    log-sigmoids, and log(1 - o^ r^) is computed as `log1m_product` says.
 
     Args:
         label: o r, float32 [B].
@@ -51,7 +57,7 @@ def product_cross_entropy(
         float32 [B].
     """
     log_p = log_product(ctr_logit, cvr_logit)
-    return -label * log_p - (1.0 - label) * log1m_exp(log_p)
+    return -label * log_p - (1.0 - label) * log1m_product(ctr_logit, cvr_logit)
 
 
 def entropy(logit: tf.Tensor) -> tf.Tensor:

@@ -53,7 +53,8 @@ class FeatureColumns(keras.layers.Layer):
         embedding_stddev: float = 0.01,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # float32 whatever the policy: raw numbers and tables do not stand rounding to 8 bits
+        super().__init__(**{"dtype": "float32", **kwargs})
         fields = [c if isinstance(c, Field) else lower(c, schema) for c in columns]
         if not fields:
             raise ValueError("columns: must hold at least one column, received none")

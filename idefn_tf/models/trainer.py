@@ -11,7 +11,7 @@ import tensorflow as tf
 from idefn_tf.data import encode_dataset
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.training_metrics import MONITORS, StepMeans, TrainingMetrics
-from idefn_tf.optimizers import RowSparse, RowSparseAdam, settle, touch
+from idefn_tf.optimizers import RowSparse, RowSparseAdam, row_gradient, settle, touch
 from idefn_tf.schema import CLICK, CONVERSION
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class EntireSpaceTrainer(keras.Model):
     extra_labels: tuple[str, ...] = ()
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # raw features are not to be rounded
         self.training_metrics = TrainingMetrics()
         self._monitor_metrics = {n: MONITORS[kind](name=n) for n, kind in self.monitors.items()}
         self._loss_means = StepMeans(("loss", *self.loss_names))
@@ -129,7 +129,8 @@ class EntireSpaceTrainer(keras.Model):
         )
         pairs = list(zip(gradients, self._dense_variables(), strict=True))
         for width, table in self.features.tables.items():
-            pairs.append((touched[width].merge(row_gradients[width]), table))
+            gradient = row_gradient(self.optimizer, touched[width], row_gradients[width])
+            pairs.append((gradient, table))
         self.optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._track(losses, monitor, terms, batch)
 

@@ -3,7 +3,7 @@
 from idefn_tf.optimizers.adagrad import RowSparseAdagrad
 from idefn_tf.optimizers.adam import RowSparseAdam
 from idefn_tf.optimizers.row_sparse import RowSparse, mark_table
-from idefn_tf.optimizers.touched import Touched, merge_rows, settle, touch
+from idefn_tf.optimizers.touched import Touched, row_gradient, settle, touch
 
 __all__ = [
     "RowSparse",
@@ -11,7 +11,7 @@ __all__ = [
     "RowSparseAdam",
     "Touched",
     "mark_table",
-    "merge_rows",
+    "row_gradient",
     "settle",
     "touch",
 ]

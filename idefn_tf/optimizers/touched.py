@@ -20,6 +20,7 @@ class Touched:
         count: how many of them are real, scalar.
         position: where in `rows` each asked-for row stands, int32, of the shape asked for.
         values: what the rows are worth, [K, d].
+        shape: of the table.
         state: what the optimizer keeps for them, [K, s], or None.
     """
 
@@ -27,6 +28,7 @@ class Touched:
     count: tf.Tensor
     position: tf.Tensor
     values: tf.Tensor
+    shape: tuple[int, ...]
     state: tf.Tensor | None = None
 
     def spread(self) -> tf.Tensor:
@@ -43,9 +45,8 @@ class Touched:
             Values [K, d] at `rows`; those of the padding are 0.
         """
         size = tf.size(self.rows)
-        return tf.IndexedSlices(
-            tf.math.unsorted_segment_sum(gradient, self.position, size), self.rows
-        )
+        summed = tf.math.unsorted_segment_sum(gradient, self.position, size)
+        return tf.IndexedSlices(summed, self.rows, self.shape)
 
 
 def distinct(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -77,7 +78,23 @@ def touch(optimizer: Any, table: keras.Variable, rows: tf.Tensor) -> Touched:
     if hasattr(optimizer, "touch"):
         return optimizer.touch(table, rows)
     padded, count, position = distinct(rows)
-    return Touched(padded, count, position, tf.gather(table.value, padded))
+    return Touched(padded, count, position, tf.gather(table.value, padded), tuple(table.shape))
+
+
+def row_gradient(optimizer: Any, touched: Touched, gradient: tf.Tensor) -> Any:
+    """Returns a table's gradient in the form that the optimizer's ``apply`` takes.
+
+    Repeated rows are merged here, because Keras' own optimizers do not merge them. Where Keras
+    cannot unscale an ``IndexedSlices`` the whole table's gradient is given.
+
+    Args:
+        optimizer: any Keras optimizer.
+        touched: what was read.
+        gradient: with respect to ``touched.spread()``.
+    """
+    merged = touched.merge(gradient)
+    by_rows = hasattr(optimizer, "touch")
+    return merged if by_rows or not optimizer.loss_scale_factor else tf.convert_to_tensor(merged)
 
 
 def settle(optimizer: Any) -> None:
@@ -85,17 +102,3 @@ def settle(optimizer: Any) -> None:
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if hasattr(optimizer, "settle"):
         optimizer.settle()
-
-
-def merge_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """Sums the gradients of repeated rows.
-
-    Args:
-        gradient: values [n, d] at indices [n], which may repeat.
-
-    Returns:
-        Values [u, d] at u distinct indices, in order of first appearance.
-    """
-    rows, position = tf.unique(gradient.indices)
-    values = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
-    return tf.IndexedSlices(values, rows, gradient.dense_shape)
