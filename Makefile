@@ -6,6 +6,7 @@ PYTHON ?= python3.11
 TF ?= default
 DATA ?=
 RUN ?= runs/demo
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 ifeq ($(TF),default)
 VENV := .venv
