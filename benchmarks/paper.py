@@ -20,7 +20,14 @@ from typing import Any
 from benchmarks import paper_case_study, paper_report, paper_result, paper_sweeps, paper_tuning
 from benchmarks.paper_bootstrap import DRAWS
 from benchmarks.paper_grid import Cell, run_cells
-from benchmarks.paper_settings import BACKBONES, SETTINGS, TABLES, get_variant, make_config
+from benchmarks.paper_settings import (
+    BACKBONES,
+    SETTINGS,
+    TABLES,
+    get_variant,
+    is_shipped,
+    make_config,
+)
 from pipelines import console as consoles
 from pipelines.console import Console
 from pipelines.prepared import Prepared
@@ -41,7 +48,8 @@ def grid(
 ) -> list[Cell]:
     """Returns the tables' cells, seed by seed, so that an interrupted grid holds whole pairs.
 
-    Under ``equal`` a method that tuning has not settled is left out.
+    Under ``equal`` a method that tuning has not settled is left out, under ``shipped`` one without
+    a config of the project.
     """
     cells = []
     for setting in settings:
@@ -50,6 +58,8 @@ def grid(
                 for name in methods:
                     point = tuned.get((backbone, name)) if setting == "equal" else None
                     if setting == "equal" and point is None:
+                        continue
+                    if setting == "shipped" and not is_shipped(name, family):
                         continue
                     config = make_config(setting, name, backbone, seed, family, point)
                     folder = out / setting / backbone / name / f"seed{seed}"

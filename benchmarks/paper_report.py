@@ -137,8 +137,7 @@ def _about(result: Mapping[str, Any]) -> str:
     codes = sorted({row["code"] for row in result["rows"]})
     if len(codes) > 1:
         lines += ["", f"The rows come from {len(codes)} versions of the code: {', '.join(codes)}."]
-    if result.get("expected"):
-        lines += ["", f"Written before the run: {result['expected']}"]
+    lines += ["", "What was expected, written before the first run: `benchmarks/README.md`."]
     return "\n".join(lines)
 
 

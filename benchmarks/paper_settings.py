@@ -166,6 +166,11 @@ def get_variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
+def is_shipped(name: str, family: str) -> bool:
+    """Whether the project ships a config of this variant."""
+    return (CONFIGS / f"{family}_{name}.yaml").is_file()
+
+
 def make_config(
     setting: str,
     variant: str,
