@@ -226,7 +226,7 @@ def _fixed(variant: Variant, backbone: str) -> dict[str, Any]:
         "model": dict(variant.published),
         "backbone": {"name": backbone, **_FIXED},
         "features": {"embedding_stddev": 1e-4},
-        "optimizer": {"name": "adam", "learning_rate": 0.001, "epsilon": 1e-8},
+        "optimizer": {"name": "row_sparse_adam", "learning_rate": 0.001, "l2_rows": 1e-5},
         "training": {"batch_size": 2048, "epochs": 10, "patience": 3},
     }
     if variant.trunk:

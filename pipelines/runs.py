@@ -27,6 +27,7 @@ class Run:
         config.yaml     resolved          schema.yaml, vocabularies/, card.json   of its data
         history.csv     one row an epoch  metrics.json   {split: {space: {metric: value}}}
         checkpoints/    best.keras, the last epoch and state.json, from which a run resumes
+        audit.csv, audit.json   of its pseudo-labels     calibration.json   where one was fitted
     """
 
     root: Path
