@@ -18,6 +18,7 @@ import asyncio
 import collections
 import dataclasses
 import json
+import math
 import ssl
 import sys
 import time
@@ -56,7 +57,7 @@ class Load:
         if not self.latencies:
             return float("nan")
         ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+        return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
 
     def summary(self) -> dict[str, Any]:
         """Milliseconds, rates and failures, ready for JSON."""

@@ -5,14 +5,15 @@
 FOLDER gets one sub-folder per model with its numbered versions, and a `models.config` for all of
 them. Each model shows one thing:
 
-| model         | signatures                       | what it computes                                  |
-|---------------|----------------------------------|---------------------------------------------------|
-| half_plus_two | serving_default (any rank)       | y = x / 2 + 2 (version 1), + 3 (version 2)         |
-| multi         | serving_default, only_price      | cvr = age / 100 + price; tag_bytes = user + "!"    |
-| examples      | serving_default, classify_x_to_y, regress_x_to_y | on tf.Example: scores [1-x, x], x/2+2 |
-| dtypes        | serving_default                  | every input back under its name + "_out"           |
-| echo          | serving_default, as_bytes        | a string of any rank back as it is                 |
-| matrix        | serving_default, rows            | sums of rows of [N, 3], and their total (a scalar) |
+| model         | signatures                  | what it computes                                 |
+|---------------|-----------------------------|--------------------------------------------------|
+| half_plus_two | serving_default (any rank)  | y = x / 2 + 2 (version 1), + 3 (version 2)       |
+| multi         | serving_default, only_price | cvr = age / 100 + price; tag_bytes = user + "!"  |
+| examples      | serving_default, classify_x_to_y, regress_x_to_y: on tf.Example               |
+|               |                             | scores [1-x, x] (with classes), x / 2 + 2        |
+| dtypes        | serving_default             | every input back under its name + "_out"         |
+| echo          | serving_default, as_bytes   | a string of any rank back as it is               |
+| matrix        | serving_default, rows       | sums of the rows of [N, 3], and their total      |
 """
 
 import sys
@@ -41,7 +42,7 @@ def export(path: Path, **signatures: tuple[Callable[..., dict], list[tf.TensorSp
     module = tf.Module()
     # not as attributes of the module one by one: any signature name must be possible
     module.functions = {
-        name: tf.function(function, input_signature=specs)
+        name: tf.function(function, input_signature=specs, autograph=False)
         for name, (function, specs) in signatures.items()
     }
     module.variables_used = [

@@ -142,7 +142,8 @@ def wait_until(check: Callable[[], Any], seconds: float = 20, every: float = 0.0
 def load_module(path: Path) -> ModuleType:
     """A helper file of the tests as a module (tests are no packages)."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

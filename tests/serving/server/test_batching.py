@@ -89,10 +89,7 @@ def run(servable: Servable, name: str, requests: list[dict[str, Any]], **options
     async def all_of_them() -> list[Any]:
         deadline = asyncio.get_running_loop().time() + seconds
         return await asyncio.gather(
-            *[
-                batcher.run(servable, signature, arrays, deadline, "Predict")
-                for arrays in requests
-            ],
+            *[batcher.run(servable, signature, arrays, deadline, "Predict") for arrays in requests],
             return_exceptions=True,
         )
 
@@ -123,9 +120,7 @@ def test_dependent_rows_are_found_out(servable: Servable, name: str, independent
     assert independence.rows_independent(signature) is independent
 
 
-def test_waiting_requests_run_together(
-    servable: Servable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waiting_requests_run_together(servable: Servable, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = Spy(servable.signatures["serving_default"], monkeypatch)
     requests = [{"x": np.arange(n, n + 3, dtype=np.float32)} for n in range(20)]
     found = run(servable, "serving_default", requests, config=ONE_THREAD, mixing="always")
@@ -218,19 +213,25 @@ def test_max_batch_size_and_padding(servable: Servable, monkeypatch: pytest.Monk
     assert spy.rows == [4, 8, 8]  # 3 rows padded to 4, then twice 6 rows to 8
 
     (refused,) = run(
-        servable, "serving_default", [{"x": np.zeros(9, np.float32)}], config=config, mixing="always"
+        servable,
+        "serving_default",
+        [{"x": np.zeros(9, np.float32)}],
+        config=config,
+        mixing="always",
     )
     assert refused.message == "Task size 9 is larger than maximum input batch size 8"
     config = BatchingConfig(max_batch_size=8, split_large=True)
     (taken,) = run(
-        servable, "serving_default", [{"x": np.zeros(9, np.float32)}], config=config, mixing="always"
+        servable,
+        "serving_default",
+        [{"x": np.zeros(9, np.float32)}],
+        config=config,
+        mixing="always",
     )
     assert taken["y"].shape == (9,)
 
 
-def test_batch_timeout_gathers_company(
-    servable: Servable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batch_timeout_gathers_company(servable: Servable, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = Spy(servable.signatures["serving_default"], monkeypatch)
     config = BatchingConfig(num_batch_threads=2, batch_timeout_micros=50_000)
     requests = [{"x": np.float32([n])} for n in range(5)]

@@ -1,4 +1,4 @@
-"""Configuration files in protobuf's text format: what is read, and what is refused with its place."""
+"""Configuration files in protobuf's text format: what is read, and what is refused, and where."""
 
 from pathlib import Path
 
@@ -121,12 +121,13 @@ ENTRY = 'name: "a" base_path: "/m" model_platform: "tensorflow"'
             "Illegal to list model a multiple times",
         ),
         (
-            f"model_config_list {{ config {{ {ENTRY} model_version_policy {{ latest {{}} all {{}} }}"
-            " } }",
+            f"model_config_list {{ config {{ {ENTRY} "
+            "model_version_policy { latest {} all {} } } }",
             "only one of latest, all and specific",
         ),
         (
-            f"model_config_list {{ config {{ {ENTRY} model_version_policy {{ specific {{}} }} }} }}",
+            f"model_config_list {{ config {{ {ENTRY} model_version_policy {{ specific {{}} }} }}"
+            " }",
             "'versions' is empty",
         ),
         (

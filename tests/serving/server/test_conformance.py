@@ -1,5 +1,5 @@
 """Every conformance case over a real socket, against the embedded server and, where there is one,
-against the real tensorflow_model_server (on PATH, or at TFS_URL with the models of saved_models.py).
+the real tensorflow_model_server (on PATH, or at TFS_URL with the models of saved_models.py).
 """
 
 import importlib.util
@@ -24,7 +24,8 @@ KNOWN_DIFFERENCES: dict[str, str] = {}
 
 def _expectations() -> Any:
     spec = importlib.util.spec_from_file_location("expectations", CONFORMANCE / "expectations.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

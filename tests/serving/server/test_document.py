@@ -1,4 +1,4 @@
-"""The JSON layer against its references: RapidJSON (TensorFlow Serving's parser) and Python's json."""
+"""The JSON layer against RapidJSON (TensorFlow Serving's parser) and Python's json."""
 
 import json
 import math
@@ -34,8 +34,7 @@ def read(body: bytes) -> Any:
     try:
         return document.parse(body, DEPTH)
     except StatusError as error:
-        assert error.http_status == 400
-        return error.message
+        return f"{error.message}" if error.http_status == 400 else error
 
 
 def reference(body: bytes) -> Any:
@@ -172,7 +171,7 @@ def test_deep_nesting_is_read_without_recursion() -> None:
 )
 def test_deep_and_broken_is_refused(tail: str) -> None:
     body = ('{"a":' + "[" * 3000 + tail).encode()
-    with pytest.raises(StatusError, match="JSON Parse error: .* at offset: "):
+    with pytest.raises(StatusError, match=r"JSON Parse error: .* at offset: "):
         document.parse(body, DEPTH)
 
 
@@ -181,7 +180,9 @@ def test_deep_and_broken_is_refused(tail: str) -> None:
 def test_deep_reader_agrees_with_the_plain_one(value: Any) -> None:
     text = json.dumps({"a": value}, ensure_ascii=False)
     if not any("\ud800" <= c <= "\udfff" for c in text):
-        assert same(document._parse_deep(text, 0, DEPTH), rapidjson.loads(text, number_mode=NUMBERS))
+        assert same(
+            document._parse_deep(text, 0, DEPTH), rapidjson.loads(text, number_mode=NUMBERS)
+        )
 
 
 def test_bytes_that_are_not_utf8_are_refused() -> None:

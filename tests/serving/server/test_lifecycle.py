@@ -41,7 +41,9 @@ def server(start_server: Any, model_folder: Path, home: Path) -> Any:
     copy_version(plus_two, home / "m", 1)
     copy_version(plus_three, home / "m", 2)
     copy_version(plus_two, home / "latest", 1)
-    latest = f'config {{ name: "latest" base_path: "{home / "latest"}" model_platform: "tensorflow" }}'
+    latest = (
+        f'config {{ name: "latest" base_path: "{home / "latest"}" model_platform: "tensorflow" }}'
+    )
     (home / "models.config").write_text(config_text(home / "m", {"stable": 1}, latest))
     return start_server(
         f"--model_config_file={home / 'models.config'}",
@@ -147,9 +149,7 @@ def test_labels_move_with_the_config_file(server: Any, home: Path, http_tools: A
     assert by_label("stable").json == {"predictions": [3.0]}
     assert by_label("canary").status == 400
 
-    (home / "models.config").write_text(
-        config_text(home / "m", {"stable": 1, "canary": 2}, extra)
-    )
+    (home / "models.config").write_text(config_text(home / "m", {"stable": 1, "canary": 2}, extra))
     http_tools.wait_until(lambda: by_label("canary").status == 200)
     assert by_label("canary").json == {"predictions": [4.0]}
     assert by_label("stable").json == {"predictions": [3.0]}
@@ -175,7 +175,9 @@ def test_models_come_and_go_with_the_config_file(
     server: Any, home: Path, model_folder: Path, http_tools: Any
 ) -> None:
     text = (home / "models.config").read_text()
-    more = f'config {{ name: "echo" base_path: "{model_folder}/echo" model_platform: "tensorflow" }}'
+    more = (
+        f'config {{ name: "echo" base_path: "{model_folder}/echo" model_platform: "tensorflow" }}'
+    )
     (home / "models.config").write_text(text.rsplit("}", 1)[0] + more + "}")
     status = "/v1/models/echo"
     available = "/v1/models/echo/metadata"  # the status answers 200 in every state
@@ -254,10 +256,23 @@ def test_flags_of_tensorflow_model_server_are_known(capsys: pytest.CaptureFixtur
     from serving.server import flags as command_line
 
     found = command_line.parse(
-        "--port=8500 --rest_api_port 8501 --model_name=m --model_base_path /m --enable_batching "
-        "--rest_api_timeout_in_ms=100 --rest_api_num_threads=16 --num_load_threads=2 "
-        "--enable_model_warmup=false --grpc_max_threads=4 --flush_filesystem_caches "
-        "--tensorflow_session_parallelism=2 --allow_version_labels_for_unavailable_models".split()
+        [
+            "--port=8500",
+            "--rest_api_port",
+            "8501",
+            "--model_name=m",
+            "--model_base_path",
+            "/m",
+            "--enable_batching",
+            "--rest_api_timeout_in_ms=100",
+            "--rest_api_num_threads=16",
+            "--num_load_threads=2",
+            "--enable_model_warmup=false",
+            "--grpc_max_threads=4",
+            "--flush_filesystem_caches",
+            "--tensorflow_session_parallelism=2",
+            "--allow_version_labels_for_unavailable_models",
+        ]
     )
     assert found.enable_batching is True
     assert found.enable_model_warmup is False
