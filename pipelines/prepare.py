@@ -1,6 +1,7 @@
 """From raw logs to prepared Parquet, vocabularies and a data card.
 
 ``python -m pipelines.prepare kuairand-pure --raw DIR --out DIR``
+``python -m pipelines.prepare ali-ccp --raw DIR --out DIR``
 ``python -m pipelines.prepare simulated-funnel --out DIR --exposures 120000 --preset kuai``
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from idefn_tf.schema import Schema
 from pipelines.console import Console, add_arguments, run_job
-from pipelines.datasets import simulated_funnel
+from pipelines.datasets import ali_ccp, simulated_funnel
 from pipelines.datasets.funnel_world import PRESETS, Options
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.preparation import DATASETS, Settings, prepare, prepare_rows
@@ -48,15 +49,27 @@ def _parser() -> argparse.ArgumentParser:
         if field.name != "preset":
             kind = type(field.default)
             funnel.add_argument(f"--{field.name}", type=kind, default=field.default)
-    for command in (kuairand, funnel):
+    ali = commands.add_parser(ali_ccp.ALI_CCP.command, help="the four raw files")
+    ali.add_argument("--raw", type=Path, required=True, help="folder with the raw files")
+    for name, default, what in (
+        ("validation-share", ali_ccp.VALIDATION_SHARE, "share of the train rows"),
+        ("malformed-share", ali_ccp.MALFORMED_SHARE, "malformed lines tolerated, of each file"),
+    ):
+        ali.add_argument(f"--{name}", type=float, default=default, help=f"{what} ({default:g})")
+    ali.add_argument("--seed", type=int, default=ali_ccp.SEED, help="draws other validation rows")
+    for command in (kuairand, ali, funnel):
         command.add_argument("--out", type=Path, required=True, help="prepared folder to write")
         command.add_argument("--schema", type=Path, help="a schema instead of the shipped one")
         command.add_argument(
             "--split", default="auto", help="auto, or train=FIRST..LAST,validation=...,test=..."
         )
         command.add_argument("--part-rows", type=int, default=Settings.part_rows)
+        command.add_argument("--slice-rows", type=int, default=Settings.slice_rows)
         command.add_argument("--memory", default=Settings.memory, help="the engine's memory")
         command.add_argument("--threads", type=int, help="the engine's threads (default: all)")
+        command.add_argument(
+            "--engine", default=Settings.engine, help="duckdb, spark or spark://HOST:PORT"
+        )
         add_arguments(command)
     return parser
 
@@ -77,12 +90,17 @@ def _run(given: argparse.Namespace, console: Console) -> None:
     raw, options = given.raw, {}
     schema = Schema.load(given.schema) if given.schema else None
     split = parse(given.split)
-    settings = Settings(given.part_rows, given.memory, given.threads)
+    settings = Settings(
+        given.part_rows, given.memory, given.threads, given.engine, given.slice_rows
+    )
     if name == "simulated_funnel":
         refuse_foreign(given.out)
         raw = raw or given.out.with_name(f"{given.out.name}_raw")
         chosen = Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
         simulated_funnel.simulate(raw, chosen, console)
+    elif name == "ali_ccp":
+        chosen_options = ("validation_share", "malformed_share", "seed")
+        options = {option: getattr(given, option) for option in chosen_options}
     else:
         options = {"logs": given.logs}
     prepare(

@@ -1,11 +1,12 @@
 """The engine that runs the expressions: Ibis, on DuckDB by default.
 
 Everything above this file is written in Ibis expressions without a dialect of its own, so that
-the same code can run where one machine is too small.
+the same code runs where one machine is too small (`pipelines.datasets.spark`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+#: What engines raise; another engine adds its own.
+ERRORS: list[type[Exception]] = [duckdb.Error]
+
 
 class Engine:
     """A connection with bounded memory, which spills into `work`.
@@ -24,6 +28,10 @@ class Engine:
         work: an existing folder for temporary files; the caller removes it.
         memory: the most memory the engine may hold, such as "2GB".
         threads: worker threads; all cores by default.
+
+    Attributes:
+        work: the folder for temporary files.
+        threads: worker threads.
     """
 
     def __init__(self, work: Path, memory: str = "2GB", threads: int | None = None) -> None:
@@ -32,6 +40,8 @@ class Engine:
             settings["threads"] = threads
         with translated_errors("opening the engine"):
             self.connection = ibis.duckdb.connect(**settings)
+        self.work = work
+        self.threads = threads or len(os.sched_getaffinity(0))
         self._kept = 0
 
     def __enter__(self) -> Engine:
@@ -82,11 +92,33 @@ class Engine:
             return self.connection.create_table(f"kept_{self._kept}", table, temp=True)
 
 
+def connect(address: str, work: Path, memory: str, threads: int | None) -> Engine:
+    """Opens an engine.
+
+    Args:
+        address: "duckdb", "spark" (the master that Spark's own settings name, else this machine)
+            or a cluster's "spark://HOST:PORT".
+        work: an existing folder for temporary files.
+        memory: the most memory the engine may hold here.
+        threads: worker threads on this machine; all cores by default.
+
+    Raises:
+        ValueError: if there is no such engine, or it cannot be opened.
+    """
+    if address == "duckdb":
+        return Engine(work, memory, threads)
+    if address == "spark" or address.startswith("spark://"):
+        from pipelines.datasets.spark import SparkEngine
+
+        return SparkEngine(work, memory, threads, None if address == "spark" else address)
+    raise ValueError(f"--engine: must be duckdb, spark or spark://HOST:PORT, received {address!r}")
+
+
 @contextmanager
 def translated_errors(doing: str) -> Iterator[None]:
     """Turns the engine's own errors into a ValueError that says what was being done."""
     try:
         yield
-    except duckdb.Error as error:
+    except tuple(ERRORS) as error:
         text = str(error).strip().split("\n\n")[0]
         raise ValueError(f"{doing}: the engine stopped; {text}") from error

@@ -16,8 +16,9 @@ from pipelines import checks, vocabularies
 from pipelines.console import Console
 from pipelines.datasets import card as cards
 from pipelines.datasets import encode
+from pipelines.datasets.ali_ccp import ALI_CCP
 from pipelines.datasets.base import Dataset, Exposures, Request
-from pipelines.datasets.engine import Engine, translated_errors
+from pipelines.datasets.engine import Engine, connect, translated_errors
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.simulated_funnel import SIMULATED_FUNNEL
 from pipelines.datasets.split import ALL, NamedParts, Split, days, from_number
@@ -36,6 +37,7 @@ from pipelines.prepared import (
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 #: Readers by the schema's name.
 DATASETS: dict[str, Dataset] = {
+    "ali_ccp": ALI_CCP,
     "kuairand_pure": KUAIRAND_PURE,
     "simulated_funnel": SIMULATED_FUNNEL,
 }
@@ -49,15 +51,20 @@ class Settings:
         part_rows: rows in each Parquet file.
         memory: the most memory the engine may hold.
         threads: the engine's threads; all cores by default.
+        engine: "duckdb", "spark" or a cluster's "spark://HOST:PORT"; the rows are the same.
+        slice_rows: rows sorted at a time; memory follows it, the rows do not.
     """
 
     part_rows: int = 250_000
     memory: str = "2GB"
     threads: int | None = None
+    engine: str = "duckdb"
+    slice_rows: int = 500_000
 
     def __post_init__(self) -> None:
-        if self.part_rows < 1:
-            raise ValueError(f"part_rows: must be at least 1, received {self.part_rows}")
+        for name in ("part_rows", "slice_rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be at least 1, received {getattr(self, name)}")
 
 
 def prepare(
@@ -169,7 +176,8 @@ class _Job:
         with replacing(self.out) as building:
             work = building / ".work"
             work.mkdir()
-            with Engine(work, settings.memory, settings.threads) as engine:
+            engine = connect(settings.engine, work, settings.memory, settings.threads)
+            with engine:
                 card = self._build(engine, building, files, settings, console)
             shutil.rmtree(work)
             card |= {"fingerprint": fingerprint, "options": options, "sources": sources}
@@ -208,7 +216,7 @@ class _Job:
         report.show(console)
         report.raise_if_failed()
         self.schema.save(root / SCHEMA)
-        slices = Slices(engine, rows, exposures.sides, self.schema)
+        slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows)
         slices.write(root, split.parts, settings.part_rows, console)
         prepared = Prepared(root)
         parts = {part: engine.read_all(prepared.files(part)) for part in split.parts}

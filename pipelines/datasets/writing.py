@@ -22,7 +22,6 @@ from pipelines.datasets.late import Side, widened
 from pipelines.prepared import write_part
 
 _BATCH_ROWS = 65_536
-_SLICE_ROWS = 500_000
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,14 @@ class Slices:
         rows: the exposures that belong to a part, with its name in `part`.
         sides: tables with their further columns.
         schema: what the columns are.
+        slice_rows: about how many rows a slice holds.
     """
 
     engine: Engine
     rows: ir.Table
     sides: Sequence[Side]
     schema: Schema
+    slice_rows: int
 
     def write(self, root: Path, parts: Sequence[str], part_rows: int, console: Console) -> None:
         """Writes every part as numbered Parquet files of `part_rows` rows."""
@@ -77,7 +78,7 @@ class Slices:
             )
         spans = {}
         for found in counted:
-            number = -(-found["rows"] // _SLICE_ROWS)
+            number = -(-found["rows"] // self.slice_rows)
             least, width = found["least"], found["greatest"] + 1 - found["least"]
             edges = [least + width * i // number for i in range(number + 1)]
             spans[found["part"]] = [(a, b - 1) for a, b in pairwise(edges)]
