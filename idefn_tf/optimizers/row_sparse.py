@@ -178,7 +178,7 @@ class RowSparse(_Keras):
             values /= float(replicas)  # Keras sums over replicas what is the same on each
         padded, count, position = distinct(tf.cast(rows, tf.int32))
         # the state is read where the update runs, on the replica's own copy
-        self._touched[index] = Touched(padded, count, position, values, ())
+        self._touched[index] = Touched(padded, count, position, values, (0, 0))
         return self._touched[index].merge(values).values
 
     def _replicas(self) -> int:
@@ -195,7 +195,7 @@ class RowSparse(_Keras):
         touched = self._touched.get(index)
         if touched is None:  # a dense gradient touches every row
             rows = tf.range(table.shape[0])
-            touched = Touched(rows, tf.size(rows), rows, gradient, ())
+            touched = Touched(rows, tf.size(rows), rows, gradient, (0, 0))
         if touched.state is None:
             touched = self._read(index, table, touched.rows, touched.count, touched.position)
         step, _ = self._clock(table.dtype)

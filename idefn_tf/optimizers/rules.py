@@ -2,7 +2,7 @@
 
 A table's state is one matrix beside it, so that a row costs one read and one write::
 
-    [ block 1 (d) | ... | block n (d) | last step | learning rate at that step ]
+    [ block 1 (d) | ... | block n (d) | last step | learning rate at that step, or 0 ]
 
 A rule answers two questions: what are these rows worth now (`now`), though they were last touched
 some steps ago, and what are they after this step's gradient (`advance`).
@@ -59,14 +59,14 @@ class Rule:
         width = rows.shape[-1]
         blocks = [state[:, i * width : (i + 1) * width] for i in range(self.blocks)]
         last, touched_rate = state[:, -2:-1], state[:, -1:]
+        touched_rate = tf.where(touched_rate > 0, touched_rate, rate)
         elapsed = tf.zeros_like(last) if self.lazy else tf.maximum(step - last, 0.0)
         motion, blocks = self.drift(blocks, last, elapsed)
         rows = rows - touched_rate * motion
         if self.weight_decay:
-            shrink = 1.0 - self.weight_decay * tf.where(touched_rate > 0, touched_rate, rate)
-            rows *= tf.pow(shrink, elapsed)
-        clock = [last + elapsed, touched_rate]
-        return rows, tf.concat([*blocks, *clock], 1)
+            rows *= tf.pow(1.0 - self.weight_decay * touched_rate, elapsed)
+        # what motion remains takes the rate that will hold then, should it be changed here
+        return rows, tf.concat([*blocks, last + elapsed, tf.zeros_like(last)], 1)
 
     def advance(
         self,
@@ -124,7 +124,9 @@ class AdamRule(Rule):
 
     while m and v shrink by beta_1^k and beta_2^k. G depends on the step alone and is a table.
     Two things are approximate: epsilon does not grow against a shrinking sqrt(v), and the motion
-    keeps the learning rate of the row's last touch. 99 % of the motion comes within 44 steps.
+    keeps one learning rate: that of the row's last touch, or of its next one where the rows were
+    brought up to date in between (so that a rate changed between epochs holds at once). 99 % of
+    the motion comes within 44 steps.
     """
 
     beta_1: float = 0.9

@@ -46,7 +46,7 @@ class Touched:
         """
         size = tf.size(self.rows)
         summed = tf.math.unsorted_segment_sum(gradient, self.position, size)
-        return tf.IndexedSlices(summed, self.rows, self.shape)
+        return tf.IndexedSlices(summed, self.rows, tf.constant(self.shape, tf.int32))
 
 
 def distinct(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
