@@ -134,8 +134,9 @@ def plan_picture(plan: np.ndarray, marks: Mapping[str, Sequence[int]], title: st
     axis.set_xlabel("unclicked rows, by matched share")
     for at, (name, columns) in enumerate(marks.items()):
         row = plan.shape[0] + at + 0.5
-        axis.plot(columns, [row] * len(columns), MARKERS[at + 2], ms=5, color=COLOURS[at + 1])
-        axis.text(plan.shape[1] - 0.5, row, f" {name}", va="center", fontsize=8)
+        style = {"marker": MARKERS[at + 2], "ms": 5, "ls": "", "color": COLOURS[at + 1]}
+        axis.plot(columns, [row] * len(columns), label=name, **style)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=len(marks), fontsize=8)
     axis.set_ylim(plan.shape[0] + len(marks) + 0.2, -0.5)
     figure.suptitle(title, fontsize=11)
     figure.tight_layout()
