@@ -134,7 +134,12 @@ def plan_picture(plan: np.ndarray, marks: Mapping[str, Sequence[int]], title: st
     axis.set_xlabel("unclicked rows, by matched share")
     for at, (name, columns) in enumerate(marks.items()):
         row = plan.shape[0] + at + 0.5
-        style = {"marker": MARKERS[at + 2], "ms": 5, "ls": "", "color": COLOURS[at + 1]}
+        style: dict[str, Any] = {
+            "marker": MARKERS[at + 2],
+            "ms": 5,
+            "ls": "",
+            "color": COLOURS[at + 1],
+        }
         axis.plot(columns, [row] * len(columns), label=name, **style)
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=len(marks), fontsize=8)
     axis.set_ylim(plan.shape[0] + len(marks) + 0.2, -0.5)
