@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from idefn_tf.transport.reductions import fold_all
+
 SCALES = ("median", "mean", "none")
 _MEDIAN_SAMPLE = 65_536
 
@@ -82,8 +84,8 @@ def cost_scale(
         return one
     cost = tf.stop_gradient(cost)
     entries = row_mask[:, None] & column_mask[None, :] & tf.math.is_finite(cost)
-    count = tf.reduce_sum(tf.cast(entries, cost.dtype))
-    total = tf.reduce_sum(tf.where(entries, tf.abs(cost), tf.zeros_like(cost)))
+    count = fold_all(tf.add, tf.cast(entries, cost.dtype), 0)
+    total = fold_all(tf.add, tf.where(entries, tf.abs(cost), tf.zeros_like(cost)), 0)
     mean = tf.math.divide_no_nan(total, count)
     scale = mean
     if how == "median":
@@ -115,7 +117,7 @@ def _lower_median(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         bit = tf.bitwise.left_shift(tf.ones([], integer), tf.cast(bits - 1 - step, integer))
         candidate = tf.bitwise.bitwise_or(found, bit)
         # The median's key is >= candidate exactly when fewer than `rank` keys lie below it.
-        below = tf.reduce_sum(tf.cast((keys >= 0) & (keys < candidate), tf.int32))
+        below = fold_all(tf.add, tf.cast((keys >= 0) & (keys < candidate), tf.int32), 0)
         return step + 1, tf.where(below < rank, candidate, found)
 
     _, key = tf.while_loop(

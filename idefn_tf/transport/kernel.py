@@ -9,7 +9,7 @@ entry exceeds 1 whatever epsilon is:
 
 With multipliers u_i = exp(x_i) since the last absorption, exact columns mean
 
-    pi_ij = u_i K_ij w_j,   w_j = b_j / (K_virtual,j + sum_i u_i K_ij),   row sums r_i = sum_j pi_ij,
+    pi_ij = u_i K_ij w_j,   w_j = b_j / (K_virtual,j + sum_i u_i K_ij),   r_i = sum_j pi_ij,
 
 two products with K per evaluation. x is absorbed into phi before it grows out of range.
 """
@@ -21,6 +21,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from idefn_tf.transport.problem import TransportProblem
+from idefn_tf.transport.reductions import fold_rows
 
 
 class Kernel(NamedTuple):
@@ -47,12 +48,15 @@ class Rows(NamedTuple):
         weight: w_j, [U].
         mass: Row sums r_i, [P].
         error: sum_i |r_i - a_i| / sum_i a_i, scalar.
+        dual: sum_i a_i x_i - sum_j b_j log(b_j / w_j), the concave dual objective in units of
+            epsilon, up to a constant of the kernel; scalar.
     """
 
     multiplier: tf.Tensor
     weight: tf.Tensor
     mass: tf.Tensor
     error: tf.Tensor
+    dual: tf.Tensor
 
 
 def absorb(
@@ -66,7 +70,7 @@ def absorb(
     # Division, not a product: no fused multiply-add can round it differently elsewhere.
     exponent = potential[:, None] - reduced_cost / (1 / beta)
     exponent = tf.where(active[:, None], exponent, lowest)
-    highest = tf.maximum(tf.reduce_max(exponent, axis=0), floor)
+    highest = tf.maximum(fold_rows(tf.maximum, exponent, exponent.dtype.min), floor)
     return Kernel(
         entries=tf.where(active[:, None], tf.exp(exponent - highest), zero),
         virtual=tf.where(problem.virtual_mass > 0, tf.exp(-highest), zero),
@@ -84,7 +88,11 @@ def rows_at(kernel: Kernel, x: tf.Tensor) -> Rows:
     mass = multiplier * tf.linalg.matvec(kernel.entries, weight)
     wanted = tf.maximum(tf.reduce_sum(kernel.row_mass), tiny)
     error = tf.reduce_sum(tf.abs(mass - kernel.row_mass)) / wanted
-    return Rows(multiplier, weight, mass, error)
+    reached = tf.where(kernel.column_mass > 0, tf.maximum(total, tiny), tf.ones_like(total))
+    dual = tf.reduce_sum(kernel.row_mass * x) - tf.reduce_sum(
+        kernel.column_mass * tf.math.log(reached)
+    )
+    return Rows(multiplier, weight, mass, error, dual)
 
 
 def sinkhorn_update(kernel: Kernel, rows: Rows) -> tf.Tensor:
@@ -94,3 +102,14 @@ def sinkhorn_update(kernel: Kernel, rows: Rows) -> tf.Tensor:
         tf.maximum(rows.mass, tiny)
     )
     return tf.where(kernel.row_mass > 0, ratio, tf.zeros_like(ratio))
+
+
+def add_exactly(large: tf.Tensor, small: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Rounded sum and what rounding lost of it (Knuth's two-sum): large + small = sum + lost.
+
+    At small epsilon phi is a large number of which only the last digits move; absorbing x without
+    its remainder would throw those digits away.
+    """
+    total = large + small
+    taken = total - large
+    return total, (large - (total - taken)) + (small - taken)

@@ -68,17 +68,18 @@ def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
     """
     scale = cost_scale(problem.cost, problem.row_mask, problem.column_mask, options.scale)
     epsilon = tf.cast(options.epsilon, problem.cost.dtype) * scale
-    limit = {} if options.max_iterations is None else {"max_iterations": options.max_iterations}
+    limit = options.max_iterations
     if options.solver == "sinkhorn":
-        return sinkhorn(problem, epsilon=epsilon, tolerance=options.tolerance, **limit)
-    steps = options.steps if options.solver == "proximal" else 1
+        return sinkhorn(
+            problem, epsilon=epsilon, tolerance=options.tolerance, max_iterations=limit or 2000
+        )
     return proximal(
         problem,
         epsilon=epsilon,
-        steps=steps,
+        steps=options.steps if options.solver == "proximal" else 1,
         scale=scale,
         tolerance=options.tolerance,
-        **limit,
+        max_iterations=limit or 300,
     )
 
 
@@ -117,10 +118,14 @@ def match(
         ValueError: For arguments that contradict each other or lie out of range.
     """
     if options is None:
-        options = TIGHT if tight else SolverOptions()
-        given = {"epsilon": epsilon, "tolerance": tolerance, "max_iterations": max_iterations}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        options = dataclasses.replace(options, solver=solver, **chosen)
+        base = TIGHT if tight else SolverOptions()
+        options = dataclasses.replace(
+            base,
+            solver=solver,
+            epsilon=base.epsilon if epsilon is None else epsilon,
+            tolerance=base.tolerance if tolerance is None else tolerance,
+            max_iterations=max_iterations,
+        )
     elif tight or any(value is not None for value in (epsilon, tolerance, max_iterations)):
         raise ValueError("Give `options` or the single settings, not both.")
     problem = partial_problem(cost, kappa=kappa, marginals=marginals)
@@ -128,21 +133,16 @@ def match(
         return solve(problem, options)
     padded = _pad(problem) if jit_compile else problem
     answer = _program(options, jit_compile)(padded)
-    return Plan(
-        problem=problem,
-        potential=answer[0][: problem.cost.shape[0]],
-        epsilon=answer[1],
-        status=answer[2],
-        iterations=answer[3],
-        marginal_error=answer[4],
-    )
+    rows = problem.cost.shape[0]
+    potential, fine, *rest = answer
+    return Plan(problem, potential[:rows], fine[:rows], *rest)
 
 
 @functools.lru_cache(maxsize=64)
 def _program(options: SolverOptions, jit_compile: bool) -> Any:
     def run(problem: TransportProblem) -> tuple[tf.Tensor, ...]:
         plan = solve(problem, options)
-        return plan.potential, plan.epsilon, plan.status, plan.iterations, plan.marginal_error
+        return tuple(plan[1:7])
 
     return tf.function(run, jit_compile=jit_compile, reduce_retracing=not jit_compile)
 

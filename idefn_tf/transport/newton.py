@@ -9,17 +9,19 @@ Newton's step solves
 
 by a few conjugate-gradient steps, each two products with the kernel, as cheap as one Sinkhorn
 sweep. (The right-hand side is Newton's for the equation log r = log a, which is nearly linear where
-columns are empty: the first step is then Sinkhorn's own.) A step that does not lower the marginal
-error is replaced by Sinkhorn's, which always climbs.
+columns are empty: the first step is then Sinkhorn's own.) A step that neither lowers the marginal
+error nor climbs the dual is replaced by Sinkhorn's, which always climbs.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from idefn_tf.transport.kernel import Kernel, Rows, rows_at, sinkhorn_update
+from idefn_tf.transport.reductions import fold_columns
 
 CONJUGATE_GRADIENT_STEPS = 64
 CONJUGATE_GRADIENT_TOLERANCE = 0.1
@@ -27,6 +29,7 @@ LARGEST_MULTIPLIER = 15.0
 LARGEST_STEP = 10.0
 FIRST_STEP = 2.0
 ROW_TOLERANCE = 1e-3
+ROW_NEAR = 0.3
 
 
 class NewtonState(NamedTuple):
@@ -49,17 +52,22 @@ class NewtonState(NamedTuple):
 
 
 def newton(
-    kernel: Kernel, trust: tf.Tensor, tolerance: tf.Tensor, close: tf.Tensor, limit: tf.Tensor
+    kernel: Kernel,
+    x: tf.Tensor,
+    trust: tf.Tensor,
+    tolerance: tf.Tensor,
+    close: tf.Tensor,
+    limit: tf.Tensor,
 ) -> NewtonState:
     """Moves the multipliers until the rows fit, are close, or the kernel must be absorbed anew.
 
     Args:
         kernel: The absorbed kernel.
+        x: Log-multipliers to start from, [P].
         trust: Largest entry of the first step.
         tolerance: Stop when the rows' relative L1 error is at most this, after a first step at most
             half of this (so that rounding in the next absorption does not undo it).
-        close: Boolean; stop also when the last step was shorter than 1 (that is epsilon) or every
-            row is within 1e-3 of its mass: near enough to start from at a smaller epsilon.
+        close: Boolean; stop also when `is_close`: near enough to start from at a smaller epsilon.
         limit: Most Newton steps.
 
     Returns:
@@ -72,38 +80,54 @@ def newton(
         in_range = tf.reduce_max(tf.abs(state.x)) <= LARGEST_MULTIPLIER
         near = close & is_close(kernel, state)
         target = tf.where(state.iterations > 0, tolerance / 2, tolerance)
-        return in_range & (state.rows.error > target) & ~near & (state.iterations < limit)
+        stay = in_range & (state.rows.error > target) & ~near & (state.iterations < limit)
+        return stay | (state.iterations < 0)
 
     def step(state: NewtonState) -> tuple[NewtonState]:
-        residual = sinkhorn_update(kernel, state.rows)
-        direction = _solve(kernel, state.rows, state.rows.mass * residual)
-        wrong = tf.abs(state.rows.mass - kernel.row_mass) > ROW_TOLERANCE * kernel.row_mass
-        length = tf.reduce_max(tf.where(wrong, tf.abs(direction), tf.zeros_like(direction)))
-        x = state.x + tf.clip_by_value(direction, -state.trust, state.trust)
+        x, length = tf.cond(
+            state.iterations < 0, lambda: (state.x, infinite), lambda: _propose(kernel, state)
+        )
         rows = rows_at(kernel, x)
 
         def accept() -> tuple[tf.Tensor, Rows, tf.Tensor, tf.Tensor]:
             return x, rows, length, tf.minimum(2 * state.trust, LARGEST_STEP)
 
         def fall_back() -> tuple[tf.Tensor, Rows, tf.Tensor, tf.Tensor]:
-            safe = state.x + tf.clip_by_value(residual, -LARGEST_STEP, LARGEST_STEP)
+            safe = sinkhorn_update(kernel, state.rows)
+            safe = state.x + tf.clip_by_value(safe, -LARGEST_STEP, LARGEST_STEP)
             return safe, rows_at(kernel, safe), infinite, tf.maximum(state.trust / 4, 0.1)
 
-        x, rows, length, trust = tf.cond(rows.error < state.rows.error, accept, fall_back)
-        return (NewtonState(x, rows, length, trust, state.iterations + 1),)
+        better = (rows.error < state.rows.error) | (rows.dual > state.rows.dual + noise)
+        moved = tf.cond(better | (state.iterations < 0), accept, fall_back)
+        return (NewtonState(*moved, state.iterations + 1),)
 
-    x = tf.zeros_like(kernel.row_mass)
-    start = NewtonState(x, rows_at(kernel, x), infinite, trust, tf.constant(0))
+    # What rounding alone may add to the dual, a sum over the columns' mass.
+    noise = tf.constant(16.0 * np.finfo(dtype.as_numpy_dtype).eps, dtype)
+    noise *= tf.reduce_sum(kernel.column_mass)
+    # The loop's first turn only evaluates the start: the kernel then has the loop as its one reader
+    # and XLA does not fuse (and so repeat) its exponentials into a product.
+    zero = tf.zeros([], dtype)
+    unknown = Rows(x, kernel.column_mass, kernel.row_mass, infinite, zero)
+    start = NewtonState(x, unknown, infinite, trust / 2, tf.constant(-1))
     (state,) = tf.while_loop(going_on, step, (start,))
     return state
 
 
+def _propose(kernel: Kernel, state: NewtonState) -> tuple[tf.Tensor, tf.Tensor]:
+    """The next x, and the step's largest entry (before clipping) among rows that are off."""
+    residual = sinkhorn_update(kernel, state.rows)
+    direction = _solve(kernel, state.rows, state.rows.mass * residual)
+    wrong = tf.abs(state.rows.mass - kernel.row_mass) > ROW_TOLERANCE * kernel.row_mass
+    length = tf.reduce_max(tf.where(wrong, tf.abs(direction), tf.zeros_like(direction)))
+    return state.x + tf.clip_by_value(direction, -state.trust, state.trust), length
+
+
 def is_close(kernel: Kernel, state: NewtonState) -> tf.Tensor:
-    """Whether the potentials are within about epsilon of right, or every row within 1e-3."""
+    """Whether the last step was below epsilon and no row is far off, or every row within 1e-3."""
     off = tf.reduce_max(
         tf.math.divide_no_nan(tf.abs(state.rows.mass - kernel.row_mass), kernel.row_mass)
     )
-    return (state.step < 1) | (off < ROW_TOLERANCE)
+    return ((state.step < 1) & (off < ROW_NEAR)) | (off < ROW_TOLERANCE)
 
 
 def _solve(kernel: Kernel, rows: Rows, right: tf.Tensor) -> tf.Tensor:
@@ -117,7 +141,8 @@ def _solve(kernel: Kernel, rows: Rows, right: tf.Tensor) -> tf.Tensor:
         inner = tf.linalg.matvec(kernel.entries, u * p, transpose_a=True) * curvature
         return rows.mass * p - u * tf.linalg.matvec(kernel.entries, inner)
 
-    diagonal = rows.mass - tf.square(u) * tf.linalg.matvec(tf.square(kernel.entries), curvature)
+    squares = fold_columns(tf.add, tf.square(kernel.entries) * curvature, 0)
+    diagonal = rows.mass - tf.square(u) * squares
     diagonal = tf.maximum(diagonal, 1e-4 * rows.mass) + tiny
 
     def going_on(
@@ -134,6 +159,7 @@ def _solve(kernel: Kernel, rows: Rows, right: tf.Tensor) -> tf.Tensor:
         sound = curve > 1e-7 * tf.reduce_sum(rows.mass * tf.square(p)) + tiny
         alpha = tf.where(sound, size / tf.maximum(curve, tiny), tf.zeros_like(size))
         d, r = d + alpha * p, r - alpha * hp
+        d = tf.where(sound | (count > 0), d, p)  # flat from the start: the gradient's way
         z = r / diagonal
         new = tf.reduce_sum(r * z)
         p = z + tf.math.divide_no_nan(new, size) * p

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from idefn_tf.transport.kernel import absorb, rows_at
+from idefn_tf.transport.kernel import absorb
+from idefn_tf.transport.newton import newton
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem
+from idefn_tf.transport.reductions import fold_all, fold_columns
 from idefn_tf.transport.status import Status
 
 
@@ -18,7 +20,7 @@ def refuse(problem: TransportProblem, epsilon: tf.Tensor) -> tf.Tensor:
     cost = tf.where(usable, problem.cost, zero)
     infinite = tf.constant(float("inf"), cost.dtype)
     sound = (
-        tf.reduce_all(~tf.math.is_nan(cost) & (cost > -infinite))
+        ~_any(tf.math.is_nan(cost) | (cost <= -infinite))
         & tf.reduce_all(tf.math.is_finite(row))
         & tf.reduce_all(tf.math.is_finite(column))
         & tf.math.is_finite(epsilon)
@@ -26,7 +28,8 @@ def refuse(problem: TransportProblem, epsilon: tf.Tensor) -> tf.Tensor:
     )
     asked, offered = tf.reduce_sum(row), tf.reduce_sum(column)
     slack = 1e-5 if cost.dtype == tf.float32 else 1e-12
-    forbidden = ~tf.reduce_any(usable & (cost < infinite), axis=1)
+    allowed = tf.cast(usable & (cost < infinite), cost.dtype)
+    forbidden = fold_columns(tf.maximum, allowed, 0) < 1
     infeasible = (
         tf.reduce_any(row < 0)
         | tf.reduce_any(column < 0)
@@ -41,10 +44,14 @@ def refuse(problem: TransportProblem, epsilon: tf.Tensor) -> tf.Tensor:
     return tf.where(sound, reason, int(Status.NOT_FINITE))
 
 
+def _any(matrix: tf.Tensor) -> tf.Tensor:
+    return fold_all(tf.maximum, tf.cast(matrix, tf.float32), 0) > 0
+
+
 def finish(
     problem: TransportProblem,
     reduced_cost: tf.Tensor,
-    potential: tf.Tensor,
+    potential: tuple[tf.Tensor, tf.Tensor],
     beta: tf.Tensor,
     converged: tf.Tensor,
     iterations: tf.Tensor,
@@ -55,7 +62,10 @@ def finish(
     solved = tf.equal(refusal, int(Status.CONVERGED))
     limit = tf.where(converged, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
     none = tf.constant(float("-inf"), dtype)
-    rows = rows_at(absorb(problem, reduced_cost, beta, potential), tf.zeros_like(potential))
+    coarse, fine = potential
+    kernel = absorb(problem, reduced_cost, beta, coarse)
+    one = tf.ones([], dtype)
+    rows = newton(kernel, fine, one, one, tf.constant(False), tf.constant(0)).rows  # evaluates
     off = rows.mass - problem.row_mass
     error = tf.reduce_sum(tf.abs(off)) + tf.abs(tf.reduce_sum(off))
     unmet = tf.where(
@@ -66,7 +76,8 @@ def finish(
     unmet = tf.where(tf.math.is_finite(unmet), unmet, tf.constant(dtype.max, dtype))
     return Plan(
         problem=problem,
-        potential=tf.where(solved & (problem.row_mass > 0), potential, none),
+        potential=tf.where(solved & (problem.row_mass > 0), coarse, none),
+        fine=fine,
         epsilon=1 / beta,
         status=tf.where(solved, limit, refusal),
         iterations=iterations,

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from idefn_tf.transport.problem import TransportProblem
+from idefn_tf.transport.reductions import fold_rows
 from idefn_tf.transport.status import Status
 
 
@@ -25,6 +26,7 @@ class Plan(NamedTuple):
     Attributes:
         problem: What was asked.
         potential: Float tensor [P], phi_i; -inf where a row carries nothing.
+        fine: Float tensor [P], the digits of phi_i that do not fit beside its leading ones.
         epsilon: Scalar, the entropic weight of this plan in units of the cost (0: exact plan).
         status: Integer scalar, see `Status`.
         iterations: Integer scalar, in the solver's own unit (its docstring says which).
@@ -36,6 +38,7 @@ class Plan(NamedTuple):
 
     problem: TransportProblem
     potential: tf.Tensor
+    fine: tf.Tensor
     epsilon: tf.Tensor
     status: tf.Tensor
     iterations: tf.Tensor
@@ -57,7 +60,7 @@ class Plan(NamedTuple):
         """[P, U], the mass that moves from each positive to each unclicked row."""
         if self.transported is not None:
             return self.transported
-        share, _ = soft_choice(self.problem, self.potential, self.epsilon)
+        share, _ = soft_choice(self)
         return share * self.problem.column_mass
 
     @property
@@ -65,7 +68,7 @@ class Plan(NamedTuple):
         """[U], the mass that each unclicked row gets from the virtual row."""
         if self.transported is not None:
             return tf.maximum(self.problem.column_mass - tf.reduce_sum(self.transported, axis=0), 0)
-        _, virtual = soft_choice(self.problem, self.potential, self.epsilon)
+        _, virtual = soft_choice(self)
         return virtual * self.problem.column_mass
 
     @property
@@ -89,8 +92,8 @@ class Plan(NamedTuple):
                 tf.reduce_sum(self.transported, axis=0), self.problem.column_mass
             )
         else:
-            share, _ = soft_choice(self.problem, self.potential, self.epsilon)
-            fraction = tf.reduce_sum(share, axis=0)
+            share, _ = soft_choice(self)
+            fraction = fold_rows(tf.add, share, 0)
         zero = tf.zeros([], fraction.dtype)
         fraction = tf.where(self.problem.column_mask, fraction, zero)
         return tf.clip_by_value(fraction, 0, 1)
@@ -110,11 +113,13 @@ class Plan(NamedTuple):
             share = tf.math.divide_no_nan(self.transported, self.problem.column_mass)
             virtual = 1.0 - tf.reduce_sum(share, axis=0)
         else:
-            share, virtual = soft_choice(self.problem, self.potential, self.epsilon)
+            share, virtual = soft_choice(self)
         if share.shape[0] == 0:
             return tf.fill(tf.shape(virtual), -1), virtual
-        best = tf.reduce_max(share, axis=0)
-        row = tf.argmax(share, axis=0, output_type=tf.int32)
+        best = fold_rows(tf.maximum, share, 0)
+        index = tf.range(share.shape[0])[:, None]
+        none = tf.constant(share.shape[0])
+        row = fold_rows(tf.minimum, tf.where(share >= best, index, none), share.shape[0])
         real = (best > virtual) & self.problem.column_mask
         return tf.where(real, row, -1), tf.where(real, best, virtual)
 
@@ -124,23 +129,26 @@ class Plan(NamedTuple):
         return tf.reduce_sum(self.matched_fraction * self.problem.column_mass)
 
 
-def soft_choice(
-    problem: TransportProblem, potential: tf.Tensor, epsilon: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def soft_choice(plan: Plan) -> tuple[tf.Tensor, tf.Tensor]:
     """The plan's columns as probabilities over rows (the formula at the top of this module).
+
+    Args:
+        plan: A plan with potentials.
 
     Returns:
         Shares [P, U] of the real rows and share [U] of the virtual row; they sum to 1 per column.
     """
-    exponent = potential[:, None] - problem.reduced_cost / epsilon
+    problem = plan.problem
+    exponent = plan.potential[:, None] - problem.reduced_cost / plan.epsilon
     zero = tf.zeros([], exponent.dtype)
     lowest = tf.constant(exponent.dtype.min, exponent.dtype)
-    exponent = tf.where(tf.math.is_finite(potential)[:, None], exponent, lowest)
+    carries = tf.math.is_finite(plan.potential)
+    exponent = tf.where(carries[:, None], exponent, lowest)
     floor = tf.where(problem.virtual_mass > 0, zero, lowest)
-    highest = tf.reduce_max(exponent, axis=0) if exponent.shape[0] != 0 else floor
-    highest = tf.maximum(highest, floor)
-    kernel = tf.where(exponent > lowest, tf.exp(exponent - highest), zero)
+    highest = tf.maximum(fold_rows(tf.maximum, exponent, exponent.dtype.min), floor)
+    multiplier = tf.where(carries, tf.exp(plan.fine), zero)
+    kernel = tf.where(exponent > lowest, tf.exp(exponent - highest), zero) * multiplier[:, None]
     virtual = tf.where(problem.virtual_mass > 0, tf.exp(-highest), zero)
-    total = virtual + tf.reduce_sum(kernel, axis=0)
+    total = virtual + fold_rows(tf.add, kernel, 0)
     share = tf.math.divide_no_nan(kernel, total)
     return share, tf.where(total > 0, tf.math.divide_no_nan(virtual, total), zero + 1.0)

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from idefn_tf.transport.reductions import fold_columns
+
 MARGINALS = ("proportion", "literal")
 CAP = 0.5
 
@@ -63,7 +65,7 @@ class TransportProblem(NamedTuple):
         """
         usable = self.row_mask[:, None] & self.column_mask[None, :]
         infinite = tf.constant(float("inf"), self.cost.dtype)
-        least = tf.reduce_min(tf.where(usable, self.cost, infinite), axis=1)
+        least = fold_columns(tf.minimum, tf.where(usable, self.cost, infinite), float("inf"))
         least = tf.where(tf.math.is_finite(least), least, tf.zeros_like(least))
         return tf.where(usable, self.cost - least[:, None], tf.zeros_like(self.cost))
 

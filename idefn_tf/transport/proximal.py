@@ -24,14 +24,16 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from idefn_tf.transport.kernel import absorb
+from idefn_tf.transport.kernel import absorb, add_exactly
 from idefn_tf.transport.newton import FIRST_STEP, is_close, newton
 from idefn_tf.transport.outcome import finish, refuse
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem
+from idefn_tf.transport.reductions import fold_all, log_sum_exp_columns
 
-FIRST_EPSILON = 0.05
-LONGEST_STEP = 4.0
+FIRST_EPSILON = 0.02
+LONGEST_STEP = 3.0
+SHORTEST_STEP = 1.2
 NEWTON_PER_STEP = 12
 WORTH_RETURNING = 0.1
 
@@ -41,8 +43,10 @@ class _Path(NamedTuple):
 
     beta: tf.Tensor
     potential: tf.Tensor
+    fine: tf.Tensor
     known_beta: tf.Tensor
     known: tf.Tensor
+    known_fine: tf.Tensor
     before_beta: tf.Tensor
     before: tf.Tensor
     stretch: tf.Tensor
@@ -51,6 +55,7 @@ class _Path(NamedTuple):
     iterations: tf.Tensor
     best_error: tf.Tensor
     best: tf.Tensor
+    best_fine: tf.Tensor
     done: tf.Tensor
 
 
@@ -71,7 +76,8 @@ def proximal(
         steps: Number of proximal steps T; the plan equals the entropic one at epsilon / T.
         scale: Typical cost (see `cost_scale`); only sets where the path begins.
         tolerance: Largest L1 marginal error, as a share of the positives' mass.
-        max_iterations: Most Newton steps in all. `Plan.iterations` counts them.
+        max_iterations: Most Newton steps in all. `Plan.iterations` counts them; a renewed
+            kernel without a step counts as one.
 
     Returns:
         The plan. Status CONVERGED or ITERATION_LIMIT, or the reason why there is none.
@@ -90,9 +96,11 @@ def proximal(
     log_column = tf.math.log(problem.column_mass)  # -inf where there is no mass
     total = tf.reduce_sum(problem.column_mass)
 
+    nothing = tf.zeros_like(problem.row_mass)
+
     def first_guess(beta: tf.Tensor) -> tf.Tensor:
         """One row update from empty columns; exact at beta = 0."""
-        reach = tf.reduce_logsumexp(log_column - cost * beta, axis=1) - tf.math.log(total)
+        reach = log_sum_exp_columns(log_column - cost * beta) - tf.math.log(total)
         return tf.where(active & tf.math.is_finite(reach), log_ratio - reach, zero)
 
     def going_on(path: _Path) -> tf.Tensor:
@@ -102,23 +110,26 @@ def proximal(
         last = path.beta >= beta_end
         kernel = absorb(problem, cost, path.beta, path.potential)
         limit = tf.minimum(NEWTON_PER_STEP - path.spent, max_iterations - path.iterations)
-        state = newton(kernel, path.trust, tolerance, ~last, limit)
-        potential = path.potential + state.x
-        spent = path.spent + state.iterations
+        state = newton(kernel, path.fine, path.trust, tolerance, ~last, limit)
+        potential, fine = add_exactly(path.potential, state.x)
+        effort = tf.maximum(state.iterations, 1)
+        spent = path.spent + effort
         fits = state.rows.error <= tolerance
         # At the end only a freshly absorbed kernel counts: its error is the returned plan's own.
         better = last & (state.rows.error < path.best_error)
         arrived = tf.where(last, fits & (state.iterations == 0), fits | is_close(kernel, state))
-        failed = ~arrived & (spent >= NEWTON_PER_STEP)
+        tired = ~arrived & (spent >= NEWTON_PER_STEP)
+        failed = tired & (path.stretch > SHORTEST_STEP)
         known_beta = tf.where(arrived, path.beta, path.known_beta)
         known = tf.where(arrived, potential, path.known)
         before_beta = tf.where(arrived, path.known_beta, path.before_beta)
         before = tf.where(arrived, path.known, path.before)
         moved = arrived | failed
-        stretch = tf.where(failed, tf.maximum(tf.sqrt(path.stretch), 1.1), path.stretch)
+        stretch = tf.where(failed, tf.maximum(tf.sqrt(path.stretch), SHORTEST_STEP), path.stretch)
         stretch = tf.where(arrived, tf.minimum(1.5 * path.stretch, LONGEST_STEP), stretch)
         # Before the first known point there is nothing to go back to but a softer beginning.
-        onward = tf.where(known_beta > 0, known_beta * stretch, path.beta / LONGEST_STEP)
+        softer = tf.minimum(path.beta / LONGEST_STEP, soft_beta)
+        onward = tf.where(known_beta > 0, known_beta * stretch, softer)
         beta = tf.where(moved, tf.minimum(onward, beta_end), path.beta)
         slope = tf.math.divide_no_nan(known - before, known_beta - before_beta)
         slope = tf.where(before_beta > 0, slope, tf.math.divide_no_nan(known, known_beta))
@@ -129,27 +140,33 @@ def proximal(
             _Path(
                 beta=beta,
                 potential=tf.where(moved, predicted, potential),
+                fine=tf.where(moved, nothing, fine),
                 known_beta=known_beta,
                 known=known,
+                known_fine=tf.where(arrived, fine, path.known_fine),
                 before_beta=before_beta,
                 before=before,
                 stretch=stretch,
                 trust=tf.where(moved, tf.constant(FIRST_STEP, dtype), state.trust),
-                spent=tf.where(moved, 0, spent),
-                iterations=path.iterations + state.iterations,
+                spent=tf.where(moved | tired, 0, spent),
+                iterations=path.iterations + effort,
                 best_error=tf.where(better, state.rows.error, path.best_error),
                 best=tf.where(better, potential, path.best),
+                best_fine=tf.where(better, fine, path.best_fine),
                 done=last & arrived,
             ),
         )
 
+    largest = fold_all(tf.maximum, tf.where(tf.math.is_finite(cost), cost, zero), 0)
+    soft_beta = 1 / tf.maximum(largest, tf.constant(1e-30, dtype))  # every exponent within 1
     beta_start = tf.minimum(beta_end, 1 / (FIRST_EPSILON * scale))
-    nothing = tf.zeros_like(problem.row_mass)
     start = _Path(
         beta=beta_start,
         potential=first_guess(beta_start),
+        fine=nothing,
         known_beta=zero,
         known=nothing,
+        known_fine=nothing,
         before_beta=zero,
         before=nothing,
         stretch=tf.constant(LONGEST_STEP, dtype),
@@ -158,6 +175,7 @@ def proximal(
         iterations=tf.constant(0),
         best_error=infinite,
         best=nothing,
+        best_fine=nothing,
         done=refusal > 0,
     )
     (path,) = tf.while_loop(going_on, advance, (start,))
@@ -165,4 +183,5 @@ def proximal(
     at_end = (path.best_error < WORTH_RETURNING) | (path.known_beta <= 0)
     potential = tf.where(at_end, path.best, path.known)
     beta = tf.where(at_end, beta_end, path.known_beta)
-    return finish(problem, cost, potential, beta, path.done, path.iterations, refusal)
+    fine = tf.where(at_end, path.best_fine, path.known_fine)
+    return finish(problem, cost, (potential, fine), beta, path.done, path.iterations, refusal)

@@ -127,4 +127,6 @@ def sinkhorn(
         potential = tf.where(active, log_row - log_virtual, 0)
     start = tf.where(active & tf.math.is_finite(potential), potential, 0)
     phi, error, count = tf.while_loop(going_on, advance, (start, one + tolerance, tf.constant(0)))
-    return finish(problem, cost, phi, beta, error <= tolerance, count, refusal)
+    return finish(
+        problem, cost, (phi, tf.zeros_like(phi)), beta, error <= tolerance, count, refusal
+    )
