@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+import tensorflow as tf
+
 import idefn_tf
 from pipelines import console as consoles
 from pipelines.console import Console
@@ -127,8 +129,8 @@ def _lead(material: Material) -> list[str]:
     lead = [f"<p>Report of the run <code>{escape(main.run.root.name)}</code>.</p>"]
     if main.foreign:
         lead.append(
-            '<p class="note">The rows scored here are not from the data that the run was trained '
-            "on; its metrics were computed anew.</p>"
+            '<p class="note">The data scored here have another fingerprint than those that the run '
+            "was trained on, so its metrics were computed anew.</p>"
         )
     if material.rows is not None and material.rows.thinned:
         lead.append(
@@ -161,6 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
+
+    # every run's model is traced anew, which is no sign of a mistake here
+    tf.get_logger().setLevel("ERROR")
 
     def job() -> None:
         report(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from idefn_tf.data import to_arrays
-from idefn_tf.models import AllNegative, EntireSpaceModel, IdeFN
+from idefn_tf.models import AllNegative, IdeFN
 from idefn_tf.models.batch import Batch
 from pipelines.reports.material import Material
 
@@ -31,7 +31,8 @@ class TrainBatch:
         truth_name: what `truth` is.
         cvr: predicted CVR [rows].
         z: what the method compares rows by [rows, width].
-        labels: pseudo-labels [rows], or None where the method has none.
+        relabelled: unclicked rows that got a pseudo-label, boolean [rows], or None where the
+            method has none.
         matches: what the transport found, or None where the method has no transport.
     """
 
@@ -44,7 +45,7 @@ class TrainBatch:
     truth_name: str
     cvr: NDArray
     z: NDArray
-    labels: NDArray | None
+    relabelled: NDArray | None
     matches: Any = None
 
     def __len__(self) -> int:
@@ -82,10 +83,12 @@ def draw_batch(material: Material) -> TrainBatch | None:
     )
     outputs = model.forward(model.features(encoded), training=False)
     matches = labels = None
+    least = 0.0
     z = outputs.z
     if isinstance(model, IdeFN):
         matches = model.match(outputs, labelled)
         labels = np.asarray(matches.labels)
+        least = 0.5 if model.rpot.rule == "soft" else 0.0  # soft labels are nowhere quite 0
         z = outputs.z if model.representation == "embeddings" else outputs.hidden["cvr"]
     elif isinstance(model, AllNegative) and type(model) is not AllNegative:
         labels = np.asarray(model.pseudo_labels(outputs, labelled))
@@ -100,7 +103,7 @@ def draw_batch(material: Material) -> TrainBatch | None:
         truth_name=truth_name,
         cvr=np.asarray(outputs.probability("cvr")),
         z=np.asarray(z),
-        labels=labels,
+        relabelled=None if labels is None else (arrays["click"] < 0.5) & (labels > least),
         matches=matches,
     )
 

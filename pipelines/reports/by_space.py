@@ -82,8 +82,10 @@ def _row(material: Material, part: str, space: str, values: dict[str, Any]) -> l
 def _chart(material: Material) -> str:
     spaces = material.spaces
     found = material.main.metrics[material.part]
-    points = [found[space].get("cvr_auc") for space in spaces]
-    shown = [(s, p, material.main.interval(s, "cvr_auc")) for s, p in zip(spaces, points, strict=True)]
+    points: list[Any] = [found[space].get("cvr_auc") for space in spaces]
+    shown = [
+        (s, p, material.main.interval(s, "cvr_auc")) for s, p in zip(spaces, points, strict=True)
+    ]
     shown = [entry for entry in shown if entry[1] is not None]
 
     def paint(axes: Axes) -> None:

@@ -36,13 +36,12 @@ def section(material: Material) -> Section:
     if len(runs) == 1:
         return found
     for space in material.spaces:
-        found.body.append("")
-        found.table(f"{space}, {material.part}", ["metric", *(r.name for r in runs)],
-                    [_row(material, space, metric) for metric in _metrics(material, space)])  # fmt: skip
+        lines = [_row(material, space, metric) for metric in _metrics(material, space)]
+        found.table(f"{space}, {material.part}", ["metric", *(r.name for r in runs)], lines)
     if material.rows is not None:
         found.text(
-            f"Small print: the difference to {material.main.name} with its 95 % interval, both runs "
-            "scored on the same bootstrap draws; where it holds 0, the order of the two is open. "
+            f"Small print: the difference to {material.main.name} with its 95 % interval, both "
+            "runs scored on the same bootstrap draws; where it holds 0, their order is open. "
             "Bold: the best number of the row. One run each says nothing of the spread over seeds."
         )
     found.figures([_chart(material), _curves(runs)])
@@ -51,7 +50,9 @@ def section(material: Material) -> Section:
 
 def _metrics(material: Material, space: str) -> list[str]:
     values = material.main.metrics[material.part][space]
-    return [m for m in METRICS if m in values and m not in ("rows", "positives")]
+    # CTR and CTCVR are the same in both spaces of every exposure: once is enough
+    heads = ("cvr", "ctr", "ctcvr") if space == "all_funnel" else ("cvr",)
+    return [m for m in METRICS if m in values and m.partition("_")[0] in heads]
 
 
 def _row(material: Material, space: str, metric: str) -> list[Content]:
@@ -67,7 +68,9 @@ def _row(material: Material, space: str, metric: str) -> list[Content]:
             if bounds:
                 small += f" ({bounds[0]:+.4f} to {bounds[1]:+.4f})"
         key = f"{run.name}/{material.part}/{space}/{metric}"
-        cells.append(Cell(number(value), value, key, small, best=value is not None and value == best))
+        cells.append(
+            Cell(number(value), value, key, small, best=value is not None and value == best)
+        )
     return cells
 
 

@@ -30,11 +30,13 @@ def section(material: Material) -> Section:
     names = [n for n in (*_COUNTS, *_RATES) if any(n in part for part in parts.values())]
     rows: list[list[Content]] = []
     for part, counts in parts.items():
-        cells: list[Content] = [Cell(part, small=card["days"].get(part, ""))]
+        cells: list[Content] = [Cell(part, small=_span(card["days"].get(part, "")))]
         for name in names:
             value = counts.get(name)
             shown = percent(value) if name in _RATES else f"{value or 0:,}"
-            cells.append(Cell(shown, None if value is None else float(value), f"card/{part}/{name}"))
+            cells.append(
+                Cell(shown, None if value is None else float(value), f"card/{part}/{name}")
+            )
         rows.append(cells)
     found.table("Exposures by part", ["part", *(_NAMES.get(n, n) for n in names)], rows)
     if any(part.get("probes") for part in parts.values()):
@@ -49,6 +51,11 @@ def section(material: Material) -> Section:
     for note in (*facts, *notes):
         found.text(f"{note}.")
     return found
+
+
+def _span(days: str) -> str:
+    """Writes "2022-04-25..2022-05-02" so that no line breaks within a day."""
+    return days.replace("..", " to ").replace("-", "\u2011")
 
 
 def _features(material: Material) -> str:

@@ -64,14 +64,18 @@ def kinds(batch: TrainBatch) -> dict[str, NDArray[np.bool_]]:
     """Positives, and the unclicked exposures, matched ones apart where the method matches."""
     click = batch.click > 0.5
     groups = {"positive": click & (batch.conversion > 0.5)}
-    if batch.labels is None:
+    if batch.relabelled is None:
         return {"unclicked": ~click, **groups}
-    matched = ~click & (batch.labels > 0.5)
-    return {"unmatched": ~click & ~matched, "matched": matched, **groups}
+    return {"unmatched": ~click & ~batch.relabelled, "matched": batch.relabelled, **groups}
 
 
 def _chart(points: NDArray, shares: NDArray, groups: dict[str, NDArray]) -> str:
-    colours = {"unclicked": MUTED, "unmatched": MUTED, "matched": PALETTE[1], "positive": PALETTE[0]}
+    colours = {
+        "unclicked": MUTED,
+        "unmatched": MUTED,
+        "matched": PALETTE[1],
+        "positive": PALETTE[0],
+    }
     marks = {"unclicked": ".", "unmatched": ".", "matched": MARKERS[2], "positive": MARKERS[1]}
 
     def paint(axes: Axes) -> None:
@@ -81,10 +85,10 @@ def _chart(points: NDArray, shares: NDArray, groups: dict[str, NDArray]) -> str:
             axes.scatter(
                 points[at, 0],
                 points[at, 1],
-                s=8 if quiet else 22,
+                s=14 if quiet else 26,
                 color=colours[name],
                 marker=marks[name],
-                alpha=0.45 if quiet else 0.9,
+                alpha=0.5 if quiet else 0.9,
                 linewidths=0 if quiet else 0.4,
                 edgecolors="white",
                 label=f"{name} ({mask.sum():,})",
@@ -100,8 +104,7 @@ def _chart(points: NDArray, shares: NDArray, groups: dict[str, NDArray]) -> str:
         f"Scatter plot of {words} exposures on two principal components.",
         paint,
         note=f"At most {POINTS} points of a kind.",
-        size=(6.2, 4.4),
-        wide=False,
+        size=(4.6, 3.7),
     )
 
 

@@ -19,7 +19,9 @@ SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 _POINTS = 101
 
 
-def gain(score: NDArray, label: NDArray, weight: NDArray, shares: Sequence[float]) -> NDArray:
+def gain(
+    score: NDArray, label: NDArray, weight: NDArray, shares: Sequence[float] | NDArray
+) -> NDArray:
     """Returns the share of all positives among the best-scored share of rows.
 
     gain(q) = sum of positives within the q best-scored part of the mass / sum of positives; rows

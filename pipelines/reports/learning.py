@@ -73,8 +73,8 @@ def _charts(material: Material) -> list[tuple[str, str, str, list[tuple[str, str
         ),
         (
             "learning-pcoc",
-            "Predicted over observed conversions (1 is calibrated)",
-            "PCOC",
+            "PCOC (1 is calibrated)",
+            "predicted / observed",
             [
                 ("validation, clicked", "val_clicked/cvr_pcoc"),
                 ("validation, all exposures", "val_all_funnel/cvr_pcoc"),
@@ -82,7 +82,7 @@ def _charts(material: Material) -> list[tuple[str, str, str, list[tuple[str, str
         ),
         (
             "learning-transport",
-            "Transport: share of unclicked rows relabelled",
+            "Unclicked rows relabelled",
             "share",
             [("train", "pseudo_positive_rate")],
         ),
@@ -107,6 +107,8 @@ def curve(name: str, title: str, unit: str, curves: Curves, best: int | None) ->
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
+        if name == "learning-transport":
+            axes.set_ylim(bottom=0)
         if len(curves) > 1:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
 

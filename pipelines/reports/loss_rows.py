@@ -42,7 +42,9 @@ def section(material: Material, batch: TrainBatch | None) -> Section:
         cells: list[Content] = [kind, Cell(f"{int(mask.sum()):,}", float(mask.sum()))]
         cells += [_says(gradient, mask) for gradient in terms.values()]
         rows.append(cells)
-    found.table(f"What each loss term asks of the rows, on {len(batch):,} training rows", columns, rows)
+    found.table(
+        f"What each loss term asks of the rows, on {len(batch):,} training rows", columns, rows
+    )
     found.text(
         "Up means that the term raises the tower's probability on those rows, down that it lowers "
         "it; the share is that of the term's whole pull on that tower, by the size of its "
@@ -58,13 +60,12 @@ def row_kinds(batch: TrainBatch) -> dict[str, NDArray[np.bool_]]:
         "clicked, converted": click & conversion,
         "clicked, not converted": click & ~conversion,
     }
-    if batch.labels is None:
+    if batch.relabelled is None:
         return {**kinds, "unclicked": ~click}
-    relabelled = ~click & (batch.labels > 0.5)
     return {
         **kinds,
-        "unclicked, relabelled": relabelled,
-        "unclicked, not relabelled": ~click & ~relabelled,
+        "unclicked, relabelled": batch.relabelled,
+        "unclicked, not relabelled": ~click & ~batch.relabelled,
     }
 
 

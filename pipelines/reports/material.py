@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,48 +12,20 @@ from typing import Any
 
 import keras
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from idefn_tf.data import to_arrays
 from idefn_tf.models import EntireSpaceModel
-from idefn_tf.schema import REPORT_COLUMNS, Schema
+from idefn_tf.schema import Schema
 from idefn_tf.spaces import SPACES, evaluate_spaces
 from pipelines.config import Config
-from pipelines.evaluation import predict, report_columns
+from pipelines.evaluation import predict
 from pipelines.prepared import CARD, Prepared
 from pipelines.reports.intervals import Draws, bootstrap, interval
+from pipelines.reports.rows import Rows, read_rows, thin
 from pipelines.runs import Run
 
-#: At most this many rows of a part are scored; more are thinned evenly.
-MOST_ROWS = 500_000
 #: Training rows read for the plan of a batch.
 TRAIN_ROWS = 200_000
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of one part with all that reports may know of them.
-
-    Attributes:
-        part: its name.
-        table: the features, as prepared.
-        columns: click, conversion and the report columns [rows].
-        weight: sample weights [rows].
-        users: the schema's user key [rows], or None.
-        thinned: whether these are fewer rows than the part has.
-    """
-
-    part: str
-    table: pa.Table
-    columns: Mapping[str, NDArray]
-    weight: NDArray
-    users: NDArray | None
-    thinned: bool = False
-
-    def __len__(self) -> int:
-        return len(self.weight)
 
 
 @dataclass
@@ -192,7 +164,7 @@ class Material:
         """The first training rows, for the plan of a batch."""
         if self.data is None or "train" not in self.data.parts:
             return None
-        return _read(self.data, self.main.schema, "train", TRAIN_ROWS)
+        return read_rows(self.data, self.main.schema, "train", TRAIN_ROWS)
 
 
 def gather(
@@ -217,7 +189,7 @@ def gather(
     rows = None
     if data is not None:
         part = part or next(p for p in ("test", "all", "validation", "train") if p in data.parts)
-        rows = _thin(_read(data, run.schema(), part, None))
+        rows = thin(read_rows(data, run.schema(), part, None))
     names = _names([run, *compare])
     found = [
         RunMaterial(name, each, rows, _is_foreign(each, data), seed)
@@ -247,45 +219,6 @@ def _is_foreign(run: Run, data: Prepared | None) -> bool:
     return _json(run.root / CARD).get("fingerprint") != data.card.get("fingerprint")
 
 
-def _read(data: Prepared, schema: Schema, part: str, limit: int | None) -> Rows:
-    files, reports = data.files(part), data.report_files(part)
-    tables, truths, count = [], [], 0
-    for file, report in zip(files, reports, strict=True):
-        tables.append(pq.read_table(file))
-        truths.append(pq.read_table(report))
-        count += tables[-1].num_rows
-        if limit is not None and count >= limit:
-            break
-    if limit is None and len(files) == len(tables):
-        found = report_columns(data, part)
-    else:
-        truth = pa.concat_tables(truths)
-        found = {n: np.asarray(truth[n]) for n in REPORT_COLUMNS if n in truth.column_names}
-    table = pa.concat_tables(tables)
-    arrays = to_arrays(schema, table)
-    columns = {"click": arrays["click"], "conversion": arrays["conversion"], **found}
-    users = arrays[schema.user_key] if schema.user_key else None
-    rows = Rows(part, table, columns, arrays["sample_weight"], users)
-    return rows if limit is None or len(rows) <= limit else _take(rows, np.arange(limit))
-
-
-def _thin(rows: Rows) -> Rows:
-    if len(rows) <= MOST_ROWS:
-        return rows
-    return _take(rows, np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64))
-
-
-def _take(rows: Rows, at: NDArray) -> Rows:
-    return Rows(
-        rows.part,
-        rows.table.take(pa.array(at)),
-        {name: values[at] for name, values in rows.columns.items()},
-        rows.weight[at],
-        None if rows.users is None else rows.users[at],
-        True,
-    )
-
-
 def _names(runs: Sequence[Run]) -> list[str]:
     """Calls every run by its method, and by its folder where two have the same."""
     methods = [run.config().method for run in runs]
@@ -307,4 +240,6 @@ def _table(path: Path) -> list[dict[str, float]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [{k: float(v) if v not in (None, "") else float("nan") for k, v in r.items()} for r in rows]
+    return [
+        {k: float(v) if v not in (None, "") else float("nan") for k, v in r.items()} for r in rows
+    ]

@@ -20,6 +20,7 @@ class Cell:
         key: where the number comes from, such as "test/clicked/cvr_auc".
         small: a second line, such as an interval.
         best: whether it stands out as the best of its row.
+        prose: whether it holds sentences and needs room.
     """
 
     text: str
@@ -27,11 +28,15 @@ class Cell:
     key: str | None = None
     small: str = ""
     best: bool = False
+    prose: bool = False
 
-    def html(self) -> str:
-        """Returns the cell as a <td>."""
-        numeric = self.value is not None or _looks_numeric(self.text)
-        classes = [name for name, on in (("number", numeric), ("best", self.best)) if on]
+    def html(self, numeric: bool) -> str:
+        """Returns the cell as a <td>, to the right in columns of numbers."""
+        classes = [
+            name
+            for name, on in (("number", numeric), ("best", self.best), ("prose", self.prose))
+            if on
+        ]
         attributes = f' class="{" ".join(classes)}"' if classes else ""
         if self.value is not None and math.isfinite(self.value):
             attributes += f' data-value="{self.value!r}"'
@@ -78,7 +83,9 @@ class Section:
         if found:
             self.body.append('<div class="figures">' + "\n".join(found) + "</div>")
 
-    def table(self, caption: str, columns: Sequence[str], rows: Iterable[Sequence[Content]]) -> None:
+    def table(
+        self, caption: str, columns: Sequence[str], rows: Iterable[Sequence[Content]]
+    ) -> None:
         """Adds a table that scrolls in its own box; the first cell of a row is its heading."""
         self.body.append(table(caption, columns, rows))
 
@@ -99,10 +106,7 @@ class Section:
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Content]]) -> str:
     """Returns a table in a box of its own."""
     cells = [[_cell(content) for content in row] for row in rows]
-    numeric = [
-        bool(cells) and all(row[i].value is not None or _looks_numeric(row[i].text) for row in cells)
-        for i in range(len(columns))
-    ]
+    numeric = [_numeric([row[i] for row in cells]) for i in range(len(columns))]
     head = "".join(
         f'<th scope="col"{" class=number" if numeric[i] and i else ""}>{escape(name)}</th>'
         for i, name in enumerate(columns)
@@ -112,7 +116,7 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Content]
         small = f"<small>{escape(first.small)}</small>" if first.small else ""
         lines.append(
             f'<tr><th scope="row">{escape(first.text)}{small}</th>'
-            + "".join(cell.html() for cell in others)
+            + "".join(cell.html(numeric[i + 1]) for i, cell in enumerate(others))
             + "</tr>"
         )
     label = escape(caption)
@@ -199,5 +203,10 @@ def _cell(content: Content) -> Cell:
     return Cell(number(content), None if content is None else float(content))
 
 
-def _looks_numeric(text: str) -> bool:
-    return text in ("-", "") or text.replace(",", "").replace(".", "").rstrip("%").isdigit()
+def _numeric(column: Sequence[Cell]) -> bool:
+    """Whether a column holds numbers, or nothing, and at least one number."""
+    found = [cell for cell in column if cell.text not in ("-", "")]
+    return bool(found) and all(
+        cell.value is not None or cell.text.replace(",", "").replace(".", "").rstrip("%").isdigit()
+        for cell in found
+    )

@@ -18,7 +18,7 @@ from pipelines.reports.page import Cell, Content, Section, number, percent, tabl
 from pipelines.reports.style import INK, RAMP
 
 #: How many positives and unclicked exposures the heat map shows.
-POSITIVES, UNCLICKED = 12, 16
+POSITIVES, UNCLICKED = 12, 12
 _COLOURS = LinearSegmentedColormap.from_list("share", RAMP)
 
 
@@ -76,9 +76,8 @@ def best_part(batch: TrainBatch) -> Shown | None:
     mass = np.asarray(plan.real_rows)
     share = np.divide(mass, column, out=np.zeros_like(mass), where=column > 0)
     matched = np.asarray(batch.matches.matched_fraction)
-    labels = batch.labels if batch.labels is not None else np.zeros_like(matched)
     # relabelled ones first, then by matched fraction
-    order = np.lexsort((-matched, ~(labels > 0.5)))
+    order = np.lexsort((-matched, ~np.asarray(batch.relabelled)))
     unclicked = np.array([j for j in order if matched[j] > 0][:UNCLICKED], dtype=np.int64)
     if not unclicked.size:
         return None
@@ -86,8 +85,8 @@ def best_part(batch: TrainBatch) -> Shown | None:
     leading = np.unique(supplied.argmax(axis=0))
     rest = [i for i in np.argsort(-supplied.sum(axis=1)) if i not in leading]
     chosen = np.sort(np.r_[leading, rest[: max(POSITIVES - leading.size, 0)]].astype(np.int64))
-    owners = np.full(share.shape[0], -1)
-    of_batch = batch.positives[: share.shape[0]]
+    owners = np.full(share.shape[0], -1)  # the memory's entries come last
+    of_batch = np.asarray(batch.matches.rows)
     owners[: of_batch.size] = of_batch
     kept = chosen[supplied[chosen].sum(axis=1) > 0]
     best = supplied[kept].argmax(axis=0)
@@ -97,7 +96,7 @@ def best_part(batch: TrainBatch) -> Shown | None:
 def _account(found: Section, material: Material, batch: TrainBatch) -> None:
     matches, config = batch.matches, material.main.config.model
     unclicked = int((batch.click < 0.5).sum())
-    relabelled = int((batch.labels > 0.5).sum()) if batch.labels is not None else 0
+    relabelled = 0 if batch.relabelled is None else int(batch.relabelled.sum())
     status = int(np.asarray(matches.status))
     found.text(
         f"One batch of {len(batch):,} training rows through the selected model: "
@@ -140,7 +139,8 @@ def _heat_map(shown: Shown) -> str:
         axes.tick_params(length=0)
         bar = axes.figure.colorbar(mesh, ax=axes, pad=0.02, fraction=0.04)
         bar.set_label("share of the exposure's mass")
-        bar.solids.set_rasterized(False)
+        if bar.solids is not None:  # no seams between its colours
+            bar.solids.set_edgecolor("face")
 
     words = "; ".join(
         f"U{j + 1} gets {shown.share[shown.best[j], j]:.0%} from P{shown.best[j] + 1}"
@@ -153,7 +153,7 @@ def _heat_map(shown: Shown) -> str:
         f"exposures. {words}.",
         paint,
         note="Share of each unclicked exposure's mass that each positive supplies.",
-        size=(7.4, 1.2 + 0.3 * rows),
+        size=(7.4, 1.1 + 0.28 * rows),
         wide=True,
     )
 
@@ -165,7 +165,7 @@ def _pairs(material: Material, batch: TrainBatch, shown: Shown) -> str:
         i = int(shown.best[j])
         positive = int(shown.positives[i])
         same = [] if positive < 0 else agreement(schema, batch, positive, int(at))
-        relabelled = batch.labels is not None and batch.labels[at] > 0.5
+        relabelled = batch.relabelled is not None and batch.relabelled[at]
         agreed = ", ".join(same[:4]) + (f" and {len(same) - 4} more" if len(same) > 4 else "")
         rows.append(
             [
@@ -173,7 +173,9 @@ def _pairs(material: Material, batch: TrainBatch, shown: Shown) -> str:
                 Cell(percent(float(shown.matched[j]), 1), float(shown.matched[j])),
                 identity(schema, batch, int(at)),
                 f"P{i + 1}: {identity(schema, batch, positive)}",
-                f"{len(same)} of {len(schema.features)}: {agreed}" if same else "-",
+                Cell(
+                    f"{len(same)} of {len(schema.features)}: {agreed}" if same else "-", prose=True
+                ),
                 number(float(batch.cvr[at])),
                 "yes" if batch.truth[at] == 1 else "no",
             ]

@@ -1,4 +1,4 @@
-"""The groups of rows that reliability, score and gain charts look at: which rows, score and label."""
+"""The groups of rows that reliability and gain charts look at: rows, score and label."""
 
 from __future__ import annotations
 

@@ -114,9 +114,9 @@ def _precision(rows: Sequence[dict[str, float]], epochs: Sequence[int]) -> str:
 
     first, last = rows[0], rows[-1]
     alt = (
-        f"Line chart with a 95 % band: precision of the pseudo-labels from {first['precision']:.2%} "
-        f"in epoch {epochs[0]} to {last['precision']:.2%} in epoch {epochs[-1]}, against "
-        f"{last['prevalence']:.2%} among all unclicked rows."
+        "Line chart with a 95 % band: precision of the pseudo-labels from "
+        f"{first['precision']:.2%} in epoch {epochs[0]} to {last['precision']:.2%} in epoch "
+        f"{epochs[-1]}, against {last['prevalence']:.2%} among all unclicked rows."
     )
     return draw("audit-precision", "Precision of the pseudo-labels", alt, paint)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from idefn_tf.audit import wilson
@@ -64,14 +65,14 @@ def section(material: Material) -> Section:
         found.note("Needs the prepared data: give --data.")
         return found
     found.text(
-        f"Rows of {material.part} in up to {BINS} bins of equal size by prediction. On the diagonal "
-        "a prediction of p comes true in a share of p; above it the model predicts too little. Bars "
-        "are Wilson's 95 % intervals; both axes are logarithmic."
+        f"Rows of {material.part} in up to {BINS} bins of equal size by prediction. On the "
+        "diagonal a prediction of p comes true in a share of p; above it the model predicts too "
+        "little. Bars are Wilson's 95 % intervals; both axes are logarithmic."
     )
     found.note(
         "A method that calls unclicked rows negative, or relabels some, aims at another rate than "
-        "the one observed in clicked rows; a curve off the diagonal in one space is expected there. "
-        "Calibrate before using a probability as such."
+        "the one observed in clicked rows; a curve off the diagonal is expected there. Calibrate "
+        "before using a probability as such."
     )
     found.figures(_chart(p, material) for p in populations(material, material.main.scores))
     return found
@@ -80,7 +81,8 @@ def section(material: Material) -> Section:
 def _chart(population: Population, material: Material) -> str:
     bins = reliability(population.score, population.label, population.weight)
     floor = min(
-        [b.predicted for b in bins if b.predicted > 0] + [b.observed for b in bins if b.observed > 0]
+        [b.predicted for b in bins if b.predicted > 0]
+        + [b.observed for b in bins if b.observed > 0]
     )
     floor = max(floor / 2, 1e-7)
     top = min(1.0, 2 * max(max(b.predicted, b.high) for b in bins))
@@ -97,6 +99,8 @@ def _chart(population: Population, material: Material) -> str:
         axes.set_xlim(floor, top)
         axes.set_ylim(floor, top)
         axes.minorticks_off()
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel("predicted")
         axes.set_ylabel("observed")
 

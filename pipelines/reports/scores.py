@@ -82,13 +82,15 @@ def _chart(head: str, score: NDArray, groups: Mapping[str, NDArray]) -> str:
                 linestyle=DASHES[i],
                 label=f"{name} ({mask.sum():,})",
             )
-            axes.fill_between(centres, counts, step="mid", color=PALETTE[i], alpha=0.12)
+            axes.fill_between(centres, counts, step="mid", color=PALETTE[i], alpha=0.08)
         ticks = np.arange(np.ceil(edges[0]), 1)
         axes.set_xticks(ticks, [f"{10.0**t:g}" for t in ticks])
         axes.set_xlabel(f"predicted {head.upper()} (logarithmic)")
         axes.set_ylabel("share of the rows")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2 if len(shown) < 3 else 1)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2 if len(shown) < 3 else 1
+        )
 
     words = "; ".join(
         f"{name}: {mask.sum():,} rows, median {np.median(score[mask]):.5f}"

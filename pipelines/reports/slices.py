@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,9 @@ def section(material: Material) -> Section:
     found.table("Lowest CVR AUC", _COLUMNS, [_line(material, s) for s in worst])
     known = [s for s in looked if np.isfinite(s.pcoc) and s.pcoc > 0]
     off = sorted(known, key=lambda s: -abs(np.log(s.pcoc)))[:SHOWN]
-    found.table("Furthest from calibration among clicks", _COLUMNS, [_line(material, s) for s in off])
+    found.table(
+        "Furthest from calibration among clicks", _COLUMNS, [_line(material, s) for s in off]
+    )
     return found
 
 
@@ -122,7 +125,7 @@ def _values(
 def _ranges(feature: Feature, numbers: NDArray) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     cuts = feature.boundaries or np.unique(np.quantile(numbers, [0.25, 0.5, 0.75]))
     edges = [-np.inf, *cuts, np.inf]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         mask = (numbers >= low) & (numbers < high)
         left = "below" if np.isinf(low) else f"{low:g} to below"
         yield (f"{left} {high:g}" if np.isfinite(high) else f"{low:g} and more"), mask

@@ -49,7 +49,8 @@ section:last-child { border-bottom: 0; }
 .figures { display: grid; gap: 1rem 1.5rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
 figure { margin: 0; min-width: 0; max-width: 560px; break-inside: avoid; }
-figure.wide { max-width: none; grid-column: 1 / -1; }
+figure.wide { max-width: 820px; grid-column: 1 / -1; overflow-x: auto; }
+figure.wide svg { min-width: 600px; }
 figure svg { display: block; width: 100%; height: auto; }
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
 figcaption { margin-bottom: .25rem; font-size: .9rem; color: var(--muted); }
@@ -62,9 +63,11 @@ th, td { text-align: left; padding: .3rem .7rem; border-top: 1px solid var(--lin
 thead th { background: var(--soft); white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
-td small { color: var(--muted); display: block; }
+td small, th small { color: var(--muted); display: block; font-weight: 400; }
+tbody th small { white-space: normal; min-width: 14ch; }
 td.best { font-weight: 700; }
-tbody th { font-weight: 600; white-space: nowrap; }
+tbody th { font-weight: 600; white-space: nowrap; position: sticky; left: 0; background: #fff; }
+td.prose { min-width: 20rem; }
 .note { border-left: 4px solid var(--line); padding: .3rem .9rem; margin: .75rem 0;
   background: var(--soft); max-width: 80ch; }
 .note.warning { border-color: #d55e00; }
@@ -75,7 +78,9 @@ details { margin: .75rem 0; } summary { cursor: pointer; color: var(--link); }
 pre { overflow-x: auto; background: var(--soft); border: 1px solid var(--line); padding: .7rem;
   border-radius: 8px; font-size: .85rem; line-height: 1.4; }
 footer { padding-block: 1.5rem; color: var(--muted); font-size: .88rem; }
-@media (max-width: 480px) { h1 { font-size: 1.35rem; } .tile dd { font-size: 1.2rem; } }
+@media (max-width: 480px) { tbody th { white-space: normal; max-width: 9.5rem;
+    overflow-wrap: anywhere; } td, th { padding: .3rem .5rem; }
+  h1 { font-size: 1.35rem; } .tile dd { font-size: 1.2rem; } }
 @media print { nav, .skip { display: none; } body { font-size: 11pt; } section { padding: 1rem 0; }
   .scroll { overflow: visible; } .figures { grid-template-columns: 1fr 1fr; }
   a { color: inherit; text-decoration: none; } }
