@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.features.encoding import FieldEncoder, look_up_array, take
+from idefn_tf.features.encoding import FieldEncoder, look_up_array, padded, take
 from idefn_tf.features.field import Field
 
 #: Row 0 of every fused table belongs to nobody; absent values point there.
@@ -94,7 +94,9 @@ class Block:
         rows = [_joined(parts, self._order)] if parts else []
         coefficients = []
         for field in self.lists:
-            weights = take(features, field.weights, fields) if field.weights else None
+            weights = None
+            if field.weights:
+                weights = padded(take(features, field.weights, fields), field, 0.0)
             encoded, coefficient = self.encoders[field.name](values[field.name], weights)
             rows.append(encoded)
             coefficients.append(coefficient)
@@ -134,16 +136,16 @@ class Block:
         return out
 
     def multi_hot(self, rows: tf.Tensor, coefficients: tf.Tensor | None) -> dict[str, tf.Tensor]:
-        """Counts each indicator field's ids, [B, rows of the field] by name."""
+        """Counts each indicator field's ids, [B, rows of the field] by name.
+
+        Known ids come first, then unknown values, as feature columns order them.
+        """
         singles, lists = rows[:, : len(self.singles)], rows[:, len(self.singles) :]
-        out = {
-            f.name: tf.one_hot(singles[:, i] - FIRST_ROW, f.rows)
-            for i, f in enumerate(self.singles)
-        }
+        out = {f.name: _one_hot(singles[:, i], f) for i, f in enumerate(self.singles)}
         if coefficients is not None:
             for field, at in self._list_slots():
-                hot = tf.one_hot(lists[:, at] - FIRST_ROW, field.rows)
-                out[field.name] = tf.reduce_sum(hot * coefficients[:, at, None], 1)
+                hot = _one_hot(lists[:, at], field) * coefficients[:, at, None]
+                out[field.name] = tf.reduce_sum(hot, 1)
         return out
 
     def _list_slots(self) -> Iterator[tuple[Field, slice]]:
@@ -151,6 +153,11 @@ class Block:
         for field in self.lists:
             yield field, slice(start, start + field.slots)
             start += field.slots
+
+
+def _one_hot(rows: tf.Tensor, field: Field) -> tf.Tensor:
+    place = tf.math.floormod(rows - FIRST_ROW - field.oov_buckets, field.rows)
+    return tf.one_hot(tf.where(rows > 0, place, -1), field.rows)
 
 
 def _is_list(field: Field) -> bool:
@@ -166,8 +173,8 @@ def _joined(parts: Sequence[tf.Tensor], order: Sequence[int] | None = None) -> t
     return whole if order is None else tf.gather(whole, order, axis=1)
 
 
-def _typed(values: tf.Tensor, field: Field) -> tf.Tensor:
-    """Casts numbers to the field's dtype.
+def _typed(values: Any, field: Field) -> tf.Tensor:
+    """Pads lists and casts numbers to the field's dtype.
 
     Raises:
         ValueError: if text meets numbers.
@@ -177,4 +184,5 @@ def _typed(values: tf.Tensor, field: Field) -> tf.Tensor:
             f"features: {field.name!r} must be {field.dtype}, received {values.dtype.name}; "
             "convert the column."
         )
+    values = padded(values, field, "" if field.dtype == "string" else -1)
     return values if values.dtype == field.dtype else tf.cast(values, field.dtype)

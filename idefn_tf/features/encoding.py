@@ -8,6 +8,7 @@ on. What remains for the device is one gather, one product and one sum.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -152,8 +153,8 @@ def normalize(fields: Sequence[Field], values: Sequence[tf.Tensor]) -> tf.Tensor
     return tf.where(tf.math.is_finite(numbers), numbers, 0.0)
 
 
-def take(features: Mapping[str, tf.Tensor], name: str, fields: tuple[Field, ...]) -> tf.Tensor:
-    """Returns `features[name]`.
+def take(features: Mapping[str, Any], name: str, fields: tuple[Field, ...]) -> Any:
+    """Returns `features[name]`, a dense, sparse or ragged tensor.
 
     Raises:
         ValueError: naming the missing feature and all those expected.
@@ -163,4 +164,20 @@ def take(features: Mapping[str, tf.Tensor], name: str, fields: tuple[Field, ...]
             f"features: {name!r} is missing from the batch, received {sorted(features)}; the model "
             f"reads {sorted(f.name for f in fields)}."
         )
-    return tf.convert_to_tensor(features[name])
+    value = features[name]
+    if isinstance(value, (tf.SparseTensor, tf.RaggedTensor)):
+        return value
+    return tf.convert_to_tensor(value)
+
+
+def padded(values: Any, field: Field, padding: Any) -> tf.Tensor:
+    """Returns sparse or ragged values as dense ones, padded or cut to the field's length."""
+    shape = [None, field.slots]
+    if isinstance(values, tf.SparseTensor):
+        values = tf.sparse.to_dense(values, tf.cast(padding, values.dtype))
+        missing = tf.maximum(field.slots - tf.shape(values)[1], 0)
+        values = tf.pad(values, [[0, 0], [0, missing]], constant_values=padding)
+        return tf.ensure_shape(values[:, : field.slots], shape)
+    if isinstance(values, tf.RaggedTensor):
+        return values.to_tensor(tf.cast(padding, values.dtype), shape=shape)
+    return values
