@@ -28,6 +28,7 @@ from pipelines.datasets.funnel_world import Options
 from pipelines.datasets.preparation import prepare
 from pipelines.export import export
 from pipelines.prepared import Prepared
+from pipelines.report import REPORT, report
 from pipelines.runs import Run
 from pipelines.train import train
 
@@ -60,10 +61,14 @@ def run(
     served = SERVED if SERVED in runs else methods[-1]
     base = out / "models" / "cvr"
     export(runs[served].root, base, console, rows=data.root / "test")
+    for method, finished in runs.items():
+        others = [other.root for other in runs.values()] if method == served else []
+        report(finished.root, console, data=data.root, compare=others)
     answer = _ask_once(base, data, console)
     _summary(runs, console)
     console.note(f"one REST prediction: {json.dumps(answer)}")
-    for path in (out / "data", *(r.root for r in runs.values()), base):
+    page = runs[served].root / REPORT
+    for path in (out / "data", *(r.root for r in runs.values()), base, page):
         console.wrote(path)
     console.step(f"finished in {time.monotonic() - started:.0f} seconds")
 

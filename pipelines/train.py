@@ -112,7 +112,8 @@ def train(
             ],
         )
         final = run.load_state()
-        write_json(run.state_path, {**(final or {}), "finished": True})
+        where = str(data.root.resolve())  # where the report looks for the rows
+        write_json(run.state_path, {**(final or {}), "finished": True, "data": where})
 
     # -- report --------------------------------------------------------------------------------
     best = run.load_model()
@@ -182,13 +183,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="KEY=VALUE",
         help="overrides a key of the config, e.g. model.kappa=0.01; repeatable",
     )
+    parser.add_argument("--no-report", action="store_true", help="leaves report.html out")
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
-    return consoles.run_job(
-        lambda: train(Config.load(given.config, given.set), given.data, given.out, console) and 0,
-        console,
-    )
+
+    def job() -> None:
+        run = train(Config.load(given.config, given.set), given.data, given.out, console)
+        if not given.no_report:
+            from pipelines.report import report  # matplotlib, for those who draw
+
+            report(run.root, console, data=given.data)
+
+    return consoles.run_job(job, console)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pipelines.reports.batch import draw_batch
 from pipelines.reports.embedding import principal_axes
 from pipelines.reports.page import Cell, table
 from pipelines.reports.slices import find_slices
+from pipelines.runs import Run
 
 QUIET = Console(quiet=True)
 SMALL = {
@@ -251,6 +252,22 @@ def test_the_same_run_gives_the_same_page(path, runs, data, tmp_path):
         return text[: text.index("<footer>")]
 
     assert body(path) == body(again)
+
+
+def test_training_from_the_command_line_ends_with_a_report(runs, data, folder):
+    run = runs["esmm"]  # finished: training is not repeated
+    (run.root / "report.html").unlink(missing_ok=True)
+    command = ["--config", str(run.config_path), "--data", str(data.root), "--out", str(run.root)]
+    assert train.main([*command, "--quiet", "--no-report"]) == 0
+    assert not (run.root / "report.html").exists()
+    assert train.main([*command, "--quiet"]) == 0
+    assert "esmm on simulated_funnel" in (run.root / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_finished_run_remembers_where_its_data_are(runs, data, tmp_path):
+    copy = tmp_path / "moved"
+    shutil.copytree(runs["idefn"].root, copy)
+    assert material.find_data(Run.open(copy)).root == data.root.resolve()
 
 
 @pytest.mark.parametrize(
