@@ -13,12 +13,17 @@ import idefn_tf.models
 import idefn_tf.models.trunks
 from idefn_tf.backbones import MLP, DCNv2, DeepFM
 from idefn_tf.models import METHODS, Batch, Outputs
-from idefn_tf.models.trunks import TRUNKS
 from idefn_tf.optimizers import RowSparseAdam
 
 NAMES = sorted(METHODS)
 #: One method per kind of program, for what costs a compilation.
-FAMILIES = ("esmm", "escm2_dr", "ddpo", "escim_ratio", "nearest_positive", "random_relabel")
+FAMILIES = (
+    ("escm2_dr", {"compatibility": "nise_code"}),
+    ("ddpo", {}),
+    ("escim_ratio", {}),
+    ("nearest_positive", {}),
+    ("random_relabel", {}),
+)
 
 #: (click, conversion, weight) of batches that some divisor or choice of rows may trip over.
 ODD = {
@@ -67,7 +72,7 @@ def losses_and_gradients(model, click, conversion, weight, logit):
 def test_losses_and_gradients_are_finite_on_odd_batches(built, name):
     model = built(name)
     for case, (click, conversion, weight) in ODD.items():
-        for logit in (-0.5, 60.0, -60.0, 120.0, -120.0):
+        for logit in (-0.5, 120.0, -120.0):
             losses, gradients, monitor = losses_and_gradients(
                 model, click, conversion, weight, logit
             )
@@ -163,9 +168,9 @@ def test_a_short_training_reduces_the_loss(make_model, tiny_dataset, name):
     assert np.mean(history[-3:]) < np.mean(history[:3])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_xla_compiles_the_family(make_model, tiny_dataset, name):
-    history = fit(make_model(name), tiny_dataset, epochs=2)
+@pytest.mark.parametrize(("name", "options"), FAMILIES)
+def test_xla_compiles_the_family(make_model, tiny_dataset, name, options):
+    history = fit(make_model(name, **options), tiny_dataset, epochs=2)
     assert np.all(np.isfinite(history["loss"]))
 
 
@@ -195,22 +200,33 @@ def test_fit_save_load_and_predict_alike(
         np.testing.assert_array_equal(before[task], after[task])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("trunk", [None, *TRUNKS])
-@pytest.mark.parametrize("backbone", [MLP, DeepFM, DCNv2])
+@pytest.mark.parametrize(
+    ("backbone", "trunk"), [(DeepFM, None), (DCNv2, None), (MLP, "mmoe"), (MLP, "ple")]
+)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_method_trains_on_every_backbone_and_trunk(
-    make_model, tiny_dataset, name, backbone, trunk
-):
-    if trunk is None and name in TRUNKS:
-        pytest.skip("this method always has a trunk")
-    model = make_model(name, backbone((4,)), trunk)
-    model.compile(jit_compile=False, run_eagerly=True)
+def test_every_variable_learns_on_every_backbone_and_trunk(make_model, name, backbone, trunk):
+    model = make_model(name, backbone((4,), activation="tanh"), trunk)
     model.build()
-    before = [v.numpy() for v in model.trainable_variables]
-    assert np.isfinite(float(model.train_step(next(iter(tiny_dataset)))["loss"]))
-    moved = [np.any(v.numpy() != b) for v, b in zip(model.trainable_variables, before, strict=True)]
-    still = [v.path for v, m in zip(model.trainable_variables, moved, strict=True) if not m]
+    rows = 32
+    click = tf.cast(tf.range(rows) % 4 < 2, tf.float32)
+    conversion = click * tf.cast(tf.range(rows) % 2 == 0, tf.float32)
+    extra = dict.fromkeys(model.extra_labels, conversion)
+    z = tf.random.stateless_normal([rows, model.features.output_width], seed=[1, 2])
+    tables = {id(table) for table in model.features.tables.values()}
+    variables = [v for v in model.trainable_variables if id(v) not in tables]
+    with tf.GradientTape() as tape:
+        batch = Batch(click, conversion, tf.ones([rows]), extra)
+        losses = model.compute_losses(model.forward(z, training=True), batch)
+        total = tf.add_n(list(losses.values()))
+    assert np.isfinite(total)
+    gradients = tape.gradient(total, [v.value for v in variables])
+    still = [
+        v.path
+        for v, g in zip(variables, gradients, strict=True)
+        if g is None or not np.any(g.numpy())
+    ]
+    if name == "idefn_t":  # this ablation has no CTR loss
+        still = [path for path in still if "ctr" not in path]
     assert not still, "every variable takes part in some loss"
 
 
