@@ -149,18 +149,54 @@ def test_odd_batches_give_finite_losses_and_no_label(click, conversion):
 @pytest.mark.parametrize(
     ("setting", "silent"),
     [
-        (dict(kappa=0.02, positives=30, unclicked=1127, marginals="literal", rule="argmax"), False),
-        (dict(kappa=0.02, positives=60, unclicked=1127, marginals="literal", rule="argmax"), True),
         (
-            dict(kappa=0.005, positives=30, unclicked=1127, marginals="proportion", rule="argmax"),
+            {
+                "kappa": 0.02,
+                "positives": 30,
+                "unclicked": 1127,
+                "marginals": "literal",
+                "rule": "argmax",
+            },
             False,
         ),
         (
-            dict(kappa=0.005, positives=30, unclicked=1127, marginals="proportion", rule="top_k"),
+            {
+                "kappa": 0.02,
+                "positives": 60,
+                "unclicked": 1127,
+                "marginals": "literal",
+                "rule": "argmax",
+            },
             True,
         ),
         (
-            dict(kappa=0.05, positives=30, unclicked=1127, marginals="proportion", rule="argmax"),
+            {
+                "kappa": 0.005,
+                "positives": 30,
+                "unclicked": 1127,
+                "marginals": "proportion",
+                "rule": "argmax",
+            },
+            False,
+        ),
+        (
+            {
+                "kappa": 0.005,
+                "positives": 30,
+                "unclicked": 1127,
+                "marginals": "proportion",
+                "rule": "top_k",
+            },
+            True,
+        ),
+        (
+            {
+                "kappa": 0.05,
+                "positives": 30,
+                "unclicked": 1127,
+                "marginals": "proportion",
+                "rule": "argmax",
+            },
             True,
         ),
     ],
