@@ -1,1 +1,33 @@
-"""The embedded server, which speaks the REST protocol of TensorFlow Serving."""
+"""The embedded server, which speaks the REST protocol of TensorFlow Serving.
+
+    python -m serving.server --model_name cvr --model_base_path runs/demo/models/cvr
+
+It answers as tensorflow_model_server 2.20 does, down to the texts of its errors and the digits of
+its numbers; tests/serving/conformance holds the cases. Where it differs, it does so on purpose:
+
+Requests
+    A body that is not UTF-8 is refused (400); TensorFlow Serving passes the bytes on unread.
+    Of two equal keys in an object the last counts; there the first, or a mixture of both.
+    An array of a rank or size that the signature does not allow is refused before it reaches the
+    graph (400, "Cannot feed value of shape ..."); there the graph fails, or broadcasts it.
+    Doubles are read exactly; its parser may be off by one unit in the last place (and so is this
+    server where a body also has NaN or Infinity).
+    Tensors of more than 32 dimensions are refused.
+    Messages about a signature's form name the signature instead of printing it whole.
+    float16 outputs are written.
+Limits, each with a flag
+    Body 64 MiB (413), rows 100,000 (400), nesting 100,000 (400), pending requests 1,000 (503),
+    connections 4,096 (503), time for a request's head 10 s and its body 30 s (408), head 64 KiB
+    (431).
+Running
+    It listens on 127.0.0.1 unless --rest_api_address says otherwise, on port 8501; port 0 means a
+    free port, which is printed ("ready http://127.0.0.1:40123"). There is no gRPC.
+    Requests are run together without --enable_batching wherever a trial at loading shows that the
+    rows of a batch do not depend on each other; --enable_batching=false forbids it.
+    A model that has no version or fails to load at the start ends the process with status 1 at
+    once; there it waits, and tries again for minutes. Later failures are retried as there, and also
+    as soon as the version's folder changes.
+    If all versions of a model vanish from disk, the last one goes on answering.
+    The metrics page counts requests to configured models only.
+    SIGTERM answers what has been accepted and ends with status 0.
+"""

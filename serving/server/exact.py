@@ -23,7 +23,7 @@ INT_RANGES = {
     "uint64": (0, 2**64 - 1),
 }
 # NumPy 1.26 stops at 32 dimensions, TensorFlow at 254.
-_MAX_RANK = 32
+MAX_RANK = 32
 
 
 def is_base64(value: Any) -> bool:
@@ -129,7 +129,7 @@ def exact(value: Any, spec: TensorSpec) -> np.ndarray:
 
 
 def _array(leaves: list[Any], shape: tuple[int, ...], spec: TensorSpec) -> np.ndarray:
-    if len(shape) > _MAX_RANK:
+    if len(shape) > MAX_RANK:
         raise invalid_argument(f"tensor parsing error: {spec.key}")
     name = spec.type
     if name == "string":

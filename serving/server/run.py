@@ -132,6 +132,8 @@ def serve(settings: Settings) -> int:
     # would otherwise stop all requests for a tenth of a second now and then.
     gc.collect()
     gc.freeze()
+    # While a version loads, its thread computes in Python; requests must get their turn soon.
+    sys.setswitchinterval(0.0005)
     problem = None
     try:
         manager.configure(settings.models)

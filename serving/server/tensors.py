@@ -15,7 +15,7 @@ import numpy as np
 
 from serving.server import jsontext
 from serving.server.errors import StatusError, invalid_argument
-from serving.server.exact import INT_RANGES, exact, exact_rows, is_object, narrow
+from serving.server.exact import INT_RANGES, MAX_RANK, exact, exact_rows, is_object, narrow
 from serving.server.signature import TensorSpec
 
 Alike = Sequence[tuple[str, ...]]
@@ -139,7 +139,7 @@ def _quick(values: list[Any], spec: TensorSpec) -> np.ndarray | None:
     types = set(map(type, values))
     while types == {list}:
         lengths = set(map(len, values))
-        if len(lengths) != 1:
+        if len(lengths) != 1 or len(shape) >= MAX_RANK:
             return None
         shape.append(lengths.pop())
         values = list(chain.from_iterable(values))

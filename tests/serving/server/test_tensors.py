@@ -93,6 +93,23 @@ def test_the_quick_reading_is_used_and_right(kind: str, monkeypatch: pytest.Monk
                 assert set(arrays["b"].ravel().tolist()) == {wanted}
 
 
+@pytest.mark.parametrize("rank", [1, 2, 30, 31, 32, 33, 34, 254, 20_000])
+def test_ranks(rank: int) -> None:
+    value: Any = 1.5
+    for _ in range(rank):
+        value = [value]
+    inputs = {"x": spec("x", "float32")}
+    for document in ({"inputs": {"x": value}}, {"inputs": value}):
+        if rank > exact.MAX_RANK:
+            with pytest.raises(StatusError, match="tensor parsing error: x"):
+                tensors.from_request(document, inputs)
+        else:
+            arrays, _ = tensors.from_request(document, inputs)
+            assert arrays["x"].shape == (1,) * rank
+    while isinstance(value, list):  # taken apart here: freeing it at once would recurse
+        value = value.pop()
+
+
 def test_types_that_json_cannot_feed() -> None:
     inputs = {"x": spec("x", "complex64")}
     with pytest.raises(
