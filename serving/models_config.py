@@ -59,6 +59,32 @@ class ModelsConfig:
         self.path = Path(path).resolve()
         self.history_path = self.path.with_name(f"{self.path.name}.history.jsonl")
 
+    @classmethod
+    def create(
+        cls, path: str | Path, model: str, base_path: Path, label: str, version: int
+    ) -> ModelsConfig:
+        """Writes a file for one model, with one label.
+
+        Raises:
+            ValueError: if the file is there already.
+        """
+        text = (
+            "# What a model server loads, and what its labels mean; edited by serving.promote.\n"
+            "model_config_list {\n  config {\n"
+            f"    name: {json.dumps(model)}\n"
+            f"    base_path: {json.dumps(str(base_path.resolve()))}\n"
+            '    model_platform: "tensorflow"\n'
+            f"    {_render_policy(VersionPolicy('specific', versions=(version,)))[0]}\n"
+            f"    version_labels {{ key: {json.dumps(label)} value: {version} }}\n"
+            "  }\n}\n"
+        )
+        try:
+            with Path(path).open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            raise ValueError(f"config: {path} is there already; edit it with `set`") from None
+        return cls(path)
+
     @property
     def models(self) -> dict[str, ModelConfig]:
         """The models by name."""

@@ -1,5 +1,6 @@
 """Promotes versions by label, and rolls back, in a models.config.
 
+    python -m serving.promote init     --config models.config --model cvr --model-base DIR
     python -m serving.promote show     --config models.config
     python -m serving.promote set      --config models.config --model cvr --label stable --version 3
     python -m serving.promote rollback --config models.config --model cvr --label stable
@@ -125,6 +126,14 @@ def find_version(base: Path, text: str) -> int:
     return int(text)
 
 
+def _init(config: ModelsConfig, given: argparse.Namespace) -> int:
+    base = Path(given.model_base)
+    version = find_version(base, given.version)
+    ModelsConfig.create(given.config, given.model, base, given.label, version)
+    log.info("wrote %s: version %d of %s is %s", given.config, version, given.model, given.label)
+    return 0
+
+
 def _gate(config: ModelsConfig, base: Path, version: int, given: argparse.Namespace) -> None:
     """Compares with the version that has the label now."""
     from idefn_tf.export.card import read_schema
@@ -208,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = made.add_subparsers(dest="command", required=True)
-    jobs = {"show": _show, "set": _set, "rollback": _rollback, "remove": _remove}
+    jobs = {"init": _init, "show": _show, "set": _set, "rollback": _rollback, "remove": _remove}
     for name, job in jobs.items():
         command = commands.add_parser(name)
         command.set_defaults(job=job)
@@ -216,6 +225,11 @@ def _parser() -> argparse.ArgumentParser:
         if name == "show":
             continue
         command.add_argument("--model", required=True, help="the model's name")
+        if name == "init":
+            command.add_argument("--label", default="stable", help="label of the version")
+            command.add_argument("--version", default="latest", help="a number, or latest")
+            command.add_argument("--model-base", required=True, help="the versions' folder")
+            continue
         command.add_argument("--label", required=True, help="e.g. stable or canary")
         if name == "remove":
             continue

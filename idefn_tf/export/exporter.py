@@ -59,13 +59,13 @@ def export_model(
         OSError: if the version cannot be written.
     """
     base = Path(model_base)
+    made = edge_rows(schema, model.features.fields)
+    arrays = _rows(schema, replay, made)
     with versions.building(base) as folder:
-        made = edge_rows(schema, model.features.fields)
         module = ServingModule(model, schema, _layer(calibrator))
         with _disk_errors(base):
             tf.saved_model.save(module, str(folder), signatures=module.trace(schema))
             warmup.write(folder, made, schema, base.resolve().name)
-        arrays = _rows(schema, replay, made)
         expected = replaying.python_scores(model, schema, arrays, calibrator)
         with Scorer(folder) as scorer:
             checked = replaying.check(scorer, expected, arrays, schema, calibrator)

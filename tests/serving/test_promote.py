@@ -175,6 +175,18 @@ def test_promotions_at_the_same_time_lose_nothing(config):
     assert [p.name for p in config.path.parent.iterdir() if p.name.startswith(".tmp")] == []
 
 
+def test_init_writes_a_file_that_servers_read(base, tmp_path):
+    path = tmp_path / "new.config"
+    arguments = ["--config", str(path), "--model", "cvr", "--model-base", str(base)]
+    assert promote.main(["init", *arguments]) == 0
+    (model,) = read_model_config(str(path))
+    assert (model.name, model.base_path) == ("cvr", str(base))
+    assert (model.labels, model.policy.versions) == ((("stable", 4),), (4,))
+    assert promote.main(["init", *arguments]) == 2  # it is there already
+    assert promote.set_label(ModelsConfig(path), "cvr", "canary", 2, at_once=True) is True
+    assert dict(read_model_config(str(path))[0].labels) == {"stable": 4, "canary": 2}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [(["--version", "9"], r"holds \[1, 2, 3, 4\]"), (["--version", "x"], "received 'x'"),
