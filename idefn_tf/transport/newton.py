@@ -29,7 +29,8 @@ LARGEST_MULTIPLIER = 15.0
 LARGEST_STEP = 10.0
 FIRST_STEP = 2.0
 ROW_TOLERANCE = 1e-3
-ROW_NEAR = 0.3
+ROW_NEAR = 0.1
+FLAT = 1e-6
 
 
 class NewtonState(NamedTuple):
@@ -99,7 +100,8 @@ def newton(
 
         better = (rows.error < state.rows.error) | (rows.dual > state.rows.dual + noise)
         moved = tf.cond(better | (state.iterations < 0), accept, fall_back)
-        return (NewtonState(*moved, state.iterations + 1),)
+        x, rows, length, trust = moved
+        return (NewtonState(x, rows, length, trust, state.iterations + 1),)
 
     # What rounding alone may add to the dual, a sum over the columns' mass.
     noise = tf.constant(16.0 * np.finfo(dtype.as_numpy_dtype).eps, dtype)
@@ -155,11 +157,12 @@ def _solve(kernel: Kernel, rows: Rows, right: tf.Tensor) -> tf.Tensor:
     ) -> tuple[tf.Tensor, ...]:
         hp = hessian(p)
         curve = tf.reduce_sum(p * hp)
-        # Rounding can make a nearly flat direction look concave: keep what is solved so far.
-        sound = curve > 1e-7 * tf.reduce_sum(rows.mass * tf.square(p)) + tiny
-        alpha = tf.where(sound, size / tf.maximum(curve, tiny), tf.zeros_like(size))
+        # Where every column within reach is full H is flat: the step is then as long as `trust`
+        # allows. Rounding can even make a flat direction look concave; nothing is solved after it.
+        least = FLAT * tf.reduce_sum(rows.mass * tf.square(p)) + tiny
+        sound = curve > least
+        alpha = size / tf.maximum(curve, least)
         d, r = d + alpha * p, r - alpha * hp
-        d = tf.where(sound | (count > 0), d, p)  # flat from the start: the gradient's way
         z = r / diagonal
         new = tf.reduce_sum(r * z)
         p = z + tf.math.divide_no_nan(new, size) * p
