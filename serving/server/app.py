@@ -7,20 +7,26 @@ short text, and its details go to the log only.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import hmac
 import logging
 import re
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from serving.server import document, examples, format, jsontext, routes, tensors
 from serving.server.batching import Batcher
-from serving.server.errors import StatusError
+from serving.server.errors import StatusError, invalid_argument
 from serving.server.flags import Limits
 from serving.server.metrics import Metrics
 from serving.server.models import ModelManager
+from serving.server.servable import Servable
+from serving.server.signature import Arrays, Signature
 
 log = logging.getLogger("serving.server")
 
@@ -35,11 +41,23 @@ _CORS = (
     (b"access-control-allow-headers", b"Content-Type"),
 )
 _RUNS = ("predict", "classify", "regress")
+_LARGE_BODY = 256 * 1024
+_MANY_NUMBERS = 20_000
 _ORIGIN = re.compile(rb"https?://")
 _NOT_FOUND_PAGE = (
     b"<html><head><title>404 Not Found</title></head>"
     b"<body><h1>Not Found</h1><p>The requested URL was not found on this server.</p></body></html>"
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """A request on its way to the graph, and how its outputs are written."""
+
+    servable: Servable
+    signature: Signature
+    arrays: Arrays
+    write: Callable[[Mapping[str, np.ndarray]], bytes]
 
 
 class DisconnectedError(Exception):
@@ -138,46 +156,61 @@ class RestApp:
     async def _answer(self, route: routes.Route, scope: Scope, receive: Receive) -> bytes:
         if route.verb == "status":
             if not route.model:
-                raise StatusError("INVALID_ARGUMENT", "Missing model name in request.")
+                raise invalid_argument("Missing model name in request.")
             states = self._manager.status(route.model, route.version)
             return jsontext.proto_json({"model_version_status": states})
         if route.verb == "metadata":
             if not route.model:
-                raise StatusError("INVALID_ARGUMENT", "Missing model name in request.")
+                raise invalid_argument("Missing model name in request.")
             servable = self._manager.acquire(route.model, route.version, route.label)
             try:
                 return servable.metadata
             finally:
                 servable.release()
         body = await self._read(scope, receive)
+        deadline = asyncio.get_running_loop().time() + self._limits.timeout_seconds
+        # What takes long is done in a thread, so that other requests get their turn.
+        large = len(body) > _LARGE_BODY
+        work = await asyncio.to_thread(self._prepare, route, body) if large else None
+        work = work or self._prepare(route, body)
+        try:
+            outputs = await self._batcher.run(
+                work.servable, work.signature, work.arrays, deadline, route.verb.capitalize()
+            )
+            if large or sum(array.size for array in outputs.values()) > _MANY_NUMBERS:
+                return await asyncio.to_thread(work.write, outputs)
+            return work.write(outputs)
+        finally:
+            work.servable.release()
+
+    def _prepare(self, route: routes.Route, body: bytes) -> _Work:
+        """Everything up to the graph, in TensorFlow Serving's order of checks."""
         request = document.parse(body, self._limits.max_depth)
         if tensors.row_count(request) > self._limits.max_rows:
-            raise StatusError(
-                "INVALID_ARGUMENT",
-                f"Request has more rows than the server accepts: {self._limits.max_rows}",
+            raise invalid_argument(
+                f"Request has more rows than the server accepts: {self._limits.max_rows}"
             )
         name = request.get("signature_name", "")
         if type(name) is not str:
-            raise StatusError(
-                "INVALID_ARGUMENT",
+            raise invalid_argument(
                 f"JSON Value: {jsontext.quote(request)} not formatted correctly. "
-                "'signature_name' key must be a string value.",
+                "'signature_name' key must be a string value."
             )
-        serialized = examples.serialize(request) if route.verb != "predict" else None
+        predict = route.verb == "predict"
+        serialized = None if predict else examples.serialize(request)
         servable = self._manager.acquire(route.model, route.version, route.label)
         try:
-            deadline = asyncio.get_running_loop().time() + self._limits.timeout_seconds
             if serialized is not None:
                 signature = examples.find(route.verb, servable, name, self._check_method)
-                return await examples.answer(
-                    route.verb, servable, signature, serialized, self._batcher, deadline
-                )
+                write = functools.partial(examples.results, route.verb, count=len(serialized))
+                return _Work(servable, signature, {"inputs": serialized}, write)
             signature = servable.find(name)
             arrays, rows = tensors.from_request(request, signature.inputs, signature.alike)
-            outputs = await self._batcher.run(servable, signature, arrays, deadline, "Predict")
-            return format.predictions(outputs) if rows else format.columns(outputs)
-        finally:
+            answer = format.predictions if rows else format.columns
+            return _Work(servable, signature, arrays, answer)
+        except BaseException:
             servable.release()
+            raise
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         limit = self._limits.max_body_bytes
@@ -204,7 +237,8 @@ class RestApp:
             ) from None
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if b"gzip" in _header(scope, b"content-encoding"):
-            return _gunzip(body, limit)
+            large = len(body) > _LARGE_BODY
+            return await asyncio.to_thread(_gunzip, body, limit) if large else _gunzip(body, limit)
         return body
 
 

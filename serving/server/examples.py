@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from serving.server import format, jsontext
-from serving.server.batching import Batcher
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.exact import decode_base64
 from serving.server.servable import Servable
@@ -128,37 +128,24 @@ def find(verb: str, servable: Servable, name: str, check_method: bool) -> Signat
     return signature
 
 
-async def answer(
-    verb: str,
-    servable: Servable,
-    signature: Signature,
-    serialized: np.ndarray,
-    batcher: Batcher,
-    deadline: float,
-) -> bytes:
-    """Runs a classify or regress request and writes its answer.
+def results(verb: str, outputs: Mapping[str, np.ndarray], count: int) -> bytes:
+    """Writes the answer: {"results": ...}.
 
     Args:
         verb: "classify" or "regress".
-        servable: The version that answers.
-        signature: Its signature.
-        serialized: The examples.
-        batcher: Runs the signature.
-        deadline: When to give up, on the event loop's clock.
+        outputs: What the graph gave.
+        count: The number of examples.
 
     Returns:
-        The body: {"results": ...}.
+        The body.
 
     Raises:
-        StatusError: The graph refused the examples, or gave outputs of another shape or type.
+        StatusError: The outputs have another shape or type than the verb asks for.
     """
-    outputs = await batcher.run(
-        servable, signature, {"inputs": serialized}, deadline, verb.capitalize()
-    )
     if verb == "classify":
-        results = _classes(outputs, len(serialized))
-        return f'{{\n    "results": [{results}\n    ]\n}}'.encode("utf-8", "surrogateescape")
-    return f'{{\n    "results": [{_values(outputs, len(serialized))}]\n}}'.encode()
+        text = _classes(outputs, count)
+        return f'{{\n    "results": [{text}\n    ]\n}}'.encode("utf-8", "surrogateescape")
+    return f'{{\n    "results": [{_values(outputs, count)}]\n}}'.encode()
 
 
 def _check_classify(signature: Signature) -> None:
@@ -202,7 +189,7 @@ def _enum(array: np.ndarray) -> str:
     return "DT_" + tf.dtypes.as_dtype(array.dtype).name.replace("float32", "float").upper()
 
 
-def _classes(outputs: dict[str, np.ndarray], count: int) -> str:
+def _classes(outputs: Mapping[str, np.ndarray], count: int) -> str:
     for key, wanted in (("classes", "DT_STRING"), ("scores", "DT_FLOAT")):
         array = outputs.get(key)
         if array is None:
@@ -232,7 +219,7 @@ def _classes(outputs: dict[str, np.ndarray], count: int) -> str:
     return ", ".join(f"[{row}]" for row in rows)
 
 
-def _values(outputs: dict[str, np.ndarray], count: int) -> str:
+def _values(outputs: Mapping[str, np.ndarray], count: int) -> str:
     array = outputs["outputs"]
     if not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)):
         raise invalid_argument(
