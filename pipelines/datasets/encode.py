@@ -9,6 +9,8 @@ from idefn_tf.schema import CLICK, CONVERSION, DType, Feature, Schema
 
 #: The exposure time's name in prepared files.
 EXPOSURE_TIME = "exposure_time"
+# what only some engines read as a number: 1_0 (ten), 0x10, 1d, 1.5f, 7L
+_NO_NUMBER = "[_xXpP]|[0-9.][dDfFlL]"
 
 
 def as_dtype(value: ir.Value, dtype: DType) -> ir.Value:
@@ -23,15 +25,17 @@ def as_dtype(value: ir.Value, dtype: DType) -> ir.Value:
     if value.type().is_boolean():
         value = value.cast("int64")
     if value.type().is_string():
-        # some engines read 1_0 as ten
-        value = ibis.ifelse(value.contains("_"), ibis.null("string"), value)
+        value = ibis.ifelse(value.re_search(_NO_NUMBER), ibis.null("string"), value)
     if dtype == "float32":
         number = value.try_cast("float64")
         return ibis.ifelse(number.isnan(), ibis.null("float64"), number)
     if value.type().is_integer():
         return value.cast("int64")
-    whole = (value.try_cast("float64") % 1) == 0
-    return ibis.ifelse(whole, value.try_cast("int64"), ibis.null("int64"))
+    number = value.try_cast("float64")
+    # some engines read no text with a point as an integer
+    exact = ibis.ifelse(number.abs() < 2.0**53, number.try_cast("int64"), ibis.null("int64"))
+    whole = ibis.coalesce(value.try_cast("int64"), exact)
+    return ibis.ifelse((number % 1) == 0, whole, ibis.null("int64"))
 
 
 def unreadable(value: ir.Value, dtype: DType) -> ir.BooleanValue:

@@ -65,7 +65,9 @@ class Engine:
             if path.suffix == ".parquet":
                 return self.connection.read_parquet(str(path))
             if path.suffix == ".csv":
-                return self.connection.read_csv(str(path), all_varchar=True, header=True)
+                # everything is said: a guess would skip lines of another length
+                form = {"header": True, "skip": 0, "delim": ",", "quote": '"', "escape": '"'}
+                return self.connection.read_csv(str(path), all_varchar=True, **form)
         raise ValueError(f"file: {path} must end in .csv or .parquet; convert it")
 
     def read_all(self, paths: list[Path]) -> ir.Table:

@@ -43,13 +43,12 @@ class SparkEngine(Engine):
     ) -> None:
         session_class = _session_class()
         builder = session_class.builder.appName("idefn_tf preparation")
-        settings = {
+        settings: dict[str, str | int] = {
             "spark.driver.memory": f"{_megabytes(memory)}m",
             "spark.driver.maxResultSize": 0,  # slices bound it
             "spark.local.dir": str(work.resolve()),
             "spark.log.level": "ERROR",
             "spark.sql.csv.parser.columnPruning.enabled": "false",  # sees rows of another length
-            "spark.sql.execution.arrow.pyspark.enabled": "true",
             "spark.sql.warehouse.dir": str(work.resolve() / "warehouse"),
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
@@ -57,6 +56,7 @@ class SparkEngine(Engine):
         if master is None and threads is not None:
             master = f"local[{threads}]"
             settings["spark.sql.shuffle.partitions"] = threads
+            settings["spark.driver.bindAddress"] = settings["spark.driver.host"] = "127.0.0.1"
         for name, value in settings.items():
             builder = builder.config(name, value)
         if master is not None:
@@ -64,7 +64,9 @@ class SparkEngine(Engine):
         self._found = session_class.getActiveSession() is not None
         with translated_errors("opening the engine"):
             self._session = builder.getOrCreate()
-            self.connection: Any = ibis.pyspark.connect(self._session)
+            ibis.pyspark.connect(self._session)  # makes the backend's options known to Ibis
+            self.connection: Any = _arrow_backend()
+            self.connection.do_connect(self._session)
         self.work = work
         self.threads = threads or len(os.sched_getaffinity(0))
         self._kept: Any = []
@@ -105,10 +107,9 @@ class SparkEngine(Engine):
 
         All of them are held here once: ask for a slice at a time.
         """
-        form = table.schema().to_pyarrow()
         with translated_errors("writing rows"):
-            found = self._session.sql(self.connection.compile(table)).toArrow()
-        yield from found.cast(form).to_batches(max_chunksize=rows)
+            found = self.connection.to_pyarrow(table)
+        yield from found.to_batches(max_chunksize=rows)
 
     def keep(self, table: ir.Table) -> ir.Table:
         """Computes a table once, when it is first used, and keeps it for further use."""
@@ -144,6 +145,25 @@ def _session_class() -> Any:
         ) from None
     ERRORS.extend(error for error in (PySparkException, Py4JError) if error not in ERRORS)
     return SparkSession
+
+
+def _arrow_backend() -> Any:
+    """Returns Ibis' backend for Spark with results that never pass through pandas.
+
+    Ibis asks for `toPandas`, where integers beside a null become floats.
+    """
+    from ibis.backends.pyspark import Backend
+
+    class ArrowBackend(Backend):
+        def to_pyarrow(self, expr: ir.Expr, /, **kwargs: Any) -> Any:
+            table = expr.as_table()
+            found = self._session.sql(self.compile(table, **kwargs)).toArrow()
+            return expr.__pyarrow_result__(found.cast(table.schema().to_pyarrow()))
+
+        def execute(self, expr: ir.Expr, /, **kwargs: Any) -> Any:
+            return expr.__pandas_result__(self.to_pyarrow(expr.as_table(), **kwargs).to_pandas())
+
+    return ArrowBackend()
 
 
 def _megabytes(memory: str) -> int:
