@@ -163,11 +163,12 @@ def explain_regime(
         marginals: "proportion" or "literal".
         rule: the relabelling rule.
     """
-    if rule not in ("argmax", "matched_fraction") or kappa <= 0:
+    if not isinstance(kappa, int | float) or kappa <= 0 or rule == "soft":
         return None
     if marginals == "literal":
-        # methods: some single entry (at most kappa) must beat the virtual row's 1 - kappa N_P
-        needed = 1.0 / kappa - 1.0
+        # argmax: some single entry (at most kappa) must beat the virtual row's 1 - kappa N_P;
+        # top_k: the matched mass, kappa N_P columns, must fill a whole one
+        needed = 1.0 / kappa - (0.0 if rule == "top_k" else 1.0)
         if positives > needed:
             return None
         return (
@@ -175,6 +176,8 @@ def explain_regime(
             f"{needed:.0f} positives a batch and there are about {positives:.0f}; use "
             "marginals='proportion', a larger batch or a positive memory"
         )
+    if rule == "top_k":
+        return None
     filled = kappa * unclicked / max(positives, 1e-9)
     if filled >= 1.0:
         return None

@@ -149,60 +149,18 @@ def test_odd_batches_give_finite_losses_and_no_label(click, conversion):
 @pytest.mark.parametrize(
     ("setting", "silent"),
     [
-        (
-            {
-                "kappa": 0.02,
-                "positives": 30,
-                "unclicked": 1127,
-                "marginals": "literal",
-                "rule": "argmax",
-            },
-            False,
-        ),
-        (
-            {
-                "kappa": 0.02,
-                "positives": 60,
-                "unclicked": 1127,
-                "marginals": "literal",
-                "rule": "argmax",
-            },
-            True,
-        ),
-        (
-            {
-                "kappa": 0.005,
-                "positives": 30,
-                "unclicked": 1127,
-                "marginals": "proportion",
-                "rule": "argmax",
-            },
-            False,
-        ),
-        (
-            {
-                "kappa": 0.005,
-                "positives": 30,
-                "unclicked": 1127,
-                "marginals": "proportion",
-                "rule": "top_k",
-            },
-            True,
-        ),
-        (
-            {
-                "kappa": 0.05,
-                "positives": 30,
-                "unclicked": 1127,
-                "marginals": "proportion",
-                "rule": "argmax",
-            },
-            True,
-        ),
+        ((0.02, 30, 1127, "literal", "argmax"), False),
+        ((0.02, 30, 1127, "literal", "top_k"), False),
+        ((0.02, 60, 1127, "literal", "argmax"), True),
+        ((0.005, 30, 1127, "proportion", "argmax"), False),
+        ((0.005, 30, 1127, "proportion", "matched_fraction"), False),
+        ((0.005, 30, 1127, "proportion", "top_k"), True),
+        ((0.05, 30, 1127, "proportion", "argmax"), True),
+        (("auto", 30, 1127, "proportion", "argmax"), True),
     ],
 )
 def test_a_setting_that_cannot_relabel_is_said_in_words(setting, silent):
-    said = explain_regime(**setting)
+    said = explain_regime(*setting)
     assert (said is None) == silent
     if said:
         assert "relabelled" in said
