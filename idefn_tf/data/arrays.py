@@ -36,15 +36,37 @@ def to_arrays(schema: Schema, table: pa.Table, labels: bool = True) -> dict[str,
         _add_feature(arrays, feature, table)
     if labels:
         click, conversion = schema.labels.resolve(table.column_names)
-        arrays[CLICK] = _label(table, click)
-        # the one place where the conversion of an unclicked row is hidden from training
-        arrays[CONVERSION] = _label(table, conversion) * arrays[CLICK]
+        for name, source in ((CLICK, click), (CONVERSION, conversion)):
+            arrays[name] = _convert(column_values(table, source), source, "float32", 0.0)
         arrays["sample_weight"] = (
             _convert(column_values(table, "sample_weight"), "sample_weight", "float32", 1.0)
             if "sample_weight" in table.column_names
             else np.ones(table.num_rows, np.float32)
         )
+        hide_labels(arrays)
     return arrays
+
+
+def hide_labels(arrays: dict[str, np.ndarray]) -> None:
+    """Sets the conversion of unclicked rows to 0: the one place where training loses sight of it.
+
+    Raises:
+        ValueError: if a label is neither 0 nor 1, or a weight is negative or not a number.
+    """
+    for name in (CLICK, CONVERSION):
+        arrays[name] = arrays[name].astype(np.float32)
+        wrong = ~np.isin(arrays[name], (0.0, 1.0))
+        if wrong.any():
+            raise ValueError(
+                f"source: label column {name!r} must hold 0 and 1, received "
+                f"{arrays[name][wrong][:5]}"
+            )
+    arrays[CONVERSION] = arrays[CONVERSION] * arrays[CLICK]
+    weight = arrays["sample_weight"] = arrays["sample_weight"].astype(np.float32)
+    if not np.all(weight >= 0):
+        raise ValueError(
+            f"source: sample_weight must be 0 or more, received {weight[~(weight >= 0)][:5]}"
+        )
 
 
 def _add_feature(arrays: dict[str, np.ndarray], feature: Feature, table: pa.Table) -> None:
@@ -83,16 +105,17 @@ def _add_feature(arrays: dict[str, np.ndarray], feature: Feature, table: pa.Tabl
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 def _split(column: pa.Array, feature: Feature) -> pa.Array:
-    """Splits text such as "12,65" at the separator; a number or other text is a list of one."""
-    text = column.cast(pa.string())
+    """Splits text such as "12, 65" at the separator; without one it is a list of one value."""
+    text = pc.fill_null(column.cast(pa.string()), "")
     if feature.separator is None:
-        text = pc.replace_substring(pc.fill_null(text, ""), "\x00", "")
-        return pc.split_pattern(text, "\x00")
-    return pc.split_pattern(pc.fill_null(text, ""), feature.separator)
+        text = pc.replace_substring(text, "\x00", "")
+    parts = pc.split_pattern(text, feature.separator or "\x00")
+    return pa.ListArray.from_arrays(parts.offsets, pc.utf8_trim_whitespace(parts.values))
 
 
 def _convert(column: pa.Array, name: str, dtype: str, fill: Any) -> np.ndarray:
@@ -137,13 +160,3 @@ def _pad(column: Any, name: str, dtype: str, length: int, padding: Any) -> np.nd
     out = np.full((rows, length), value, object if dtype == "string" else dtype)
     out[inside] = flat[(starts[:, None] + at)[inside]]
     return out
-
-
-def _label(table: pa.Table, name: str) -> np.ndarray:
-    values = _convert(column_values(table, name), name, "float32", 0.0)
-    wrong = ~np.isin(values, (0.0, 1.0))
-    if wrong.any():
-        raise ValueError(
-            f"source: label column {name!r} must hold 0 and 1, received {values[wrong][:5]}"
-        )
-    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,9 @@ from idefn_tf.schema import Schema
 
 #: Sources up to this many rows are converted once and kept in memory over epochs.
 CACHE_ROWS = 2_000_000
+
+#: Reads some files piece by piece.
+Reader = Callable[[Sequence[str]], Iterator[Arrays]]
 
 
 def open_dataset(
@@ -57,47 +60,25 @@ def open_dataset(
     if batch_size < 1:
         raise ValueError(f"batch_size: must be 1 or more, received {batch_size}")
     clock = clock or EpochClock()
-    in_memory = isinstance(source, (pd.DataFrame, pa.Table))
-    files = [] if in_memory else tables.find_files(source)  # type: ignore[arg-type]
-    if files and tables.format_of(files) == "tfrecord":
-        from idefn_tf.data.tfrecord import open_tfrecord
-
-        return open_tfrecord(
-            schema,
-            files,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            drop_remainder=drop_remainder,
-            labels=labels,
-            shuffle_rows=shuffle_rows,
-        )
-    if reader == "tensorflow-io":
-        from idefn_tf.data.tensorflow_io import open_parquet
-
-        return open_parquet(
-            schema,
-            files,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            drop_remainder=drop_remainder,
-            labels=labels,
-            shuffle_rows=shuffle_rows,
-        )
-    if reader != "pyarrow":
+    if reader not in ("pyarrow", "tensorflow-io"):
         raise ValueError(f"reader: must be 'pyarrow' or 'tensorflow-io', received {reader!r}")
-
-    rows = source.shape[0] if in_memory else tables.count_rows(files)  # type: ignore[union-attr]
-    held = None
-    if (rows is not None and rows <= CACHE_ROWS) or in_memory:
-        held = to_arrays(schema, tables.read_table(source), labels)
+    if isinstance(source, (pd.DataFrame, pa.Table)):
+        rows: int | None = len(source)
+        held: Arrays | None = to_arrays(schema, tables.read_table(source), labels)
+        read: Reader = None  # type: ignore[assignment]  # never called: all rows are held
+        files: list[str] = []
+    else:
+        files = tables.find_files(source)
+        read = _reader(schema, files, labels, reader)
+        rows = tables.count_rows(files)
+        held = _hold(read(files)) if rows is None or rows <= CACHE_ROWS else None
+        rows = rows if held is None else len(next(iter(held.values())))
 
     def chunks(rng: np.random.Generator | None) -> Iterator[Arrays]:
         ordered = list(files)
         if rng is not None:
             rng.shuffle(ordered)
-        return (to_arrays(schema, table, labels) for table in tables.iterate_tables(ordered))
+        return read(ordered)
 
     return Batches(
         signature=feature_signature(schema),
@@ -112,6 +93,40 @@ def open_dataset(
         shuffle_rows=shuffle_rows,
         labels=labels,
     ).dataset()
+
+
+def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> Reader:
+    """Returns what reads files of this format piece by piece."""
+    kind = tables.format_of(files)
+    if reader == "tensorflow-io":
+        from idefn_tf.data import tensorflow_io
+
+        if kind != "parquet":
+            raise ValueError(f"reader: tensorflow-io reads Parquet here, received {kind} files")
+        tensorflow_io.check(schema, files, labels)
+        tensorflow_io.load_tensorflow_io()
+        return lambda some: tensorflow_io.read_parquet(schema, some, labels)
+    if kind == "tfrecord":
+        from idefn_tf.data.tfrecord import read_tfrecord
+
+        return lambda some: read_tfrecord(schema, some, labels)
+    return lambda some: (
+        to_arrays(schema, table, labels) for table in tables.iterate_tables(some, schema)
+    )
+
+
+def _hold(chunks: Iterator[Arrays]) -> Arrays | None:
+    """Returns all rows, or None where there are more than `CACHE_ROWS`."""
+    held: list[Arrays] = []
+    rows = 0
+    for chunk in chunks:
+        held.append(chunk)
+        rows += len(next(iter(chunk.values())))
+        if rows > CACHE_ROWS:
+            return None
+    if not held:
+        raise ValueError("source: the files hold no row; check the path.")
+    return {name: np.concatenate([c[name] for c in held]) for name in held[0]}
 
 
 def feature_signature(schema: Schema) -> dict[str, tf.TensorSpec]:

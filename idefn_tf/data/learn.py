@@ -22,7 +22,7 @@ def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any
         By feature: {"kind": "vocabulary", "values": most frequent first, ties by value} or, for
         numeric features to standardize, {"kind": "numeric", "mean", "std"}.
     """
-    arrays = to_arrays(schema, read_table(train), labels=False)
+    arrays = to_arrays(schema, read_table(train, schema), labels=False)
     learned: dict[str, dict[str, Any]] = {}
     for feature in schema.features:
         if feature.kind == "vocabulary" and feature.tied_to is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+
+from idefn_tf.schema import Schema
 
 #: The formats that are read, by ending.
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
@@ -71,8 +74,13 @@ def format_of(files: Sequence[str]) -> str:
     return formats.pop()
 
 
-def read_table(source: Source) -> pa.Table:
-    """Reads a whole source into memory as one Arrow table."""
+def read_table(source: Source, schema: Schema | None = None) -> pa.Table:
+    """Reads a whole source into memory as one Arrow table.
+
+    Args:
+        source: a DataFrame, Arrow table, or Parquet or CSV files.
+        schema: says which columns of a CSV are text; without one their types are guessed.
+    """
     if isinstance(source, pa.Table):
         return source
     if isinstance(source, pd.DataFrame):
@@ -80,36 +88,72 @@ def read_table(source: Source) -> pa.Table:
     files = find_files(source)
     if format_of(files) == "tfrecord":
         raise ValueError("source: TFRecord has no table form; open it with open_dataset.")
-    return pa.concat_tables([_read(f) for f in files], promote_options="permissive")
+    return pa.concat_tables([_read(f, schema) for f in files], promote_options="permissive")
 
 
-def iterate_tables(files: Sequence[str], rows: int = 131_072) -> Iterator[pa.Table]:
-    """Yields the files' rows in order, at most `rows` at a time."""
+def iterate_tables(
+    files: Sequence[str], schema: Schema | None = None, rows: int = 131_072
+) -> Iterator[pa.Table]:
+    """Yields the files' rows in order, at most `rows` (or a megabyte of CSV) at a time."""
     for file in files:
-        if file.endswith(".parquet"):
-            with pq.ParquetFile(file) as parquet:
-                for batch in parquet.iter_batches(batch_size=rows):
-                    yield pa.Table.from_batches([batch])
-        else:
-            with pyarrow.csv.open_csv(file) as reader:
-                for batch in reader:
-                    yield pa.Table.from_batches([batch])
+        with _explained(file):
+            if file.endswith(".parquet"):
+                with pq.ParquetFile(file) as parquet:
+                    for batch in parquet.iter_batches(batch_size=rows):
+                        yield pa.Table.from_batches([batch])
+            else:
+                with pyarrow.csv.open_csv(file, convert_options=_csv_options(schema)) as reader:
+                    for batch in reader:
+                        yield pa.Table.from_batches([batch])
 
 
 def count_rows(files: Sequence[str]) -> int | None:
     """Returns the number of rows, where the files' footers tell it (Parquet)."""
     if any(not f.endswith(".parquet") for f in files):
         return None
-    return sum(pq.read_metadata(f).num_rows for f in files)
+    rows = 0
+    for file in files:
+        with _explained(file):
+            rows += pq.read_metadata(file).num_rows
+    return rows
 
 
-def _read(file: str) -> pa.Table:
+def _read(file: str, schema: Schema | None) -> pa.Table:
+    with _explained(file):
+        if file.endswith(".parquet"):
+            return pq.read_table(file)
+        return pyarrow.csv.read_csv(file, convert_options=_csv_options(schema))
+
+
+@contextlib.contextmanager
+def _explained(file: str) -> Iterator[None]:
     try:
-        return pq.read_table(file) if file.endswith(".parquet") else pyarrow.csv.read_csv(file)
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"source: {file} cannot be read; {error}") from None
 
 
+def _csv_options(schema: Schema | None) -> pyarrow.csv.ConvertOptions:
+    """Reads columns of integers and text as text, so that "007" stays and no block is misjudged.
+
+    `to_arrays` converts the integers; an empty field is a null, "NA" is a value.
+    """
+    types = {}
+    for feature in schema.features if schema else ():
+        numeric = feature.dtype == "float32" and not feature.multi_valued
+        kind = pa.float64() if numeric else pa.string()
+        names = (feature.name, feature.source, feature.weights, feature.weights_name)
+        types.update({name: kind for name in names if name})
+    return pyarrow.csv.ConvertOptions(
+        column_types=types,
+        null_values=["", "NaN", "nan", "NULL", "null"],
+        strings_can_be_null=True,
+    )
+
+
 def column_values(table: pa.Table, name: str) -> Any:
-    """Returns a column as one Arrow array."""
-    return table.column(name).combine_chunks()
+    """Returns a column as one Arrow array, categories spelled out."""
+    column = table.column(name).combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column

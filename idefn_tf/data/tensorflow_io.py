@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from idefn_tf.data.tfrecord import to_batch
+from idefn_tf.data.arrays import hide_labels
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
 _NUMBERS = {"int8", "int16", "int32", "int64", "float", "double", "bool"}
+_TEXT = {"string", "large_string", "binary", "large_binary"}
 
 
 def load_tensorflow_io() -> Any:
@@ -35,51 +37,37 @@ def load_tensorflow_io() -> Any:
     return tfio
 
 
-def open_parquet(
-    schema: Schema,
-    files: Sequence[str],
-    *,
-    batch_size: int,
-    shuffle: bool,
-    seed: int,
-    drop_remainder: bool,
-    labels: bool,
-    shuffle_rows: int,
-) -> tf.data.Dataset:
-    """Opens Parquet files with tensorflow-io; the arguments are those of `open_dataset`.
+def read_parquet(
+    schema: Schema, files: Sequence[str], labels: bool, rows: int = 65_536
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the rows of Parquet files in order, as `to_arrays` would give them.
 
     Raises:
         ValueError: for lists or columns with nulls, which tensorflow-io misreads.
         ImportError: where tensorflow-io does not load.
     """
-    columns = _check(schema, files, labels)
+    columns = check(schema, files, labels)
     tfio = load_tensorflow_io()
-    parts = [tfio.IODataset.from_parquet(f, columns=columns) for f in files]
-    dataset = parts[0]
-    for part in parts[1:]:
-        dataset = dataset.concatenate(part)
-    if shuffle:
-        dataset = dataset.shuffle(shuffle_rows, seed=seed)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-
-    def rename(row: Any) -> Any:
-        parsed = {
-            (k.decode() if isinstance(k, bytes) else k): tf.reshape(v, [-1]) for k, v in row.items()
-        }
-        batch = {
-            f.name: tf.cast(parsed[f.name], f.dtype) if f.dtype != "string" else parsed[f.name]
-            for f in schema.features
-        }
-        if labels:
-            batch[CLICK], batch[CONVERSION] = parsed[CLICK], parsed[CONVERSION]
-            weight = parsed.get("sample_weight", tf.ones_like(parsed[CLICK], tf.float32))
-            batch["sample_weight"] = tf.cast(weight, tf.float32)
-        return to_batch(batch, labels)
-
-    return dataset.map(rename).prefetch(tf.data.AUTOTUNE)
+    for file in files:
+        for batch in tfio.IODataset.from_parquet(file, columns=columns).batch(rows):
+            parsed = {_text(name): tensor.numpy().reshape(-1) for name, tensor in batch.items()}
+            arrays: dict[str, np.ndarray] = {}
+            for feature in schema.features:
+                kind: Any = object if feature.dtype == "string" else feature.dtype
+                arrays[feature.name] = parsed[feature.name].astype(kind)
+            if labels:
+                arrays |= {name: parsed[name] for name in (CLICK, CONVERSION)}
+                ones = np.ones(len(parsed[CLICK]), np.float32)
+                arrays["sample_weight"] = parsed.get("sample_weight", ones)
+                hide_labels(arrays)
+            yield arrays
 
 
-def _check(schema: Schema, files: Sequence[str], labels: bool) -> list[str]:
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def check(schema: Schema, files: Sequence[str], labels: bool) -> list[str]:
     """Returns the columns to read, having refused what tensorflow-io would misread."""
     wanted = [f.name for f in schema.features] + ([CLICK, CONVERSION] if labels else [])
     for file in files:
@@ -89,7 +77,7 @@ def _check(schema: Schema, files: Sequence[str], labels: bool) -> list[str]:
             kind = kinds.get(name)
             if kind is None:
                 raise ValueError(f"source: {file} has no column {name!r}, received {list(kinds)}")
-            if kind not in _NUMBERS and kind not in ("string", "binary"):
+            if kind not in _NUMBERS | _TEXT:
                 raise ValueError(
                     f"reader: tensorflow-io flattens lists, and {name!r} of {file} is {kind}; "
                     "use reader='pyarrow'."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from idefn_tf.data.arrays import hide_labels
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
 
@@ -43,35 +45,21 @@ def parse_examples(schema: Schema, serialized: tf.Tensor, labels: bool = False) 
     return parsed
 
 
-def open_tfrecord(
-    schema: Schema,
-    files: Sequence[str],
-    *,
-    batch_size: int,
-    shuffle: bool,
-    seed: int,
-    drop_remainder: bool,
-    labels: bool,
-    shuffle_rows: int,
-) -> tf.data.Dataset:
-    """Opens TFRecord files; the arguments are those of `open_dataset`."""
-    names = tf.data.Dataset.from_tensor_slices(list(files))
-    if shuffle:
-        names = names.shuffle(len(files), seed=seed)
-    dataset = tf.data.TFRecordDataset(names)
-    if shuffle:
-        dataset = dataset.shuffle(shuffle_rows, seed=seed)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    return dataset.map(
-        lambda rows: to_batch(parse_examples(schema, rows, labels), labels),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).prefetch(tf.data.AUTOTUNE)
+def read_tfrecord(
+    schema: Schema, files: Sequence[str], labels: bool, rows: int = 65_536
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the files' rows in order, at most `rows` at a time, as `to_arrays` would give them.
 
-
-def to_batch(columns: dict[str, tf.Tensor], labels: bool) -> Any:
-    """Splits parsed columns into (features, labels, sample_weight), hiding as `to_arrays` does."""
-    if not labels:
-        return (columns,)
-    click = tf.cast(columns.pop(CLICK), tf.float32)
-    conversion = tf.cast(columns.pop(CONVERSION), tf.float32) * click
-    return columns, {CLICK: click, CONVERSION: conversion}, columns.pop("sample_weight")
+    Raises:
+        ValueError: if a file is no TFRecord, an example lacks a column or holds a wrong label.
+    """
+    dataset = tf.data.TFRecordDataset(list(files)).batch(rows)
+    try:
+        for serialized in dataset:
+            parsed = parse_examples(schema, serialized, labels)
+            arrays = {name: tensor.numpy() for name, tensor in parsed.items()}
+            if labels:
+                hide_labels(arrays)
+            yield arrays
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+        raise ValueError(f"source: {list(files)[:5]} cannot be read; {error.message}") from None

@@ -149,7 +149,8 @@ def normalize(fields: Sequence[Field], values: Sequence[tf.Tensor]) -> tf.Tensor
     if any(f.log1p for f in fields):
         logs = tf.math.log1p(tf.maximum(numbers, 0.0))
         numbers = tf.where([f.log1p for f in fields], logs, numbers)
-    numbers = (numbers - [f.mean for f in fields]) / [f.std for f in fields]
+    # a product, because graphs replace a division by a constant by one, and eager code does not
+    numbers = (numbers - [f.mean for f in fields]) * [1.0 / f.std for f in fields]
     return tf.where(tf.math.is_finite(numbers), numbers, 0.0)
 
 
