@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from benchmarks.paper_settings import README_METHODS, VARIANTS
 from benchmarks.paper_statistics import spread
 from benchmarks.paper_summary import REFERENCES, groups, methods_of, values
 
+#: Where the README breaks its lines.
+_WIDTH = 100
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 #: Columns of a table: (heading, space, metric).
@@ -73,26 +76,41 @@ def readme_block(result: Mapping[str, Any], setting: str, backbone: str) -> str:
     data = result["data"]
     test = data["splits"]["test"]
     count = "/".join(str(n) for n in sorted(seeds))
-    lines = [
-        f"CVR AUC on the test days of a slice of KuaiRand-Pure ({data['rows']:,} exposures, "
+    about = (
+        f"CVR AUC on the test days of a slice of KuaiRand-Pure ({data['rows']:,} exposures; "
         f"{data['days']}; {test['rows']:,} test rows with {test['conversions']:,} conversions "
         f"after a click and {test['probes']:,} unclicked likes), mean ± standard deviation over "
-        f"{count} seeds:",
-        "",
-        _grid(result, setting, backbone, methods, _README_COLUMNS),
-        "",
-        "```",
-        result["command"],
-        "```",
-        "",
+        f"{count} seeds:"
+    )
+    notes = (
         "All four have one loss scale, one L2 and early stopping on validation `all_funnel`; no "
-        "method was tuned alone. A slice is not the full data set, its split is ours, and these "
-        "numbers are not comparable with the paper's. AllNegative is IdeFN without the transport: "
-        "what IdeFN adds is its difference to that row. Paired tests, further methods and the "
-        "paper's numbers: "
-        f"[{result['page']}]({result['page']}).",
-    ]
-    return "\n".join(lines)
+        "method was tuned alone. AllNegative is IdeFN without the transport: what the transport "
+        f"adds is IdeFN's difference to that row{_transport(result, setting, backbone)}. A slice "
+        "is not the full data set, its split is ours, and these numbers are not comparable with "
+        "the paper's. Paired tests and the paper's numbers: "
+        f"[{result['page']}]({result['page']}); what the settings mean: "
+        "[benchmarks/README.md](benchmarks/README.md)."
+    )
+    table = _grid(result, setting, backbone, methods, _README_COLUMNS)
+    parts = (_wrap(about), table, f"```\n{result['command']}\n```", _wrap(notes))
+    return "\n\n".join(parts)
+
+
+def _transport(result: Mapping[str, Any], setting: str, backbone: str) -> str:
+    """Says by how much IdeFN differs from AllNegative, where the bootstrap has told it."""
+    wanted = (setting, backbone, "all_negative", "idefn", "all_raw")
+    for d in result["bootstrap"]:
+        keys = ("setting", "backbone", "reference", "method", "space")
+        if tuple(d[key] for key in keys) == wanted:
+            return (
+                f", {d['mean']:+.4f} in `all_raw` ({d['low']:+.4f} to {d['high']:+.4f} in 95 % of "
+                "bootstrap draws of users and seeds)"
+            )
+    return ""
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def replace_block(text: str, block: str) -> str:

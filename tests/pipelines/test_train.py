@@ -71,7 +71,7 @@ def test_a_model_learns_something(finished):
 def test_a_run_stopped_after_an_epoch_and_taken_up_again_gives_the_same_history(
     data, folder, finished, monkeypatch
 ):
-    class Stopped(Exception):  # noqa: N818
+    class Stopped(Exception):
         pass
 
     class Stopper(train.Progress):
