@@ -3,6 +3,7 @@
 ``python -m pipelines.prepare kuairand-pure --raw DIR --out DIR``
 ``python -m pipelines.prepare ali-ccp --raw DIR --out DIR``
 ``python -m pipelines.prepare simulated-funnel --out DIR --exposures 120000 --preset kuai``
+``python -m pipelines.prepare table --raw FILE --schema schema.yaml --out DIR``
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.preparation import DATASETS, Settings, prepare, prepare_rows
 from pipelines.datasets.simulated_funnel import SIMULATED_FUNNEL
 from pipelines.datasets.split import parse
+from pipelines.datasets.table import TABLE
 from pipelines.prepared import refuse_foreign
 
 __all__ = ["DATASETS", "Settings", "main", "prepare", "prepare_rows"]
@@ -57,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         ali.add_argument(f"--{name}", type=float, default=default, help=f"{what} ({default:g})")
     ali.add_argument("--seed", type=int, default=ali_ccp.SEED, help="draws other validation rows")
-    for command in (kuairand, ali, funnel):
+    table = commands.add_parser(TABLE.command, help="your own exposures, CSV or Parquet")
+    table.add_argument("--raw", type=Path, required=True, help="a file, or a folder of files")
+    for command in (kuairand, ali, funnel, table):
         command.add_argument("--out", type=Path, required=True, help="prepared folder to write")
         command.add_argument("--schema", type=Path, help="a schema instead of the shipped one")
         command.add_argument(
@@ -101,7 +105,7 @@ def _run(given: argparse.Namespace, console: Console) -> None:
     elif name == "ali_ccp":
         chosen_options = ("validation_share", "malformed_share", "seed")
         options = {option: getattr(given, option) for option in chosen_options}
-    else:
+    elif name == "kuairand_pure":
         options = {"logs": given.logs}
     prepare(
         name, raw, given.out, schema=schema, options=options, split=split,

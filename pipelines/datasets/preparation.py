@@ -22,6 +22,7 @@ from pipelines.datasets.engine import Engine, connect, translated_errors
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.simulated_funnel import SIMULATED_FUNNEL
 from pipelines.datasets.split import ALL, NamedParts, Split, days, from_number
+from pipelines.datasets.table import TABLE
 from pipelines.datasets.writing import Slices
 from pipelines.prepared import (
     CARD,
@@ -40,6 +41,7 @@ DATASETS: dict[str, Dataset] = {
     "ali_ccp": ALI_CCP,
     "kuairand_pure": KUAIRAND_PURE,
     "simulated_funnel": SIMULATED_FUNNEL,
+    "table": TABLE,
 }
 
 
@@ -100,6 +102,11 @@ def prepare(
         ValueError: if the raw data lack something, break the schema, or are too short to split.
     """
     dataset = _dataset(name)
+    if schema is None and not dataset.schema:
+        raise ValueError(
+            f"--schema: {name} needs the schema of your table; propose one with "
+            "python -m pipelines.schema infer"
+        )
     schema = schema or Schema.load(SCHEMAS / dataset.schema)
     job = _Job(dataset, schema, Path(raw), Path(out), dict(options or {}), split)
     return job.run(settings or Settings(), console or Console(quiet=True))
@@ -118,7 +125,7 @@ def prepare_rows(
     """Prepares every row of every log in a raw folder with a run's schema and vocabularies.
 
     Args:
-        schema: the run's schema; its name says which reader is used.
+        schema: the run's schema; its name says which reader is used, that of any table by default.
         raw: the raw folder.
         out: the prepared folder to write.
         vocabularies: the run's vocabularies folder, copied and never relearned; without it none
@@ -136,7 +143,8 @@ def prepare_rows(
     learned = Path(vocabularies) if vocabularies is not None else None
     every = {"logs": "all"}
     split = split or Split({})
-    job = _Job(_dataset(schema.name), schema, Path(raw), Path(out), every, split, False, learned)
+    dataset = DATASETS.get(schema.name, TABLE)
+    job = _Job(dataset, schema, Path(raw), Path(out), every, split, False, learned)
     return job.run(settings or Settings(), console or Console(quiet=True))
 
 

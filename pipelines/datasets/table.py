@@ -1,0 +1,221 @@
+"""Any table of exposures: CSV or Parquet files that hold every column that the schema names.
+
+With a time column the rows are split by it: the last two days are test, the two before validation,
+as for every other data set; where the table spans fewer than five days, the last tenth of the rows
+is test and the tenth before validation. Without one, rows are drawn; rows that are equal fall into
+the same part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import ibis
+import ibis.expr.types as ir
+
+from idefn_tf.data import find_files
+from idefn_tf.schema import DType, Schema
+from pipelines import checks
+from pipelines.checks import Report
+from pipelines.datasets.base import Dataset, Exposures, Request
+from pipelines.datasets.encode import as_dtype
+from pipelines.datasets.engine import Engine, translated_errors
+from pipelines.datasets.split import NamedParts, Split, last_days
+from pipelines.datasets.split import days as days_of
+
+#: Columns that this reader makes.
+_MADE = ("row_id", "day", "part")
+#: Shares of the rows where there are too few days to split by.
+_VALIDATION, _TEST = 0.1, 0.1
+_FEWEST_DAYS = 5
+#: Whole numbers in this span are days written YYYYMMDD.
+_DAYS = (19_000_101, 29_991_231)
+
+
+def sources(raw: Path, options: Mapping[str, Any]) -> list[Path]:
+    """Lists the files of a table.
+
+    Raises:
+        ValueError: if there are none, or other than CSV and Parquet.
+    """
+    files = [Path(file) for file in find_files(raw)]
+    other = sorted({file.suffix for file in files} - {".csv", ".parquet"})
+    if other:
+        raise ValueError(f"--raw: {raw} must hold CSV or Parquet files, received {other}; convert")
+    return files
+
+
+def read(engine: Engine, request: Request, report: Report) -> Exposures:
+    """Builds one row per exposure, in the order of time."""
+    schema = request.schema
+    wanted = _wanted(schema)
+    time = schema.labels.exposure_time
+    pieces = []
+    for path in request.files:
+        table = engine.read(path)
+        if time is not None and time not in table.columns:
+            raise ValueError(
+                f"{path.name}: the column {time!r} (labels.exposure_time) must be there, received "
+                f"{list(table.columns)}; correct the schema"
+            )
+        whole = [name for name, dtype in wanted.items() if dtype == "int64"]
+        made = {name: _truth(table[name]) for name in whole if name in table.columns}
+        if time is not None:
+            made[time] = epoch(table[time], schema.labels.time_unit)
+        pieces.append(checks.typed(table.mutate(**made), wanted, path.name, report))
+    report.raise_if_failed()
+    table = ibis.union(*pieces) if len(pieces) > 1 else pieces[0]
+    if time is None:
+        return _drawn(engine, table, list(wanted), report)
+    return _by_time(engine, table, schema, report)
+
+
+def auto_split(days: Sequence[int]) -> Split:
+    """Splits by the last days."""
+    return last_days(days)
+
+
+def _wanted(schema: Schema) -> dict[str, DType | None]:
+    wanted: dict[str, DType | None] = dict.fromkeys(schema.labels.columns[:2], "int64")
+    for feature in schema.features:
+        wanted[feature.source] = None if feature.multi_valued else feature.dtype
+        if feature.weights:
+            wanted[feature.weights] = None
+    if schema.labels.exposure_time is not None:
+        wanted[schema.labels.exposure_time] = "int64"
+    clash = sorted(set(_MADE) & set(wanted))
+    if clash:
+        raise ValueError(
+            f"schema: preparation makes the columns {clash} itself; rename them in the table"
+        )
+    return wanted
+
+
+def _truth(value: ir.Value) -> ir.Value:
+    """Reads true and false in text as 1 and 0."""
+    if not value.type().is_string():
+        return value
+    lower = value.strip().lower()
+    return ibis.cases((lower == "true", "1"), (lower == "false", "0"), else_=value)
+
+
+def epoch(value: ir.Value, unit: Literal["ms", "s"]) -> ir.IntegerValue:
+    """Returns a time as whole seconds or milliseconds since 1970, null where it is none.
+
+    Timestamps and dates, texts such as "2024-05-01 10:00:00", days written YYYYMMDD, and numbers
+    that are already in the unit are understood; texts without a zone are UTC.
+
+    Args:
+        value: the raw column.
+        unit: the schema's unit.
+    """
+    factor = 1000 if unit == "ms" else 1
+    if value.type().is_timestamp() or value.type().is_date():
+        return _since_1970(value.cast("timestamp"), factor)
+    number = as_dtype(value, "int64")
+    day = number.cast("string")
+    written = day.substr(0, 4) + "-" + day.substr(4, 2) + "-" + day.substr(6, 2)
+    is_day = number.between(*_DAYS)
+    text = ibis.ifelse(is_day, written, ibis.null("string"))
+    from_day = _since_1970(text.try_cast("timestamp"), factor)
+    found = ibis.ifelse(is_day, from_day, number)
+    if value.type().is_string():
+        found = ibis.coalesce(found, _since_1970(value.strip().try_cast("timestamp"), factor))
+    return found
+
+
+def _since_1970(stamp: ir.TimestampValue, factor: int) -> ir.IntegerValue:
+    seconds = stamp.epoch_seconds().cast("int64") * factor
+    return seconds + stamp.millisecond().cast("int64") if factor == 1000 else seconds
+
+
+def day_number(seconds: ir.IntegerValue) -> ir.IntegerValue:
+    """Returns the day (YYYYMMDD, UTC) of seconds since 1970.
+
+    Plain arithmetic on days since the first of March of year 0, so that no engine's time zone
+    enters.
+    """
+    z = seconds // 86_400 + 719_468
+    era = z // 146_097
+    of_era = z - era * 146_097
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153
+    date = of_year - (153 * month + 2) // 5 + 1
+    civil = ibis.ifelse(month < 10, month + 3, month - 9)
+    years = year + era * 400 + ibis.ifelse(civil <= 2, 1, 0)
+    return (years * 10_000 + civil * 100 + date).cast("int64")
+
+
+def _by_time(engine: Engine, table: ir.Table, schema: Schema, report: Report) -> Exposures:
+    time = schema.labels.exposure_time or ""
+    late = table[time].isnull()
+    with translated_errors("reading the table"):
+        nulls = int(late.sum().execute() or 0)
+    if nulls:
+        raise ValueError(
+            f"labels.exposure_time: {time!r} must be a time on every row, and is none on "
+            f"{nulls:,}; correct them, or remove exposure_time from the schema"
+        )
+    divisor = 1000 if schema.labels.time_unit == "ms" else 1
+    order = [table[time], *(table[name] for name in table.columns if name != time)]
+    table = engine.keep(
+        table.mutate(
+            row_id=ibis.row_number().over(order_by=order),
+            day=day_number(table[time] // divisor),
+        )
+    )
+    if len(days_of(table)) >= _FEWEST_DAYS:
+        return Exposures(table, keys=(time,))
+    return _by_share(table, time, report)
+
+
+def _by_share(table: ir.Table, time: str, report: Report) -> Exposures:
+    """Splits by time into 80, 10 and 10 % of the rows; rows of one moment stay together."""
+    with translated_errors("reading the table"):
+        rows = int(table.count().execute())
+        at = [int((1 - _VALIDATION - _TEST) * rows), int((1 - _TEST) * rows)]
+        found = table.filter(table["row_id"].isin(at)).order_by("row_id").select(time)
+        cuts = found.to_pyarrow()[time].to_pylist()
+    part = ibis.cases(
+        (table[time] < cuts[0], "train"), (table[time] < cuts[-1], "validation"), else_="test"
+    )
+    table = table.mutate(part=part)
+    rules = {
+        "train": f"{time} before {cuts[0]}",
+        "validation": f"{time} from {cuts[0]} to before {cuts[-1]}",
+        "test": f"{time} from {cuts[-1]}",
+    }
+    report.notes.append(
+        f"fewer than {_FEWEST_DAYS} days: split by {time} into 80, 10 and 10 % of the rows"
+    )
+    return Exposures(table, keys=(time,), split=NamedParts(rules))
+
+
+def _drawn(engine: Engine, table: ir.Table, columns: list[str], report: Report) -> Exposures:
+    """Draws 10 % of the rows for validation and 10 % for test; equal rows share their part."""
+    order = [table[name] for name in columns]
+    table = engine.keep(
+        table.mutate(
+            row_id=ibis.row_number().over(order_by=order),
+            group_of_equals=ibis.dense_rank().over(order_by=order),
+        )
+    )
+    # Knuth's multiplicative hash: the same on every engine
+    spread = (table["group_of_equals"].cast("int64") * 2_654_435_761) % 4_294_967_296
+    share = spread.cast("float64") / 4_294_967_296.0
+    train = 1.0 - _VALIDATION - _TEST
+    part = ibis.cases((share < train, "train"), (share < 1.0 - _TEST, "validation"), else_="test")
+    table = table.mutate(part=part).drop("group_of_equals")
+    report.notes.append("no exposure time in the schema: validation and test rows were drawn")
+    rules = {
+        "train": f"{train:.0%} of the rows, drawn",
+        "validation": f"{_VALIDATION:.0%} of the rows, drawn",
+        "test": f"{_TEST:.0%} of the rows, drawn",
+    }
+    return Exposures(table, split=NamedParts(rules))
+
+
+TABLE = Dataset(command="table", schema="", sources=sources, read=read, auto_split=auto_split)

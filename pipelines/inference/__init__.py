@@ -1,0 +1,1 @@
+"""Schemas from tables: what a column probably is, and why."""

@@ -1,0 +1,126 @@
+"""Proposes a schema for your own table of exposures, and says why.
+
+    python -m pipelines.schema infer FILE --click COLUMN --conversion COLUMN [--out schema.yaml]
+
+FILE is CSV or Parquet (or a folder of either): one row an exposure, clicked or not.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines import console as consoles
+from pipelines.console import Console
+from pipelines.datasets.preparation import DATASETS
+from pipelines.inference import writing
+from pipelines.inference.proposal import Proposal, propose
+from pipelines.inference.reading import SAMPLE_ROWS, read_sample
+
+
+def infer(
+    source: str | Path,
+    out: str | Path,
+    console: Console,
+    *,
+    click: str,
+    conversion: str,
+    time: str | None = None,
+    user: str | None = None,
+    rows: int = SAMPLE_ROWS,
+) -> Proposal:
+    """Proposes a schema from a table and writes it.
+
+    Args:
+        source: the table's file or folder.
+        out: the schema's file.
+        console: says what is done, and shows every guess.
+        click: the click column.
+        conversion: the conversion column.
+        time: the column with the time of the exposure; looked for by default.
+        user: the column that identifies the user; looked for by default.
+        rows: rows looked at, from the beginning.
+
+    Returns:
+        The proposal.
+
+    Raises:
+        ValueError: if the file cannot be read, a column is not there, or a label is none.
+    """
+    path = Path(out)
+    if path.exists():
+        raise ValueError(f"--out: {path} exists; choose another file, or remove it")
+    console.reading("exposures", source)
+    table = read_sample(source, rows)
+    stem = Path(source).stem
+    name = f"{stem}_table" if stem in DATASETS else stem  # a reader is found by the schema's name
+    proposal = propose(table, click, conversion, time, user, name)
+    proposal.schema()  # what is written must load
+    show(proposal, console)
+    writing.write(proposal, str(source), path)
+    console.wrote(path, "(read the reasons, correct what is wrong)")
+    data, run = f"data/{proposal.name}", f"runs/{proposal.name}"
+    console.note(
+        f"next: python -m pipelines.prepare table --raw {source} --schema {path} --out {data}"
+    )
+    console.note(
+        "then: python -m pipelines.train --config pipelines/configs/table_idefn.yaml "
+        f"--data {data} --out {run}"
+    )
+    return proposal
+
+
+def show(proposal: Proposal, console: Console) -> None:
+    """Prints every guess with its reason, and the warnings."""
+    console.table(
+        f"{proposal.name}: guesses from {proposal.rows:,} rows",
+        ("column", "role", "as", "because"),
+        [(g.column, g.role, g.what, g.why) for g in proposal.guesses],
+    )
+    for guess in proposal.guesses:
+        if guess.warning:
+            console.warn(f"{guess.column}: {guess.warning}")
+    for warning in proposal.warnings:
+        console.warn(warning)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.schema",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("infer", help="propose a schema from a table")
+    command.add_argument("file", help="CSV or Parquet file, or a folder of either")
+    command.add_argument("--click", required=True, metavar="COLUMN", help="0 or 1: was it clicked")
+    command.add_argument(
+        "--conversion", required=True, metavar="COLUMN", help="0 or 1: did it convert"
+    )
+    command.add_argument("--time", metavar="COLUMN", help="the exposure's time (default: found)")
+    command.add_argument("--user", metavar="COLUMN", help="the user's id (default: found)")
+    command.add_argument("--rows", type=int, default=SAMPLE_ROWS, help="rows to look at")
+    command.add_argument("--out", default="schema.yaml", help="file to write (schema.yaml)")
+    consoles.add_arguments(command)
+    given = parser.parse_args(arguments)
+    console = Console(given.quiet)
+
+    def job() -> None:
+        infer(
+            given.file,
+            given.out,
+            console,
+            click=given.click,
+            conversion=given.conversion,
+            time=given.time,
+            user=given.user,
+            rows=given.rows,
+        )
+
+    return consoles.run_job(job, console)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
