@@ -71,7 +71,13 @@ def test_rows_of_two_versions_of_the_code_are_told():
 
 
 def test_the_readmes_table_has_the_four_methods_and_says_what_it_is_not():
-    block = paper_report.readme_block(made(), "shipped", "mlp")
+    result = made()
+    keys = {"setting": "shipped", "backbone": "mlp", "space": "all_raw", "p": 0.004, "seeds": 3}
+    told = {"reference": "all_negative", "mean": -0.0091, "low": -0.0137, "high": -0.0045}
+    result["bootstrap"] = [{**keys, **told, "method": "idefn"}]
+    block = paper_report.readme_block(result, "shipped", "mlp")
+    words = " ".join(block.split())
+    assert "-0.0091 in `all_raw` (-0.0137 to -0.0045 in 95 % of bootstrap draws" in words
     assert [line.split("|")[1].strip() for line in block.splitlines() if line.startswith("| ")] == [
         "method",
         "ClickOnly (IdeFN-R)",
@@ -79,8 +85,8 @@ def test_the_readmes_table_has_the_four_methods_and_says_what_it_is_not():
         "AllNegative",
         "IdeFN (R2, top-k)",
     ]
-    assert "over 3 seeds" in block
-    assert "not comparable with the paper's" in block
+    assert "over 3 seeds" in words
+    assert "not comparable with the paper's" in words
     assert "--name kuairand_made" in block
     assert "CTR AUC" in block
 
