@@ -255,9 +255,14 @@ def test_vocabularies_that_do_not_belong_to_the_schema_are_refused(small, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_schema_no_reader_knows_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'other' must be one of"):
+def test_a_schema_of_another_name_is_read_as_any_table_of_exposures(tmp_path):
+    with pytest.raises(ValueError, match=r"user_features_pure.*labels\.exposure_time"):
         prepare_rows(schema_of("user_id", name="other"), MADE, tmp_path / "rows")
+
+
+def test_a_data_set_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'other' must be one of"):
+        prepare("other", MADE, tmp_path / "out", schema=schema_of("user_id", name="other"))
 
 
 def test_labels_that_are_nowhere_are_refused(tmp_path):
