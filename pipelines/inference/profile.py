@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Type = Literal["integer", "float", "boolean", "text", "time", "list", "other"]
 
 _ABSENT = pa.array(["", "nan", "NaN", "NULL", "null", "None", "NA", "N/A"])
-_INTEGER = r"^[+-]?(0|[1-9][0-9]{0,17})$"
+_INTEGER = r"^[+-]?(0|[1-9][0-9]*)$"
 _NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 _LEADING_ZERO = r"^0[0-9]"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"
@@ -113,7 +113,10 @@ def _text(name: str, values: pa.Array) -> Profile:
         truth = pc.equal(pc.utf8_lower(trimmed), "true")
         return Profile(name, "boolean", truth, True)
     if _all(distinct, _INTEGER):
-        return Profile(name, "integer", trimmed.cast(pa.int64()), True)
+        try:
+            return Profile(name, "integer", trimmed.cast(pa.int64()), True)
+        except pa.ArrowInvalid:  # more digits than a number holds: a code
+            return Profile(name, "text", trimmed, True)
     if (
         _all(distinct, _NUMBER)
         and not pc.any(pc.match_substring_regex(distinct, _LEADING_ZERO + r"[0-9]*$")).as_py()

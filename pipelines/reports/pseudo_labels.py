@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipelines.reports.drawing import draw
 from pipelines.reports.material import Material
-from pipelines.reports.page import Cell, Content, Section, percent
+from pipelines.reports.page import Cell, Content, Section, number, percent
 from pipelines.reports.style import DASHES, MARKERS, MUTED, PALETTE
 
 
@@ -30,7 +30,13 @@ def section(material: Material) -> Section:
         "conversion). Nothing of this reaches training or selection."
     )
     last = rows[-1]
-    if last["lift_low"] <= 1.0:
+    judged = last["prevalence"] > 0
+    if not judged:
+        found.note(
+            "The data record no conversion of an unclicked row, so nobody can say how many of the "
+            "relabelled rows are right; what is shown is how many there are and how they change."
+        )
+    elif last["lift_low"] <= 1.0:
         found.note(
             f"In the last epoch the lift's interval ({last['lift_low']:.2f} to "
             f"{last['lift_high']:.2f}) reaches down to chance: the relabelled rows are not surely "
@@ -38,15 +44,14 @@ def section(material: Material) -> Section:
             warning=True,
         )
     epochs = [int(row["epoch"]) + 1 for row in rows]
+    shares = {"relabelled": [r["share"] for r in rows]}
+    if judged:
+        shares["recall"] = [r["recall"] for r in rows]
     found.figures(
         [
-            _precision(rows, epochs),
+            _precision(rows, epochs) if judged else "",
             _lines(
-                "audit-share",
-                "Relabelled share of the unclicked rows",
-                epochs,
-                {"relabelled": [r["share"] for r in rows], "recall": [r["recall"] for r in rows]},
-                "share",
+                "audit-share", "Relabelled share of the unclicked rows", epochs, shares, "share"
             ),
             _lines(
                 "audit-overlap",
@@ -66,13 +71,13 @@ def section(material: Material) -> Section:
                 Cell(
                     percent(row["precision"]),
                     row["precision"],
-                    small=f"{percent(row['precision_low'])} to {percent(row['precision_high'])}",
+                    small=_span(percent(row["precision_low"]), percent(row["precision_high"])),
                 ),
                 Cell(percent(row["prevalence"]), row["prevalence"]),
                 Cell(
-                    f"{row['lift']:.2f}",
+                    number(row["lift"], 2),
                     row["lift"],
-                    small=f"{row['lift_low']:.2f} to {row['lift_high']:.2f}",
+                    small=_span(number(row["lift_low"], 2), number(row["lift_high"], 2)),
                 ),
                 Cell(percent(row["recall"]), row["recall"]),
                 Cell(percent(row["overlap"]), row["overlap"]),
@@ -85,6 +90,10 @@ def section(material: Material) -> Section:
         lines,
     )  # fmt: skip
     return found
+
+
+def _span(low: str, high: str) -> str:
+    return "" if low == "-" else f"{low} to {high}"
 
 
 def _precision(rows: Sequence[dict[str, float]], epochs: Sequence[int]) -> str:
