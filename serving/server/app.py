@@ -76,6 +76,7 @@ class RestApp:
         cors: Whether every answer allows other origins.
         token: The bearer token that every request must show; None for no check.
         check_method: Whether classify and regress insist on the signature's method name.
+        log_requests: Whether each request gets a line in the log.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class RestApp:
         cors: bool = False,
         token: str | None = None,
         check_method: bool = False,
+        log_requests: bool = False,
     ) -> None:
         self._manager = manager
         self._batcher = batcher
@@ -96,6 +98,7 @@ class RestApp:
         self._metrics_path = metrics_path
         self._cors = cors
         self._check_method = check_method
+        self._log_requests = log_requests
         self._token = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,6 +141,9 @@ class RestApp:
             self._metrics.count(route.model, code)
             if code == "OK":
                 self._metrics.request(route.model, route.verb, time.perf_counter() - started)
+        if self._log_requests:
+            taken = 1000 * (time.perf_counter() - started)
+            log.info("%s %s %d %d %.1f ms", scope["method"], target, status, len(body), taken)
         if self._cors:
             headers.extend(_CORS)
         headers.append((b"content-length", str(len(body)).encode()))

@@ -190,7 +190,7 @@ def _model(fields: _Fields) -> ModelConfig:
     fields.done()
     if not name:
         raise ConfigError(f"{fields.where}: field 'name' is missing")
-    if not os.path.isabs(base_path):
+    if not os.path.isabs(base_path) and "://" not in base_path:
         raise ConfigError(f"{fields.where}: field 'base_path' must be absolute, got '{base_path}'")
     if platform != "tensorflow" and not (not platform and kind in ("TENSORFLOW", "1")):
         raise ConfigError(

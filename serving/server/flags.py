@@ -144,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
     number("rest_api_max_pending", 1000, 1, "requests waiting for the model; beyond it 503")
     number("rest_api_max_connections", 4096, 1, "open connections; beyond it 503")
     number("rest_api_header_timeout_in_ms", 10_000, 1, "time for a request's head to arrive")
+    switch("rest_api_log_requests", False, "one line in the log per request")
     number("graceful_stop_in_ms", 30_000, 0, "time for accepted requests after SIGTERM")
 
     group = made.add_argument_group("accepted without effect")
@@ -169,7 +170,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         made.error("give either --ssl_config_file or --ssl_certfile and --ssl_keyfile")
     if found.batching_parameters_file and not found.enable_batching:
         made.error("--batching_parameters_file needs --enable_batching")
-    if found.model_base_path:
+    if found.model_base_path and "://" not in found.model_base_path:
         found.model_base_path = os.path.abspath(found.model_base_path)
     return found
 

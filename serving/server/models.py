@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from serving.server import errors
+from serving.server import errors, folders
 from serving.server.config import ModelConfig
 from serving.server.errors import StatusError
 from serving.server.servable import Servable
-from serving.server.versions import Model, Version, find_versions, load_error, stamp_of
+from serving.server.versions import Model, Version, load_error
 
 log = logging.getLogger("serving.server")
 
@@ -155,10 +155,7 @@ class ModelManager:
             for entry in failed:
                 problems.append(f"{name} version {entry.number}: {entry.error}")
             if not failed:
-                problems.append(
-                    f"{name}: no version found under '{model.config.base_path}' "
-                    "(a version is a folder whose name is a number)"
-                )
+                problems.append(folders.why_none(name, model.config.base_path))
         return problems
 
     def close(self) -> None:
@@ -173,7 +170,7 @@ class ModelManager:
     def _poll_model(self, model: Model) -> None:
         name = model.config.name
         try:
-            present = find_versions(model.config.base_path)
+            present = folders.find_versions(model.config.base_path)
         except OSError as error:
             self._warn_once(f"{name}: cannot list '{model.config.base_path}': {error.strerror}")
             return
@@ -194,7 +191,7 @@ class ModelManager:
         entry = model.versions.get(number)
         if entry is not None and entry.state in ("AVAILABLE", "UNLOADING"):
             return
-        stamp = stamp_of(path)
+        stamp = folders.stamp_of(path)
         if entry is not None and entry.error is not None and entry.stamp == stamp:
             exhausted = entry.failures > self._max_load_retries
             if exhausted or time.monotonic() < entry.retry_at:

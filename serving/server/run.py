@@ -154,6 +154,7 @@ def serve(settings: Settings) -> int:
         found.rest_api_enable_cors_support,
         settings.token,
         found.enable_signature_method_name_check,
+        found.rest_api_log_requests,
     )
     try:
         _listen(settings, app, manager)

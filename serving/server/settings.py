@@ -8,7 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from serving.server import config, tls
+from serving.server import config, folders, tls
 from serving.server.config import BatchingConfig, ConfigError, ModelConfig
 
 
@@ -46,9 +46,12 @@ def read(found: argparse.Namespace) -> Settings:
         found: The parsed flags.
 
     Raises:
-        ConfigError: A file cannot be used, or the port is taken.
+        ConfigError: A file cannot be used, a model has no version, or the port is taken.
     """
     listed = models(found)
+    for model in listed:
+        if not _has_version(model.base_path):
+            raise ConfigError(folders.why_none(model.name, model.base_path))
     metrics_path = None
     if found.monitoring_config_file:
         metrics_path = config.read_monitoring_config(found.monitoring_config_file)
@@ -75,8 +78,23 @@ def models(found: argparse.Namespace) -> list[ModelConfig]:
         ConfigError: The configuration file cannot be used.
     """
     if found.model_config_file:
-        return config.read_model_config(found.model_config_file)
-    return [ModelConfig(found.model_name, found.model_base_path)]
+        listed = config.read_model_config(found.model_config_file)
+    else:
+        listed = [ModelConfig(found.model_name, found.model_base_path)]
+    for model in listed:
+        if "://" in model.base_path:
+            raise ConfigError(
+                f"{model.name}: base path '{model.base_path}' is remote; copy or mount it, and "
+                "give a local folder"
+            )
+    return listed
+
+
+def _has_version(base_path: str) -> bool:
+    try:
+        return bool(folders.find_versions(base_path))
+    except OSError:
+        return False
 
 
 def _token(path: str) -> str | None:

@@ -1,10 +1,8 @@
-"""What is known of a model's versions: their folders, states and failures."""
+"""What is known of a model's versions: their states and failures."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
-import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,8 +11,6 @@ from serving.server import errors
 from serving.server.config import ModelConfig
 from serving.server.errors import StatusError
 from serving.server.servable import Servable
-
-log = logging.getLogger("serving.server")
 
 
 @dataclasses.dataclass
@@ -38,42 +34,6 @@ class Model:
         self.config = config
         self.versions: dict[int, Version] = {}
         self.labels: dict[str, int] = {}
-
-
-def find_versions(base_path: str) -> dict[int, Path]:
-    """The version folders of a model: names that are integers, leading zeros allowed.
-
-    Args:
-        base_path: The model's folder.
-
-    Returns:
-        Folder by version number; of two names for one number the first in order is taken.
-    """
-    found: dict[int, Path] = {}
-    with os.scandir(base_path) as entries:
-        for entry in sorted(entries, key=lambda e: e.name):
-            name = entry.name
-            if not (name.isascii() and name.isdigit() and entry.is_dir()):
-                continue
-            number = int(name)
-            if number >= 2**63:
-                continue
-            if number in found:
-                log.warning("Duplicate version directories: %s and %s", found[number], entry.path)
-                continue
-            found[number] = Path(entry.path)
-    return found
-
-
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Changes when a folder's content does, as far as its own entry and the graph file tell."""
-    stamps = []
-    for item in (path, path / "saved_model.pb"):
-        try:
-            stamps.append(item.stat().st_mtime_ns)
-        except OSError:
-            stamps.append(0)
-    return stamps[0], stamps[1]
 
 
 def load_error(error: Exception) -> StatusError:

@@ -213,6 +213,7 @@ def test_a_model_that_cannot_load_ends_the_process(
     (tmp_path / "broken/1").mkdir(parents=True)
     (tmp_path / "broken/1/saved_model.pb").write_bytes(b"nonsense")
     (tmp_path / "empty").mkdir()
+    version = model_folder / "echo/1"
     options = {"wait": False}
     waiting = {
         "broken version 1: ": start_server(
@@ -221,6 +222,13 @@ def test_a_model_that_cannot_load_ends_the_process(
         "empty: no version found under": start_server(
             "--model_name=empty", f"--model_base_path={tmp_path / 'empty'}", **options
         ),
+        "is a version itself; give its parent folder": start_server(
+            f"--model_base_path={version}", **options
+        ),
+        "nowhere: there is no folder": start_server(
+            "--model_name=nowhere", f"--model_base_path={tmp_path / 'nowhere'}", **options
+        ),
+        "is remote; copy or mount it": start_server("--model_base_path=s3://a/b", **options),
     }
     for message, server in waiting.items():
         assert server.process.wait(90) == 1

@@ -54,6 +54,7 @@ def secure_server(start_server: Any, certificates: Path, model: list[str]) -> An
         f"--ssl_keyfile={certificates / 'server.key'}",
         f"--bearer_token_file={certificates / 'token'}",
         "--rest_api_enable_cors_support",
+        "--rest_api_log_requests",
     )
 
 
@@ -98,6 +99,8 @@ def test_plain_http_to_a_tls_port(secure_server: Any) -> None:
 
 
 def test_an_unknown_authority_is_noticed_by_the_client(secure_server: Any) -> None:
+    assert " POST /v1/models/half_plus_two:predict 200 " in secure_server.log
+    assert "a-long-secret" not in secure_server.log
     with pytest.raises(ssl.SSLCertVerificationError):
         secure_server.ask("GET", "/", context=ssl.create_default_context())
 
