@@ -1,8 +1,10 @@
 """The whole road in one command: prepare, train, evaluate, export, serve, ask once.
 
     python -m pipelines.run --out runs/demo [--raw DIR] [--methods esmm all_negative idefn]
+    python -m pipelines.run --out runs/mine --raw FILE --schema schema.yaml
 
-Without --raw the exposures come from the funnel simulator; with it they are KuaiRand-Pure's.
+Without --raw the exposures come from the funnel simulator; with it they are KuaiRand-Pure's, or
+your own table's where --schema says what its columns are (python -m pipelines.schema infer).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from idefn_tf.schema import Schema
 from pipelines import console as consoles
 from pipelines.config import Config
 from pipelines.console import Console
@@ -36,6 +39,8 @@ ROOT = Path(__file__).resolve().parent
 DEMO_METHODS = ("esmm", "all_negative", "idefn")
 #: The method whose model is exported and served.
 SERVED = "idefn"
+#: The reader of every family of configs.
+READERS = {"simulated": "simulated_funnel", "kuairand": "kuairand_pure", "table": "table"}
 
 
 def run(
@@ -44,15 +49,22 @@ def run(
     methods: Sequence[str],
     overrides: Sequence[str],
     console: Console,
+    schema: Path | None = None,
 ) -> None:
-    """Runs every step and prints what came out and where it lies."""
+    """Runs every step and prints what came out and where it lies.
+
+    Raises:
+        ValueError: if a schema is given without raw rows, or a step fails.
+    """
     started = time.monotonic()
-    family = "simulated" if raw is None else "kuairand"
+    if schema is not None and raw is None:
+        raise ValueError("--schema: says what the columns of --raw are; give --raw too")
+    family = "simulated" if raw is None else "kuairand" if schema is None else "table"
     if raw is None:
         raw = out / "raw"
         simulated_funnel.simulate(raw, Options(), console)
-    name = "simulated_funnel" if family == "simulated" else "kuairand_pure"
-    data = prepare(name, raw, out / "data", console=console)
+    columns = None if schema is None else Schema.load(schema)
+    data = prepare(READERS[family], raw, out / "data", schema=columns, console=console)
     runs = {}
     for method in methods:
         config = Config.load(ROOT / "configs" / f"{family}_{method}.yaml", overrides)
@@ -170,7 +182,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", default="runs/demo", type=Path, help="folder for everything")
-    parser.add_argument("--raw", type=Path, help="raw KuaiRand-Pure folder; default: simulator")
+    parser.add_argument(
+        "--raw", type=Path, help="raw KuaiRand-Pure folder, or a table; default: simulator"
+    )
+    parser.add_argument("--schema", type=Path, help="what the columns of the table --raw are")
     parser.add_argument("--methods", nargs="+", default=list(DEMO_METHODS))
     parser.add_argument(
         "--set",
@@ -183,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     return consoles.run_job(
-        lambda: run(given.out, given.raw, given.methods, given.set, console), console
+        lambda: run(given.out, given.raw, given.methods, given.set, console, given.schema), console
     )
 
 

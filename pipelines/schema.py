@@ -60,13 +60,15 @@ def infer(
     show(proposal, console)
     writing.write(proposal, str(source), path)
     console.wrote(path, "(read the reasons, correct what is wrong)")
-    data, run = f"data/{proposal.name}", f"runs/{proposal.name}"
+    name = proposal.name
     console.note(
-        f"next: python -m pipelines.prepare table --raw {source} --schema {path} --out {data}"
+        "next, everything up to a served model: python -m pipelines.run "
+        f"--raw {source} --schema {path} --out runs/{name}"
     )
     console.note(
-        "then: python -m pipelines.train --config pipelines/configs/table_idefn.yaml "
-        f"--data {data} --out {run}"
+        f"or step by step: python -m pipelines.prepare table --raw {source} --schema {path} "
+        f"--out data/{name}; python -m pipelines.train --config pipelines/configs/table_idefn.yaml "
+        f"--data data/{name} --out runs/{name}"
     )
     return proposal
 

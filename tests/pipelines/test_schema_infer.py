@@ -185,6 +185,7 @@ def test_the_command_shows_guesses_warnings_and_what_comes_next(folder, tmp_path
     said = capsys.readouterr().err
     assert "warning dwell_seconds: LEAK" in said
     assert "one value for 100% of sku" in " ".join(said.split())
+    assert "pipelines.run --raw" in said
     assert "pipelines.prepare table --raw" in said
     assert "pipelines.train --config" in said
 
