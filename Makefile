@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-slow lint lock clean
+.PHONY: help setup demo test test-fast test-slow test-spark benchmark-training lint docs lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,14 @@ test: setup ## the whole test suite
 test-fast: setup ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow and not spark and not browser" $(PYTEST_ARGS)
 
+test-spark: setup ## preparation on Spark: installs PySpark beside the rest; needs Java 17
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/spark.in
+	$(BIN)/python -m pytest -m spark
+
+benchmark-training: ## our training beside DeepCTR and torch-rechub, in environments of their own
+	$(MAKE) setup
+	$(BIN)/python -m benchmarks.training
+
 test-slow: setup ## the slow lane alone
 	$(BIN)/python -m pytest -m "slow or spark or browser" $(PYTEST_ARGS)
 
@@ -52,6 +60,9 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup ## the documentation, into build/docs (open build/docs/index.html)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lock: setup ## recompile the lock files
 	$(BIN)/uv pip compile -q --python-version 3.11 requirements/default.in -o requirements/default.lock

@@ -71,6 +71,19 @@ def test_versions_and_labels_are_asked(tiny_url):
     assert Client(tiny_url, "cvr").status()[0]["state"] == "AVAILABLE"
 
 
+def test_classify_and_regress_answer_the_same_scores(tiny_url, tiny):
+    example = {**ROW, "tags": ["x"], "tags_weights": [1.0], "position": 9}  # position: left out
+    with Client(tiny_url, "cvr", tiny.SCHEMA) as client:
+        scores = client.predict(ROW)
+        body = {"signature_name": "classify", "examples": [example, {}]}
+        (first, second) = client.send(body, "classify")["results"]
+        regressed = client.send({"signature_name": "regress", "examples": [example]}, "regress")
+    assert [label for label, _ in first] == ["ctr", "cvr", "ctcvr"]
+    assert dict(first) == pytest.approx({k: v[0] for k, v in scores.items()}, abs=1e-6)
+    assert second != first  # an empty example is a row of missing values
+    assert regressed["results"] == pytest.approx(scores["cvr"], abs=1e-6)
+
+
 def test_missing_input_names_it_and_shows_the_json_expected(tiny, tiny_url):
     row = {k: v for k, v in ROW.items() if k not in ("shop", "tags_weights")}
     with pytest.raises(MissingInputError, match="row 1 lacks tags_weights, shop") as caught:

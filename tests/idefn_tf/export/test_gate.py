@@ -5,6 +5,7 @@ import pytest
 
 from idefn_tf.export import Gate, GateError, Scorer, export_model
 from idefn_tf.export.gate import require
+from idefn_tf.export.replay import request_arrays
 from idefn_tf.export.stability import score_stability, stability_index
 from idefn_tf.models import ESMM
 
@@ -18,8 +19,13 @@ def copy_of(model):
 
 
 @pytest.fixture(scope="module")
-def rows(tiny):
-    return tiny.make_frame(400, seed=11)
+def rows(tiny, version):
+    """Rows on which the version is right: what it scores above the median converts."""
+    frame = tiny.make_frame(400, seed=11)
+    with Scorer(version) as scorer:
+        scores = scorer.score(request_arrays(tiny.SCHEMA, frame))["cvr"]
+    clicks = np.arange(len(frame)) % 2
+    return frame.assign(click=clicks, conversion=clicks * (scores > np.median(scores)))
 
 
 def judge(candidate, version, tiny, rows, tmp_path, **limits):
@@ -47,8 +53,9 @@ def test_worse_and_shuffled_version_is_refused(version, model, tiny, rows, tmp_p
     text = "; ".join(report["refusals"])
     assert "ranks the rows differently" in text
     served, new = report["metric"]["served"], report["metric"]["candidate"]
+    assert served > 0.7
     assert served + new == pytest.approx(1.0, abs=1e-6)  # AUC of a ranking and of its reverse
-    assert ("worse by" in text) == (served > new)
+    assert "all_funnel/cvr_auc is 0." in text
     with pytest.raises(GateError, match=r"refused against version 1: .*ranks the rows differently"):
         require(report)
 
@@ -56,13 +63,19 @@ def test_worse_and_shuffled_version_is_refused(version, model, tiny, rows, tmp_p
 def test_worse_metric_alone_is_refused(version, model, tiny, rows, tmp_path):
     candidate = copy_of(model)
     logit = candidate.towers["cvr"].logit
-    logit.kernel.assign(-logit.kernel)
+    logit.bias.assign(logit.bias - 3.0)  # half of the clicked rows convert
     wide = {"max_stability_index": 99, "max_mean_ratio": 99, "min_rank_correlation": -1}
-    gate = {"metric": "all_funnel/ctcvr_logloss", "tolerance": 0.0}
-    report = judge(candidate, version, tiny, rows, tmp_path, **wide, **gate)
-    served, new = report["metric"]["served"], report["metric"]["candidate"]
-    assert bool(report["refusals"]) == (new > served)
-    assert all("ctcvr_logloss" in text for text in report["refusals"])
+    report = judge(candidate, version, tiny, rows, tmp_path, metric="clicked/cvr_logloss", **wide)
+    assert report["metric"]["candidate"] > report["metric"]["served"]
+    (refusal,) = report["refusals"]
+    assert refusal.startswith("clicked/cvr_logloss is ")
+    served = report["metric"]["served"]
+    share = report["metric"]["candidate"] / served - 1
+    assert f"worse by {share:.1%}, more than the 1.0% allowed" in refusal
+    # better by as much is no reason to refuse
+    path = tmp_path / "cvr" / "1"
+    turned = Gate(metric="clicked/cvr_logloss", **wide).compare(version, path, tiny.SCHEMA, rows)
+    assert turned["refusals"] == []
 
 
 def test_shifted_version_is_refused_though_it_ranks_the_same(version, model, tiny, rows, tmp_path):

@@ -23,6 +23,7 @@ FAMILIES = (
     ("escim_ratio", {}),
     ("nearest_positive", {}),
     ("random_relabel", {}),
+    ("all_negative", {"backbone": DeepFM((4,)), "trunk": "mmoe"}),
 )
 
 #: (click, conversion, weight) of batches that some divisor or choice of rows may trip over.
@@ -152,14 +153,14 @@ def fit(model, dataset, epochs=3, **options):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_short_training_reduces_the_loss(make_model, tiny_dataset, name):
-    """Steps of `train_step` itself on one batch, which costs a sixth of a fit."""
+    """Steps of `train_step` itself on one batch, which cost less than a fit."""
     model = make_model(name)
     model.compile(RowSparseAdam(0.02), jit_compile=False, run_eagerly=True)
     model.build()
     model.optimizer.build(model.trainable_variables)
     batch = next(iter(tiny_dataset))
     history = []
-    for _ in range(12):
+    for _ in range(9):
         for metric in model.metrics:
             metric.reset_state()
         history.append(float(model.train_step(batch)["loss"]))
@@ -177,26 +178,30 @@ def test_xla_compiles_the_family(make_model, tiny_dataset, name, options):
 @pytest.mark.parametrize(
     ("method", "backbone", "trunk"),
     [
-        ("esmm", DeepFM((4,)), None),
-        ("esmm", DCNv2((4,)), "ple"),
-        ("all_negative", DeepFM((4,)), "mmoe"),
-        ("dcmt", DCNv2((4,)), None),
+        ("esmm", DeepFM((4,), parity="published"), None),
+        ("escm2_dr", DCNv2((4,), batch_norm=True), "ple"),
+        ("escim_ratio", DeepFM((4,)), "mmoe"),
+        ("ddpo", DCNv2((4,), projection_dim=2), None),
         ("idefn", MLP((4,)), "mmoe"),
     ],
     ids=lambda v: v if isinstance(v, str) else type(v).__name__,
 )
-def test_fit_save_load_and_predict_alike(
+def test_a_saved_model_predicts_alike_without_custom_objects(
     make_model, tiny_dataset, tmp_path, method, backbone, trunk
 ):
-    if method not in METHODS:
-        pytest.skip(f"{method} is not built yet")
     model = make_model(method, backbone, trunk)
-    history = fit(model, tiny_dataset, epochs=4, jit_compile=False)
-    assert history["loss"][-1] < history["loss"][0]
-    before = model.predict(tiny_dataset, verbose=0)
+    model.compile()
+    model.build()
+    model.optimizer.build(model.trainable_variables)
+    for variable in model.variables:  # also those that start at 0, and BatchNorm's
+        if variable.dtype == "float32":
+            variable.assign(tf.random.stateless_uniform(variable.shape, [1, 2], 0.1, 0.9))
     model.save(tmp_path / "model.keras")
-    after = keras.models.load_model(tmp_path / "model.keras").predict(tiny_dataset, verbose=0)
+    again = keras.models.load_model(tmp_path / "model.keras")
+    features = next(iter(tiny_dataset))[0]
+    before, after = model(features), again(features)
     for task in ("ctr", "cvr", "ctcvr"):
+        assert np.ptp(before[task]) > 0
         np.testing.assert_array_equal(before[task], after[task])
 
 
