@@ -23,7 +23,13 @@ def build_model(config: Config, schema: Schema, vocabularies: Vocabularies) -> E
     Raises:
         ValueError: if a name or an argument is unknown.
     """
-    features = FeatureColumns.from_schema(schema, vocabularies, **config.features)
+    given = dict(config.features)
+    width = given.pop("embedding_width", None)
+    if width is not None:
+        if not isinstance(width, int) or width < 1:
+            raise ValueError(f"features.embedding_width: must be 1 or more, received {width!r}")
+        schema = schema.model_copy(update={"embedding_width": width})
+    features = FeatureColumns.from_schema(schema, vocabularies, **given)
     arguments: dict[str, Any] = dict(config.model)
     if config.trunk is not None:
         from idefn_tf.models.trunks import TRUNKS

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from idefn_tf import strict_yaml
 from idefn_tf.models import get_method
 from idefn_tf.spaces import require_selection_space
+from pipelines.tuning.settings import Tuning
+from pipelines.tuning.settings import check as check_tuning
 
 
 class _Strict(BaseModel):
@@ -48,9 +50,11 @@ class Config(_Strict):
         model: arguments of the method's class.
         backbone: {"name": ..., and its arguments}.
         trunk: {"name": "mmoe" or "ple", and its arguments}, or none.
-        features: arguments of `FeatureColumns` (embedding_stddev).
+        features: arguments of `FeatureColumns` (embedding_stddev), and embedding_width in place of
+            the schema's.
         optimizer: {"name": ..., and its arguments}.
         training: epochs, batch size, early stopping, seed.
+        tuning: what `pipelines.tune` tries; training leaves it out.
     """
 
     method: str
@@ -60,6 +64,7 @@ class Config(_Strict):
     features: dict[str, Any] = {}
     optimizer: dict[str, Any] = {"name": "row_sparse_adam", "learning_rate": 0.001}
     training: Training = Training()
+    tuning: Tuning | None = None
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -83,11 +88,13 @@ class Config(_Strict):
             raise ValueError(strict_yaml.explain(error, place, "config")) from None
         _check_arguments(get_method(config.method), config.model, "model")
         require_selection_space(config.training.monitor.space)
+        if config.tuning is not None:
+            check_tuning(config.tuning, config.method, config.model, accepted_arguments)
         return config
 
     def save(self, path: str | Path) -> None:
         """Writes the resolved config, defaults included."""
-        strict_yaml.write(path, self.model_dump(mode="json"))
+        strict_yaml.write(path, self.model_dump(mode="json", exclude={"tuning"}))
 
 
 def _override(value: dict[str, Any], text: str) -> None:

@@ -47,6 +47,9 @@ def train(
     out: str | Path,
     console: Console,
     open_rows: Callable[[Prepared, Training, EpochClock], tf.data.Dataset] = open_train,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    evaluate: bool = True,
 ) -> Run:
     """Trains, selects and evaluates one experiment.
 
@@ -57,6 +60,9 @@ def train(
         console: says what is done.
         open_rows: opens the training rows; studies whose methods learn from further labels
             (`extra_labels`) bring their own.
+        callbacks: further ones, such as tracking; they see every epoch's whole logs.
+        evaluate: whether to score the finished run on every part and in every space; a search's
+            trials do not, so that nothing but validation can reach it.
 
     Returns:
         The finished run.
@@ -64,6 +70,7 @@ def train(
     Raises:
         ValueError: if the data or the folder do not fit.
     """
+    config = config.model_copy(update={"tuning": None})  # that is pipelines.tune's
     data, run = Prepared.open(data_dir), Run(Path(out))
     for part in ("train", "validation"):
         if part not in data.parts:
@@ -107,6 +114,7 @@ def train(
                 Watch(data, config, run, console),
                 select,
                 HistoryCSV(run.history_path, first_epoch),
+                *callbacks,
                 _Checkpoint(run, select),
                 Progress(console, data.card["splits"]["train"]["rows"], settings.epochs),
             ],
@@ -116,6 +124,8 @@ def train(
         write_json(run.state_path, {**(final or {}), "finished": True, "data": where})
 
     # -- report --------------------------------------------------------------------------------
+    if not evaluate:
+        return run
     best = run.load_model()
     metrics: dict[str, Any] = {
         p: evaluate_part(best, data, p) for p in ("validation", "test") if p in data.parts

@@ -1,0 +1,173 @@
+"""A trial is a run: trained through the same code, taken up after a kill, judged by validation."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import json
+import math
+import multiprocessing
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from idefn_tf.tuning import Goal, SearchSpace
+from idefn_tf.tuning.space import put
+from pipelines.config import Config
+from pipelines.console import Console
+from pipelines.prepared import Prepared, write_json
+from pipelines.runs import Run
+from pipelines.train import train
+
+
+def trial_config(base: Config, chosen: Mapping[str, Any], epochs: int, goal: Goal) -> Config:
+    """Returns the config of a trial.
+
+    Its audit is off, since that reads what only reports may see; early stopping watches the goal
+    where that is one metric.
+
+    Raises:
+        ValueError: if the values do not make a config.
+    """
+    value = put(base.model_dump(mode="json", exclude={"tuning"}), chosen)
+    value["training"] |= {"epochs": epochs, "audit": False}
+    if goal.monitor is not None:
+        value["training"]["monitor"] = dict(zip(("space", "metric"), goal.monitor, strict=True))
+    return Config.parse(value)
+
+
+def winning_config(base: Config, chosen: Mapping[str, Any]) -> Config:
+    """Returns the config that `pipelines.train` takes: the base with the winner's values."""
+    return Config.parse(put(base.model_dump(mode="json", exclude={"tuning"}), chosen))
+
+
+def train_trial(
+    config: Config, data: Prepared, run: Run, past: Run | None, console: Console
+) -> Run:
+    """Trains a trial, or goes on with it.
+
+    Args:
+        config: the trial's.
+        data: prepared data; only train and validation are read.
+        run: its folder. A run of another config in it is a remnant and is replaced.
+        past: a finished run that it goes on from (Hyperband's promotion), model, optimizer and
+            early stopping included.
+        console: says what is done.
+    """
+    with _alone(run.root.parent):
+        if run.state_path.is_file() and run.config() != config:
+            shutil.rmtree(run.root)
+        if past is not None and not run.state_path.is_file():
+            _promote(past, run, config)
+        return train(config, data.root, run.root, console, evaluate=False)
+
+
+def train_trial_apart(config: Config, data: Prepared, run: Run, past: Run | None) -> Run:
+    """Trains a trial in a process of its own, whose memory and crashes are its own too.
+
+    Raises:
+        ValueError: what stopped the trial.
+        RuntimeError: if the process was ended from outside, as by the system's memory guard.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(theirs, config, data, run, past), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        message = ours.recv()
+    except EOFError:
+        message = None
+    process.join()
+    if message:
+        raise ValueError(message)
+    if message is None or process.exitcode:
+        raise RuntimeError(f"the trial's process ended with status {process.exitcode}")
+    return run
+
+
+def _child(pipe: Any, config: Config, data: Prepared, run: Run, past: Run | None) -> None:
+    try:
+        train_trial(config, data, run, past, Console(quiet=True))
+    except Exception as error:  # noqa: BLE001  (told to the search, which reports it)
+        pipe.send(f"{type(error).__name__}: {error}")
+    else:
+        pipe.send("")
+
+
+def _promote(past: Run, run: Run, config: Config) -> None:
+    """Copies a finished run as the beginning of a longer one."""
+    beside = run.root.with_name(f".tmp-{run.root.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(past.root, beside)
+    copy = Run(beside)
+    config.save(copy.config_path)
+    state = copy.load_state() or {}
+    stopped = state["select"]["wait"] > config.training.patience
+    write_json(copy.state_path, {**state, "finished": stopped})
+    shutil.rmtree(run.root, ignore_errors=True)
+    beside.rename(run.root)
+
+
+def judge(run: Run, goal: Goal) -> dict[str, float]:
+    """Returns the goal and its terms at the epoch whose model the run kept.
+
+    Returns:
+        {"goal": value, "epoch": kept epoch from 1, "<metric>": value}.
+
+    Raises:
+        ValueError: if the goal is not a number there.
+    """
+    with run.history_path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    state = run.load_state() or {}
+    best = int(state["select"]["best_epoch"])
+    row = next(row for row in rows if int(row["epoch"]) == best)
+    score = goal.score(row)
+    if not math.isfinite(score):
+        raise ValueError(
+            f"objective: {goal} is not a number in epoch {best + 1}; validation holds one class "
+            "only, or the model predicts nothing"
+        )
+    terms = {name: float(row[f"val_{name}"]) for name in goal.terms}
+    return {"goal": score, "epoch": best + 1.0, **terms}
+
+
+def forget() -> None:
+    """Drops what the last trial left in the process: graphs, names, models."""
+    import gc
+
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def drop_models(run: Run) -> None:
+    """Removes a finished trial's models; its config and history stay."""
+    for path in run.checkpoints.glob("*.keras"):
+        path.unlink()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until no other worker trains in this folder (after a chief's restart)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def describe(chosen: Mapping[str, Any]) -> str:
+    """Writes chosen values in one line."""
+    return ", ".join(
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={json.dumps(value)}"
+        for key, value in chosen.items()
+    )
+
+
+def chosen_values(space: SearchSpace, hp: Any) -> dict[str, Any]:
+    """Returns what a trial tried, by key."""
+    return space.declare(hp.copy())
