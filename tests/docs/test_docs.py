@@ -1,4 +1,4 @@
-"""The documentation keeps its word: links lead somewhere, examples run, commands and options exist."""
+"""The documentation keeps its word: links lead somewhere, examples run, options exist."""
 
 import contextlib
 import importlib
