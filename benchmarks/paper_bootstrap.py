@@ -45,6 +45,8 @@ class Ranking:
 
     def auc(self, weight: np.ndarray) -> float:
         """Returns the AUC with weights [rows], ties half; nan without both classes."""
+        if not self._label.size:
+            return float("nan")
         ranked = weight[self._order]
         positive = np.add.reduceat(ranked * self._label, self._starts)
         negative = np.add.reduceat(ranked * (1.0 - self._label), self._starts)

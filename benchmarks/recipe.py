@@ -1,0 +1,210 @@
+"""Searches a recipe in which the transport helps, by what training and validation days tell.
+
+    python -m benchmarks.recipe --data PREPARED --name kuairand_slice --seeds 3
+
+Every recipe is the `equal` setting of `benchmarks.paper_settings` at one point of its tuning grid,
+so that recipes differ in what they do to unclicked rows and in nothing else. The judges see
+validation days and observed labels only (`benchmarks.recipe_judges`): recorded conversions of
+unclicked rows and test days stay closed. Cells are runs as in `benchmarks.paper`; the same command
+given again runs only what is missing and writes benchmarks/results/recipe_<name>.json and .md anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import machine_facts
+from benchmarks.paper_cell import write_json_whole, write_text_whole
+from benchmarks.paper_grid import Cell, run_cells
+from benchmarks.paper_settings import make_config
+from benchmarks.paper_statistics import paired_difference, spread
+from benchmarks.recipe_judges import JUDGES, judge
+from pipelines import console as consoles
+from pipelines.console import Console
+from pipelines.prepared import Prepared
+from pipelines.runs import Run
+
+RESULTS = Path(__file__).resolve().parent / "results"
+#: The point of the tuning grid at which recipes are compared, chosen for AllNegative.
+POINT = {"optimizer.l2_rows": 0.01, "optimizer.learning_rate": 0.001}
+REFERENCE = "all_negative"
+_EPOCH = 64  # steps; a warm-up of one epoch on the slice
+_BANK = {"model.transport.memory": 512, "model.transport.warmup_steps": _EPOCH}
+_HIDDEN = {"model.representation": "hidden", "model.transport.normalize": True}
+_AUTO = {"model.kappa": "auto"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to the unclicked rows.
+
+    Attributes:
+        label: how tables call it.
+        variant: of `benchmarks.paper_settings.VARIANTS`.
+        overrides: by dotted key of the config.
+    """
+
+    label: str
+    variant: str = "idefn"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+RECIPES: dict[str, Recipe] = {
+    "all_negative": Recipe("AllNegative", "all_negative"),
+    "esmm": Recipe("ESMM", "esmm"),
+    "published": Recipe("kappa .02, embeddings, hard labels"),
+    "auto": Recipe("kappa auto, embeddings, hard labels", overrides=_AUTO),
+    "memory": Recipe("+ memory 512, warm-up", overrides={**_AUTO, **_BANK}),
+    "hidden": Recipe("+ hidden layer, normalised", overrides={**_AUTO, **_BANK, **_HIDDEN}),
+    "calibrated": Recipe(
+        "the same, calibrated label value",
+        overrides={**_AUTO, **_BANK, **_HIDDEN, "model.transport.label_value": "calibrated"},
+    ),
+    "tenth": Recipe(
+        "the same, label value .1",
+        overrides={**_AUTO, **_BANK, **_HIDDEN, "model.transport.label_value": 0.1},
+    ),
+    "soft": Recipe(
+        "the same, matched fraction as label",
+        overrides={**_AUTO, **_BANK, **_HIDDEN, "model.rule": "soft"},
+    ),
+    "smooth": Recipe(
+        "the same, matched fraction of a smooth plan",
+        overrides={
+            **_AUTO,
+            **_BANK,
+            **_HIDDEN,
+            "model.rule": "soft",
+            "model.transport.epsilon": 0.5,
+            "model.transport.steps": 5,
+        },
+    ),
+    "own_cvr": Recipe("top-k by the model's own CVR (no transport)", "top_k_cvr"),
+}
+
+
+def recipe_cells(out: Path, names: Sequence[str], seeds: Sequence[int], family: str) -> list[Cell]:
+    """Returns the search's cells, seed by seed, so that an interrupted search holds whole pairs."""
+    cells = []
+    for seed in seeds:
+        for name in names:
+            recipe = RECIPES[name]
+            overrides = {**POINT, **recipe.overrides}
+            config = make_config("equal", recipe.variant, "mlp", seed, family, overrides)
+            cells.append(Cell("equal", name, "mlp", seed, config, out / name / f"seed{seed}"))
+    return cells
+
+
+def collect(cells: Sequence[Cell], data: Prepared) -> list[dict[str, Any]]:
+    """Judges every finished cell; those not finished are left out."""
+    rows = []
+    for cell in cells:
+        if not (cell.folder / "cell.json").is_file():
+            continue
+        run = Run.open(cell.folder)
+        rows.append(
+            {"recipe": cell.variant, "seed": cell.seed, "judges": judge(run, data)},
+        )
+    return rows
+
+
+def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Means over seeds, and paired differences to AllNegative, by recipe and judge."""
+    by_name: dict[str, dict[int, Mapping[str, float]]] = {}
+    for row in rows:
+        by_name.setdefault(row["recipe"], {})[row["seed"]] = row["judges"]
+    found = []
+    for name, seeds in by_name.items():
+        entry: dict[str, Any] = {"recipe": name, "label": RECIPES[name].label}
+        for which in JUDGES:
+            own = {s: float(values[which]) for s, values in seeds.items()}
+            base = {s: float(v[which]) for s, v in by_name.get(REFERENCE, {}).items()}
+            apart = paired_difference(own, base) if name != REFERENCE else None
+            entry[which] = {
+                **spread(list(own.values())).as_dict(),
+                "difference": None if apart is None else apart.as_dict(),
+            }
+        found.append(entry)
+    return found
+
+
+def to_markdown(name: str, summary: Sequence[Mapping[str, Any]], command: str) -> str:
+    """The page of the search."""
+    lines = [f"# Recipes on {name}, judged on validation days by observed labels", ""]
+    lines += [f"`{command}`", "", "Each cell: mean over seeds (difference to AllNegative, paired)."]
+    lines += ["", "| recipe | " + " | ".join(JUDGES.values()) + " | seeds |"]
+    lines += ["|---" * (len(JUDGES) + 2) + "|"]
+    for entry in summary:
+        cells = []
+        for which in JUDGES:
+            apart = entry[which]["difference"]
+            text = f"{entry[which]['mean']:.4f}"
+            cells.append(text if apart is None else f"{text} ({apart['mean']:+.4f})")
+        lines.append(
+            f"| {entry['label']} | "
+            + " | ".join(cells)
+            + f" | {entry[next(iter(JUDGES))]['seeds']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.recipe",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", required=True, type=Path, help="a prepared folder")
+    add("--name", required=True, help="of the results, e.g. kuairand_slice")
+    add("--out", type=Path, default=Path("runs/recipe"), help="where the runs go")
+    add("--results", type=Path, default=RESULTS, help="where the page goes")
+    add("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
+    add("--seeds", type=int, default=3, help="how many, from 2000: no seed of a table")
+    add("--jobs", type=int, default=1, help="cells at a time")
+    add("--minutes", type=float, help="begin no further cell after so long")
+    consoles.add_arguments(parser)
+    given = parser.parse_args(arguments)
+    console = Console(given.quiet)
+    return consoles.run_job(lambda: _run(given, console), console)
+
+
+def _run(given: argparse.Namespace, console: Console) -> int:
+    data = Prepared.open(given.data)
+    family = "simulated" if data.card["dataset"].startswith("simulated") else "kuairand"
+    seeds = range(2000, 2000 + given.seeds)
+    cells = recipe_cells(given.out / given.name, given.recipes, seeds, family)
+    limit = None if given.minutes is None else 60 * given.minutes
+    failures = run_cells(cells, given.data, console, given.jobs, limit)
+    rows = collect(cells, data)
+    if not rows:
+        raise ValueError(f"--out: no cell of {given.out / given.name} is finished")
+    summary = summarise(rows)
+    command = f"python -m benchmarks.recipe --data DIR --name {given.name} --seeds {given.seeds}"
+    result = {
+        "data": given.name,
+        "command": command,
+        "machine": machine_facts(),
+        "point": POINT,
+        "judges": JUDGES,
+        "recipes": {n: dict(RECIPES[n].overrides) for n in given.recipes},
+        "rows": rows,
+        "summary": summary,
+    }
+    write_json_whole(given.results / f"recipe_{given.name}.json", json.loads(json.dumps(result)))
+    page = given.results / f"recipe_{given.name}.md"
+    write_text_whole(page, to_markdown(given.name, summary, command))
+    console.wrote(page)
+    for failure in failures:
+        console.error(failure)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
