@@ -34,7 +34,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 POINT = {"optimizer.l2_rows": 0.01, "optimizer.learning_rate": 0.001}
 REFERENCE = "all_negative"
 _EPOCH = 64  # steps; a warm-up of one epoch on the slice
-_BANK = {"model.transport.memory": 512, "model.transport.warmup_steps": _EPOCH}
+_BANK = {"model.transport.memory": 128, "model.transport.warmup_steps": _EPOCH}
 _HIDDEN = {"model.representation": "hidden", "model.transport.normalize": True}
 _AUTO = {"model.kappa": "auto"}
 
@@ -59,7 +59,7 @@ RECIPES: dict[str, Recipe] = {
     "esmm": Recipe("ESMM", "esmm"),
     "published": Recipe("kappa .02, embeddings, hard labels"),
     "auto": Recipe("kappa auto, embeddings, hard labels", overrides=_AUTO),
-    "memory": Recipe("+ memory 512, warm-up", overrides={**_AUTO, **_BANK}),
+    "memory": Recipe("+ memory 128, warm-up", overrides={**_AUTO, **_BANK}),
     "hidden": Recipe("+ hidden layer, normalised", overrides={**_AUTO, **_BANK, **_HIDDEN}),
     "calibrated": Recipe(
         "the same, calibrated label value",
