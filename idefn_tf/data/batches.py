@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf.data.dealing import Arrays, Dealer, Shard, level, mix, pick
 from idefn_tf.schema import CLICK, CONVERSION
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
 
-Arrays = dict[str, np.ndarray]
+#: Gives the rows of a range, in an order drawn from the generator if there is one.
+Span: TypeAlias = Callable[[np.random.Generator | None, int, int], Iterable[Arrays]]
 #: What a batch holds beside features.
 _TARGETS = (CLICK, CONVERSION, "sample_weight")
 
@@ -54,70 +55,103 @@ class Batches:
 
     Attributes:
         signature: of the raw features.
-        batch_size: rows a batch.
+        dealer: how many rows a batch holds, over all workers, and whether positives in each.
         rows: how many there are, where known.
         held: all rows in memory, or None.
         chunks: gives the rows piece by piece, in an order drawn from the generator if there is
             one; used where `held` is None.
+        span: where workers can read rows of their own: gives the rows that lie in a range of
+            `chunks`' order.
         shuffle, seed, clock: whether and in which order rows are dealt.
         drop_remainder: leaves out a last batch that is not full (never the only one).
         shuffle_rows: how many rows of chunks are mixed at a time.
         labels: whether rows have labels and a weight.
+        shard: which of the workers that share every batch this is.
     """
 
     signature: dict[str, tf.TensorSpec]
-    batch_size: int
+    dealer: Dealer
     rows: int | None
     held: Arrays | None
     chunks: Callable[[np.random.Generator | None], Iterable[Arrays]]
+    span: Span | None
     shuffle: bool
     seed: int
     clock: EpochClock
     drop_remainder: bool
     shuffle_rows: int
     labels: bool
+    shard: Shard = field(default_factory=Shard)
     _encoded: weakref.WeakKeyDictionary = field(default_factory=weakref.WeakKeyDictionary)
 
     def dataset(self, layer: FeatureColumns | None = None) -> tf.data.Dataset:
         """Returns the batches as a data set, their features encoded if a layer is given.
 
-        Rows in memory are encoded once and kept, so that later epochs only pick rows.
+        Rows in memory are encoded here, once, so that epochs only pick rows. A stream is encoded
+        batch by batch in the pipeline (TensorFlow code inside a generator could deadlock).
         """
+        if layer is not None and self.held is None:
+            return _mapped(self.dataset(), layer)
+        held = self.held if layer is None else self._encoded_rows(layer)
         signature = self.signature if layer is None else layer.encoded_signature()
         dataset = tf.data.Dataset.from_generator(
-            lambda: self.deal(layer), output_signature=self._elements(signature)
+            lambda: self.deal(held), output_signature=self._elements(signature)
         )
-        if self.rows is not None:
-            full, rest = divmod(self.rows, self.batch_size)
-            count = full + (1 if rest and not (self.drop_remainder and full) else 0)
+        if (count := self._count()) is not None:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
         _ORIGINS[dataset] = self
         return dataset
 
-    def deal(self, layer: FeatureColumns | None = None) -> Iterator[Any]:
-        """Yields the batches of one epoch."""
+    def deal(self, held: Arrays | None) -> Iterator[Any]:
+        """Yields the batches of one epoch, from rows in memory if there are."""
         epoch = self.clock.start()
         rng = np.random.default_rng([self.seed, epoch]) if self.shuffle else None
-        if self.held is not None:
-            batches = pick(self._held(layer), self.batch_size, rng)
+        if held is not None:
+            batches = pick(held, self.dealer, rng, self.shard)
+        elif self._reads_its_own:
+            batches = self._own(rng)
         else:
-            chunks: Iterable[Arrays] = self.chunks(rng)
-            if layer is not None:
-                chunks = (encode_arrays(layer, chunk) for chunk in chunks)
-            batches = mix(chunks, self.batch_size, rng, self.shuffle_rows)
-        for i, arrays in enumerate(batches):
-            short = len(next(iter(arrays.values()))) < self.batch_size
-            if short and self.drop_remainder and i > 0:
+            batches = mix(self.chunks(rng), self.dealer, rng, self.shuffle_rows, self.shard)
+        for i, (arrays, full) in enumerate(batches):
+            if not full and self.drop_remainder and i > 0:
                 return
             yield self._split(arrays)
 
-    def _held(self, layer: FeatureColumns | None) -> Arrays:
-        held = self.held or {}
-        if layer is None:
-            return held
+    @property
+    def _reads_its_own(self) -> bool:
+        """Whether workers read ranges of rows rather than all rows (positives are over all)."""
+        known = self.span is not None and self.rows is not None
+        return known and self.shard.count > 1 and self.dealer.positives is None
+
+    def _own(self, rng: np.random.Generator | None) -> Iterator[tuple[Arrays, bool]]:
+        """Deals the rows of this worker's range, in as many batches as every other worker."""
+        count, size = self.shard.count, self.dealer.batch_size // self.shard.count
+        total, span = self.rows or 0, cast("Span", self.span)
+        steps, rows = self._count() or 0, span(rng, *self.shard.rows(total))
+        last = min(size, -(-total // count) - (steps - 1) * size)
+        yield from level(mix(rows, Dealer(size), rng, self.shuffle_rows), steps, size, last)
+
+    def _count(self) -> int | None:
+        """Returns how many batches an epoch has, where known."""
+        size = self.dealer.batch_size
+        if self._reads_its_own:
+            count, total = self.shard.count, self.rows or 0
+            own = size // count
+            full, most = total // count // own, -(-total // count)
+            return full if self.drop_remainder and full else -(-most // own)
+        if self.dealer.positives is not None:
+            if self.held is None or self.drop_remainder:
+                return None
+            return self.dealer.batches(np.arange(self.rows or 0), self.held)
+        if self.rows is None:
+            return None
+        full, rest = divmod(self.rows, size)
+        return full + (1 if rest and not (self.drop_remainder and full) else 0)
+
+    def _encoded_rows(self, layer: FeatureColumns) -> Arrays:
         if layer not in self._encoded:
-            self._encoded[layer] = encode_arrays(layer, held)
+            self._encoded[layer] = encode_arrays(layer, self.held or {})
         return self._encoded[layer]
 
     def _split(self, arrays: Arrays) -> Any:
@@ -144,9 +178,10 @@ def encode_dataset(dataset: tf.data.Dataset, layer: FeatureColumns) -> tf.data.D
     A data set straight from `open_dataset` is dealt anew from encoded rows; any other is mapped.
     """
     origin = _ORIGINS.get(dataset)
-    if origin is not None:
-        return origin.dataset(layer)
+    return _mapped(dataset, layer) if origin is None else origin.dataset(layer)
 
+
+def _mapped(dataset: tf.data.Dataset, layer: FeatureColumns) -> tf.data.Dataset:
     def encode(*element: Any) -> Any:
         encoded = layer.encode(element[0])
         return (encoded, *element[1:]) if len(element) > 1 else encoded
@@ -163,7 +198,7 @@ def encode_arrays(layer: FeatureColumns, arrays: Arrays, rows: int = 65_536) -> 
         rows: how many at a time.
     """
     size = len(next(iter(arrays.values())))
-    program = _encoder(layer)
+    program = tf.function(layer.encode, autograph=False, reduce_retracing=True)
     parts = []
     for start in range(0, max(size, 1), rows):
         raw = {n: tf.convert_to_tensor(arrays[n][start : start + rows]) for n in layer.raw_names}
@@ -173,59 +208,3 @@ def encode_arrays(layer: FeatureColumns, arrays: Arrays, rows: int = 65_536) -> 
         for name in parts[0]
     }
     return {**encoded, **{name: arrays[name] for name in _TARGETS if name in arrays}}
-
-
-_ENCODERS: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-
-
-def _encoder(layer: FeatureColumns) -> Any:
-    if layer not in _ENCODERS:
-        # the function must not hold the layer, or it would never leave the dictionary
-        refer = weakref.ref(layer)
-        _ENCODERS[layer] = tf.function(
-            lambda raw: refer().encode(raw),  # type: ignore[union-attr]
-            autograph=False,
-            reduce_retracing=True,
-        )
-    return _ENCODERS[layer]
-
-
-def pick(held: Arrays, batch_size: int, rng: np.random.Generator | None) -> Iterator[Arrays]:
-    """Yields batches of rows held in memory."""
-    rows = len(next(iter(held.values())))
-    order = None if rng is None else rng.permutation(rows)
-    for start in range(0, rows, batch_size):
-        if order is None:
-            yield {name: values[start : start + batch_size] for name, values in held.items()}
-        else:
-            at = order[start : start + batch_size]
-            yield {name: values.take(at, 0) for name, values in held.items()}
-
-
-def mix(
-    chunks: Iterable[Arrays], batch_size: int, rng: np.random.Generator | None, shuffle_rows: int
-) -> Iterator[Arrays]:
-    """Yields batches from chunks, every row once, holding about `shuffle_rows` rows at a time."""
-    wanted = batch_size if rng is None else max(shuffle_rows, batch_size)
-    held: list[Arrays] = []
-    size = 0
-    for chunk in itertools.chain(chunks, (None,)):
-        if chunk is not None:
-            held.append(chunk)
-            size += len(next(iter(chunk.values())))
-            if size < wanted:
-                continue
-        if not size:
-            return
-        pool = {n: np.concatenate([c[n] for c in held]) for n in held[0]} if held[1:] else held[0]
-        # while more may come, half a shuffled pool stays to mix with it, and so does a part batch
-        end = size
-        if chunk is not None:
-            end = size if rng is None else size - size // 2
-            end -= end % batch_size
-        order = np.arange(size) if rng is None else rng.permutation(size)
-        for start in range(0, end, batch_size):
-            at = order[start : min(start + batch_size, end)]
-            yield {name: values.take(at, 0) for name, values in pool.items()}
-        held = [{name: values.take(order[end:], 0) for name, values in pool.items()}]
-        size -= end

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from idefn_tf.data import tables
 from idefn_tf.data.arrays import to_arrays
-from idefn_tf.data.batches import Arrays, Batches, EpochClock
+from idefn_tf.data.batches import Batches, EpochClock
+from idefn_tf.data.dealing import Arrays, Dealer, Shard
 from idefn_tf.schema import Schema
 
 #: Sources up to this many rows are converted once and kept in memory over epochs.
@@ -34,13 +35,15 @@ def open_dataset(
     labels: bool = True,
     reader: Literal["pyarrow", "tensorflow-io"] = "pyarrow",
     shuffle_rows: int = 1_000_000,
+    shard: tuple[int, int] = (0, 1),
+    positives_per_batch: int | None = None,
 ) -> tf.data.Dataset:
     """Opens exposures as a ``tf.data.Dataset`` of (features, labels, sample_weight).
 
     Args:
         schema: what the columns are.
         source: a path, folder, glob or list of Parquet, CSV or TFRecord files, or a DataFrame.
-        batch_size: rows a batch.
+        batch_size: rows a batch, over all workers.
         shuffle: deals files and rows in an order drawn from `seed` and the epoch.
         seed: of the order.
         clock: tells the epoch; default one that counts the iterations.
@@ -48,6 +51,11 @@ def open_dataset(
         labels: False gives (features,) of a table without labels.
         reader: "tensorflow-io" reads Parquet through tensorflow-io (null-free scalars only).
         shuffle_rows: rows held in memory to shuffle among, where the source is larger.
+        shard: (index, count): deals worker `index`'s share of every batch. All workers have as
+            many batches; a row of weight 0 stands in where a last batch does not come out even.
+            Of Parquet files that do not fit in memory a worker reads its own rows alone.
+        positives_per_batch: every batch holds at least so many converted rows, repeated as often
+            as it takes, and `sample_weight` keeps its weighted mean an unbiased estimate.
 
     Returns:
         features: dict of int64, float32 or string tensors [B], lists [B, max_length] and their
@@ -57,8 +65,7 @@ def open_dataset(
     Raises:
         ValueError: if the source has no file, lacks a column, or holds a wrong value.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: must be 1 or more, received {batch_size}")
+    worker = _checked(batch_size, shard, positives_per_batch, labels)
     clock = clock or EpochClock()
     if reader not in ("pyarrow", "tensorflow-io"):
         raise ValueError(f"reader: must be 'pyarrow' or 'tensorflow-io', received {reader!r}")
@@ -74,25 +81,73 @@ def open_dataset(
         held = _hold(read(files)) if rows is None or rows <= CACHE_ROWS else None
         rows = rows if held is None else len(next(iter(held.values())))
 
-    def chunks(rng: np.random.Generator | None) -> Iterator[Arrays]:
+        if held is None and (deal := _native(files, reader)) is not None:
+            if positives_per_batch is not None:
+                raise ValueError(
+                    "positives_per_batch: must be None for records that do not fit in memory, "
+                    f"received {positives_per_batch}; write the rows as Parquet."
+                )
+            return deal(
+                schema,
+                files,
+                labels,
+                batch_size=batch_size,
+                shuffle=shuffle,
+                seed=seed,
+                clock=clock,
+                drop_remainder=drop_remainder,
+                shuffle_rows=shuffle_rows,
+                shard=worker,
+            )
+
+    def in_order(rng: np.random.Generator | None) -> list[str]:
         ordered = list(files)
         if rng is not None:
             rng.shuffle(ordered)
-        return read(ordered)
+        return ordered
+
+    def span(rng: np.random.Generator | None, start: int, end: int) -> Iterator[Arrays]:
+        some = tables.iterate_span(in_order(rng), start, end)
+        return (to_arrays(schema, table, labels) for table in some)
 
     return Batches(
         signature=feature_signature(schema),
-        batch_size=batch_size,
+        dealer=Dealer(batch_size, positives_per_batch),
         rows=rows,
         held=held,
-        chunks=chunks,
+        chunks=lambda rng: read(in_order(rng)),
+        span=span if held is None and tables.format_of(files) == "parquet" else None,
         shuffle=shuffle,
         seed=seed,
         clock=clock,
         drop_remainder=drop_remainder,
         shuffle_rows=shuffle_rows,
         labels=labels,
+        shard=worker,
     ).dataset()
+
+
+def _checked(batch_size: int, shard: tuple[int, int], positives: int | None, labels: bool) -> Shard:
+    if batch_size < 1:
+        raise ValueError(f"batch_size: must be 1 or more, received {batch_size}")
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(f"shard: must be (index, count), 0 <= index < count, received {shard}")
+    if batch_size % count:
+        raise ValueError(
+            f"batch_size: must be a multiple of the {count} workers that share it, received "
+            f"{batch_size}"
+        )
+    if positives is not None and not 1 <= positives < batch_size:
+        raise ValueError(
+            f"positives_per_batch: must lie between 1 and {batch_size - 1}, received {positives}"
+        )
+    if not labels and (count > 1 or positives is not None):
+        raise ValueError(
+            "labels: must be True for shards and for positives in every batch, whose rows are "
+            "weighted, received False"
+        )
+    return Shard(index, count)
 
 
 def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> Reader:
@@ -113,6 +168,19 @@ def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> 
     return lambda some: (
         to_arrays(schema, table, labels) for table in tables.iterate_tables(some, schema)
     )
+
+
+def _native(files: Sequence[str], reader: str) -> Callable[..., tf.data.Dataset] | None:
+    """Returns what streams files that only TensorFlow reads."""
+    if reader == "tensorflow-io":
+        from idefn_tf.data.tensorflow_io import stream_parquet
+
+        return stream_parquet
+    if tables.format_of(files) == "tfrecord":
+        from idefn_tf.data.tfrecord import stream_tfrecord
+
+        return stream_tfrecord
+    return None
 
 
 def _hold(chunks: Iterator[Arrays]) -> Arrays | None:

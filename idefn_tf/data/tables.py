@@ -107,6 +107,27 @@ def iterate_tables(
                         yield pa.Table.from_batches([batch])
 
 
+def iterate_span(
+    files: Sequence[str], start: int, end: int, rows: int = 131_072
+) -> Iterator[pa.Table]:
+    """Yields rows `start` to `end` of Parquet files in order, reading no group of rows beyond."""
+    at = 0  # of the file's first row
+    for file in files:
+        with _explained(file), pq.ParquetFile(file) as parquet:
+            sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
+            for group, size in enumerate(sizes):
+                if at < end and at + size > start:
+                    inside = at
+                    for batch in parquet.iter_batches(rows, row_groups=[group]):
+                        first, last = max(start - inside, 0), min(end - inside, len(batch))
+                        if first < last:
+                            yield pa.Table.from_batches([batch.slice(first, last - first)])
+                        inside += len(batch)
+                at += size
+        if at >= end:
+            return
+
+
 def count_rows(files: Sequence[str]) -> int | None:
     """Returns the number of rows, where the files' footers tell it (Parquet)."""
     if any(not f.endswith(".parquet") for f in files):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from idefn_tf.data.arrays import hide_labels
+from idefn_tf.data.native import stream
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
 _NUMBERS = {"int8", "int16", "int32", "int64", "float", "double", "bool"}
@@ -47,20 +48,47 @@ def read_parquet(
         ImportError: where tensorflow-io does not load.
     """
     columns = check(schema, files, labels)
-    tfio = load_tensorflow_io()
     for file in files:
-        for batch in tfio.IODataset.from_parquet(file, columns=columns).batch(rows):
-            parsed = {_text(name): tensor.numpy().reshape(-1) for name, tensor in batch.items()}
-            arrays: dict[str, np.ndarray] = {}
-            for feature in schema.features:
-                kind: Any = object if feature.dtype == "string" else feature.dtype
-                arrays[feature.name] = parsed[feature.name].astype(kind)
+        for batch in load_tensorflow_io().IODataset.from_parquet(file, columns=columns).batch(rows):
+            arrays = {
+                name: tensor.numpy() for name, tensor in _parse(schema, labels)(batch).items()
+            }
             if labels:
-                arrays |= {name: parsed[name] for name in (CLICK, CONVERSION)}
-                ones = np.ones(len(parsed[CLICK]), np.float32)
-                arrays["sample_weight"] = parsed.get("sample_weight", ones)
                 hide_labels(arrays)
             yield arrays
+
+
+def stream_parquet(
+    schema: Schema, files: Sequence[str], labels: bool, **options: Any
+) -> tf.data.Dataset:
+    """Deals Parquet files that do not fit in memory; the options are those of `stream`."""
+    columns = check(schema, files, labels)
+    tfio = load_tensorflow_io()
+    every = [tfio.IODataset.from_parquet(file, columns=columns) for file in files]
+    joined = every[0]
+    for one in every[1:]:
+        joined = joined.concatenate(one)
+    return stream(lambda seed: joined, _parse(schema, labels), labels=labels, **options)
+
+
+def _parse(schema: Schema, labels: bool) -> Callable[[Any], dict[str, tf.Tensor]]:
+    """Returns what turns a batch of tensorflow-io into columns of the schema's types."""
+
+    def parse(batch: Any) -> dict[str, tf.Tensor]:
+        found = {_text(name): tf.reshape(tensor, [-1]) for name, tensor in batch.items()}
+        columns = {}
+        for feature in schema.features:
+            values = found[feature.name]
+            columns[feature.name] = (
+                values if feature.dtype == "string" else tf.cast(values, feature.dtype)
+            )
+        if labels:
+            columns |= {name: tf.cast(found[name], tf.float32) for name in (CLICK, CONVERSION)}
+            ones = tf.ones_like(columns[CLICK])
+            columns["sample_weight"] = tf.cast(found.get("sample_weight", ones), tf.float32)
+        return columns
+
+    return parse
 
 
 def _text(name: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from idefn_tf.data.arrays import hide_labels
+from idefn_tf.data.native import stream
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
 
@@ -63,3 +64,20 @@ def read_tfrecord(
             yield arrays
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
         raise ValueError(f"source: {list(files)[:5]} cannot be read; {error.message}") from None
+
+
+def stream_tfrecord(
+    schema: Schema, files: Sequence[str], labels: bool, **options: Any
+) -> tf.data.Dataset:
+    """Deals TFRecord files that do not fit in memory; the options are those of `stream`."""
+
+    def rows(seed: tf.Tensor | None) -> tf.data.Dataset:
+        names = tf.data.Dataset.from_tensor_slices(list(files))
+        if seed is not None:
+            names = names.shuffle(len(files), seed=seed, reshuffle_each_iteration=False)
+        return tf.data.TFRecordDataset(names)
+
+    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        return parse_examples(schema, serialized, labels)
+
+    return stream(rows, parse, labels=labels, **options)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idefn_tf.data import EpochClock, open_dataset
-from idefn_tf.data.batches import mix
+from idefn_tf.data.dealing import Dealer, mix
 from idefn_tf.schema import Schema
 
 SCHEMA = Schema.parse(
@@ -232,22 +232,36 @@ def numbered_files(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def numbered_records(tmp_path_factory):
+    root = tmp_path_factory.mktemp("records")
+    for i, start in enumerate(range(0, 1000, 300)):
+        with tf.io.TFRecordWriter(str(root / f"{i}.tfrecord")) as writer:
+            for n in range(start, min(start + 300, 1000)):
+                made = tf.train.Example()
+                made.features.feature["n"].int64_list.value.append(n)
+                for label in ("click", "conversion"):
+                    made.features.feature[label].int64_list.value.append(0)
+                writer.write(made.SerializeToString())
+    return root
+
+
 def order(dataset):
     return np.concatenate([features["n"] for features, _, _ in dataset.as_numpy_iterator()])
 
 
-SHUFFLES = [{"shuffle_rows": 1_000_000}, {"shuffle_rows": 120}]
-
-
 @pytest.mark.parametrize("cache", [2_000_000, 500], ids=["held", "streamed"])
+@pytest.mark.parametrize("form", ["files", "records"])
 def test_every_epoch_deals_every_row_once_in_an_order_of_its_own(
-    numbered_files, cache, monkeypatch
+    form, numbered_files, numbered_records, cache, monkeypatch
 ):
     monkeypatch.setattr("idefn_tf.data.dataset.CACHE_ROWS", cache)
+    source = numbered_files if form == "files" else numbered_records
 
     def opened(seed=3, **options):
-        return open_dataset(COUNTED, numbered_files, batch_size=64, shuffle=True, seed=seed,
-                            shuffle_rows=200, **options)  # fmt: skip
+        return open_dataset(
+            COUNTED, source, batch_size=64, shuffle=True, seed=seed, shuffle_rows=200, **options
+        )
 
     dataset = opened()
     epochs = [order(dataset) for _ in range(3)]
@@ -291,7 +305,7 @@ def test_mixing_deals_every_row_once_in_full_batches(sizes, batch_size, shuffle_
     edges = np.cumsum([0, *sizes])
     chunks = [{"n": np.arange(a, b)} for a, b in itertools.pairwise(edges)]
     rng = np.random.default_rng(0) if shuffle else None
-    batches = [b["n"] for b in mix(iter(chunks), batch_size, rng, shuffle_rows)]
+    batches = [b["n"] for b, _ in mix(iter(chunks), Dealer(batch_size), rng, shuffle_rows)]
     dealt = np.concatenate(batches)
     np.testing.assert_array_equal(np.sort(dealt), np.arange(total))
     assert all(len(b) == batch_size for b in batches[:-1])
@@ -392,3 +406,15 @@ def test_an_error_in_a_later_file_of_a_stream_keeps_its_message(tmp_path, monkey
     dataset = open_dataset(COUNTED, tmp_path, batch_size=10)
     with pytest.raises(tf.errors.InvalidArgumentError, match="label column 'click' must hold"):
         list(dataset)
+
+
+def test_wrong_labels_in_a_stream_of_records(tmp_path, monkeypatch):
+    monkeypatch.setattr("idefn_tf.data.dataset.CACHE_ROWS", 0)
+    made = tf.train.Example()
+    for name, value in (("n", 1), ("click", 1), ("conversion", 3)):
+        made.features.feature[name].int64_list.value.append(value)
+    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as writer:
+        writer.write(made.SerializeToString())
+    monkeypatch.setattr("idefn_tf.data.dataset._hold", lambda chunks: None)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"label column .*conversion.* must"):
+        list(open_dataset(COUNTED, tmp_path))

@@ -1,0 +1,216 @@
+"""Dealing: which rows make which batch, with positives in each if asked for, over any workers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from idefn_tf.schema import CONVERSION
+
+Arrays = dict[str, np.ndarray]
+#: The rows of a batch by number, and what their weights are multiplied by (None: by 1).
+Hand = tuple[np.ndarray, "np.ndarray | None"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` workers, which take turns at the rows of every batch.
+
+    All deal the same batches in the same order, and worker `index` keeps rows index, index +
+    count, ... of each: together they train on what one process would. Where a last batch does not
+    come out even, a row of weight 0 makes up for the missing one, so that all have as many batches
+    of one size.
+
+    Attributes:
+        index: which worker, from 0.
+        count: how many there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def part(self, hand: Hand) -> Hand:
+        """Returns this worker's rows of a batch."""
+        at, factor = hand
+        if self.count == 1:
+            return hand
+        mine = slice(self.index, None, self.count)
+        own = np.ones(len(at), np.float32) if factor is None else factor
+        at_own, factor_own = at[mine], own[mine]
+        if len(at_own) * self.count < len(at) or not len(at_own):  # a turn came round without me
+            return np.append(at_own, at[:1]), np.append(factor_own, np.float32(0.0))
+        return at_own, factor if factor is None else factor_own
+
+    def rows(self, total: int) -> tuple[int, int]:
+        """Returns the range of `total` rows that this worker reads where it reads its own."""
+        return self.index * total // self.count, (self.index + 1) * total // self.count
+
+
+@dataclass(frozen=True)
+class Dealer:
+    """Cuts an order of rows into batches.
+
+    With `positives` each batch holds at least that many converted rows: a pool's positives are
+    dealt again and again, its other rows once. Weights undo that: with the share p of positives
+    among the pool's rows, a batch of B rows with m positives weighs them p B / m and the others
+    (1 - p) B / (B - m), so that its weighted mean has the mean over the pool as its expectation,
+    and its weights add up to B.
+
+    Attributes:
+        batch_size: rows a batch.
+        positives: converted rows that each batch holds at least; None deals rows as they come.
+    """
+
+    batch_size: int
+    positives: int | None = None
+
+    def deal(
+        self, order: np.ndarray, pool: Arrays, rng: np.random.Generator | None, last: bool
+    ) -> tuple[list[Hand], np.ndarray]:
+        """Deals the rows `order` of a pool.
+
+        Args:
+            order: their numbers.
+            pool: holds "conversion" where positives are asked for.
+            rng: shuffles the positives at every turn, if there is one.
+            last: whether a part batch may be dealt, because no row follows.
+
+        Returns:
+            The batches, and the rows that did not fill one.
+        """
+        chosen = self._classes(order, pool)
+        if chosen is None:
+            end = len(order) if last else len(order) - len(order) % self.batch_size
+            starts = range(0, end, self.batch_size)
+            return [(order[s : s + self.batch_size], None) for s in starts], order[end:]
+        positive, other, m = chosen
+        others = self.batch_size - m
+        full, rest = divmod(len(other), others)
+        count = full + bool(last and rest)
+        used = len(other) if last else full * others
+        turns = -(-count * m // len(positive))
+        drawn = [positive if rng is None else rng.permutation(positive) for _ in range(turns)]
+        dealt = np.concatenate([*drawn, positive[:0]])
+        reached = min(count * m, len(positive))  # the first turn has each of them once
+        share = reached / (reached + used) if count else 0.0
+        hands: list[Hand] = []
+        for i in range(count):
+            rows = other[i * others : min((i + 1) * others, used)]
+            size = m + len(rows)
+            factor = np.empty(size, np.float32)
+            factor[:m], factor[m:] = share * size / m, (1.0 - share) * size / len(rows)
+            hands.append((np.concatenate([dealt[i * m : (i + 1) * m], rows]), factor))
+        if not count:
+            return hands, order
+        return hands, np.concatenate([other[used:], dealt[reached : len(positive)]])
+
+    def batches(self, order: np.ndarray, pool: Arrays) -> int:
+        """Returns how many batches `deal` makes of all the rows of a pool, the part batch too."""
+        chosen = self._classes(order, pool)
+        if chosen is None:
+            return -(-len(order) // self.batch_size)
+        return -(-len(chosen[1]) // (self.batch_size - chosen[2]))
+
+    def _classes(
+        self, order: np.ndarray, pool: Arrays
+    ) -> tuple[np.ndarray, np.ndarray, int] | None:
+        """Returns positives, others and how many positives a batch holds; None for plain dealing.
+
+        More positives than `positives` are dealt where they are that frequent, so that none is
+        left out; where there is one class alone, or too few rows, there is nothing to balance.
+        """
+        if self.positives is None:
+            return None
+        mask = pool[CONVERSION][order] > 0
+        positive, other = order[mask], order[~mask]
+        natural = -(-self.batch_size * len(positive) // max(len(order), 1))
+        m = max(self.positives, natural)
+        if not len(positive) or not len(other) or m >= self.batch_size:
+            return None
+        return positive, other, m
+
+
+def take(pool: Arrays, hand: Hand) -> Arrays:
+    """Returns the rows of a batch, weighted."""
+    at, factor = hand
+    rows = {name: values.take(at, 0) for name, values in pool.items()}
+    if factor is not None:
+        rows["sample_weight"] = rows["sample_weight"] * factor
+    return rows
+
+
+def pick(
+    held: Arrays, dealer: Dealer, rng: np.random.Generator | None, shard: Shard = Shard()
+) -> Iterator[tuple[Arrays, bool]]:
+    """Yields batches of rows held in memory, and whether each is full over all workers."""
+    rows = len(next(iter(held.values())))
+    order = np.arange(rows) if rng is None else rng.permutation(rows)
+    for hand in dealer.deal(order, held, rng, last=True)[0]:
+        yield take(held, shard.part(hand)), len(hand[0]) >= dealer.batch_size
+
+
+def mix(
+    chunks: Iterable[Arrays],
+    dealer: Dealer,
+    rng: np.random.Generator | None,
+    shuffle_rows: int,
+    shard: Shard = Shard(),
+) -> Iterator[tuple[Arrays, bool]]:
+    """Yields batches from chunks, holding about `shuffle_rows` rows at a time; as `pick` does."""
+    wanted = dealer.batch_size if rng is None else max(shuffle_rows, dealer.batch_size)
+    if dealer.positives is not None:  # weights come from the pool's share of positives
+        wanted = max(shuffle_rows, dealer.batch_size)
+    held: list[Arrays] = []
+    size = 0
+    for chunk in itertools.chain(chunks, (None,)):
+        if chunk is not None:
+            held.append(chunk)
+            size += len(next(iter(chunk.values())))
+            if size < wanted:
+                continue
+        if not size:
+            return
+        pool = {n: np.concatenate([c[n] for c in held]) for n in held[0]} if held[1:] else held[0]
+        order = np.arange(size) if rng is None else rng.permutation(size)
+        # while more may come, half a shuffled pool stays to mix with it, and so does a part batch
+        end = size if chunk is None or rng is None else size - size // 2
+        hands, left = dealer.deal(order[:end], pool, rng, last=chunk is None)
+        for hand in hands:
+            yield take(pool, shard.part(hand)), len(hand[0]) >= dealer.batch_size
+        order = np.concatenate([left, order[end:]])
+        held = [{name: values.take(order, 0) for name, values in pool.items()}]
+        size = len(order)
+
+
+def level(
+    batches: Iterable[tuple[Arrays, bool]], steps: int, batch_size: int, last: int
+) -> Iterator[tuple[Arrays, bool]]:
+    """Yields exactly `steps` batches, the last of `last` rows, filled up with rows of weight 0.
+
+    Args:
+        batches: those of a worker that reads rows of its own.
+        steps: how many batches every worker deals.
+        batch_size: rows of each but the last.
+        last: rows of the last.
+    """
+    dealt, template = 0, None
+    for rows, _ in itertools.islice(batches, steps):
+        dealt += 1
+        template = rows
+        yield _filled(rows, last if dealt == steps else batch_size), True
+    if template is not None and dealt < steps:
+        none = {name: values[:1] for name, values in template.items()}
+        none["sample_weight"] = np.zeros_like(none["sample_weight"])
+        yield _filled(none, last), True
+
+
+def _filled(rows: Arrays, size: int) -> Arrays:
+    missing = size - len(next(iter(rows.values())))
+    if missing <= 0:
+        return rows
+    filled = {n: np.concatenate([v, np.repeat(v[:1], missing, 0)]) for n, v in rows.items()}
+    filled["sample_weight"][-missing:] = 0.0
+    return filled
