@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf.transport.plan import Plan
+from idefn_tf.transport.reductions import order_statistic
 
 
 def argmax(plan: Plan) -> tf.Tensor:
@@ -66,10 +67,15 @@ def top_k(plan: Plan, count: Any = None) -> tf.Tensor:
         columns = tf.reduce_sum(tf.cast(problem.column_mask, dtype))
         count = tf.floor(share * columns + 1e-3)  # rounding must not cost a whole column
     count = tf.cast(count, tf.int32)
-    # A stable descending order: the rank of each column among all of them.
-    order = tf.argsort(fraction, direction="DESCENDING", stable=True)
-    rank = tf.scatter_nd(order[:, None], tf.range(tf.size(order)), tf.shape(order))
-    return tf.cast((rank < count) & (fraction > 0), dtype)
+    size = tf.size(fraction)
+    least = order_statistic(
+        fraction[None, :], tf.ones_like(fraction[None, :], tf.bool), size - count + 1
+    )
+    above = fraction > least
+    level = tf.equal(fraction, least)
+    room = count - tf.reduce_sum(tf.cast(above, tf.int32))
+    first = tf.cumsum(tf.cast(level, tf.int32)) <= room
+    return tf.cast((above | (level & first)) & (fraction > 0) & (count > 0), dtype)
 
 
 def soft(plan: Plan) -> tf.Tensor:

@@ -5,7 +5,10 @@ made of, usable inside compiled graphs.
 """
 
 from idefn_tf.transport.costs import COSTS, cosine, cost_scale, squared_euclidean
+from idefn_tf.transport.exact import exact
+from idefn_tf.transport.greenkhorn import greenkhorn
 from idefn_tf.transport.layer import RPOT
+from idefn_tf.transport.literal import proximal_literal
 from idefn_tf.transport.match import TIGHT, SolverOptions, match, solve
 from idefn_tf.transport.matches import Matches
 from idefn_tf.transport.memory import PositiveMemory
@@ -27,9 +30,12 @@ __all__ = [
     "TransportProblem",
     "cosine",
     "cost_scale",
+    "exact",
+    "greenkhorn",
     "match",
     "partial_problem",
     "proximal",
+    "proximal_literal",
     "sinkhorn",
     "solve",
     "squared_euclidean",

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from idefn_tf.transport.reductions import fold_all
+from idefn_tf.transport.reductions import fold_all, order_statistic
 
 SCALES = ("median", "mean", "none")
 _MEDIAN_SAMPLE = 65_536
@@ -91,7 +91,9 @@ def cost_scale(
     if how == "median":
         rows, columns = cost.shape
         stride = 1 if columns is None else max(1, -(-rows * columns // _MEDIAN_SAMPLE))
-        median = _lower_median(tf.abs(cost[:, ::stride]), entries[:, ::stride])
+        entries = entries[:, ::stride]
+        middle = (fold_all(tf.add, tf.cast(entries, tf.int32), 0) + 1) // 2
+        median = order_statistic(tf.abs(cost[:, ::stride]), entries, middle)
         scale = tf.where(median > 0, median, mean)
     return tf.where((scale > 0) & tf.math.is_finite(scale), scale, one)
 
@@ -99,28 +101,3 @@ def cost_scale(
 def _unit(x: tf.Tensor) -> tf.Tensor:
     length = tf.norm(x, axis=1, keepdims=True)
     return tf.math.divide_no_nan(x, length)
-
-
-def _lower_median(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Lower median of the non-negative `values` where `mask`; 0 where nothing is chosen.
-
-    Non-negative floats are ordered like their bit patterns, so a binary search over the bits finds
-    the order statistic exactly in one pass per bit: far cheaper than a sort inside a compiled step.
-    """
-    integer = tf.int32 if values.dtype == tf.float32 else tf.int64
-    bits = 31 if values.dtype == tf.float32 else 63
-    none = tf.constant(-1, integer)
-    keys = tf.where(mask, tf.bitcast(tf.abs(values), integer), none)
-    rank = (tf.reduce_sum(tf.cast(mask, tf.int32)) + 1) // 2
-
-    def keep_bit(step: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        bit = tf.bitwise.left_shift(tf.ones([], integer), tf.cast(bits - 1 - step, integer))
-        candidate = tf.bitwise.bitwise_or(found, bit)
-        # The median's key is >= candidate exactly when fewer than `rank` keys lie below it.
-        below = fold_all(tf.add, tf.cast((keys >= 0) & (keys < candidate), tf.int32), 0)
-        return step + 1, tf.where(below < rank, candidate, found)
-
-    _, key = tf.while_loop(
-        lambda step, found: step < bits, keep_bit, (tf.constant(0), tf.zeros([], integer))
-    )
-    return tf.where(rank > 0, tf.bitcast(key, values.dtype), tf.zeros([], values.dtype))

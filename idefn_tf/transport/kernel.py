@@ -81,7 +81,7 @@ def absorb(
 
 def rows_at(kernel: Kernel, x: tf.Tensor) -> Rows:
     """Evaluates the plan's row sums at multipliers exp(x) with exact columns."""
-    tiny = tf.constant(kernel.entries.dtype.as_numpy_dtype(1e-30), kernel.entries.dtype)
+    tiny = tf.constant(kernel.entries.dtype.as_numpy_dtype(1e-37), kernel.entries.dtype)
     multiplier = tf.exp(x)
     total = kernel.virtual + tf.linalg.matvec(kernel.entries, multiplier, transpose_a=True)
     weight = tf.where(total > tiny, kernel.column_mass / tf.maximum(total, tiny), 0)
@@ -95,9 +95,25 @@ def rows_at(kernel: Kernel, x: tf.Tensor) -> Rows:
     return Rows(multiplier, weight, mass, error, dual)
 
 
+def rows_alone(kernel: Kernel, x: tf.Tensor) -> Rows:
+    """`rows_at` for a kernel that nothing else reads.
+
+    XLA fuses the exponentials of a freshly absorbed kernel into a product that reads it and then
+    computes them once per use, element by element. A loop of one turn keeps them apart.
+    """
+    zero = tf.zeros([], kernel.entries.dtype)
+    rows = Rows(x, kernel.column_mass, kernel.row_mass, zero, zero)
+    _, rows = tf.while_loop(
+        lambda done, rows: ~done,
+        lambda done, rows: (tf.constant(True), rows_at(kernel, x)),
+        (tf.constant(False), rows),
+    )
+    return rows
+
+
 def sinkhorn_update(kernel: Kernel, rows: Rows) -> tf.Tensor:
     """The log-multipliers that would make every row exact with the columns held: log(a_i / r_i)."""
-    tiny = tf.constant(kernel.entries.dtype.as_numpy_dtype(1e-30), kernel.entries.dtype)
+    tiny = tf.constant(kernel.entries.dtype.as_numpy_dtype(1e-37), kernel.entries.dtype)
     ratio = tf.math.log(tf.maximum(kernel.row_mass, tiny)) - tf.math.log(
         tf.maximum(rows.mass, tiny)
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from idefn_tf.transport.costs import COSTS
 from idefn_tf.transport.match import SolverOptions, solve
 from idefn_tf.transport.matches import Matches
 from idefn_tf.transport.memory import PositiveMemory
+from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import MARGINALS, partial_problem
 from idefn_tf.transport.running import RunningMean
 
@@ -49,6 +51,7 @@ class RPOT(keras.layers.Layer):
         steps: proximal steps; the plan is as sharp as one entropic solve at epsilon / steps.
         solver: "proximal", "newton" or "sinkhorn".
         seed: of the choice of spies.
+        jit_compile: whether XLA compiles the solver also where the caller's step is not compiled.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -72,6 +75,7 @@ class RPOT(keras.layers.Layer):
         steps: int = 500,
         solver: str = "proximal",
         seed: int = 0,
+        jit_compile: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "trainable": False})
@@ -91,6 +95,7 @@ class RPOT(keras.layers.Layer):
                 raise ValueError(f"`{name}` must be at least {least}. Received: {value!r}.")
         self.capacity, self.memory, self.memory_age = capacity, memory, memory_age
         self.warmup_steps, self.normalize, self.seed = warmup_steps, normalize, seed
+        self.jit_compile = jit_compile
         self.options = SolverOptions(solver=solver, epsilon=epsilon, steps=steps, scale=scale)
         self.bank = PositiveMemory(memory, memory_age, name="memory") if memory else None
         self.prior = RunningMean(name="prior")
@@ -146,15 +151,8 @@ class RPOT(keras.layers.Layer):
             side, side_mask = tf.concat([side, entries], 0), tf.concat([side_mask, alive], 0)
         columns = tf.logical_or(click < 0.5, spy > 0.5)
         kappa = self.kappa_now(step)
-        problem = partial_problem(
-            COSTS[self.cost](side, z),
-            kappa=kappa,
-            marginals=self.marginals,
-            row_mask=side_mask,
-            column_mask=columns,
-        )
-        plan = solve(problem, self.options)
-        found = tf.cast(relabel.relabel(plan, self.rule), tf.float32)
+        program = _program(self.cost, self.marginals, self.rule, self.options, self.jit_compile)
+        plan, found, fraction = program(side, side_mask, z, columns, kappa)
         found *= tf.cast(step >= self.warmup_steps, tf.float32)
         if training:
             self._learn_spies(found, spy, columns)
@@ -165,7 +163,7 @@ class RPOT(keras.layers.Layer):
         labels = found * value * (1.0 - click)
         return Matches(
             labels=labels,
-            matched_fraction=plan.matched_fraction,
+            matched_fraction=fraction,
             pseudo_positives=tf.reduce_sum(tf.cast(labels > 0, tf.float32)),
             positives=tf.reduce_sum(tf.cast(side_mask, tf.float32)),
             overflow=tf.reduce_sum(shown) - tf.reduce_sum(chosen),
@@ -256,6 +254,7 @@ class RPOT(keras.layers.Layer):
             "cost",
             "normalize",
             "seed",
+            "jit_compile",
         )
         solver = ("epsilon", "scale", "steps", "solver")
         return {
@@ -264,6 +263,33 @@ class RPOT(keras.layers.Layer):
             **{name: getattr(self, name) for name in own},
             **{name: getattr(self.options, name) for name in solver},
         }
+
+
+@functools.lru_cache(maxsize=64)
+def _program(
+    cost: str, marginals: str, rule: str, options: SolverOptions, jit_compile: bool
+) -> Callable[..., tuple[Plan, tf.Tensor, tf.Tensor]]:
+    """Cost, problem, plan and labels as one compiled program that equal layers share."""
+
+    def run(
+        row_z: tf.Tensor,
+        row_mask: tf.Tensor,
+        column_z: tf.Tensor,
+        column_mask: tf.Tensor,
+        kappa: tf.Tensor,
+    ) -> tuple[Plan, tf.Tensor, tf.Tensor]:
+        problem = partial_problem(
+            COSTS[cost](row_z, column_z),
+            kappa=kappa,
+            marginals=marginals,
+            row_mask=row_mask,
+            column_mask=column_mask,
+        )
+        plan = solve(problem, options)
+        labels = tf.cast(relabel.relabel(plan, rule), tf.float32)
+        return plan, labels, plan.matched_fraction
+
+    return tf.function(run, jit_compile=jit_compile or None, autograph=False)
 
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> Any:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 
 from idefn_tf.transport.costs import SCALES, cost_scale
+from idefn_tf.transport.exact import exact
+from idefn_tf.transport.greenkhorn import greenkhorn
+from idefn_tf.transport.literal import proximal_literal
 from idefn_tf.transport.plan import Plan
-from idefn_tf.transport.problem import TransportProblem, partial_problem
+from idefn_tf.transport.problem import TransportProblem, as_type, partial_problem
 from idefn_tf.transport.proximal import proximal
 from idefn_tf.transport.sinkhorn import sinkhorn
 
-SOLVERS = ("proximal", "newton", "sinkhorn")
+SOLVERS = ("proximal", "newton", "sinkhorn", "proximal_literal", "greenkhorn", "exact")
+
+
+# Sizes below these share one compiled program.
+LEAST_ROWS, LEAST_COLUMNS = 8, 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +30,15 @@ class SolverOptions:
 
     Attributes:
         solver: "proximal" (default: sharp plans, Eq. 6-7), "newton" (one entropic solve, fast),
-            "sinkhorn" (one entropic solve by alternating sweeps, Eq. 8-10).
+            "sinkhorn" (one entropic solve by alternating sweeps, Eq. 8-10), "proximal_literal" (the
+            outer loop as printed, one sweep per step), "greenkhorn" (Algorithm 1 as printed, for
+            one step), "exact" (network simplex, CPU).
         epsilon: Entropic weight relative to the scale of the cost.
         steps: Proximal steps T; the plan is as sharp as one entropic solve at epsilon / T.
         scale: "median", "mean" or "none": what epsilon is relative to.
         tolerance: Largest L1 marginal error, as a share of the positives' mass.
-        max_iterations: Most Newton steps or sweeps; None takes the solver's own default.
+        max_iterations: Most Newton steps, sweeps, greedy updates or pivots in all; None takes the
+            solver's own default (for "proximal_literal" one sweep per step).
     """
 
     solver: str = "proximal"
@@ -67,18 +77,30 @@ def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
         The plan; its `epsilon` is in units of the cost.
     """
     scale = cost_scale(problem.cost, problem.row_mask, problem.column_mask, options.scale)
-    epsilon = tf.cast(options.epsilon, problem.cost.dtype) * scale
-    limit = options.max_iterations
+    epsilon = as_type(options.epsilon, problem.cost.dtype) * scale
+    tolerance, limit, steps = options.tolerance, options.max_iterations, options.steps
     if options.solver == "sinkhorn":
-        return sinkhorn(
-            problem, epsilon=epsilon, tolerance=options.tolerance, max_iterations=limit or 2000
+        return sinkhorn(problem, epsilon=epsilon, tolerance=tolerance, max_iterations=limit or 2000)
+    if options.solver == "proximal_literal":
+        sweeps = max(1, (limit or 0) // steps)
+        return proximal_literal(
+            problem, epsilon=epsilon, steps=steps, sweeps=sweeps, tolerance=tolerance
         )
+    if options.solver == "greenkhorn":
+        return greenkhorn(
+            problem,
+            epsilon=epsilon,
+            tolerance=tolerance,
+            max_iterations=limit or 20_000,
+        )
+    if options.solver == "exact":
+        return exact(problem, tolerance=tolerance, max_iterations=limit or 10_000_000)
     return proximal(
         problem,
         epsilon=epsilon,
-        steps=options.steps if options.solver == "proximal" else 1,
+        steps=steps if options.solver == "proximal" else 1,
         scale=scale,
-        tolerance=options.tolerance,
+        tolerance=tolerance,
         max_iterations=limit or 300,
     )
 
@@ -108,8 +130,8 @@ def match(
         max_iterations: Most Newton steps or sweeps.
         tight: A sharper, more exact plan: five times the proximal steps, a tenth of the tolerance.
         options: Everything else; not together with `solver`, `epsilon`, ... of their own.
-        jit_compile: Compile the solver with XLA. Shapes are padded to powers of two, so a new
-            compilation (about a second) comes only with a new size class.
+        jit_compile: Compile the solver with XLA. Shapes are padded to powers of two (8 x 128 at
+            least), so a compilation (a second or two) comes only with a new size class.
 
     Returns:
         The plan; `plan.matrix` is [N_P + 1, N_U], the virtual row last.
@@ -126,23 +148,32 @@ def match(
             tolerance=base.tolerance if tolerance is None else tolerance,
             max_iterations=max_iterations,
         )
-    elif tight or any(value is not None for value in (epsilon, tolerance, max_iterations)):
+    elif (
+        tight
+        or solver != SolverOptions.solver
+        or any(value is not None for value in (epsilon, tolerance, max_iterations))
+    ):
         raise ValueError("Give `options` or the single settings, not both.")
     problem = partial_problem(cost, kappa=kappa, marginals=marginals)
     if not tf.executing_eagerly():
         return solve(problem, options)
+    if options.solver == "exact":
+        return solve(problem, options)
     padded = _pad(problem) if jit_compile else problem
-    answer = _program(options, jit_compile)(padded)
-    rows = problem.cost.shape[0]
-    potential, fine, *rest = answer
-    return Plan(problem, potential[:rows], fine[:rows], *rest)
+    plan: Plan = _program(options, jit_compile)(padded)
+    rows, columns = problem.cost.shape
+    pi = plan.transported
+    if pi is not None:
+        pi = tf.concat([pi[:rows], pi[-1:]], axis=0)[:, :columns]
+    return plan._replace(
+        problem=problem, potential=plan.potential[:rows], fine=plan.fine[:rows], transported=pi
+    )
 
 
 @functools.lru_cache(maxsize=64)
 def _program(options: SolverOptions, jit_compile: bool) -> Any:
-    def run(problem: TransportProblem) -> tuple[tf.Tensor, ...]:
-        plan = solve(problem, options)
-        return tuple(plan[1:7])
+    def run(problem: TransportProblem) -> Plan:
+        return solve(problem, options)._replace(problem=cast(Any, None))  # the caller has it
 
     return tf.function(run, jit_compile=jit_compile, reduce_retracing=not jit_compile)
 
@@ -150,7 +181,8 @@ def _program(options: SolverOptions, jit_compile: bool) -> Any:
 def _pad(problem: TransportProblem) -> TransportProblem:
     """Pads to the next powers of two, so that nearby sizes share one compiled program."""
     rows, columns = problem.cost.shape
-    add_rows, add_columns = _power_of_two(rows) - rows, _power_of_two(columns) - columns
+    add_rows = _power_of_two(max(rows, LEAST_ROWS)) - rows
+    add_columns = _power_of_two(max(columns, LEAST_COLUMNS)) - columns
     if not add_rows and not add_columns:
         return problem
     return problem._replace(

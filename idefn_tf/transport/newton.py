@@ -134,7 +134,7 @@ def is_close(kernel: Kernel, state: NewtonState) -> tf.Tensor:
 
 def _solve(kernel: Kernel, rows: Rows, right: tf.Tensor) -> tf.Tensor:
     """Solves H d = right by conjugate gradients, the diagonal of H as preconditioner."""
-    tiny = tf.constant(1e-30, right.dtype)
+    tiny = tf.constant(1e-37, right.dtype)
     # w^2 / b = w / s, with s_j the column's total; 0 where the column has no mass.
     curvature = tf.math.divide_no_nan(tf.square(rows.weight), kernel.column_mass)
     u = rows.multiplier

@@ -32,8 +32,8 @@ class Plan(NamedTuple):
         iterations: Integer scalar, in the solver's own unit (its docstring says which).
         marginal_error: Scalar, sum_i |row sum - a_i| over all rows with the virtual one plus the
             same over columns; the columns' total mass is 1 under the named marginals.
-        transported: Float tensor [P, U] or None; the real rows' plan where a solver (`exact`)
-            yields a matrix instead of potentials.
+        transported: Float tensor [P + 1, U] or None; the whole plan where a solver (`exact`,
+            `greenkhorn`, `proximal_literal`) yields a matrix instead of potentials.
     """
 
     problem: TransportProblem
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     def real_rows(self) -> tf.Tensor:
         """[P, U], the mass that moves from each positive to each unclicked row."""
         if self.transported is not None:
-            return self.transported
+            return self.transported[:-1]
         share, _ = soft_choice(self)
         return share * self.problem.column_mass
 
@@ -67,13 +67,15 @@ class Plan(NamedTuple):
     def virtual_row(self) -> tf.Tensor:
         """[U], the mass that each unclicked row gets from the virtual row."""
         if self.transported is not None:
-            return tf.maximum(self.problem.column_mass - tf.reduce_sum(self.transported, axis=0), 0)
+            return self.transported[-1]
         _, virtual = soft_choice(self)
         return virtual * self.problem.column_mass
 
     @property
     def matrix(self) -> tf.Tensor:
         """[P + 1, U], the whole plan, the virtual row last."""
+        if self.transported is not None:
+            return self.transported
         return tf.concat([self.real_rows, self.virtual_row[None, :]], axis=0)
 
     @property
@@ -89,7 +91,7 @@ class Plan(NamedTuple):
         """[U] in [0, 1], the share of each column's mass that real rows supply; 0 at padding."""
         if self.transported is not None:
             fraction = tf.math.divide_no_nan(
-                tf.reduce_sum(self.transported, axis=0), self.problem.column_mass
+                tf.reduce_sum(self.transported[:-1], axis=0), self.problem.column_mass
             )
         else:
             share, _ = soft_choice(self)
@@ -110,8 +112,8 @@ class Plan(NamedTuple):
     def best_match(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Row index [U] as in `argmax`, and that row's share [U] of the column's mass."""
         if self.transported is not None:
-            share = tf.math.divide_no_nan(self.transported, self.problem.column_mass)
-            virtual = 1.0 - tf.reduce_sum(share, axis=0)
+            both = tf.math.divide_no_nan(self.transported, self.problem.column_mass)
+            share, virtual = both[:-1], both[-1]
         else:
             share, virtual = soft_choice(self)
         if share.shape[0] == 0:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from idefn_tf.transport.reductions import fold_columns
@@ -110,7 +111,7 @@ def partial_problem(
     rows, columns = tf.unstack(tf.shape(cost))
     row_mask = _mask(row_mask, rows)
     column_mask = _mask(column_mask, columns)
-    virtual_cost = tf.cast(virtual_cost, dtype)
+    virtual_cost = as_type(virtual_cost, dtype)
     if isinstance(marginals, str):
         row_mass, column_mass, capped = _named_masses(
             marginals, _checked_kappa(kappa, marginals), row_mask, column_mask, dtype
@@ -145,7 +146,7 @@ def _named_masses(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     positives = tf.reduce_sum(tf.cast(row_mask, dtype))
     unclicked = tf.reduce_sum(tf.cast(column_mask, dtype))
-    kappa = tf.cast(kappa, dtype)
+    kappa = as_type(kappa, dtype)
     each = kappa / tf.maximum(positives if name == "proportion" else unclicked, 1)
     # An infeasible wish is cut to half of the columns' mass, and said to be so.
     capped = each * positives > 1.0 + 8.0 * _epsilon(dtype)
@@ -166,7 +167,7 @@ def _explicit_masses(
             f"`marginals` must be one of {MARGINALS} or a pair (row_mass [P], column_mass [U]). "
             f"Received: {marginals!r}."
         ) from error
-    row_mass, column_mass = tf.cast(row_mass, dtype), tf.cast(column_mass, dtype)
+    row_mass, column_mass = as_type(row_mass, dtype), as_type(column_mass, dtype)
     for name, mass, size in (
         ("row_mass", row_mass, shape[0]),
         ("column_mass", column_mass, shape[1]),
@@ -199,3 +200,8 @@ def _mask(mask: Any, size: tf.Tensor) -> tf.Tensor:
 
 def _epsilon(dtype: tf.DType) -> float:
     return 1.2e-7 if dtype == tf.float32 else 2.2e-16
+
+
+def as_type(value: Any, dtype: tf.DType) -> tf.Tensor:
+    """A tensor of `dtype`; unlike tf.cast, Python numbers keep all digits of float64."""
+    return tf.cast(value if tf.is_tensor(value) else np.asarray(value), dtype)

@@ -28,7 +28,7 @@ from idefn_tf.transport.kernel import absorb, add_exactly
 from idefn_tf.transport.newton import FIRST_STEP, is_close, newton
 from idefn_tf.transport.outcome import finish, refuse
 from idefn_tf.transport.plan import Plan
-from idefn_tf.transport.problem import TransportProblem
+from idefn_tf.transport.problem import TransportProblem, as_type
 from idefn_tf.transport.reductions import fold_all, log_sum_exp_columns
 
 FIRST_EPSILON = 0.02
@@ -86,8 +86,8 @@ def proximal(
     cost = problem.reduced_cost
     active = problem.row_mass > 0
     zero, infinite = tf.zeros([], dtype), tf.constant(float("inf"), dtype)
-    epsilon, scale = tf.cast(epsilon, dtype), tf.cast(scale, dtype)
-    tolerance = tf.cast(tolerance, dtype)
+    epsilon, scale = as_type(epsilon, dtype), as_type(scale, dtype)
+    tolerance = as_type(tolerance, dtype)
     refusal = refuse(problem, epsilon)
     beta_end = steps / epsilon
     beta_end = tf.where(tf.math.is_finite(beta_end) & (beta_end > 0), beta_end, tf.ones([], dtype))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-_SLICES = 32
+_SLICES = 8
 _REST = 4
 
 Combine = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -78,3 +78,34 @@ def log_sum_exp_columns(matrix: tf.Tensor) -> tf.Tensor:
     shift = tf.where(tf.math.is_finite(highest), highest, tf.zeros_like(highest))
     total = fold_columns(tf.add, tf.exp(matrix - shift[:, None]), 0)
     return tf.math.log(total) + shift
+
+
+def order_statistic(values: tf.Tensor, mask: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
+    """The rank-th smallest (1 is the least) of the non-negative `values` where `mask`.
+
+    Non-negative floats are ordered like their bit patterns, so a binary search over the bits finds
+    the value exactly in one counting pass per bit: far cheaper than a sort inside a compiled step.
+
+    Args:
+        values: Float tensor [P, U], each at least 0.
+        mask: Boolean tensor [P, U].
+        rank: Integer scalar between 1 and the number of chosen values.
+
+    Returns:
+        Scalar; 0 where `rank` is below 1.
+    """
+    integer = tf.int32 if values.dtype == tf.float32 else tf.int64
+    bits = 31 if values.dtype == tf.float32 else 63
+    keys = tf.where(mask, tf.bitcast(tf.abs(values), integer), tf.constant(integer.max, integer))
+
+    def keep_bit(step: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        bit = tf.bitwise.left_shift(tf.ones([], integer), tf.cast(bits - 1 - step, integer))
+        candidate = tf.bitwise.bitwise_or(found, bit)
+        # The value's key is >= candidate exactly when fewer than `rank` keys lie below it.
+        below = fold_all(tf.add, tf.cast(keys < candidate, tf.int32), 0)
+        return step + 1, tf.where(below < rank, candidate, found)
+
+    _, key = tf.while_loop(
+        lambda step, found: step < bits, keep_bit, (tf.constant(0), tf.zeros([], integer))
+    )
+    return tf.where(rank > 0, tf.bitcast(key, values.dtype), tf.zeros([], values.dtype))

@@ -22,7 +22,7 @@ from idefn_tf.transport.kernel import Kernel, absorb, rows_at
 from idefn_tf.transport.newton import LARGEST_MULTIPLIER
 from idefn_tf.transport.outcome import finish, refuse
 from idefn_tf.transport.plan import Plan
-from idefn_tf.transport.problem import TransportProblem
+from idefn_tf.transport.problem import TransportProblem, as_type
 
 MODES = ("kernel", "log")
 
@@ -60,7 +60,7 @@ def sinkhorn(
         raise ValueError(f"`check_every` must be at least 1. Received: {check_every}.")
     dtype = problem.cost.dtype
     cost = problem.reduced_cost
-    epsilon, tolerance = tf.cast(epsilon, dtype), tf.cast(tolerance, dtype)
+    epsilon, tolerance = as_type(epsilon, dtype), as_type(tolerance, dtype)
     refusal = refuse(problem, epsilon)
     one = tf.ones([], dtype)
     beta = 1 / tf.where(refusal > 0, one, epsilon)
@@ -69,7 +69,7 @@ def sinkhorn(
     has_virtual = problem.virtual_mass > 0
     log_virtual = tf.math.log(tf.where(has_virtual, problem.virtual_mass, one))
     log_column = tf.math.log(problem.column_mass)
-    wanted = tf.maximum(problem.matched_mass, tf.constant(1e-30, dtype))
+    wanted = tf.maximum(problem.matched_mass, tf.constant(1e-37, dtype))
     scaled = cost * beta
 
     def update(log_mass: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -78,7 +78,7 @@ def sinkhorn(
         rest = tf.reduce_sum(problem.column_mass) - tf.reduce_sum(
             tf.where(active, tf.exp(log_mass), 0)
         )
-        virtual = log_virtual - tf.math.log(tf.maximum(rest, tf.constant(1e-30, dtype)))
+        virtual = log_virtual - tf.math.log(tf.maximum(rest, tf.constant(1e-37, dtype)))
         change = log_row - log_mass - tf.where(has_virtual, virtual, 0)
         return tf.where(active, tf.clip_by_value(change, -100, 100), 0), error / wanted
 
@@ -104,7 +104,7 @@ def sinkhorn(
 
         def sweep(count: tf.Tensor, x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
             mass = rows_at(kernel, x).mass
-            log_mass = tf.math.log(tf.maximum(mass, tf.constant(1e-30, dtype)))
+            log_mass = tf.math.log(tf.maximum(mass, tf.constant(1e-37, dtype)))
             change, error = update(log_mass)
             return count + 1, x + change, error
 
