@@ -14,7 +14,11 @@ from idefn_tf.schema import Schema
 from pipelines.config import Config
 
 #: Our optimizers by name; any other name is one of Keras'.
-OPTIMIZERS: dict[str, type] = {"row_sparse_adam": optimizers.RowSparseAdam}
+OPTIMIZERS: dict[str, type] = {
+    "row_sparse_adam": optimizers.RowSparseAdam,
+    "row_sparse_adagrad": optimizers.RowSparseAdagrad,
+    "adam_l2": optimizers.AdamL2,
+}
 
 
 def build_model(config: Config, schema: Schema, vocabularies: Vocabularies) -> EntireSpaceModel:

@@ -1,11 +1,13 @@
-"""Optimizers whose step costs what the batch touches, not what the table holds."""
+"""Optimizers: those whose step costs what the batch touches, and the published runs' Adam."""
 
 from idefn_tf.optimizers.adagrad import RowSparseAdagrad
 from idefn_tf.optimizers.adam import RowSparseAdam
+from idefn_tf.optimizers.adam_l2 import AdamL2
 from idefn_tf.optimizers.row_sparse import RowSparse, mark_table
 from idefn_tf.optimizers.touched import Touched, row_gradient, settle, touch
 
 __all__ = [
+    "AdamL2",
     "RowSparse",
     "RowSparseAdagrad",
     "RowSparseAdam",
