@@ -104,6 +104,7 @@ VARIANTS: dict[str, Variant] = {
         Variant(
             "nearest_positive", "nearest positive", "nearest_positive", {**_EQ15, "kappa": 0.02}
         ),
+        Variant("oracle_relabel", "oracle relabelling", "oracle_relabel", _EQ15),
     )
 }
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.paper_published import published_auc
-from benchmarks.paper_settings import BACKBONES, TABLES, VARIANTS, make_config
+from benchmarks.paper_settings import BACKBONES, TABLES, VARIANTS, get_variant, make_config
 from benchmarks.paper_sweeps import sweep_cells
 from benchmarks.paper_tuning import choices, choose, points, tuning_cells
 
@@ -68,6 +68,12 @@ def test_a_point_of_the_grid_goes_on_top():
 def test_wrong_names_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_config(*arguments)
+
+
+def test_every_row_of_every_table_has_a_config_in_both_settings():
+    for name in {name for rows in TABLES.values() for name in rows}:
+        for setting in ("fixed", "equal"):
+            assert make_config(setting, name, "mlp", 0).method == get_variant(name).method
 
 
 def test_tuning_spends_the_same_budget_on_every_method_with_seeds_of_its_own(tmp_path):
