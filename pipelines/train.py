@@ -18,6 +18,7 @@ import tensorflow as tf
 from idefn_tf.callbacks import HistoryCSV, SelectBest, SetEpoch, StopOnNonFinite
 from idefn_tf.data import EpochClock, open_dataset
 from pipelines import console as consoles
+from pipelines import tracking
 from pipelines.build import build_model
 from pipelines.config import Config, Training
 from pipelines.console import Console
@@ -116,7 +117,12 @@ def train(
                 HistoryCSV(run.history_path, first_epoch),
                 *callbacks,
                 _Checkpoint(run, select),
-                Progress(console, data.card["splits"]["train"]["rows"], settings.epochs),
+                Progress(
+                    console,
+                    data.card["splits"]["train"]["rows"],
+                    settings.epochs,
+                    settings.batch_size,
+                ),
             ],
         )
         final = run.load_state()
@@ -194,12 +200,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="overrides a key of the config, e.g. model.kappa=0.01; repeatable",
     )
     parser.add_argument("--no-report", action="store_true", help="leaves report.html out")
+    tracking.add_arguments(parser)
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 
     def job() -> None:
-        run = train(Config.load(given.config, given.set), given.data, given.out, console)
+        config = Config.load(given.config, given.set)
+        callbacks = tracking.make_callbacks(given)
+        run = train(config, given.data, given.out, console, callbacks=callbacks)
         if not given.no_report:
             from pipelines.report import report  # matplotlib, for those who draw
 
