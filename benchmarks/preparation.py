@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks.machine import machine_facts
 from benchmarks.preparation_raw import Made, make
+from benchmarks.preparation_report import as_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "preparation.json"
@@ -188,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         beside = given.out.with_suffix(".tmp")
         beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         beside.replace(given.out)
+        given.out.with_suffix(".md").write_text(as_markdown(found), encoding="utf-8")
         shown = ("rows", "seconds", "rows_per_second", "peak_memory_gib", "peak_disk_gib")
         print(", ".join(f"{key} {run[key]:,}" for key in shown), flush=True)
     return 0
