@@ -35,6 +35,7 @@ def build_model(config: Config, schema: Schema, vocabularies: Vocabularies) -> E
         schema = schema.model_copy(update={"embedding_width": width})
     features = FeatureColumns.from_schema(schema, vocabularies, **given)
     arguments: dict[str, Any] = dict(config.model)
+    arguments.setdefault("negative_keep_rate", schema.labels.negative_keep_rate)
     if config.trunk is not None:
         from idefn_tf.models.trunks import TRUNKS
 

@@ -24,7 +24,7 @@ from idefn_tf.models import AllNegative, EntireSpaceModel
 from idefn_tf.spaces import SELECTION_SPACES, select
 from pipelines import console as consoles
 from pipelines.console import Console
-from pipelines.evaluation import predict
+from pipelines.evaluation import predict, row_weights
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
 
@@ -109,7 +109,8 @@ def closed_form(run: Run, model: EntireSpaceModel) -> dict[str, float]:
 def _score(model: EntireSpaceModel, data: Prepared, part: str) -> tuple[Arrays, Arrays]:
     table = data.table(part)
     arrays = to_arrays(data.schema, table)
-    rows = {name: arrays[name] for name in ("click", "conversion", "sample_weight")}
+    rows = {name: arrays[name] for name in ("click", "conversion")}
+    rows["sample_weight"] = row_weights(data.schema, arrays)
     scores = predict(model, data.schema, table)
     return rows, {name: np.asarray(value, np.float64).reshape(-1) for name, value in scores.items()}
 

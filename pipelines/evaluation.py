@@ -48,9 +48,20 @@ def evaluate_table(
     return evaluate_spaces(
         predict(model, schema, table),
         {"click": arrays["click"], "conversion": arrays["conversion"], **(report or {})},
-        sample_weight=arrays["sample_weight"],
+        sample_weight=row_weights(schema, arrays),
         groups=users,
     )
+
+
+def row_weights(schema: Schema, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Weights with which the log's rows stand for the full log, [rows].
+
+    Where the log kept a share w of the unclicked rows, each of them counts 1 / w times, as the
+    scores are corrected to the full log too.
+    """
+    kept = np.where(arrays["click"] > 0, 1.0, schema.labels.negative_keep_rate)
+    weights: np.ndarray = arrays["sample_weight"] / kept.astype(np.float32)
+    return weights
 
 
 def evaluate_part(model: EntireSpaceModel, data: Prepared, part: str) -> Metrics:

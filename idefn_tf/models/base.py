@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf import backbones
+from idefn_tf.calibration import correct_funnel_downsampling
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import trunks
 from idefn_tf.models.batch import Outputs
@@ -48,9 +49,16 @@ class EntireSpaceModel(EntireSpaceTrainer):
         features: FeatureColumns,
         backbone: keras.layers.Layer | str | None = None,
         trunk: keras.layers.Layer | str | None = None,
+        negative_keep_rate: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not 0 < negative_keep_rate <= 1:
+            raise ValueError(
+                "negative_keep_rate: must be above 0 and at most 1, the share of the unclicked "
+                f"rows that was kept, received {negative_keep_rate!r}"
+            )
+        self.negative_keep_rate = float(negative_keep_rate)
         if not isinstance(features, FeatureColumns):
             raise ValueError(
                 f"features: must be a FeatureColumns layer, received {type(features).__name__}; "
@@ -111,13 +119,19 @@ class EntireSpaceModel(EntireSpaceTrainer):
         )
 
     def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:
-        """Returns {"ctr", "cvr", "ctcvr"}, float32 [B]."""
+        """Returns {"ctr", "cvr", "ctcvr"} in the log's rows, float32 [B]."""
         ctr, cvr = outputs.probability("ctr"), outputs.probability("cvr")
         return {"ctr": ctr, "cvr": cvr, "ctcvr": ctr * cvr}
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, tf.Tensor]:
-        """Scores a batch of raw or encoded features."""
-        return self.predictions(self.forward(self.features(inputs), bool(training)))
+        """Scores a batch of raw or encoded features, corrected for dropped unclicked rows."""
+        scores = self.predictions(self.forward(self.features(inputs), bool(training)))
+        if self.negative_keep_rate < 1:
+            full = correct_funnel_downsampling(
+                scores["ctr"], scores["ctcvr"], self.negative_keep_rate
+            )
+            scores["ctr"], scores["ctcvr"] = full
+        return scores
 
     def get_config(self) -> dict[str, Any]:
         """Returns features, backbone and trunk, serialized."""
@@ -126,6 +140,7 @@ class EntireSpaceModel(EntireSpaceTrainer):
             "features": keras.saving.serialize_keras_object(self.features),
             "backbone": self._backbone_config,
             "trunk": self._trunk_config,
+            "negative_keep_rate": self.negative_keep_rate,
         }
 
     @classmethod

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from idefn_tf.data import to_arrays
 from idefn_tf.schema import REPORT_COLUMNS, Schema
-from pipelines.evaluation import report_columns
+from pipelines.evaluation import report_columns, row_weights
 from pipelines.prepared import Prepared
 
 #: At most this many rows of a part are scored; more are thinned evenly.
@@ -69,7 +69,7 @@ def read_rows(data: Prepared, schema: Schema, part: str, limit: int | None) -> R
     arrays = to_arrays(schema, table)
     columns = {"click": arrays["click"], "conversion": arrays["conversion"], **found}
     users = arrays[schema.user_key] if schema.user_key else None
-    rows = Rows(part, table, columns, arrays["sample_weight"], users)
+    rows = Rows(part, table, columns, row_weights(schema, arrays), users)
     return rows if limit is None or len(rows) <= limit else _take(rows, np.arange(limit))
 
 
