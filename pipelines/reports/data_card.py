@@ -69,7 +69,8 @@ def _features(material: Material) -> str:
         top = entry.get("top", [])
         shown = ", ".join(f"{t['value']} ({t['share']:.1%})" for t in top[:3])
         if not shown and "mean" in entry:
-            shown = f"mean {entry['mean']:.4g}, {entry.get('least')} to {entry.get('greatest')}"
+            least, greatest = (_plain(entry.get(end)) for end in ("least", "greatest"))
+            shown = f"mean {_plain(entry['mean'])}, {least} to {greatest}"
         rows.append(
             [
                 feature.name,
@@ -85,3 +86,8 @@ def _features(material: Material) -> str:
     columns = ["feature", "side", "kind", "values in train", "vocabulary"]
     columns += [f"unknown, {part}" for part in parts]
     return table("Features", [*columns, f"missing, {parts[0]}", "most frequent"], rows)
+
+
+def _plain(value: float | None) -> str:
+    """Four digits are enough to know a feature by."""
+    return "-" if value is None else f"{value:.4g}"
