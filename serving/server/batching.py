@@ -5,13 +5,15 @@ A request that finds a free thread runs at once; nobody waits for company unless
 shapes agree and `max_batch_size` allows. Requests to a signature whose rows depend on each other
 are never mixed. If a batch fails, each of its requests is run alone, so that only the guilty one
 fails.
+
+Small batches of a signature that has proved quick run in the event loop's own thread, as all the
+requests that arrived together: handing a batch to a thread and its outputs back costs more than
+such a run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import collections
-import dataclasses
 import logging
 import queue
 import threading
@@ -21,34 +23,12 @@ import numpy as np
 
 from serving.server.config import BatchingConfig
 from serving.server.errors import StatusError, invalid_argument
+from serving.server.lanes import SMALL, Job, Lane, give_up, settle
 from serving.server.metrics import Metrics
 from serving.server.servable import Servable
 from serving.server.signature import Arrays, Signature
 
 log = logging.getLogger("serving.server")
-
-
-@dataclasses.dataclass(eq=False)
-class Job:
-    """One request's arrays on their way through a signature."""
-
-    signature: Signature
-    model: str
-    api: str
-    arrays: Arrays
-    rows: int
-    shapes: tuple[tuple[int, ...], ...] | None  # inner shapes; None: not to be mixed
-    future: asyncio.Future[dict[str, np.ndarray]]
-    outcome: dict[str, np.ndarray] | StatusError | None = None
-
-
-@dataclasses.dataclass
-class _Lane:
-    """The jobs waiting for one signature, and how many batches of it are running."""
-
-    waiting: collections.deque[Job] = dataclasses.field(default_factory=collections.deque)
-    running: int = 0
-    timer: asyncio.TimerHandle | None = None
 
 
 class Batcher:
@@ -74,7 +54,7 @@ class Batcher:
         self._config = config or BatchingConfig()
         self._max_pending = max_pending
         self._mixing = mixing
-        self._lanes: dict[Signature, _Lane] = {}
+        self._lanes: dict[Signature, Lane] = {}
         self._work: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, list[Job]] | None] = (
             queue.SimpleQueue()
         )
@@ -122,20 +102,26 @@ class Batcher:
             self._lanes = {
                 known: lane for known, lane in self._lanes.items() if known.bound or lane.running
             }
-            lane = self._lanes[signature] = _Lane()
+            lane = self._lanes[signature] = Lane()
         if self._full(lane, rows):
             raise StatusError(
                 "UNAVAILABLE",
                 "The batch scheduling queue to which this task was submitted is full",
             )
-        job = Job(signature, servable.name, api, arrays, rows, shapes, loop.create_future())
+        numbers = sum([array.size for array in arrays.values()])
+        job = Job(
+            signature, servable.name, api, arrays, rows, shapes, numbers, loop.create_future()
+        )
         lane.waiting.append(job)
-        self._start(loop, lane)
+        if not self._strict and lane.quick and signature.bounded and job.numbers <= SMALL:
+            self._start_here(loop, lane)
+        else:
+            self._start(loop, lane)
+        timer = loop.call_at(deadline, give_up, job)
         try:
-            async with asyncio.timeout_at(deadline):
-                return await job.future
-        except TimeoutError:
-            raise StatusError("DEADLINE_EXCEEDED", "Timed out waiting for notification") from None
+            return await job.future
+        finally:
+            timer.cancel()
 
     def _mixable(
         self, signature: Signature, arrays: Arrays
@@ -149,7 +135,7 @@ class Batcher:
             return counts.pop(), None
         return counts.pop(), tuple([array.shape[1:] for array in arrays.values()])
 
-    def _full(self, lane: _Lane, rows: int) -> bool:
+    def _full(self, lane: Lane, rows: int) -> bool:
         if len(lane.waiting) >= self._max_pending:
             return True
         if not self._strict:
@@ -157,7 +143,7 @@ class Batcher:
         limit = self._config.max_batch_size * max(1, self._config.max_enqueued_batches)
         return sum(job.rows for job in lane.waiting) + rows > limit
 
-    def _start(self, loop: asyncio.AbstractEventLoop, lane: _Lane) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
         while lane.waiting and lane.running < self._config.num_batch_threads:
             wait = self._config.batch_timeout_micros / 1e6
             if wait and not self._ripe(lane):
@@ -169,14 +155,33 @@ class Batcher:
                 lane.running += 1
                 self._work.put((loop, batch))
 
-    def _ripe(self, lane: _Lane) -> bool:
+    def _start_here(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
+        """Runs what waits once all requests that have arrived by now are read."""
+        if not lane.due:
+            lane.due = True
+            loop.call_soon(self._run_here, loop, lane)
+
+    def _run_here(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
+        lane.due = False
+        batch = self._take(lane)
+        if not batch:
+            return
+        if lane.quick and sum([job.numbers for job in batch]) <= SMALL:
+            settle(batch, lane, self._run(batch))
+        else:
+            lane.running += 1
+            self._work.put((loop, batch))
+        if lane.waiting:
+            self._start_here(loop, lane)
+
+    def _ripe(self, lane: Lane) -> bool:
         first = lane.waiting[0]
         return first.shapes is None or (
             sum(job.rows for job in lane.waiting if job.shapes == first.shapes)
             >= self._config.max_batch_size
         )
 
-    def _expire(self, loop: asyncio.AbstractEventLoop, lane: _Lane) -> None:
+    def _expire(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
         lane.timer = None
         batch = self._take(lane)
         if batch:
@@ -184,7 +189,7 @@ class Batcher:
             self._work.put((loop, batch))
         self._start(loop, lane)
 
-    def _take(self, lane: _Lane) -> list[Job]:
+    def _take(self, lane: Lane) -> list[Job]:
         """The next batch: the oldest job and what may join it; the others keep their order."""
         batch: list[Job] = []
         rows, left = 0, []
@@ -208,19 +213,25 @@ class Batcher:
     def _serve(self) -> None:
         while (work := self._work.get()) is not None:
             loop, batch = work
+            seconds = self._run(batch)
             try:
-                self._run(batch)
-            except BaseException as error:
-                log.exception("A batch failed")
-                for job in batch:
-                    job.outcome = StatusError("INTERNAL", type(error).__name__)
-            try:
-                loop.call_soon_threadsafe(self._finish, loop, batch)
+                loop.call_soon_threadsafe(self._finish, loop, batch, seconds)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
             work = batch = None  # type: ignore[assignment]  # no arrays kept while idle
 
-    def _run(self, batch: list[Job]) -> None:
+    def _run(self, batch: list[Job]) -> float:
+        """Gives every job its outcome; returns the seconds it took."""
+        started = time.perf_counter()
+        try:
+            self._run_jobs(batch)
+        except BaseException as error:
+            log.exception("A batch failed")
+            for job in batch:
+                job.outcome = StatusError("INTERNAL", type(error).__name__)
+        return time.perf_counter() - started
+
+    def _run_jobs(self, batch: list[Job]) -> None:
         if len(batch) > 1 or self._config.allowed_batch_sizes:
             outputs = self._run_together(batch)
             if outputs is not None:
@@ -261,14 +272,8 @@ class Batcher:
         self._metrics.runtime(job.model, job.api, time.perf_counter() - started)
         return outputs
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job]) -> None:
-        for job in batch:
-            if job.future.done():
-                continue
-            if isinstance(job.outcome, StatusError):
-                job.future.set_exception(job.outcome)
-            elif job.outcome is not None:
-                job.future.set_result(job.outcome)
+    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], seconds: float) -> None:
         lane = self._lanes[batch[0].signature]
         lane.running -= 1
+        settle(batch, lane, seconds)
         self._start(loop, lane)

@@ -43,7 +43,11 @@ def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
                 f"expecting: {size}"
             )
         size = array.shape[0]
-    rows = {name: _rows(name, array) for name, array in outputs.items()}
+    tokens = _tokens(outputs)
+    rows = {
+        name: tokens[name] if array.ndim == 1 else _grouped(tokens[name], array.shape[1:], size)
+        for name, array in outputs.items()
+    }
     if len(rows) == 1:
         text = ", ".join(next(iter(rows.values())))
         return f'{{\n    "predictions": [{text}\n    ]\n}}'.encode("utf-8", "surrogateescape")
@@ -64,7 +68,11 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     Returns:
         The body.
     """
-    texts = {name: _nested(name, array) for name, array in outputs.items()}
+    tokens = _tokens(outputs)
+    texts = {
+        name: _grouped(tokens[name], array.shape, 1)[0] if array.ndim else tokens[name][0]
+        for name, array in outputs.items()
+    }
     if len(texts) == 1:
         text = next(iter(texts.values()))
     else:
@@ -73,17 +81,21 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     return f'{{\n    "outputs": {text}\n}}'.encode("utf-8", "surrogateescape")
 
 
-def _rows(name: str, array: np.ndarray) -> list[str]:
-    """One text per row."""
-    tokens = leaves(name, array)
-    if array.ndim == 1:
-        return tokens
-    return _grouped(tokens, array.shape[1:], array.shape[0])
-
-
-def _nested(name: str, array: np.ndarray) -> str:
-    tokens = leaves(name, array)
-    return tokens[0] if array.ndim == 0 else _grouped(tokens, array.shape, 1)[0]
+def _tokens(outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+    """The JSON texts of every output's values; outputs of float32 are written in one go."""
+    singles = [name for name, array in outputs.items() if array.dtype == np.float32]
+    if len(singles) < 2:
+        return {name: leaves(name, array) for name, array in outputs.items()}
+    joined = floats(np.concatenate([outputs[name].ravel() for name in singles]))
+    found, start = {}, 0
+    for name in singles:
+        end = start + outputs[name].size
+        found[name] = joined[start:end]
+        start = end
+    return {
+        name: found[name] if name in found else leaves(name, array)
+        for name, array in outputs.items()
+    }
 
 
 def _grouped(tokens: list[str], shape: tuple[int, ...], count: int) -> list[str]:

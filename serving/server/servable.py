@@ -44,13 +44,15 @@ class Servable:
         with graph.as_default():
             self._session = tf.compat.v1.Session(graph=graph, config=session_config)
             try:
-                stacks, replaced = stacking.build(stacking.groups(self.path, set(tags)))
+                plan = stacking.meta_graph(self.path, set(tags))
+                stacks, replaced = stacking.build(stacking.groups(plan))
+                bounded = not stacking.has_loops(plan)
                 loaded = tf.compat.v1.saved_model.load(
                     self._session, list(tags), str(path), input_map=replaced or None
                 )
                 self.signatures: dict[str, signature.Signature] = {}
                 for key, definition in loaded.signature_def.items():
-                    found = signature.Signature(key, definition)
+                    found = signature.Signature(key, definition, bounded)
                     self.signatures[key] = found
                     if found.inputs:
                         found.bind(self._session, stacks.get(key, ()))

@@ -72,10 +72,12 @@ class Signature:
     Args:
         name: Its key in the SavedModel.
         definition: The SignatureDef.
+        bounded: Whether its time depends on the shapes of its inputs only (it has no loops).
     """
 
-    def __init__(self, name: str, definition: Any) -> None:
+    def __init__(self, name: str, definition: Any, bounded: bool = False) -> None:
         self.name = name
+        self.bounded = bounded
         self.method_name = definition.method_name
         self.inputs = {key: _spec(key, definition.inputs[key]) for key in sorted(definition.inputs)}
         # the initialiser that TF2 models list as a signature has no inputs and an untyped output

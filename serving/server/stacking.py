@@ -9,6 +9,7 @@ parts.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf import message
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 _SCOPE = "idefn_tf_serving"
+_LOOPS = {"While", "StatelessWhile", "Enter", "For", "PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,28 +52,43 @@ class Group:
     shape: tuple[int | None, ...]
 
 
-def groups(path: Path, tags: set[str]) -> dict[str, list[Group]]:
-    """Finds the inputs that can be stacked, for each signature.
+def meta_graph(path: Path, tags: set[str]) -> Any:
+    """Reads a SavedModel's MetaGraphDef.
 
     Args:
         path: The SavedModel's folder.
         tags: The tags of the graph to be loaded.
 
     Returns:
-        Groups of two or more inputs by signature; empty if the graph cannot be read here (the
-        loader then says why).
+        The graph; an empty one if it cannot be read here (the loader then says why).
     """
-    try:
+    with contextlib.suppress(OSError, message.DecodeError):
         model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
-    except (OSError, message.DecodeError):
-        return {}
-    for graph in model.meta_graphs:
-        if set(graph.meta_info_def.tags) == tags:
-            return _groups(graph)
-    return {}
+        for graph in model.meta_graphs:
+            if set(graph.meta_info_def.tags) == tags:
+                return graph
+    return meta_graph_pb2.MetaGraphDef()
 
 
-def _groups(graph: Any) -> dict[str, list[Group]]:
+def has_loops(graph: Any) -> bool:
+    """Whether a graph can run for longer on some values than on others of the same shape.
+
+    Args:
+        graph: A MetaGraphDef.
+    """
+    functions = (function.node_def for function in graph.graph_def.library.function)
+    return any(node.op in _LOOPS for nodes in (graph.graph_def.node, *functions) for node in nodes)
+
+
+def groups(graph: Any) -> dict[str, list[Group]]:
+    """Finds the inputs that can be stacked, for each signature.
+
+    Args:
+        graph: A MetaGraphDef.
+
+    Returns:
+        Groups of two or more inputs by signature.
+    """
     placeholders = {f"{node.name}:0" for node in graph.graph_def.node if node.op == "Placeholder"}
     uses = collections.Counter(
         info.name

@@ -4,13 +4,15 @@ import asyncio
 import http.server
 import json
 import math
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from serving import load
+from serving import load, load_memory
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -187,3 +189,38 @@ def test_command_line(server: Any, capsys: pytest.CaptureFixture[str], tmp_path:
 
     assert load.main(["--url", "http://127.0.0.1:9", "--model", "m"]) == 2
     assert "serving.load: " in capsys.readouterr().err
+
+
+def test_so_many_requests_and_no_more(server: Any) -> None:
+    target = load.Target(url(server), "/", b"{}")
+    found = load.run(load.closed_loop(target, 3, 60.0, warmup=0.0, requests=25))
+    assert sum(found.statuses.values()) == len(server.seen) == 25
+    assert found.seconds < 30
+
+
+def test_memory_of_a_process(server: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process that fills 60 MiB while it is watched: seen, and given back at the end."""
+    program = "import sys; sys.stdin.readline(); a = b'x' * (60 << 20); print(1, flush=True)"
+    program += "; sys.stdin.readline()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with load_memory.MemoryWatch(process.pid, every=0.01) as watch:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            process.stdout.readline()
+        found = watch.summary()
+        assert found["memory_last_mib"] - found["memory_first_mib"] > 55
+        assert found["memory_largest_mib"] >= found["memory_last_mib"]
+        flags = ["--url", url(server), "--model", "m", "--requests", "20", "--clients", "2"]
+        assert load.main([*flags, "--pid", str(process.pid), "--json", "-"]) == 0
+        assert json.loads(capsys.readouterr().out)["memory_largest_mib"] > 55
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert load.main([*flags, "--pid", str(process.pid)]) == 2
+    assert "`pid` must be a running process on this machine" in capsys.readouterr().err
+    with load_memory.MemoryWatch(None) as watch:
+        pass
+    assert watch.summary() == {}
