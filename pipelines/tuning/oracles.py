@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 from keras_tuner import oracles
 from keras_tuner.engine import base_tuner
+from sklearn.exceptions import ConvergenceWarning
 
 from idefn_tf.tuning import SearchSpace
 
@@ -51,6 +53,13 @@ class GridOracle(oracles.GridSearchOracle, _Survivor):
 
 class BayesianOracle(oracles.BayesianOptimizationOracle, _Survivor):
     """Gaussian-process search."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Chooses the next point, without scikit-learn's remarks on a process of few points."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            chosen: dict[str, Any] = super().populate_space(trial_id)
+        return chosen
 
 
 class HyperbandOracle(oracles.HyperbandOracle, _Survivor):

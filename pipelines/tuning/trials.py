@@ -147,8 +147,11 @@ def forget() -> None:
 
 def drop_models(run: Run) -> None:
     """Removes a finished trial's models; its config and history stay."""
-    for path in run.checkpoints.glob("*.keras"):
-        path.unlink()
+    for path in run.checkpoints.glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != run.state_path:
+            path.unlink()
 
 
 @contextlib.contextmanager
