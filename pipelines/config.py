@@ -28,6 +28,13 @@ class Monitor(_Strict):
     metric: str = "cvr_auc"
 
 
+class Checkpoint(_Strict):
+    """How often a run is saved inside an epoch; after every epoch it always is."""
+
+    steps: int | None = Field(None, ge=1, description="batches between two snapshots")
+    minutes: float | None = Field(10.0, gt=0, description="time between two snapshots")
+
+
 class Training(_Strict):
     """How long, how much at once, in which order."""
 
@@ -35,8 +42,15 @@ class Training(_Strict):
     epochs: int = Field(10, ge=1)
     patience: int = Field(2, ge=0)
     seed: int = 0
+    positives_per_batch: int | None = Field(
+        None, ge=1, description="conversions that every batch holds at least, weighted back"
+    )
     jit_compile: bool = True
     monitor: Monitor = Monitor()
+    checkpoint: Checkpoint = Checkpoint()
+    strategy: Literal["none", "mirrored", "multi_worker"] = Field(
+        "none", description="mirrored: this machine's devices; multi_worker: TF_CONFIG's processes"
+    )
     audit: bool = Field(
         True, description="judge the pseudo-labels after every epoch (reports only)"
     )

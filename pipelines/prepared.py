@@ -173,10 +173,12 @@ def _close(writers: list[pq.ParquetWriter]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON that is the same for the same value."""
+    """Writes JSON that is the same for the same value, beside and then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(path)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from typing import Any
 import keras
 
 import idefn_tf.models  # noqa: F401  (registers every class that a saved model names)
-from idefn_tf.callbacks import save_model
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
-from pipelines.config import Config
+from pipelines.config import Checkpoint, Config
 from pipelines.prepared import Prepared, write_json
+from pipelines.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Run:
 
         config.yaml     resolved          schema.yaml, vocabularies/, card.json   of its data
         history.csv     one row an epoch  metrics.json   {split: {space: {metric: value}}}
-        checkpoints/    best.keras, the last epoch and state.json, from which a run resumes
+        checkpoints/    best.keras, the last epoch and state.json, from which a run resumes, and
+                        step.npz where it stands inside an epoch
         audit.csv, audit.json   of its pseudo-labels     calibration.json   where one was fitted
     """
 
@@ -88,6 +89,11 @@ class Run:
         """What a resumed run needs beside the last model."""
         return self.checkpoints / "state.json"
 
+    @property
+    def snapshot_path(self) -> Path:
+        """Where the run stands inside an epoch."""
+        return self.checkpoints / "step.npz"
+
     def schema(self) -> Schema:
         """Reads the schema."""
         return Schema.load(self.schema_path)
@@ -96,14 +102,24 @@ class Run:
         """Reads the config."""
         return Config.load(self.config_path)
 
-    def begin(self, config: Config, data: Prepared) -> None:
+    @property
+    def begun(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self.state_path.is_file() or self.snapshot_path.is_file()
+
+    def begin(self, config: Config, data: Prepared, write: bool = True) -> None:
         """Writes config, schema, vocabularies and card into a new or resumed run.
+
+        Args:
+            config: the experiment.
+            data: what it trains on.
+            write: whether this process writes; of several workers one does.
 
         Raises:
             ValueError: if the folder holds a run of another config or other data.
         """
-        if self.state_path.is_file():
-            if self.config() != config:
+        if self.begun:
+            if _what_counts(self.config()) != _what_counts(config):
                 raise ValueError(
                     f"out: {self.root} holds a run of another config; give a new folder, or delete "
                     "this one to train anew"
@@ -114,6 +130,13 @@ class Run:
                     f"out: {self.root} holds a run on other data; give a new folder, or delete "
                     "this one to train anew"
                 )
+        if not write:
+            return
+        for left in (*self.root.glob(".tmp-*"), *self.checkpoints.glob(".tmp-*")):
+            left.unlink()  # of a process that was killed while it wrote
+        for left in self.checkpoints.glob("ask-*"):
+            left.unlink()
+        if self.begun:
             return
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         data.schema.save(self.schema_path)
@@ -131,14 +154,35 @@ class Run:
             raise ValueError(f"run: {self.root} has no {self.best_path.name} yet; finish training")
         return load(self.best_path)
 
-    def save_state(self, epoch: int, model: keras.Model, state: dict[str, Any]) -> None:
+    def save_state(self, epoch: int, snapshot: Snapshot, state: dict[str, Any]) -> None:
         """Saves the last epoch; a kill at any moment leaves this or the former one whole."""
-        name = f"epoch-{epoch:04d}.keras"
-        save_model(model, self.checkpoints / name)
-        write_json(self.state_path, {"epoch": epoch, "model": name, **state})
-        for old in self.checkpoints.glob("epoch-*.keras"):
+        name = f"epoch-{epoch:04d}.npz"
+        snapshot.save(self.checkpoints / name)
+        write_json(self.state_path, {"epoch": epoch, "snapshot": name, **state})
+        for old in self.checkpoints.glob("epoch-*"):
             if old.name != name:
                 old.unlink()
+
+    def load_snapshot(self) -> Snapshot | None:
+        """Returns where the run stands: inside an epoch, else at the end of its last one.
+
+        Raises:
+            ValueError: if a file is broken.
+        """
+        state = self.load_state()
+        epoch = 0 if state is None else state["epoch"] + 1
+        if self.snapshot_path.is_file():
+            found = Snapshot.load(self.snapshot_path)
+            if found.epoch == epoch:  # else of an epoch that has ended since
+                return found
+        if state is None or state.get("finished"):
+            return None
+        if "snapshot" not in state:
+            raise ValueError(
+                f"out: {self.root} holds an unfinished run of an older version; delete it to train "
+                "anew"
+            )
+        return Snapshot.load(self.checkpoints / state["snapshot"])
 
     def load_state(self) -> dict[str, Any] | None:
         """Returns the saved state, or None where the run has not begun."""
@@ -146,6 +190,12 @@ class Run:
             return None
         state: dict[str, Any] = json.loads(self.state_path.read_text(encoding="utf-8"))
         return state
+
+
+def _what_counts(config: Config) -> Config:
+    """A config without what changes neither the model nor its numbers."""
+    training = config.training.model_copy(update={"checkpoint": Checkpoint(), "strategy": "none"})
+    return config.model_copy(update={"training": training})
 
 
 def load(path: Path) -> EntireSpaceModel:

@@ -2,7 +2,8 @@
 
     python -m pipelines.train --config pipelines/configs/kuairand_idefn.yaml --data DIR --out RUN
 
-Stopped at any moment, the same command takes the run up after its last whole epoch.
+Stopped at any moment, the same command takes the run up where it was last saved: after its last
+whole epoch, or inside one (training.checkpoint). SIGTERM saves first and ends with status 143.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from idefn_tf.data import EpochClock, open_dataset
 from pipelines import console as consoles
 from pipelines import tracking
 from pipelines.build import build_model
+from pipelines.cluster import WORKER_LOST, WorkerLost, open_cluster
 from pipelines.config import Config, Training
 from pipelines.console import Console
 from pipelines.evaluation import evaluate_part
 from pipelines.prepared import Prepared, write_json
 from pipelines.progress import Progress
-from pipelines.runs import Run, load, read_vocabularies
+from pipelines.resume import TERMINATED, Keep, Terminated, heeding_sigterm
+from pipelines.runs import Run, read_vocabularies
+from pipelines.snapshot import take
+from pipelines.warm import note_origin, start_from
 from pipelines.watch import Watch
 
 
@@ -39,6 +44,7 @@ def open_train(data: Prepared, settings: Training, clock: EpochClock) -> tf.data
         seed=settings.seed,
         clock=clock,
         drop_remainder=True,
+        positives_per_batch=settings.positives_per_batch,
     )
 
 
@@ -51,6 +57,7 @@ def train(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     evaluate: bool = True,
+    base: str | Path | None = None,
 ) -> Run:
     """Trains, selects and evaluates one experiment.
 
@@ -64,74 +71,102 @@ def train(
         callbacks: further ones, such as tracking; they see every epoch's whole logs.
         evaluate: whether to score the finished run on every part and in every space; a search's
             trials do not, so that nothing but validation can reach it.
+        base: an earlier run to begin with, on data prepared with ``--base``.
 
     Returns:
         The finished run.
 
     Raises:
         ValueError: if the data or the folder do not fit.
+        Terminated: after SIGTERM, with the run saved.
+        WorkerLost: if another worker died; starting all again takes the run up.
     """
+    cluster = open_cluster(config.training.strategy)
     config = config.model_copy(update={"tuning": None})  # that is pipelines.tune's
     data, run = Prepared.open(data_dir), Run(Path(out))
     for part in ("train", "validation"):
         if part not in data.parts:
             raise ValueError(f"data: {data.root} has no part {part!r}; it has {data.parts}")
     console.reading("prepared data", data.root)
-    run.begin(config, data)
-    keras.utils.set_random_seed(config.training.seed)
+    settings = config.training
+    cluster.check_batch(settings.batch_size)
+    run.begin(config, data, write=cluster.chief)
+    keras.utils.set_random_seed(settings.seed)
 
-    # -- model: new, or as the last whole epoch left it -----------------------------------------
-    state = run.load_state()
-    if state is None:
+    # -- model, and where a former process left it ----------------------------------------------
+    state, snapshot = run.load_state(), run.load_snapshot()
+    first_epoch = 0 if snapshot is None else snapshot.epoch
+    with cluster.scope():
         model = build_model(config, data.schema, read_vocabularies(data.vocabularies))
-    else:
-        model = load(run.checkpoints / state["model"])
-        console.note(f"resumes after epoch {state['epoch']}")
-    first_epoch = 0 if state is None else state["epoch"] + 1
+    if base is not None and state is None and snapshot is None:
+        earlier = Run.open(base)
+        start_from(model, earlier, config, data)
+        console.note(f"begins with the model of {earlier.root}")
+        if cluster.chief:
+            note_origin(run, earlier)
+    if snapshot is not None and snapshot.batch:
+        console.note(f"resumes in epoch {first_epoch + 1} after batch {snapshot.batch:,}")
+    elif snapshot is not None:
+        console.note(f"resumes after epoch {first_epoch}")
 
     # -- data ----------------------------------------------------------------------------------
-    settings = config.training
     clock = EpochClock(first_epoch)
-    train_set = open_rows(data, settings, clock)
-    validation_set = open_dataset(data.schema, data.files("validation"), batch_size=8192)
+    train_set = model.prepare(open_rows(data, settings, clock))
+    validation_set = model.prepare(
+        open_dataset(data.schema, data.files("validation"), batch_size=8192)
+    )
 
     # -- fit -----------------------------------------------------------------------------------
     select = SelectBest(
-        settings.monitor.space, settings.monitor.metric, settings.patience, run.best_path
+        settings.monitor.space,
+        settings.monitor.metric,
+        settings.patience,
+        run.best_path if cluster.chief else None,
     )
     if state is not None:
         select.restore(state["select"])
-    finished = state is not None and (state["finished"] or first_epoch >= settings.epochs)
+    finished = state is not None and (state["finished"] or state["epoch"] + 1 >= settings.epochs)
     if not finished:
-        model.fit(
-            train_set,
-            validation_data=validation_set,
-            epochs=settings.epochs,
-            initial_epoch=first_epoch,
-            verbose=0,
-            callbacks=[
+        rows = data.card["splits"]["train"]["rows"]
+        batches = int(train_set.cardinality())
+        if batches < 0:
+            batches = max(rows // settings.batch_size, 1)
+        with heeding_sigterm() as alarm, cluster.explaining_loss():
+            every = [
                 SetEpoch(clock),
                 StopOnNonFinite(),
-                Watch(data, config, run, console),
+                *([Watch(data, config, run, console, first_epoch)] if cluster.chief else []),
                 select,
-                HistoryCSV(run.history_path, first_epoch),
+                *([HistoryCSV(run.history_path, first_epoch)] if cluster.chief else []),
                 *callbacks,
-                _Checkpoint(run, select),
-                Progress(
-                    console,
-                    data.card["splits"]["train"]["rows"],
-                    settings.epochs,
-                    settings.batch_size,
-                ),
-            ],
-        )
-        final = run.load_state()
-        where = str(data.root.resolve())  # where the report looks for the rows
-        write_json(run.state_path, {**(final or {}), "finished": True, "data": where})
+                _Checkpoint(run, select, cluster.chief),
+                Progress(console, rows, settings.epochs, settings.batch_size),
+                Keep(run, cluster, alarm, settings.checkpoint, batches, snapshot),
+            ]
+
+            def fit(rows_left: tf.data.Dataset, begin: int, end: int) -> None:
+                model.fit(
+                    cluster.distribute(rows_left),
+                    validation_data=cluster.distribute(validation_set),
+                    initial_epoch=begin,
+                    epochs=end,
+                    verbose=0,
+                    callbacks=every,
+                )
+
+            if snapshot is not None and snapshot.batch:  # what is left of an epoch
+                fit(train_set.skip(snapshot.batch), first_epoch, first_epoch + 1)
+                first_epoch += 1
+            if first_epoch < settings.epochs and not model.stop_training:
+                fit(train_set, first_epoch, settings.epochs)
+        if cluster.chief:
+            final = run.load_state()
+            where = str(data.root.resolve())  # where the report looks for the rows
+            write_json(run.state_path, {**(final or {}), "finished": True, "data": where})
+    if not cluster.chief or not evaluate:
+        return run
 
     # -- report --------------------------------------------------------------------------------
-    if not evaluate:
-        return run
     best = run.load_model()
     metrics: dict[str, Any] = {
         p: evaluate_part(best, data, p) for p in ("validation", "test") if p in data.parts
@@ -143,17 +178,17 @@ def train(
 
 
 class _Checkpoint(keras.callbacks.Callback):
-    """Saves model, optimizer and selection after every epoch, last of all callbacks that count."""
+    """Saves where the run stands after every epoch, last of all callbacks that count."""
 
-    def __init__(self, run: Run, select: SelectBest) -> None:
+    def __init__(self, run: Run, select: SelectBest, chief: bool) -> None:
         super().__init__()
-        self.run, self.select = run, select
+        self.run, self.select, self.chief = run, select, chief
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        finished = bool(self.model.stop_training)
-        self.run.save_state(
-            epoch, self.model, {"select": self.select.state(), "finished": finished}
-        )
+        taken = take(self.model, epoch + 1, 0)  # on every worker
+        if self.chief:
+            finished = bool(self.model.stop_training)
+            self.run.save_state(epoch, taken, {"select": self.select.state(), "finished": finished})
 
 
 def show_metrics(metrics: dict[str, Any], console: Console, title: str) -> None:
@@ -193,6 +228,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="a prepared folder")
     parser.add_argument("--out", required=True, help="the run's folder, new or to be resumed")
     parser.add_argument(
+        "--from",
+        dest="base",
+        metavar="RUN",
+        help="an earlier run to begin with, on data prepared with --base",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -205,14 +246,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 
-    def job() -> None:
+    def job() -> int:
         config = Config.load(given.config, given.set)
         callbacks = tracking.make_callbacks(given)
-        run = train(config, given.data, given.out, console, callbacks=callbacks)
+        try:
+            run = train(config, given.data, given.out, console, callbacks=callbacks)
+        except (Terminated, WorkerLost) as reason:
+            console.error(str(reason))
+            return TERMINATED if isinstance(reason, Terminated) else WORKER_LOST
         if not given.no_report:
             from pipelines.report import report  # matplotlib, for those who draw
 
             report(run.root, console, data=given.data)
+        return 0
 
     return consoles.run_job(job, console)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -34,15 +35,25 @@ class Watch(keras.callbacks.Callback):
     of it reaches the model or the selection.
     """
 
-    def __init__(self, data: Prepared, config: Config, run: Run, console: Console) -> None:
+    def __init__(
+        self, data: Prepared, config: Config, run: Run, console: Console, first_epoch: int = 0
+    ) -> None:
         super().__init__()
         self.data, self.config, self.run, self.console = data, config, run, console
         self._rows: tuple[dict[str, np.ndarray], np.ndarray] | None = None
+        self._warned = False
         self._previous: np.ndarray | None = None
+        before = self._relabelled_path(first_epoch - 1)
+        if before.is_file():  # a resumed run compares with the epoch before its end
+            self._previous = np.load(before)
+
+    def _relabelled_path(self, epoch: int) -> Path:
+        return self.run.checkpoints / f"relabelled-{epoch:04d}.npy"
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Warns where the setting cannot relabel anything, before an hour is spent on it."""
-        if isinstance(self.model, IdeFN):
+        if isinstance(self.model, IdeFN) and not self._warned:
+            self._warned = True
             card, size = self.data.card["splits"]["train"], self.config.training.batch_size
             warning = explain_regime(
                 self.model.rpot.kappa,
@@ -81,6 +92,7 @@ class Watch(keras.callbacks.Callback):
             )
         if self.config.training.audit and relabels(self.model):
             found = self._audit()
+            self._keep_previous(epoch)
             logs.update({f"audit/{k}": v for k, v in found.as_dict().items()})
             _append(self.run, epoch, found)
             self.console.step(
@@ -101,6 +113,19 @@ class Watch(keras.callbacks.Callback):
         found = judge(labels, arrays["click"], truth, cvr, self._previous)
         self._previous = (arrays["click"] == 0) & (labels > 0.5)
         return found
+
+    def _keep_previous(self, epoch: int) -> None:
+        """Saves which rows are relabelled, for a resumed run; the epoch before may still be needed.
+
+        (A run killed before this epoch's checkpoint is whole goes on from the former one.)
+        """
+        path = self._relabelled_path(epoch)
+        beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+        np.save(beside, np.asarray(self._previous))
+        beside.replace(path)
+        for old in self.run.checkpoints.glob("relabelled-*.npy"):
+            if old.name not in (path.name, self._relabelled_path(epoch - 1).name):
+                old.unlink()
 
 
 def relabels(model: Any) -> bool:

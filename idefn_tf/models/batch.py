@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
+from idefn_tf.models.replicas import replica_count, total
+
 
 @dataclass
 class Batch:
     """Labels and weights of one mini-batch; every mean over a space says its divisor.
+
+    Under ``tf.distribute`` this is a replica's share of the batch, and the means are those of the
+    whole batch (`idefn_tf.models.replicas`).
 
     Attributes:
         click: o, float32 [B].
@@ -28,13 +33,18 @@ class Batch:
         """1 - o, float32 [B]."""
         return 1.0 - self.click
 
+    @property
+    def exposures(self) -> tf.Tensor:
+        """|D|: the weight of all rows, scalar."""
+        return total(tf.reduce_sum(self.weight))
+
     def mean_exposures(self, values: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
         """(1/|D|) times the sum of `values` over `mask`: the divisor counts every exposure."""
-        return tf.math.divide_no_nan(self._sum(values, mask), tf.reduce_sum(self.weight))
+        return _ratio(self._sum(values, mask), tf.reduce_sum(self.weight))
 
     def mean_within(self, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """The mean over the rows of `mask` alone; 0 where it is empty."""
-        return tf.math.divide_no_nan(self._sum(values, mask), tf.reduce_sum(self._within(mask)))
+        return _ratio(self._sum(values, mask), tf.reduce_sum(self._within(mask)))
 
     def _sum(self, values: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         weight = self.weight if mask is None else self._within(mask)
@@ -43,6 +53,12 @@ class Batch:
     def _within(self, mask: tf.Tensor) -> tf.Tensor:
         # a row of weight 0 may hold anything, also a NaN or an infinity
         return tf.where(self.weight != 0.0, self.weight * mask, 0.0)
+
+
+def _ratio(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+    if replica_count() > 1:
+        part, whole = tf.unstack(total(tf.stack([part, whole])))
+    return tf.math.divide_no_nan(part, whole)
 
 
 @dataclass

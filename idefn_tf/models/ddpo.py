@@ -104,7 +104,7 @@ class DDPO(EntireSpaceModel):
         ctcvr = product_cross_entropy(batch.click * batch.conversion, ctr, cvr)
         scale = tf.constant(self.cvr_weight, tf.float32)
         if self.compatibility == "ddpo_code":
-            scale = tf.math.divide_no_nan(scale, tf.reduce_sum(batch.weight))
+            scale = tf.math.divide_no_nan(scale, batch.exposures)
         return {
             "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, ctr)),
             "ctcvr_loss": batch.mean_exposures(ctcvr),

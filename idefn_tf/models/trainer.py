@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from idefn_tf.data import encode_dataset
 from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.replicas import replica_count
 from idefn_tf.models.training_metrics import MONITORS, StepMeans, TrainingMetrics
 from idefn_tf.optimizers import RowSparse, RowSparseAdam, row_gradient, settle, touch
 from idefn_tf.schema import CLICK, CONVERSION
@@ -124,7 +125,9 @@ class EntireSpaceTrainer(keras.Model):
             for width, table in self.features.tables.items()
         }
         gathered = {width: rows.spread() for width, rows in touched.items()}
-        losses, monitor, terms, row_gradients, gradients = self._dense_step(
+        # what crosses replicas cannot be compiled with the rest
+        dense_step = self._dense_step if replica_count() == 1 else self._forward_backward
+        losses, monitor, terms, row_gradients, gradients = dense_step(
             gathered, encoded, (batch.click, batch.conversion, batch.weight, batch.extra)
         )
         pairs = list(zip(gradients, self._dense_variables(), strict=True))
@@ -174,7 +177,11 @@ class EntireSpaceTrainer(keras.Model):
         for name, value in monitor.items():
             self._monitor_metrics[name].update_state(value)
         self.training_metrics.add(*terms)
-        return self.get_metrics_result()
+        logs = self.get_metrics_result()
+        if _crosses_workers(self.distribute_strategy):
+            # Keras averages a step's logs over workers along their first axis
+            logs = {name: tf.reshape(value, [1]) for name, value in logs.items()}
+        return logs
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -197,10 +204,11 @@ class EntireSpaceTrainer(keras.Model):
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """``keras.Model.fit``; data sets of raw features are encoded in the input pipeline."""
-        self.build()
-        if not self.optimizer.built:  # in the order that a loaded model uses, too
-            self.optimizer.build(self.trainable_variables)
-        if isinstance(x, tf.data.Dataset):
+        with self.distribute_strategy.scope():
+            self.build()
+            if not self.optimizer.built:  # in the order that a loaded model uses, too
+                self.optimizer.build(self.trainable_variables)
+        if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
             kwargs["shuffle"] = False  # the data set shuffles itself; Keras warns of its default
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self.prepare(kwargs["validation_data"])
@@ -211,6 +219,13 @@ class EntireSpaceTrainer(keras.Model):
         history = super().fit(self.prepare(x), *args, **kwargs)
         settle(getattr(self, "optimizer", None))
         return history
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing is left to build: `fit` and `evaluate` create every variable themselves.
+
+        Keras would take a batch, average it over replicas and trace the model with it; that fails
+        under MultiWorkerMirroredStrategy (keras-team/keras#20585).
+        """
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.evaluate`` on raw or encoded data sets."""
@@ -255,6 +270,13 @@ class EntireSpaceTrainer(keras.Model):
             optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
             self.compile(optimizer, jit_compile=config["jit_compile"])
             self.optimizer.build(self.trainable_variables)
+
+
+def _crosses_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Whether some replicas are in other processes."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return False
+    return int(strategy.num_replicas_in_sync) > len(strategy.extended.worker_devices)
 
 
 class _Settle(keras.callbacks.Callback):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from idefn_tf.metrics import _derive, _stream
 from idefn_tf.metrics.streaming_log_loss import cross_entropy
 from idefn_tf.models.batch import Batch
+from idefn_tf.models.replicas import greatest
 
 #: What is ranked where: (key of the metrics, output); clicked/cvr has the second place.
 _RANKED = (
@@ -136,11 +137,14 @@ class Largest(keras.metrics.Metric):
 
     def __init__(self, name: str = "largest", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
-        self.value = self.add_variable(shape=(), initializer="zeros", name="value")
+        self.value = self.add_variable(
+            shape=(), initializer="zeros", name="value", aggregation="only_first_replica"
+        )
 
     def update_state(self, value: tf.Tensor, sample_weight: Any = None) -> None:
-        """Takes the greater of the state and `value`; a NaN stays."""
-        self.value.assign(tf.maximum(self.value.value, tf.cast(value, tf.float32)))
+        """Takes the greater of the state and `value`, of all replicas; a NaN stays."""
+        value = greatest(tf.cast(value, tf.float32))
+        self.value.assign(tf.maximum(tf.convert_to_tensor(self.value.value), value))
 
     def result(self) -> tf.Tensor:
         """Returns the greatest value so far."""

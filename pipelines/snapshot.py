@@ -1,0 +1,107 @@
+"""Snapshots: everything that training changes, in one file, also in the middle of an epoch.
+
+A snapshot holds the values of all variables (weights, moments, positive memory, random states and
+the sums of the running epoch's metrics) and the position: the epoch, and how many of its batches
+have been trained on. Nothing is brought up to date or rounded on the way, so that a run taken up
+from it goes on bit by bit as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+_HEAD = "head"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state of training.
+
+    Attributes:
+        epoch: the running epoch, from 0.
+        batch: how many of its batches have been trained on.
+        values: of the model's variables, in the order of `state_variables`.
+        names: of these variables.
+    """
+
+    epoch: int
+    batch: int
+    values: list[np.ndarray]
+    names: list[str]
+
+    def save(self, path: Path) -> None:
+        """Writes the snapshot beside `path` and renames it; a kill leaves the former one whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = json.dumps({"epoch": self.epoch, "batch": self.batch, "names": self.names})
+        beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+        arrays = {f"{i:05d}": value for i, value in enumerate(self.values)}
+        with beside.open("wb") as file:
+            np.savez(file, **{_HEAD: np.frombuffer(head.encode(), np.uint8)}, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Snapshot:
+        """Reads a snapshot.
+
+        Raises:
+            ValueError: if the file is none.
+        """
+        try:
+            with path.open("rb") as opened, np.load(opened) as file:
+                head = json.loads(file[_HEAD].tobytes())
+                values = [file[f"{i:05d}"] for i in range(len(head["names"]))]
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"snapshot: {path} cannot be read ({error}); delete it, and the run goes on from "
+                "its last whole epoch"
+            ) from None
+        return cls(head["epoch"], head["batch"], values, head["names"])
+
+    def restore(self, model: keras.Model, leave: Sequence[str] = ()) -> None:
+        """Puts the values back into a model of the same form.
+
+        Args:
+            model: built and compiled, its optimizer built.
+            leave: last parts of the paths of variables that keep their own values.
+
+        Raises:
+            ValueError: if the model has other variables.
+        """
+        variables = state_variables(model)
+        wanted = [(name, value.shape) for name, value in zip(self.names, self.values, strict=True)]
+        found = [(v.path, tuple(v.shape)) for v in variables]
+        if [shape for _, shape in wanted] != [shape for _, shape in found]:
+            pairs = zip(wanted, found, strict=False)
+            first = next((pair for pair in pairs if pair[0][1] != pair[1][1]), (wanted, found))
+            raise ValueError(
+                f"snapshot: the model's variables are others than the snapshot's, first {first}; "
+                "delete checkpoints/step.npz to go on from the last whole epoch"
+            )
+        for variable, value in zip(variables, self.values, strict=True):
+            if variable.path.rpartition("/")[2] not in leave:
+                variable.assign(value)
+
+
+def take(model: keras.Model, epoch: int, batch: int) -> Snapshot:
+    """Reads all that training changes; every worker must take part, since sums are added up."""
+    variables = state_variables(model)
+    values = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    return Snapshot(epoch, batch, values, [variable.path for variable in variables])
+
+
+def state_variables(model: keras.Model) -> list[keras.Variable]:
+    """Lists the variables of a built and compiled model, its optimizer and its metrics, once."""
+    listed: list[Any] = [*model.variables, *model.optimizer.variables]
+    listed += [variable for metric in model.metrics for variable in metric.variables]
+    return list({id(variable): variable for variable in listed}.values())
