@@ -138,6 +138,9 @@ def embedded_server(name: str, base: Path, timeout: float = 120.0) -> Iterator[s
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 def _summary(runs: dict[str, Run], console: Console) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from pipelines import console as consoles
 from pipelines.console import Console
@@ -28,6 +29,7 @@ def infer(
     conversion: str,
     time: str | None = None,
     user: str | None = None,
+    item: str | None = None,
     rows: int = SAMPLE_ROWS,
 ) -> Proposal:
     """Proposes a schema from a table and writes it.
@@ -40,6 +42,7 @@ def infer(
         conversion: the conversion column.
         time: the column with the time of the exposure; looked for by default.
         user: the column that identifies the user; looked for by default.
+        item: the column that identifies the item; looked for by default.
         rows: rows looked at, from the beginning.
 
     Returns:
@@ -55,7 +58,7 @@ def infer(
     table = read_sample(source, rows)
     stem = Path(source).stem
     name = f"{stem}_table" if stem in DATASETS else stem  # a reader is found by the schema's name
-    proposal = propose(table, click, conversion, time, user, name)
+    proposal = propose(table, click, conversion, time, user, name, item)
     proposal.schema()  # what is written must load
     show(proposal, console)
     writing.write(proposal, str(source), path)
@@ -63,10 +66,11 @@ def infer(
     name = proposal.name
     console.note(
         "next, everything up to a served model: python -m pipelines.run "
-        f"--raw {source} --schema {path} --out runs/{name}"
+        f"--raw {quote(str(source))} --schema {quote(str(path))} --out runs/{name}"
     )
     console.note(
-        f"or step by step: python -m pipelines.prepare table --raw {source} --schema {path} "
+        f"or step by step: python -m pipelines.prepare table --raw {quote(str(source))} "
+        f"--schema {quote(str(path))} "
         f"--out data/{name}; python -m pipelines.train --config pipelines/configs/table_idefn.yaml "
         f"--data data/{name} --out runs/{name}"
     )
@@ -103,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command.add_argument("--time", metavar="COLUMN", help="the exposure's time (default: found)")
     command.add_argument("--user", metavar="COLUMN", help="the user's id (default: found)")
+    command.add_argument("--item", metavar="COLUMN", help="the item's id (default: found)")
     command.add_argument("--rows", type=int, default=SAMPLE_ROWS, help="rows to look at")
     command.add_argument("--out", default="schema.yaml", help="file to write (schema.yaml)")
     consoles.add_arguments(command)
@@ -118,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             conversion=given.conversion,
             time=given.time,
             user=given.user,
+            item=given.item,
             rows=given.rows,
         )
 

@@ -55,8 +55,12 @@ class Engine:
     ) -> None:
         self.connection.disconnect()
 
-    def read(self, path: Path) -> ir.Table:
+    def read(self, path: Path, delimiter: str = ",") -> ir.Table:
         """Returns the table in a CSV file (every column as text) or in a Parquet file.
+
+        Args:
+            path: the file.
+            delimiter: what separates the columns of a CSV file.
 
         Raises:
             ValueError: if the file is neither, or cannot be read.
@@ -66,7 +70,8 @@ class Engine:
                 return self.connection.read_parquet(str(path))
             if path.suffix == ".csv":
                 # everything is said: a guess would skip lines of another length
-                form = {"header": True, "skip": 0, "delim": ",", "quote": '"', "escape": '"'}
+                form = {"header": True, "skip": 0, "quote": '"', "escape": '"'}
+                form |= {"delim": delimiter}
                 return self.connection.read_csv(str(path), all_varchar=True, **form)
         raise ValueError(f"file: {path} must end in .csv or .parquet; convert it")
 
@@ -99,7 +104,7 @@ def connect(address: str, work: Path, memory: str, threads: int | None) -> Engin
 
     Args:
         address: "duckdb", "spark" (the master that Spark's own settings name, else this machine)
-            or a cluster's "spark://HOST:PORT".
+            or a cluster's master, such as "spark://HOST:PORT", "yarn" or "k8s://HOST:PORT".
         work: an existing folder for temporary files.
         memory: the most memory the engine may hold here.
         threads: worker threads on this machine; all cores by default.
@@ -109,7 +114,7 @@ def connect(address: str, work: Path, memory: str, threads: int | None) -> Engin
     """
     if address == "duckdb":
         return Engine(work, memory, threads)
-    if address == "spark" or address.startswith("spark://"):
+    if address in ("spark", "yarn") or address.startswith(("spark://", "k8s://", "local[")):
         from pipelines.datasets.spark import SparkEngine
 
         return SparkEngine(work, memory, threads, None if address == "spark" else address)

@@ -83,8 +83,12 @@ class SparkEngine(Engine):
         if not self._found:
             self.connection.disconnect()
 
-    def read(self, path: Path) -> ir.Table:
+    def read(self, path: Path, delimiter: str = ",") -> ir.Table:
         """Returns the table in a CSV file (every column as text) or in a Parquet file.
+
+        Args:
+            path: the file.
+            delimiter: what separates the columns of a CSV file.
 
         Raises:
             ValueError: if the file is neither, or cannot be read.
@@ -93,7 +97,8 @@ class SparkEngine(Engine):
             if path.suffix == ".parquet":
                 return self._view(self._session.read.parquet(str(path)))
             if path.suffix == ".csv":
-                options = {"header": True, "escape": '"', "mode": "FAILFAST"}
+                options: dict[str, Any] = {"header": True, "escape": '"', "mode": "FAILFAST"}
+                options["sep"] = delimiter
                 return self._view(self._session.read.csv(str(path), **options))
         raise ValueError(f"file: {path} must end in .csv or .parquet; convert it")
 

@@ -16,9 +16,10 @@ import ibis
 import ibis.expr.types as ir
 
 from idefn_tf.data import find_files
-from idefn_tf.schema import DType, Schema
+from idefn_tf.schema import DType, Labels, Schema
 from pipelines import checks
 from pipelines.checks import Report
+from pipelines.datasets import forms
 from pipelines.datasets.base import Dataset, Exposures, Request
 from pipelines.datasets.encode import as_dtype
 from pipelines.datasets.engine import Engine, translated_errors
@@ -54,14 +55,19 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     time = schema.labels.exposure_time
     pieces = []
     for path in request.files:
-        table = engine.read(path)
+        delimiter = forms.delimiter_of(path) if path.suffix == ".csv" else ","
+        table = engine.read(path, delimiter)
         if time is not None and time not in table.columns:
             raise ValueError(
                 f"{path.name}: the column {time!r} (labels.exposure_time) must be there, received "
                 f"{list(table.columns)}; correct the schema"
             )
-        whole = [name for name, dtype in wanted.items() if dtype == "int64"]
-        made = {name: _truth(table[name]) for name in whole if name in table.columns}
+        made = {
+            name: _plain(table[name], dtype, comma=delimiter != ",")
+            for name, dtype in wanted.items()
+            if name in table.columns and dtype in ("int64", "float32")
+        }
+        _unclicked_are_unconverted(made, schema.labels)
         if time is not None:
             made[time] = epoch(table[time], schema.labels.time_unit)
         pieces.append(checks.typed(table.mutate(**made), wanted, path.name, report))
@@ -93,19 +99,38 @@ def _wanted(schema: Schema) -> dict[str, DType | None]:
     return wanted
 
 
-def _truth(value: ir.Value) -> ir.Value:
-    """Reads true and false in text as 1 and 0."""
+def _plain(value: ir.Value, dtype: DType, comma: bool) -> ir.Value:
+    """Rewrites the text of a number as the engines read it; other columns stay as they are.
+
+    Args:
+        value: the raw column.
+        dtype: what it is to be.
+        comma: whether a comma may stand before decimals, as in files whose columns another
+            character separates.
+    """
     if not value.type().is_string():
         return value
-    lower = value.strip().lower()
-    return ibis.cases((lower == "true", "1"), (lower == "false", "0"), else_=value)
+    text = forms.present(value)
+    if dtype == "int64":
+        return forms.truth(text)
+    return forms.decimal_point(text) if comma else text
+
+
+def _unclicked_are_unconverted(made: dict[str, ir.Value], labels: Labels) -> None:
+    """Takes an empty conversion for 0 on unclicked rows, where many logs write nothing."""
+    if labels.click in made and labels.conversion in made:
+        click = as_dtype(made[labels.click], "int64")
+        conversion = made[labels.conversion]
+        zero = ibis.literal("0" if conversion.type().is_string() else 0).cast(conversion.type())
+        filled = ibis.ifelse((click == 0) & conversion.isnull(), zero, conversion)
+        made[labels.conversion] = filled
 
 
 def epoch(value: ir.Value, unit: Literal["ms", "s"]) -> ir.IntegerValue:
     """Returns a time as whole seconds or milliseconds since 1970, null where it is none.
 
-    Timestamps and dates, texts such as "2024-05-01 10:00:00", days written YYYYMMDD, and numbers
-    that are already in the unit are understood; texts without a zone are UTC.
+    Timestamps and dates, texts such as "2024-05-01 10:00:00" or "01.05.2024 10:00", days written
+    YYYYMMDD, and numbers that are already in the unit are understood; texts without a zone are UTC.
 
     Args:
         value: the raw column.
@@ -122,7 +147,8 @@ def epoch(value: ir.Value, unit: Literal["ms", "s"]) -> ir.IntegerValue:
     from_day = _since_1970(text.try_cast("timestamp"), factor)
     found = ibis.ifelse(is_day, from_day, number)
     if value.type().is_string():
-        found = ibis.coalesce(found, _since_1970(value.strip().try_cast("timestamp"), factor))
+        text = forms.year_first(value.strip())
+        found = ibis.coalesce(found, _since_1970(text.try_cast("timestamp"), factor))
     return found
 
 

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.datasets import forms
 from pipelines.inference.profile import Profile
 
 _TIME_NAMES = re.compile(
@@ -42,11 +44,13 @@ def label(column: Profile, option: str) -> NDArray[np.float64]:
         ValueError: if it holds something else, or one class only.
     """
     numbers = column.numbers
+    if column.type == "text":
+        numbers = _truth(column)
     if numbers is None or not np.isin(numbers[np.isfinite(numbers)], (0, 1)).all():
         shown = pc.unique(column.values).slice(0, 5).to_pylist() if len(column) else []
         raise ValueError(
-            f"{option}: {column.name!r} must hold 0 and 1 (or true and false), received values "
-            f"such as {shown}; turn it into 0 and 1 first"
+            f"{option}: {column.name!r} must hold 0 and 1 (or true and false, yes and no), "
+            f"received values such as {shown}; turn it into 0 and 1 first"
         )
     values = np.nan_to_num(numbers)
     if values.min() == values.max():
@@ -55,6 +59,16 @@ def label(column: Profile, option: str) -> NDArray[np.float64]:
             "a table of exposures has both. Are the unclicked rows in it?"
         )
     return values
+
+
+def _truth(column: Profile) -> NDArray[np.float64] | None:
+    """Reads words such as yes and no; None where a value is neither."""
+    lower = pc.utf8_lower(column.values)
+    yes = pc.is_in(lower, pa.array(forms.TRUE))
+    no = pc.is_in(lower, pa.array(forms.FALSE))
+    if not pc.all(pc.or_(pc.or_(yes, no), pc.is_null(lower))).as_py():
+        return None
+    return np.where(column.present, np.asarray(yes, np.float64), np.nan)
 
 
 def time_unit(column: Profile) -> Literal["ms", "s"] | None:

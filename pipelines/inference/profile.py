@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.datasets.forms import ABSENT, DAY_FIRST
+
 Type = Literal["integer", "float", "boolean", "text", "time", "list", "other"]
 
-_ABSENT = pa.array(["", "nan", "NaN", "NULL", "null", "None", "NA", "N/A"])
+_ABSENT = pa.array(ABSENT)
 _INTEGER = r"^[+-]?(0|[1-9][0-9]*)$"
 _NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 _LEADING_ZERO = r"^0[0-9]"
@@ -123,6 +125,10 @@ def _text(name: str, values: pa.Array) -> Profile:
     ):
         found = _floating(name, trimmed.cast(pa.float64()))
         return Profile(name, found.type, found.values, True)
+    if _all(distinct, DAY_FIRST):
+        day_first = r"^([0-9]{2})[.]([0-9]{2})[.]([0-9]{4})"
+        trimmed = pc.replace_substring_regex(trimmed, day_first, r"\3-\2-\1")
+        distinct = pc.drop_null(pc.unique(trimmed))
     if _all(distinct, _DATE):
         try:
             return Profile(name, "time", trimmed.cast(pa.timestamp("us")), True)

@@ -86,6 +86,7 @@ def propose(
     time: str | None = None,
     user: str | None = None,
     name: str = "table",
+    item: str | None = None,
 ) -> Proposal:
     """Proposes a schema.
 
@@ -96,6 +97,7 @@ def propose(
         time: the column with the time of the exposure; looked for by default.
         user: the column that identifies the user; looked for by default.
         name: of the data set.
+        item: the column that identifies the item; looked for by default.
 
     Returns:
         The proposal.
@@ -107,8 +109,9 @@ def propose(
     for given, option in ((click, "--click"), (conversion, "--conversion"), (time, "--time")):
         if given is not None:
             labels.require(given, option, known)
-    if user is not None:
-        labels.require(user, "--user", known)
+    for given, option in ((user, "--user"), (item, "--item")):
+        if given is not None:
+            labels.require(given, option, known)
     if click == conversion:
         raise ValueError(f"--conversion: must be another column than --click, received {click!r}")
     profiles = {column: profile(column, table[column]) for column in known}
@@ -125,11 +128,17 @@ def propose(
             "test rows at random; give --time if there is one, for a split like production's"
         )
     candidates = [p for p in clean if when is None or p.name != when.name]
-    keys = find_keys(candidates, user)
+    keys = find_keys(candidates, user, item)
     if keys.user is None:
-        warnings.append("no column identifies the user: GAUC is left out, intervals are over rows")
+        warnings.append(
+            "no column identifies the user: GAUC is left out, intervals are over rows; give --user "
+            "if there is one"
+        )
     if keys.item is None:
-        warnings.append("no column identifies the item; sides are guessed by name and user alone")
+        warnings.append(
+            "no column identifies the item; sides are guessed by name and user alone; give --item "
+            "if there is one"
+        )
     guesses: list[Guess] = []
     names: set[str] = set()
     for column in profiles.values():

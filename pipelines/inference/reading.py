@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from idefn_tf.data import find_files
+from pipelines.datasets import forms
 
 #: Rows looked at, from the beginning of the table.
 SAMPLE_ROWS = 500_000
-_DELIMITERS = ",;\t|"
 
 
 def read_sample(source: str | Path, rows: int = SAMPLE_ROWS) -> pa.Table:
@@ -24,7 +25,7 @@ def read_sample(source: str | Path, rows: int = SAMPLE_ROWS) -> pa.Table:
         rows: at most so many.
 
     Returns:
-        The rows; every column of a CSV file as text.
+        The rows; every column of a CSV file as text, numbers with a point before decimals.
 
     Raises:
         ValueError: if there is no file, it cannot be read, or it holds no row.
@@ -42,14 +43,24 @@ def read_sample(source: str | Path, rows: int = SAMPLE_ROWS) -> pa.Table:
             break
     if not count:
         raise ValueError(f"FILE: {source} must hold at least one row, received none")
-    return pa.concat_tables(tables, promote_options="permissive")
+    table = pa.concat_tables(tables, promote_options="permissive")
+    other = any(f.suffix == ".csv" and forms.delimiter_of(f) != "," for f in map(Path, files))
+    return _decimal_points(table) if other else table
 
 
-def delimiter_of(path: Path) -> str:
-    """Returns the character that separates the columns of a CSV file, by its first line."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    return max(_DELIMITERS, key=first.count)
+def _decimal_points(table: pa.Table) -> pa.Table:
+    """Rewrites columns of numbers with decimal commas; a column that holds anything else stays."""
+    for i, name in enumerate(table.column_names):
+        text = pc.utf8_trim_whitespace(table[name])
+        there = pc.filter(text, pc.invert(pc.is_in(text, pa.array(forms.ABSENT))))
+        distinct = pc.drop_null(pc.unique(there))
+        comma = pc.match_substring_regex(distinct, forms.DECIMAL_COMMA)
+        if len(distinct) and pc.any(comma).as_py():
+            whole = pc.match_substring_regex(distinct, r"^[+-]?[0-9]+$")
+            if pc.all(pc.or_(comma, whole)).as_py():
+                changed = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
+                table = table.set_column(i, name, changed)
+    return table
 
 
 def _pieces(path: Path) -> Iterator[pa.Table]:
@@ -61,7 +72,9 @@ def _pieces(path: Path) -> Iterator[pa.Table]:
             return
         if path.suffix != ".csv":
             raise ValueError(f"FILE: {path} must be CSV or Parquet; convert it")
-        parse = pyarrow.csv.ParseOptions(delimiter=delimiter_of(path), newlines_in_values=True)
+        parse = pyarrow.csv.ParseOptions(
+            delimiter=forms.delimiter_of(path), newlines_in_values=True
+        )
         names = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:

@@ -43,22 +43,30 @@ class Keys:
     item: Profile | None
 
 
-def find_keys(columns: Sequence[Profile], user: str | None = None) -> Keys:
+def find_keys(columns: Sequence[Profile], user: str | None = None, item: str | None = None) -> Keys:
     """Finds the user's and the item's key by name.
 
     Args:
         columns: the candidates.
         user: the user's column, where it is known.
+        item: the item's column, where it is known.
 
     Raises:
-        ValueError: if `user` is no candidate.
+        ValueError: if `user` or `item` is no candidate, or both are one column.
     """
     named = {column.name: column for column in columns}
-    if user is not None and user not in named:
-        raise ValueError(f"--user: {user!r} must be a column that may be a feature, received none")
+    for option, given in (("--user", user), ("--item", item)):
+        if given is not None and given not in named:
+            raise ValueError(
+                f"{option}: {given!r} must be a column that may be a feature; it is a label, a "
+                "time, or known only after the exposure"
+            )
+    if user is not None and user == item:
+        raise ValueError(f"--item: must be another column than --user, received {item!r}")
+    free = [column for column in columns if column.name not in (user, item)]
     return Keys(
-        named[user] if user is not None else _most_distinct(columns, _USER_KEY),
-        _most_distinct([c for c in columns if c.name != user], _ITEM_KEY),
+        named[user] if user is not None else _most_distinct(free, _USER_KEY),
+        named[item] if item is not None else _most_distinct(free, _ITEM_KEY),
     )
 
 
@@ -88,7 +96,7 @@ def find_side(column: Profile, keys: Keys) -> tuple[Side, str]:
             name = key.name if key is not None else ""
             return _side(side), f"one value for {shares[side]:.0%} of {name}"
     for side, words in (("user", _USER_WORDS), ("item", _ITEM_WORDS)):
-        if words.search(column.name):
+        if words.search(_plain(column.name)):
             return _side(side), "by its name"
     return "context", "changes within users and items"
 
@@ -125,9 +133,14 @@ def _most_distinct(columns: Sequence[Profile], pattern: re.Pattern[str]) -> Prof
     found = [
         column
         for column in columns
-        if pattern.match(column.name) and column.type in ("integer", "text")
+        if pattern.match(_plain(column.name)) and column.type in ("integer", "text")
     ]
     return max(found, key=lambda column: column.distinct, default=None)
+
+
+def _plain(name: str) -> str:
+    """A name's words joined by underscores: "User ID" and "user-id" are user_id."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
 
 
 def _side(name: str) -> Side:

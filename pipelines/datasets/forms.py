@@ -1,0 +1,52 @@
+"""How people write tables: other separators, decimal commas, yes and no, days before months."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+
+#: What may separate the columns of a CSV file.
+DELIMITERS = ",;\t|"
+#: Words for a value that is not there.
+ABSENT = ("", "nan", "NaN", "NULL", "null", "None", "NA", "N/A")
+#: Words for 1 and 0, in lower case.
+TRUE, FALSE = ("true", "yes", "y", "t"), ("false", "no", "n", "f")
+#: A number with a decimal comma, thousands set apart by points or not at all.
+DECIMAL_COMMA = r"^[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]+$"
+#: A date such as 31.12.2024, with or without a time of day.
+DAY_FIRST = r"^[0-3][0-9][.][01][0-9][.][0-9]{4}($|[T ])"
+
+
+def delimiter_of(path: Path) -> str:
+    """Returns the character that separates the columns of a CSV file, by its first line."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        first = file.readline()
+    return max(DELIMITERS, key=first.count)
+
+
+def present(value: ir.StringValue) -> ir.StringValue:
+    """Returns text without blanks around it, null where it is a word for nothing."""
+    text = value.strip()
+    return ibis.ifelse(text.isin(ABSENT), ibis.null("string"), text)
+
+
+def decimal_point(value: ir.StringValue) -> ir.StringValue:
+    """Returns "1.234,5" as "1234.5"; other text as it is."""
+    changed = value.replace(".", "").replace(",", ".")
+    return ibis.ifelse(value.re_search(DECIMAL_COMMA), changed, value)
+
+
+def truth(value: ir.StringValue) -> ir.StringValue:
+    """Returns words for true and false as "1" and "0"; other text as it is."""
+    lower = value.lower()
+    return ibis.cases((lower.isin(TRUE), "1"), (lower.isin(FALSE), "0"), else_=value)
+
+
+def year_first(value: ir.StringValue) -> ir.StringValue:
+    """Returns "31.12.2024 8:00" as "2024-12-31 8:00"; other text as it is."""
+    length = value.length()
+    changed = value.substr(6, 4) + "-" + value.substr(3, 2) + "-" + value.substr(0, 2)
+    rest = ibis.ifelse(length > 10, value.substr(10, length - 10), "")
+    return ibis.ifelse(value.re_search(DAY_FIRST), changed + rest, value)
