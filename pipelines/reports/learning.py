@@ -108,7 +108,8 @@ def curve(name: str, title: str, unit: str, curves: Curves, best: int | None) ->
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
         if name == "learning-transport":
-            axes.set_ylim(bottom=0)
+            highest = max((v for found in curves.values() for v in found if v == v), default=0.0)
+            axes.set_ylim(0, 1.15 * highest or 1.0)
         if len(curves) > 1:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
 

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import idefn_tf
 from pipelines.reports.material import Material
-from pipelines.reports.page import Section, preformatted
+from pipelines.reports.page import Section, preformatted, table
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow")
 
@@ -21,12 +21,14 @@ def section(material: Material) -> Section:
     rows = [["folder", str(run.run.root)]]
     rows += [["data fingerprint", str(run.card.get("fingerprint", "-"))[:16]]]
     rows += [["schema", f"{run.schema.name} ({run.schema.hash})"]]
-    for source in run.card.get("sources", []):
-        rows.append([f"raw file {source['file']}", f"SHA-256 {source['sha256'][:16]}..."])
     rows.append(["idefn_tf", idefn_tf.__version__])
     rows += [[name, found_version] for name in _PACKAGES if (found_version := _version(name))]
     rows.append(["Python", platform.python_version()])
     found.table("Made from", ["what", "which"], rows)
+    files = [[s["file"], f"{s['sha256'][:16]}..."] for s in run.card.get("sources", [])]
+    if files:
+        listed = table("Raw files", ["file", "SHA-256"], files)
+        found.folded(f"{len(files)} raw files by their checksums", listed)
     return found
 
 

@@ -71,6 +71,8 @@ def section(material: Material) -> Section:
     return found
 
 
+#: Below so many users in a slice, its interval is over rows.
+FEWEST_USERS = 10
 _COLUMNS = ("slice", "rows", "conversions", "CVR AUC", "PCOC, clicked")
 
 
@@ -140,6 +142,8 @@ def _line(material: Material, found: Slice) -> list[Content]:
     clicked = np.asarray(rows.columns["click"])[mask] > 0.5
     score = np.asarray(material.main.scores["cvr"], np.float64)[mask]
     users = None if rows.users is None else rows.users[mask]
+    if users is not None and len(np.unique(users)) < FEWEST_USERS:
+        users = None  # one user's rows (user_id: 7) cannot be drawn by user; rows are
     ranked, auc, pcoc = Ranked(label, score), [], []
     count = replicates_for(len(rows))
     for weight in resample(users, len(label), count, material.seed):

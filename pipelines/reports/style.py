@@ -25,7 +25,7 @@ STYLE_SHEET = """
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; color: var(--ink); background: #fff; line-height: 1.5;
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-header, main, footer, nav { max-width: 1180px; margin: 0 auto; padding: 0 1rem; }
+header, main, footer, nav { max-width: 1240px; margin: 0 auto; padding: 0 1rem; }
 header { padding-top: 1.5rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.3rem; margin: 0 0 .5rem; }
@@ -55,14 +55,16 @@ figure svg { display: block; width: 100%; height: auto; }
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
 figcaption { margin-bottom: .25rem; font-size: .9rem; color: var(--muted); }
 figcaption strong { display: block; color: var(--ink); font-size: .98rem; }
-.scroll { overflow-x: auto; margin: .75rem 0; border: 1px solid var(--line); border-radius: 8px; }
+.scroll { overflow-x: auto; margin: .75rem 0; border: 1px solid var(--line); border-radius: 8px;
+  background: linear-gradient(to left, #fff 30%, transparent) right / 40px 100% no-repeat local,
+    linear-gradient(to left, rgb(27 31 36 / 22%), transparent) right / 12px 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .88rem; width: 100%; }
 caption { text-align: left; font-weight: 600; padding: .5rem .7rem; }
 th, td { text-align: left; padding: .3rem .7rem; border-top: 1px solid var(--line);
   vertical-align: top; }
-thead th { background: var(--soft); white-space: nowrap; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
-  white-space: nowrap; }
+thead th { background: rgb(208 215 222 / 35%); vertical-align: bottom; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 td small, th small { color: var(--muted); display: block; font-weight: 400; }
 tbody th small { white-space: normal; min-width: 14ch; }
 td.best { font-weight: 700; }
@@ -78,8 +80,10 @@ details { margin: .75rem 0; } summary { cursor: pointer; color: var(--link); }
 pre { overflow-x: auto; background: var(--soft); border: 1px solid var(--line); padding: .7rem;
   border-radius: 8px; font-size: .85rem; line-height: 1.4; }
 footer { padding-block: 1.5rem; color: var(--muted); font-size: .88rem; }
-@media (max-width: 480px) { tbody th { white-space: normal; max-width: 9.5rem;
-    overflow-wrap: anywhere; } td, th { padding: .3rem .5rem; }
+@media (min-width: 900px) { thead th { min-width: 4.5rem; } td, th { padding: .3rem .55rem; }
+  table { font-size: .85rem; } }
+@media (max-width: 480px) { tbody th { white-space: normal; min-width: 6.5rem; max-width: 9.5rem;
+    overflow-wrap: break-word; } td, th { padding: .3rem .5rem; }
   h1 { font-size: 1.35rem; } .tile dd { font-size: 1.2rem; } }
 @media print { nav, .skip { display: none; } body { font-size: 11pt; } section { padding: 1rem 0; }
   .scroll { overflow: visible; } .figures { grid-template-columns: 1fr 1fr; }

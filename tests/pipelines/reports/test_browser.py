@@ -22,7 +22,9 @@ addEventListener("load", () => {
             drawn: [...svg.querySelectorAll("path,use")].filter((e) => box(e).some((n) => n > 0))
               .length, least: Math.min(...texts)};
   });
-  const out = {figures, inner: innerWidth, wide: document.documentElement.scrollWidth,
+  const heads = [...document.querySelectorAll("tbody th")].map((t) => box(t)[0]);
+  const out = {figures, heads: heads.filter((w) => w > 0),
+               inner: innerWidth, wide: document.documentElement.scrollWidth,
                tables: [...document.querySelectorAll("table")].map((t) => {
                  const p = t.closest(".scroll").getBoundingClientRect(); return p.right; })};
   parent.postMessage(JSON.stringify(out), "*");
@@ -62,6 +64,8 @@ def test_a_browser_draws_every_figure_without_an_error(path, page, tmp_path, wid
     assert seen["inner"] == width
     assert seen["wide"] <= width  # only the boxes of tables and of wide figures scroll
     assert all(right <= width for right in seen["tables"])
+    if width < 500:
+        assert min(seen["heads"]) >= 100  # words of a row's heading are not torn apart
     assert [figure["id"] for figure in seen["figures"]] == [f["id"] for f in page.figures]
     for figure in seen["figures"]:
         assert min(figure["size"]) > 100, figure
