@@ -9,10 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from itertools import product
 from pathlib import Path
 
-import keras_tuner
 import pytest
 import yaml
 
@@ -26,7 +24,6 @@ from pipelines.runs import Run
 from pipelines.train import train
 from pipelines.tune import tune
 from pipelines.tuning import trials
-from pipelines.tuning.oracles import TUNERS, make_oracle
 
 ROOT = Path(__file__).resolve().parents[3]
 QUIET = Console(quiet=True)
@@ -163,53 +160,6 @@ def test_hyperband_goes_on_from_the_trial_it_promotes(data, folder):
         assert len(long.splitlines()) == 1 + values["tuner/epochs"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TUNERS)
-def test_an_oracle_taken_up_again_goes_on_where_it_was(name, tmp_path):
-    space = config().tuning.space
-
-    def oracle():
-        made = make_oracle(name, space, 9, 4, seed=3)
-        made.verbose = 0
-        made._set_project_dir(str(tmp_path), "p")
-        return made
-
-    first = oracle()
-    for i in range(3):
-        trial = first.create_trial("tuner0")
-        first.update_trial(trial.trial_id, {"goal": 0.1 * i})
-        trial.status = "COMPLETED"
-        first.end_trial(trial)
-    running = first.create_trial("tuner0")  # and here it is killed
-    second = oracle()
-    second.reload()
-    again = second.create_trial("tuner0")
-    assert again.trial_id == running.trial_id
-    assert again.hyperparameters.values == running.hyperparameters.values
-    assert len(second.trials) == 4
-
-
-def test_a_trial_killed_before_it_was_noted_is_given_again(tmp_path):
-    def oracle():
-        made = make_oracle("random", config().tuning.space, 9, 4, seed=3)
-        made.verbose = 0
-        made._set_project_dir(str(tmp_path), "p")
-        return made
-
-    first = oracle()
-    first.save()
-    state = (tmp_path / "p" / "oracle.json").read_bytes()
-    trial = first.create_trial("tuner0")
-    (tmp_path / "p" / "oracle.json").write_bytes(state)  # the kill came between the two files
-    second = oracle()
-    second.reload()
-    again = second.create_trial("tuner0")
-    assert (again.trial_id, again.hyperparameters.values) == (
-        trial.trial_id,
-        trial.hyperparameters.values,
-    )
-
-
 # -- processes -----------------------------------------------------------------------------------
 
 
@@ -305,55 +255,9 @@ def test_a_process_ended_from_outside_is_one_failed_trial(data, folder, monkeypa
         trials.train_trial_apart(config(), data, Run(folder / "gone"), None)
 
 
-# -- requests ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("space", "words"),
-    [
-        ({"model.kapa": {"values": [1, 2]}}, r"tuning\.space\.model\.kapa.*takes no 'kapa'"),
-        ({"model.alpha": {"low": 2, "high": 1}}, r"tuning\.space\.model\.alpha.*below"),
-        ({"training.epochs": {"values": [1, 2]}}, "decided by the search itself"),
-        ({"training.monitor.space": {"values": ["all_raw"]}}, "decided by the search itself"),
-        ({"colour": {"values": [1, 2]}}, r"tuning\.space\.colour: must begin with"),
-        ({"model": {"values": [{}, {"alpha": 0.5}]}}, "name a setting"),
-        (
-            {"method": {"values": ["idefn", "esmm"]}, "model.kappa": {"values": [0.1, 0.2]}},
-            "'esmm' takes no 'kappa'.*when",
-        ),
-    ],
-)
-def test_a_space_that_no_config_has_is_refused_by_key(space, words):
-    with pytest.raises(ValueError, match=words):
-        Config.parse({"method": "idefn", "tuning": {"space": space}})
-
-
-def test_arguments_that_only_one_method_takes_must_move_into_the_space():
-    space = {"method": {"values": ["idefn", "esmm"]}}
-    with pytest.raises(ValueError, match=r"model\.kappa: is not taken by 'esmm'.*when"):
-        Config.parse({"method": "idefn", "model": {"kappa": 0.1}, "tuning": {"space": space}})
-
-
 def test_a_config_without_a_space_is_one_clear_message(data, tmp_path, capsys):
     path = tmp_path / "plain.yaml"
     path.write_text(yaml.safe_dump(BASE), encoding="utf-8")
     arguments = ["--config", str(path), "--data", str(data.root), "--out", str(tmp_path / "o")]
     assert job.main(arguments) == 2
     assert "must hold `tuning`" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "pipelines/configs").glob("*_tune.yaml")), ids=lambda p: p.stem
-)
-def test_shipped_spaces_make_configs_at_every_corner(path):
-    config = Config.load(path)
-    hp = keras_tuner.HyperParameters()
-    space = config.tuning.space
-    space.declare(hp)
-    for method, backbone in product(
-        *(dict(space.items())[k].labels for k in ("method", "backbone.name"))
-    ):
-        hp.values |= {"method": method, "backbone.name": backbone}
-        made = trials.trial_config(config, space.declare(hp), 2, config.tuning.objective)
-        assert made.backbone["name"] == json.loads(backbone)
-        assert not made.training.audit
