@@ -173,6 +173,8 @@ class RowSparse(_Keras):
             return gradient.values
         rows, values = gradient.indices, gradient.values
         if replicas > 1:  # every replica updates every touched row of its copy
+            if touched is not None and gradient.indices is touched.rows:
+                rows, values = rows[: touched.count], values[: touched.count]  # without padding
             context = tf.distribute.get_replica_context()
             rows, values = context.all_gather(rows, 0), context.all_gather(values, 0)
             values /= float(replicas)  # Keras sums over replicas what is the same on each
