@@ -1,7 +1,17 @@
 """Partial optimal transport between positives and unclicked rows: problem, solver, plan.
 
 `match` is the door for everyday use; `partial_problem`, `solve` and `SolverOptions` are what it is
-made of, usable inside compiled graphs.
+made of, usable inside compiled graphs; `RPOT` is the layer for a train step. Where the paper's
+equations are:
+
+    problem                Eq. 4-5    cost, marginals, the virtual row
+    proximal               Eq. 6-7    the outer loop, by few long steps (the default)
+    sinkhorn               Eq. 8-10   the scalings of rows and columns
+    newton, kernel                    the same scalings, faster, for `proximal`
+    literal, greenkhorn    Eq. 6-10   the loops as printed (Algorithm 1), `whole` beside them
+    exact                  Eq. 4-5    the linear program itself, by POT
+    plan, status                      what comes out
+    relabel (in idefn_tf)  Eq. 13-14  pseudo-labels
 """
 
 from idefn_tf.transport.costs import COSTS, cosine, cost_scale, squared_euclidean

@@ -33,8 +33,7 @@ def squared_euclidean(x: Any, y: Any) -> tf.Tensor:
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
     centre = tf.reduce_mean(y, axis=0) if y.shape[0] != 0 else tf.zeros_like(x[0])
     x, y = x - centre, y - centre
-    x_norm = tf.reduce_sum(tf.square(x), axis=1)
-    y_norm = tf.reduce_sum(tf.square(y), axis=1)
+    x_norm, y_norm = _squared_norms(x), _squared_norms(y)
     return tf.maximum(
         x_norm[:, None] + y_norm[None, :] - 2.0 * tf.matmul(x, y, transpose_b=True), 0
     )
@@ -90,12 +89,18 @@ def cost_scale(
     scale = mean
     if how == "median":
         rows, columns = cost.shape
-        stride = 1 if columns is None else max(1, -(-rows * columns // _MEDIAN_SAMPLE))
+        known = rows is not None and columns is not None
+        stride = max(1, -(-rows * columns // _MEDIAN_SAMPLE)) if known else 1
         entries = entries[:, ::stride]
         middle = (fold_all(tf.add, tf.cast(entries, tf.int32), 0) + 1) // 2
         median = order_statistic(tf.abs(cost[:, ::stride]), entries, middle)
         scale = tf.where(median > 0, median, mean)
     return tf.where((scale > 0) & tf.math.is_finite(scale), scale, one)
+
+
+def _squared_norms(x: tf.Tensor) -> tf.Tensor:
+    """|x_i|^2 as a product with ones, which compilers vectorise and a row's sum they do not."""
+    return tf.linalg.matvec(tf.square(x), tf.ones([tf.shape(x)[1]], x.dtype))
 
 
 def _unit(x: tf.Tensor) -> tf.Tensor:

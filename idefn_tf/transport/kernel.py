@@ -47,6 +47,7 @@ class Rows(NamedTuple):
         multiplier: u_i = exp(x_i), [P].
         weight: w_j, [U].
         mass: Row sums r_i, [P].
+        fraction: Share of each column's mass that real rows supply, [U].
         error: sum_i |r_i - a_i| / sum_i a_i, scalar.
         dual: sum_i a_i x_i - sum_j b_j log(b_j / w_j), the concave dual objective in units of
             epsilon, up to a constant of the kernel; scalar.
@@ -55,6 +56,7 @@ class Rows(NamedTuple):
     multiplier: tf.Tensor
     weight: tf.Tensor
     mass: tf.Tensor
+    fraction: tf.Tensor
     error: tf.Tensor
     dual: tf.Tensor
 
@@ -83,7 +85,8 @@ def rows_at(kernel: Kernel, x: tf.Tensor) -> Rows:
     """Evaluates the plan's row sums at multipliers exp(x) with exact columns."""
     tiny = tf.constant(kernel.entries.dtype.as_numpy_dtype(1e-37), kernel.entries.dtype)
     multiplier = tf.exp(x)
-    total = kernel.virtual + tf.linalg.matvec(kernel.entries, multiplier, transpose_a=True)
+    supply = tf.linalg.matvec(kernel.entries, multiplier, transpose_a=True)
+    total = kernel.virtual + supply
     weight = tf.where(total > tiny, kernel.column_mass / tf.maximum(total, tiny), 0)
     mass = multiplier * tf.linalg.matvec(kernel.entries, weight)
     wanted = tf.maximum(tf.reduce_sum(kernel.row_mass), tiny)
@@ -92,7 +95,8 @@ def rows_at(kernel: Kernel, x: tf.Tensor) -> Rows:
     dual = tf.reduce_sum(kernel.row_mass * x) - tf.reduce_sum(
         kernel.column_mass * tf.math.log(reached)
     )
-    return Rows(multiplier, weight, mass, error, dual)
+    fraction = tf.where(total > tiny, supply / tf.maximum(total, tiny), 0)
+    return Rows(multiplier, weight, mass, fraction, error, dual)
 
 
 def rows_alone(kernel: Kernel, x: tf.Tensor) -> Rows:
@@ -102,7 +106,7 @@ def rows_alone(kernel: Kernel, x: tf.Tensor) -> Rows:
     computes them once per use, element by element. A loop of one turn keeps them apart.
     """
     zero = tf.zeros([], kernel.entries.dtype)
-    rows = Rows(x, kernel.column_mass, kernel.row_mass, zero, zero)
+    rows = Rows(x, kernel.column_mass, kernel.row_mass, kernel.column_mass, zero, zero)
     _, rows = tf.while_loop(
         lambda done, rows: ~done,
         lambda done, rows: (tf.constant(True), rows_at(kernel, x)),

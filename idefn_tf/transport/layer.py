@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from idefn_tf import relabel
+from idefn_tf.transport.checks import checked_kappa, checked_value, one_of
 from idefn_tf.transport.costs import COSTS
-from idefn_tf.transport.match import SolverOptions, solve
+from idefn_tf.transport.gather import first_positives, from_all_replicas
+from idefn_tf.transport.match import SolverOptions
 from idefn_tf.transport.matches import Matches
 from idefn_tf.transport.memory import PositiveMemory
-from idefn_tf.transport.plan import Plan
-from idefn_tf.transport.problem import MARGINALS, partial_problem
+from idefn_tf.transport.problem import MARGINALS
+from idefn_tf.transport.program import batch_program
 from idefn_tf.transport.running import RunningMean
 
 #: kappa before the first estimate under kappa="auto", and its bounds afterwards.
@@ -64,7 +65,7 @@ class RPOT(keras.layers.Layer):
         rule: str = "top_k",
         label_value: float | str = 1.0,
         spies: float | None = None,
-        capacity: int = 128,
+        capacity: int = 64,
         memory: int = 0,
         memory_age: int | None = None,
         warmup_steps: int = 0,
@@ -81,11 +82,11 @@ class RPOT(keras.layers.Layer):
         super().__init__(**{**kwargs, "trainable": False})
         if isinstance(kappa, Mapping):
             kappa = keras.saving.deserialize_keras_object(dict(kappa))
-        self.kappa = _checked_kappa(kappa)
-        self.marginals = _one_of("marginals", marginals, MARGINALS)
-        self.rule = _one_of("rule", rule, tuple(relabel.RULES))
-        self.label_value, self.spies = _checked_value(label_value, spies)
-        self.cost = _one_of("cost", cost, tuple(COSTS))
+        self.kappa = checked_kappa(kappa)
+        self.marginals = one_of("marginals", marginals, MARGINALS)
+        self.rule = one_of("rule", rule, tuple(relabel.RULES))
+        self.label_value, self.spies = checked_value(label_value, spies)
+        self.cost = one_of("cost", cost, tuple(COSTS))
         for name, value, least in (
             ("capacity", capacity, 1),
             ("memory", memory, 0),
@@ -142,16 +143,17 @@ class RPOT(keras.layers.Layer):
         positive = click * conversion
         spy = self._hide(positive, training)
         shown = positive * (1.0 - spy)
-        count = tf.minimum(self.capacity, tf.shape(z)[0])
-        chosen, rows = tf.math.top_k(shown, count)
-        fresh, fresh_mask = self._from_all_replicas(tf.gather(z, rows), chosen > 0.5)
+        own, own_mask, rows = first_positives(z, shown, self.capacity)
+        fresh, fresh_mask = from_all_replicas(own, own_mask)
         side, side_mask = fresh, fresh_mask
         if self.bank is not None:
             entries, alive = self.bank.read(step)
             side, side_mask = tf.concat([side, entries], 0), tf.concat([side_mask, alive], 0)
         columns = tf.logical_or(click < 0.5, spy > 0.5)
         kappa = self.kappa_now(step)
-        program = _program(self.cost, self.marginals, self.rule, self.options, self.jit_compile)
+        program = batch_program(
+            self.cost, self.marginals, self.rule, self.options, self.jit_compile
+        )
         plan, found, fraction = program(side, side_mask, z, columns, kappa)
         found *= tf.cast(step >= self.warmup_steps, tf.float32)
         if training:
@@ -166,7 +168,7 @@ class RPOT(keras.layers.Layer):
             matched_fraction=fraction,
             pseudo_positives=tf.reduce_sum(tf.cast(labels > 0, tf.float32)),
             positives=tf.reduce_sum(tf.cast(side_mask, tf.float32)),
-            overflow=tf.reduce_sum(shown) - tf.reduce_sum(chosen),
+            overflow=tf.reduce_sum(shown) - tf.reduce_sum(tf.cast(own_mask, tf.float32)),
             kappa=kappa,
             label_value=value,
             status=plan.status,
@@ -227,16 +229,6 @@ class RPOT(keras.layers.Layer):
         precision = tf.math.divide_no_nan(self.recall.mean * self.prior.mean, self.match_rate.mean)
         return tf.clip_by_value(precision, 0.0, 1.0)
 
-    def _from_all_replicas(self, z: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gathers the positives of every replica under tf.distribute."""
-        context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return z, mask
-        mask = context.all_gather(tf.cast(mask, tf.float32), axis=0)
-        z = context.all_gather(z, axis=0)
-        order = tf.argsort(mask, direction="DESCENDING", stable=True)  # memory wants them first
-        return tf.gather(z, order), tf.gather(mask, order) > 0.5
-
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the layer."""
         kappa = self.kappa
@@ -263,60 +255,3 @@ class RPOT(keras.layers.Layer):
             **{name: getattr(self, name) for name in own},
             **{name: getattr(self.options, name) for name in solver},
         }
-
-
-@functools.lru_cache(maxsize=64)
-def _program(
-    cost: str, marginals: str, rule: str, options: SolverOptions, jit_compile: bool
-) -> Callable[..., tuple[Plan, tf.Tensor, tf.Tensor]]:
-    """Cost, problem, plan and labels as one compiled program that equal layers share."""
-
-    def run(
-        row_z: tf.Tensor,
-        row_mask: tf.Tensor,
-        column_z: tf.Tensor,
-        column_mask: tf.Tensor,
-        kappa: tf.Tensor,
-    ) -> tuple[Plan, tf.Tensor, tf.Tensor]:
-        problem = partial_problem(
-            COSTS[cost](row_z, column_z),
-            kappa=kappa,
-            marginals=marginals,
-            row_mask=row_mask,
-            column_mask=column_mask,
-        )
-        plan = solve(problem, options)
-        labels = tf.cast(relabel.relabel(plan, rule), tf.float32)
-        return plan, labels, plan.matched_fraction
-
-    return tf.function(run, jit_compile=jit_compile or None, autograph=False)
-
-
-def _one_of(name: str, value: Any, known: tuple[str, ...]) -> Any:
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}.")
-    return value
-
-
-def _checked_kappa(kappa: Any) -> Any:
-    schedule = isinstance(kappa, keras.optimizers.schedules.LearningRateSchedule)
-    number = isinstance(kappa, int | float) and not isinstance(kappa, bool)
-    if kappa == "auto" or schedule or (number and 0 <= kappa <= 1):
-        return kappa
-    raise ValueError(
-        "`kappa` must be a number in [0, 1], a keras.optimizers.schedules object, or 'auto'. "
-        f"Received: {kappa!r}."
-    )
-
-
-def _checked_value(value: Any, spies: float | None) -> tuple[Any, float]:
-    spies = (0.1 if value == "calibrated" else 0.0) if spies is None else spies
-    if not 0 <= spies < 1 or (value == "calibrated" and not spies):
-        raise ValueError(
-            f"`spies` must lie in [0, 1), above 0 for calibrated labels. Received: {spies!r}."
-        )
-    if value != "calibrated" and not (isinstance(value, int | float) and 0 < value <= 1):
-        raise ValueError(
-            f"`label_value` must be a number in (0, 1] or 'calibrated'. Received: {value!r}."
-        )
-    return value, spies

@@ -6,10 +6,11 @@
               repeat:  rows of G scaled to a, then columns of G to b          (Eq. 8-10)
               pi^(t+1) = G
 
-One sweep lets a row's multiplier grow by at most log(a_i / r_i). Where columns are full and the next
-best column costs more than that many epsilons, the plan falls behind and its status says so; more
-`sweeps`, or a larger epsilon with more `steps`, follow. Slow beside `proximal`, which reaches the same plan by fewer, longer steps; here for fidelity, for
-studies of the step count, and as the oracle of Theorem 1's test.
+One sweep lets a row's multiplier grow by at most log(a_i / r_i). Where columns are full and the
+next best column costs more than that many epsilons, the plan falls behind and its status says so;
+more `sweeps`, or a larger epsilon with more `steps`, follow. Slow beside `proximal`, which reaches
+the same plan by fewer, longer steps; here for fidelity, for studies of the step count, and as the
+oracle of Theorem 1's test.
 """
 
 from __future__ import annotations

@@ -166,7 +166,11 @@ def match(
     if pi is not None:
         pi = tf.concat([pi[:rows], pi[-1:]], axis=0)[:, :columns]
     return plan._replace(
-        problem=problem, potential=plan.potential[:rows], fine=plan.fine[:rows], transported=pi
+        problem=problem,
+        potential=plan.potential[:rows],
+        fine=plan.fine[:rows],
+        transported=pi,
+        fraction=None if plan.fraction is None else plan.fraction[:columns],
     )
 
 

@@ -109,7 +109,7 @@ def newton(
     # The loop's first turn only evaluates the start: the kernel then has the loop as its one reader
     # and XLA does not fuse (and so repeat) its exponentials into a product.
     zero = tf.zeros([], dtype)
-    unknown = Rows(x, kernel.column_mass, kernel.row_mass, infinite, zero)
+    unknown = Rows(x, kernel.column_mass, kernel.row_mass, kernel.column_mass, infinite, zero)
     start = NewtonState(x, unknown, infinite, trust / 2, tf.constant(-1))
     (state,) = tf.while_loop(going_on, step, (start,))
     return state

@@ -49,22 +49,31 @@ def _any(matrix: tf.Tensor) -> tf.Tensor:
 
 def finish(
     problem: TransportProblem,
-    reduced_cost: tf.Tensor,
     potential: tuple[tf.Tensor, tf.Tensor],
     beta: tf.Tensor,
     converged: tf.Tensor,
     iterations: tf.Tensor,
     refusal: tf.Tensor,
+    sums: tuple[tf.Tensor, tf.Tensor],
 ) -> Plan:
-    """The plan of a potential, or the plan that matches nothing where the problem was refused."""
+    """The plan of a potential, or the plan that matches nothing where the problem was refused.
+
+    Args:
+        problem: What was asked.
+        potential: phi and the digits of it that do not fit, [P] each.
+        beta: Inverse temperature 1 / epsilon.
+        converged: Boolean scalar.
+        iterations: The solver's count.
+        refusal: From `refuse`.
+        sums: The plan's row sums [P] and matched fraction [U] (`plan_sums`).
+    """
     dtype = problem.cost.dtype
     solved = tf.equal(refusal, int(Status.CONVERGED))
     limit = tf.where(converged, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
     none = tf.constant(float("-inf"), dtype)
     coarse, fine = potential
-    kernel = absorb(problem, reduced_cost, beta, coarse)
-    rows = rows_alone(kernel, fine)
-    off = rows.mass - problem.row_mass
+    mass, fraction = sums
+    off = mass - problem.row_mass
     error = tf.reduce_sum(tf.abs(off)) + tf.abs(tf.reduce_sum(off))
     unmet = tf.where(
         tf.equal(refusal, int(Status.NOTHING_TO_MATCH)),
@@ -80,4 +89,17 @@ def finish(
         status=tf.where(solved, limit, refusal),
         iterations=iterations,
         marginal_error=tf.where(solved, error, unmet),
+        fraction=tf.where(solved, fraction, tf.zeros_like(fraction)),
     )
+
+
+def plan_sums(
+    problem: TransportProblem,
+    reduced_cost: tf.Tensor,
+    potential: tuple[tf.Tensor, tf.Tensor],
+    beta: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Row sums [P] and matched fraction [U] of the plan that a potential stands for."""
+    coarse, fine = potential
+    rows = rows_alone(absorb(problem, reduced_cost, beta, coarse), fine)
+    return rows.mass, rows.fraction

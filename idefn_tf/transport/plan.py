@@ -34,6 +34,7 @@ class Plan(NamedTuple):
             same over columns; the columns' total mass is 1 under the named marginals.
         transported: Float tensor [P + 1, U] or None; the whole plan where a solver (`exact`,
             `greenkhorn`, `proximal_literal`) yields a matrix instead of potentials.
+        fraction: Float tensor [U] or None; the matched fraction, where the solver knows it.
     """
 
     problem: TransportProblem
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
     iterations: tf.Tensor
     marginal_error: tf.Tensor
     transported: tf.Tensor | None = None
+    fraction: tf.Tensor | None = None
 
     @property
     def converged(self) -> tf.Tensor:
@@ -89,7 +91,9 @@ class Plan(NamedTuple):
     @property
     def matched_fraction(self) -> tf.Tensor:
         """[U] in [0, 1], the share of each column's mass that real rows supply; 0 at padding."""
-        if self.transported is not None:
+        if self.fraction is not None:
+            fraction = self.fraction
+        elif self.transported is not None:
             fraction = tf.math.divide_no_nan(
                 tf.reduce_sum(self.transported[:-1], axis=0), self.problem.column_mass
             )
@@ -119,9 +123,9 @@ class Plan(NamedTuple):
         if share.shape[0] == 0:
             return tf.fill(tf.shape(virtual), -1), virtual
         best = fold_rows(tf.maximum, share, 0)
-        index = tf.range(share.shape[0])[:, None]
-        none = tf.constant(share.shape[0])
-        row = fold_rows(tf.minimum, tf.where(share >= best, index, none), share.shape[0])
+        none = tf.shape(share)[0]
+        index = tf.range(none)[:, None]
+        row = fold_rows(tf.minimum, tf.where(share >= best, index, none), share.shape[0] or 0)
         real = (best > virtual) & self.problem.column_mask
         return tf.where(real, row, -1), tf.where(real, best, virtual)
 

@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from idefn_tf.transport.kernel import absorb, add_exactly
 from idefn_tf.transport.newton import FIRST_STEP, is_close, newton
-from idefn_tf.transport.outcome import finish, refuse
+from idefn_tf.transport.outcome import finish, plan_sums, refuse
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, as_type
 from idefn_tf.transport.reductions import fold_all, log_sum_exp_columns
@@ -36,6 +36,7 @@ LONGEST_STEP = 3.0
 SHORTEST_STEP = 1.2
 NEWTON_PER_STEP = 12
 WORTH_RETURNING = 0.1
+DIRECT = 0.3
 
 
 class _Path(NamedTuple):
@@ -56,6 +57,8 @@ class _Path(NamedTuple):
     best_error: tf.Tensor
     best: tf.Tensor
     best_fine: tf.Tensor
+    best_mass: tf.Tensor
+    best_fraction: tf.Tensor
     done: tf.Tensor
 
 
@@ -125,10 +128,15 @@ def proximal(
         before_beta = tf.where(arrived, path.known_beta, path.before_beta)
         before = tf.where(arrived, path.known, path.before)
         moved = arrived | failed
-        stretch = tf.where(failed, tf.maximum(tf.sqrt(path.stretch), SHORTEST_STEP), path.stretch)
+        stretch = tf.where(
+            failed & (known_beta > 0),
+            tf.maximum(tf.sqrt(path.stretch), SHORTEST_STEP),
+            path.stretch,
+        )
         stretch = tf.where(arrived, tf.minimum(1.5 * path.stretch, LONGEST_STEP), stretch)
         # Before the first known point there is nothing to go back to but a softer beginning.
         softer = tf.minimum(path.beta / LONGEST_STEP, soft_beta)
+        softer = tf.where(path.beta > beta_path, beta_path, softer)
         onward = tf.where(known_beta > 0, known_beta * stretch, softer)
         beta = tf.where(moved, tf.minimum(onward, beta_end), path.beta)
         slope = tf.math.divide_no_nan(known - before, known_beta - before_beta)
@@ -153,13 +161,19 @@ def proximal(
                 best_error=tf.where(better, state.rows.error, path.best_error),
                 best=tf.where(better, potential, path.best),
                 best_fine=tf.where(better, fine, path.best_fine),
+                best_mass=tf.where(better, state.rows.mass, path.best_mass),
+                best_fraction=tf.where(better, state.rows.fraction, path.best_fraction),
                 done=last & arrived,
             ),
         )
 
     largest = fold_all(tf.maximum, tf.where(tf.math.is_finite(cost), cost, zero), 0)
     soft_beta = 1 / tf.maximum(largest, tf.constant(1e-30, dtype))  # every exponent within 1
-    beta_start = tf.minimum(beta_end, 1 / (FIRST_EPSILON * scale))
+    beta_path = tf.minimum(beta_end, 1 / (FIRST_EPSILON * scale))
+    # Where rows are light beside columns, few columns fill up and the first guess is good at any
+    # beta: try the end at once.
+    light = tf.reduce_max(problem.row_mass) <= DIRECT * tf.reduce_max(problem.column_mass)
+    beta_start = tf.where(light, beta_end, beta_path)
     start = _Path(
         beta=beta_start,
         potential=first_guess(beta_start),
@@ -176,6 +190,8 @@ def proximal(
         best_error=infinite,
         best=nothing,
         best_fine=nothing,
+        best_mass=nothing,
+        best_fraction=tf.zeros_like(problem.column_mass),
         done=refusal > 0,
     )
     (path,) = tf.while_loop(going_on, advance, (start,))
@@ -184,4 +200,9 @@ def proximal(
     potential = tf.where(at_end, path.best, path.known)
     beta = tf.where(at_end, beta_end, path.known_beta)
     fine = tf.where(at_end, path.best_fine, path.known_fine)
-    return finish(problem, cost, (potential, fine), beta, path.done, path.iterations, refusal)
+    sums = tf.cond(
+        at_end & tf.math.is_finite(path.best_error),
+        lambda: (path.best_mass, path.best_fraction),
+        lambda: plan_sums(problem, cost, (potential, fine), beta),
+    )
+    return finish(problem, (potential, fine), beta, path.done, path.iterations, refusal, sums)

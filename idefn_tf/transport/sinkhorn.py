@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from idefn_tf.transport.kernel import Kernel, absorb, rows_at
 from idefn_tf.transport.newton import LARGEST_MULTIPLIER
-from idefn_tf.transport.outcome import finish, refuse
+from idefn_tf.transport.outcome import finish, plan_sums, refuse
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, as_type
 
@@ -127,6 +127,6 @@ def sinkhorn(
         potential = tf.where(active, log_row - log_virtual, 0)
     start = tf.where(active & tf.math.is_finite(potential), potential, 0)
     phi, error, count = tf.while_loop(going_on, advance, (start, one + tolerance, tf.constant(0)))
-    return finish(
-        problem, cost, (phi, tf.zeros_like(phi)), beta, error <= tolerance, count, refusal
-    )
+    found = (phi, tf.zeros_like(phi))
+    sums = plan_sums(problem, cost, found, beta)
+    return finish(problem, found, beta, error <= tolerance, count, refusal, sums)
