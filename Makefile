@@ -47,7 +47,7 @@ test-fast: setup ## the tests that take seconds
 
 test-spark: setup ## preparation on Spark: installs PySpark beside the rest; needs Java 17
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/spark.in
-	$(BIN)/python -m pytest -m spark
+	$(BIN)/python -m pytest -m spark || [ $$? -eq 5 ]  # 5: all skipped, for want of Java
 
 benchmark-training: ## our training beside DeepCTR and torch-rechub, in environments of their own
 	$(MAKE) setup
