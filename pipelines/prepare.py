@@ -4,6 +4,7 @@
 ``python -m pipelines.prepare ali-ccp --raw DIR --out DIR``
 ``python -m pipelines.prepare simulated-funnel --out DIR --exposures 120000 --preset kuai``
 ``python -m pipelines.prepare table --raw FILE --schema schema.yaml --out DIR``
+``python -m pipelines.prepare table --raw NEW --base DIR --out DIR2``  (a later day)
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from pathlib import Path
 
 from idefn_tf.schema import Schema
 from pipelines.console import Console, add_arguments, run_job
-from pipelines.datasets import ali_ccp, simulated_funnel
+from pipelines.datasets import ali_ccp, maturity, simulated_funnel
 from pipelines.datasets.funnel_world import PRESETS, Options
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.preparation import DATASETS, Settings, prepare, prepare_rows
 from pipelines.datasets.simulated_funnel import SIMULATED_FUNNEL
 from pipelines.datasets.split import parse
 from pipelines.datasets.table import TABLE
-from pipelines.prepared import refuse_foreign
+from pipelines.prepared import SCHEMA, refuse_foreign
 
 __all__ = ["DATASETS", "Settings", "main", "prepare", "prepare_rows"]
 
@@ -67,12 +68,22 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--split", default="auto", help="auto, or train=FIRST..LAST,validation=...,test=..."
         )
+        command.add_argument(
+            "--base", type=Path, help="an earlier prepared folder whose vocabularies are extended"
+        )
+        command.add_argument(
+            "--as-of", help="when conversions were counted (default: the latest exposure)"
+        )
         command.add_argument("--part-rows", type=int, default=Settings.part_rows)
         command.add_argument("--slice-rows", type=int, default=Settings.slice_rows)
         command.add_argument("--memory", default=Settings.memory, help="the engine's memory")
         command.add_argument("--threads", type=int, help="the engine's threads (default: all)")
         command.add_argument(
             "--engine", default=Settings.engine, help="duckdb, spark or spark://HOST:PORT"
+        )
+        command.add_argument(
+            "--spark-master",
+            help="a cluster's address for --engine spark, such as spark://HOST:PORT",
         )
         add_arguments(command)
     return parser
@@ -94,9 +105,17 @@ def _run(given: argparse.Namespace, console: Console) -> None:
     raw, options = given.raw, {}
     schema = Schema.load(given.schema) if given.schema else None
     split = parse(given.split)
-    settings = Settings(
-        given.part_rows, given.memory, given.threads, given.engine, given.slice_rows
-    )
+    if given.spark_master is not None and given.engine not in ("spark", Settings.engine):
+        raise ValueError(
+            f"--spark-master: goes with --engine spark, received --engine {given.engine}"
+        )
+    engine = given.spark_master or given.engine
+    settings = Settings(given.part_rows, given.memory, given.threads, engine, given.slice_rows)
+    as_of = None
+    if given.as_of is not None:
+        named = schema or (Schema.load(given.base / SCHEMA) if given.base else None)
+        unit = named.labels.time_unit if named else "ms"
+        as_of = maturity.read_time(given.as_of, unit)
     if name == "simulated_funnel":
         refuse_foreign(given.out)
         raw = raw or given.out.with_name(f"{given.out.name}_raw")
@@ -109,7 +128,7 @@ def _run(given: argparse.Namespace, console: Console) -> None:
         options = {"logs": given.logs}
     prepare(
         name, raw, given.out, schema=schema, options=options, split=split,
-        settings=settings, console=console,
+        base=given.base, as_of=as_of, settings=settings, console=console,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ of its own: its owner's is learned on the union of both.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shutil
@@ -33,24 +34,59 @@ def has_file(feature: Feature) -> bool:
     return feature.kind == "vocabulary" and feature.tied_to is None
 
 
-def learn(train: ir.Table, schema: Schema, folder: Path) -> None:
+def learn(train: ir.Table, schema: Schema, folder: Path, base: Path | None = None) -> None:
     """Learns every vocabulary and every mean and deviation, and writes them.
 
     Args:
         train: the prepared training rows.
         schema: their schema.
         folder: where `<feature>.json` goes.
+        base: earlier vocabularies to extend: their values keep their places, new ones fill the
+            headroom, the most frequent first; means and deviations stay as they are.
+
+    Raises:
+        ValueError: if `base` lacks a feature.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    earlier = {} if base is None else load(base, schema)
     for feature in schema.features:
         if not has_file(feature):
             continue
         if feature.kind == "numeric":
-            write_json(folder / f"{feature.name}.json", _moments(train, feature))
+            moments = earlier.get(feature.name) or _moments(train, feature)
+            write_json(folder / f"{feature.name}.json", moments)
             continue
         family = [feature, *(f for f in schema.features if f.tied_to == feature.name)]
-        values = list(_vocabulary(train, family))
-        write_json(folder / f"{feature.name}.json", {"kind": "vocabulary", "values": values})
+        found: dict[str, Any] = {"kind": "vocabulary"}
+        if feature.name in earlier:
+            before = earlier[feature.name]["values"]
+            places = capacity(feature, earlier[feature.name])
+            known = frozenset(before)
+            fresh = (value for value in _vocabulary(train, family) if value not in known)
+            found["values"] = [*before, *itertools.islice(fresh, places - len(before))]
+            found["capacity"] = places
+        else:
+            found["values"] = list(_vocabulary(train, family))
+        write_json(folder / f"{feature.name}.json", found)
+
+
+def capacity(feature: Feature, learned: Mapping[str, Any]) -> int:
+    """Returns how many ids the feature's table has places for: those known and the headroom."""
+    return int(learned.get("capacity", max(len(learned["values"]), 1) + feature.headroom))
+
+
+def compare(base: Path, folder: Path, schema: Schema) -> dict[str, dict[str, int]]:
+    """Says for each vocabulary how many ids are new, and how many places are left."""
+    before, after = load(base, schema), load(folder, schema)
+    return {
+        feature.name: {
+            "new": len(after[feature.name]["values"]) - len(before[feature.name]["values"]),
+            "places_left": capacity(feature, after[feature.name])
+            - len(after[feature.name]["values"]),
+        }
+        for feature in schema.features
+        if feature.name in after and feature.kind == "vocabulary"
+    }
 
 
 def take(learned: Path | None, folder: Path) -> None:

@@ -112,3 +112,25 @@ def vocabulary_of(feature: Feature, vocabularies: Vocabularies) -> Sequence[Any]
             f"{owner!r}, received vocabularies of {sorted(vocabularies)}; learn them with "
             "idefn_tf.learn_vocabularies or pipelines.prepare."
         ) from None
+
+
+def with_places_left(schema: Schema, vocabularies: Vocabularies) -> Schema:
+    """Returns the schema with the headroom that extended vocabularies still have.
+
+    A vocabulary that was extended states its `capacity`: as many ids as there were places for when
+    it was first learned, so that its table keeps its size and every known id its row.
+    """
+
+    def left(feature: Feature) -> Feature:
+        learned = vocabularies.get(feature.tied_to or feature.name) or {}
+        if feature.kind != "vocabulary" or "capacity" not in learned:
+            return feature
+        places = int(learned["capacity"]) - max(len(learned["values"]), 1)
+        if places < 0:
+            raise ValueError(
+                f"vocabularies: {feature.name!r} holds {len(learned['values'])} values, more than "
+                f"its capacity {learned['capacity']}; learn it anew."
+            )
+        return feature.model_copy(update={"headroom": places})
+
+    return schema.model_copy(update={"features": tuple(left(f) for f in schema.features)})

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from idefn_tf.features.block import FIRST_ROW, SINGLES, Block
-from idefn_tf.features.columns import Vocabularies, columns_from_schema
+from idefn_tf.features.columns import Vocabularies, columns_from_schema, with_places_left
 from idefn_tf.features.encoding import normalize, take
 from idefn_tf.features.field import Field, lower
 from idefn_tf.optimizers import mark_table
@@ -85,7 +85,8 @@ class FeatureColumns(keras.layers.Layer):
         cls, schema: Schema, vocabularies: Vocabularies, **kwargs: Any
     ) -> FeatureColumns:
         """Builds the layer for every feature of a schema."""
-        return cls(columns_from_schema(schema, vocabularies), schema, **kwargs)
+        roomy = with_places_left(schema, vocabularies)
+        return cls(columns_from_schema(schema, vocabularies), roomy, **kwargs)
 
     def _lay_out(self) -> tuple[dict[str, int], dict[str, int]]:
         """Gives every table owner its first row, width by width."""

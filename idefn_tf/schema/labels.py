@@ -18,7 +18,18 @@ RESERVED = (CLICK, CONVERSION, "row_id", "exposure_time", "sample_weight", *REPO
 
 
 class Labels(Strict):
-    """The label columns, their optional times, and the share of negatives that was kept."""
+    """The label columns, their optional times, and the share of negatives that was kept.
+
+    Attributes:
+        click, conversion: the label columns.
+        exposure_time, click_time, conversion_time: columns of times.
+        time_unit: of these.
+        attribution_window_hours: how long after its exposure a row can still convert; rows whose
+            window was open when the log ended are immature.
+        immature: "drop" leaves immature rows out; "weight" keeps them with the elapsed share of
+            their window as sample weight.
+        negative_keep_rate: share of the unclicked rows that the log kept.
+    """
 
     click: str
     conversion: str
@@ -27,6 +38,7 @@ class Labels(Strict):
     conversion_time: str | None = None
     time_unit: Literal["ms", "s"] = "ms"
     attribution_window_hours: float | None = Field(None, gt=0)
+    immature: Literal["drop", "weight"] = "drop"
     negative_keep_rate: float = Field(1.0, gt=0.0, le=1.0)
 
     @model_validator(mode="after")
@@ -35,6 +47,8 @@ class Labels(Strict):
             raise ValueError(
                 f"click and conversion must be two columns, received {self.click!r} for both"
             )
+        if self.attribution_window_hours is not None and self.exposure_time is None:
+            raise ValueError("attribution_window_hours needs exposure_time, from which it counts")
         return self
 
     @property

@@ -26,12 +26,14 @@ class Request:
         schema: what the columns are.
         options: the data set's own options.
         console: where to say what is done.
+        as_of: when the log ended, in the schema's time unit.
     """
 
     files: Sequence[Path]
     schema: Schema
     options: Mapping[str, Any] = field(default_factory=dict)
     console: Console = field(default_factory=lambda: Console(quiet=True))
+    as_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Exposures:
         keys: columns that tell a reader of the report which row is meant.
         sides: tables with further raw columns, joined slice by slice as the rows are written.
         split: the data set's own parts, where it has no days.
+        immature: what was done with rows whose attribution window is open, where the reader looked
+            for them before it split the rows; else that follows.
     """
 
     table: ir.Table
@@ -53,6 +57,7 @@ class Exposures:
     keys: tuple[str, ...] = ()
     sides: tuple[Side, ...] = ()
     split: NamedParts | None = None
+    immature: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

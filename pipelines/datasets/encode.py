@@ -9,6 +9,8 @@ from idefn_tf.schema import CLICK, CONVERSION, DType, Feature, Schema
 
 #: The exposure time's name in prepared files.
 EXPOSURE_TIME = "exposure_time"
+#: The weight's, where rows have one.
+SAMPLE_WEIGHT = "sample_weight"
 # what only some engines read as a number: 1_0 (ten), 0x10, 1d, 1.5f, 7L
 _NO_NUMBER = "[_xXpP]|[0-9.][dDfFlL]"
 
@@ -82,6 +84,8 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     columns[CONVERSION] = (click * raw).cast("int8")
     if schema.labels.exposure_time:
         columns[EXPOSURE_TIME] = table[schema.labels.exposure_time].cast("int64")
+    if SAMPLE_WEIGHT in table.columns:
+        columns[SAMPLE_WEIGHT] = table[SAMPLE_WEIGHT].cast("float32")
     return columns
 
 

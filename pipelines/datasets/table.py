@@ -9,6 +9,7 @@ the same part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from idefn_tf.data import find_files
 from idefn_tf.schema import DType, Labels, Schema
 from pipelines import checks
 from pipelines.checks import Report
-from pipelines.datasets import forms
+from pipelines.datasets import forms, maturity
 from pipelines.datasets.base import Dataset, Exposures, Request
 from pipelines.datasets.encode import as_dtype
 from pipelines.datasets.engine import Engine, translated_errors
@@ -65,7 +66,7 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
         made = {
             name: _plain(table[name], dtype, comma=delimiter != ",")
             for name, dtype in wanted.items()
-            if name in table.columns and dtype in ("int64", "float32")
+            if name in table.columns and dtype is not None
         }
         _unclicked_are_unconverted(made, schema.labels)
         if time is not None:
@@ -75,7 +76,7 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     table = ibis.union(*pieces) if len(pieces) > 1 else pieces[0]
     if time is None:
         return _drawn(engine, table, list(wanted), report)
-    return _by_time(engine, table, schema, report)
+    return _by_time(engine, table, request, report)
 
 
 def auto_split(days: Sequence[int]) -> Split:
@@ -100,7 +101,7 @@ def _wanted(schema: Schema) -> dict[str, DType | None]:
 
 
 def _plain(value: ir.Value, dtype: DType, comma: bool) -> ir.Value:
-    """Rewrites the text of a number as the engines read it; other columns stay as they are.
+    """Rewrites text as the engines read it: words for nothing, yes and no, decimal commas.
 
     Args:
         value: the raw column.
@@ -110,6 +111,8 @@ def _plain(value: ir.Value, dtype: DType, comma: bool) -> ir.Value:
     """
     if not value.type().is_string():
         return value
+    if dtype == "string":
+        return forms.absent_to_null(value)
     text = forms.present(value)
     if dtype == "int64":
         return forms.truth(text)
@@ -175,7 +178,8 @@ def day_number(seconds: ir.IntegerValue) -> ir.IntegerValue:
     return (years * 10_000 + civil * 100 + date).cast("int64")
 
 
-def _by_time(engine: Engine, table: ir.Table, schema: Schema, report: Report) -> Exposures:
+def _by_time(engine: Engine, table: ir.Table, request: Request, report: Report) -> Exposures:
+    schema = request.schema
     time = schema.labels.exposure_time or ""
     late = table[time].isnull()
     with translated_errors("reading the table"):
@@ -185,6 +189,7 @@ def _by_time(engine: Engine, table: ir.Table, schema: Schema, report: Report) ->
             f"labels.exposure_time: {time!r} must be a time on every row, and is none on "
             f"{nulls:,}; correct them, or remove exposure_time from the schema"
         )
+    table, immature = maturity.apply(table, schema, request.as_of, report)
     divisor = 1000 if schema.labels.time_unit == "ms" else 1
     order = [table[time], *(table[name] for name in table.columns if name != time)]
     table = engine.keep(
@@ -194,8 +199,8 @@ def _by_time(engine: Engine, table: ir.Table, schema: Schema, report: Report) ->
         )
     )
     if len(days_of(table)) >= _FEWEST_DAYS:
-        return Exposures(table, keys=(time,))
-    return _by_share(table, time, report)
+        return Exposures(table, keys=(time,), immature=immature)
+    return replace(_by_share(table, time, report), immature=immature)
 
 
 def _by_share(table: ir.Table, time: str, report: Report) -> Exposures:

@@ -271,10 +271,18 @@ def test_labels_that_are_nowhere_are_refused(tmp_path):
         prepare("kuairand_pure", MADE, tmp_path / "out", schema=schema_of("user_id", labels=labels))
 
 
-def test_an_attribution_window_is_refused_rather_than_ignored(tmp_path):
+def test_an_attribution_window_needs_a_time_and_then_keeps_open_rows_out(tmp_path):
     labels = {"click": "is_click", "conversion": "is_like", "attribution_window_hours": 24}
-    with pytest.raises(ValueError, match=r"labels\.attribution_window_hours"):
-        prepare("kuairand_pure", MADE, tmp_path / "out", schema=schema_of("user_id", labels=labels))
+    with pytest.raises(ValueError, match="needs exposure_time"):
+        schema_of("user_id", labels=labels)
+    labels["exposure_time"] = "time_ms"
+    out = prepare(
+        "kuairand_pure", MADE, tmp_path / "out", schema=schema_of("user_id", labels=labels)
+    )
+    end = out.card["immature"]["as_of"]
+    times = [time for part in out.parts for time in out.table(part)["exposure_time"].to_pylist()]
+    assert out.card["immature"]["rows"] > 0
+    assert max(times) + 24 * 3_600_000 <= end
 
 
 def test_another_label_pair_can_be_chosen(tmp_path):
