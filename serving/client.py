@@ -239,7 +239,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--url", default="http://127.0.0.1:8501", help="grpc://host:8500 for gRPC")
+    made.add_argument(
+        "--url", default="http://127.0.0.1:8501", help="REST address; or grpc://host:8500"
+    )
     made.add_argument("--model", default="cvr", help="the model's name")
     made.add_argument("--schema", help="schema.yaml; default: the inputs that the server names")
     which = made.add_mutually_exclusive_group()

@@ -13,35 +13,12 @@ import datetime
 import fcntl
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from serving import config_text
 from serving.server.config import ConfigError, ModelConfig, VersionPolicy, read_model_config
-
-_TOKEN = re.compile(
-    r"""(?P<space>[\s,;:]+|\#[^\n]*)
-      |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-      |(?P<open>[{<]) |(?P<close>[}>])
-      |(?P<word>[-+.\w/]+)
-      |(?P<other>.)""",
-    re.VERBOSE,
-)
-
-
-@dataclasses.dataclass
-class _Node:
-    """A field of the text: its name, where it stands, and the fields inside it."""
-
-    name: str
-    start: int
-    end: int = 0
-    value: str = ""
-    inside: list[_Node] = dataclasses.field(default_factory=list)
-
-    def all(self, name: str) -> list[_Node]:
-        return [node for node in self.inside if node.name == name]
 
 
 class ModelsConfig:
@@ -91,6 +68,10 @@ class ModelsConfig:
         try:
             return {model.name: model for model in read_model_config(str(self.path))}
         except ConfigError as error:
+            if not self.path.is_file():
+                raise ValueError(
+                    f"config: there is no file {self.path}; write one with `serving.promote init`"
+                ) from None
             raise ValueError(f"config: {error}") from None
 
     def model(self, name: str) -> ModelConfig:
@@ -205,11 +186,13 @@ class ModelsConfig:
     def _write(self, wanted: ModelConfig) -> None:
         """Changes labels and policy of one model in the text, and nothing else."""
         text = self.path.read_text(encoding="utf-8")
-        block = _find(text, wanted.name)
-        edits = _edits(text, block, "version_labels", _render_labels(wanted))
+        block = config_text.find_model(text, wanted.name)
+        edits = config_text.edits(text, block, "version_labels", _render_labels(wanted))
         policy = block.all("model_version_policy")
         if wanted.policy != self.model(wanted.name).policy or policy:
-            edits += _edits(text, block, "model_version_policy", _render_policy(wanted.policy))
+            edits += config_text.edits(
+                text, block, "model_version_policy", _render_policy(wanted.policy)
+            )
         for start, end, new in sorted(edits, reverse=True):
             text = text[:start] + new + text[end:]
         beside = self.path.with_name(f".tmp-{self.path.name}-{os.getpid()}")
@@ -228,65 +211,6 @@ class ModelsConfig:
             os.replace(beside, self.path)
         finally:
             beside.unlink(missing_ok=True)
-
-
-def _find(text: str, name: str) -> _Node:
-    for listed in _tree(text).all("model_config_list"):
-        for block in listed.all("config"):
-            if any(node.value.strip("\"'") == name for node in block.all("name")):
-                return block
-    raise ValueError(f'config: no `config {{ name: "{name}" ... }}` in braces to edit')
-
-
-def _tree(text: str) -> _Node:
-    root = _Node("", 0, len(text))
-    stack, last = [root], _Node("", 0)
-    for match in _TOKEN.finditer(text):
-        kind, token = str(match.lastgroup), match.group()
-        if kind == "open":
-            stack.append(last)
-        elif kind == "close" and len(stack) > 1:
-            stack.pop().end = match.end()
-            last = _Node("", 0)
-        elif kind in ("word", "string"):
-            if last.name and not last.value and not last.inside and _is_value(text, last, match):
-                last.value, last.end = token, match.end()
-            else:
-                last = _Node(token, match.start(), match.end())
-                stack[-1].inside.append(last)
-    return root
-
-
-def _is_value(text: str, field: _Node, match: re.Match[str]) -> bool:
-    """Whether a colon stands between a field's name and a token."""
-    return ":" in re.sub(r"#[^\n]*", "", text[field.start + len(field.name) : match.start()])
-
-
-def _edits(text: str, block: _Node, name: str, lines: list[str]) -> list[tuple[int, int, str]]:
-    """Returns the cuts that put `lines` in the place of the block's fields called `name`."""
-    old = block.all(name)
-    margin = _margin(text, (old or block.inside)[0].start)
-    new = f"\n{margin}".join(lines)
-    if not old:
-        at = block.inside[-1].end
-        return [(at, at, f"\n{margin}{new}")] if lines else []
-    first, *others = [(node.start, node.end) for node in old]
-    edits = [(*first, new)] if lines else [(*_whole_line(text, *first), "")]
-    return edits + [(*_whole_line(text, *span), "") for span in others]
-
-
-def _margin(text: str, at: int) -> str:
-    line = text[text.rfind("\n", 0, at) + 1 : at]
-    return line if not line.strip() else ""
-
-
-def _whole_line(text: str, start: int, end: int) -> tuple[int, int]:
-    """Widens a span to its line where nothing else stands on it."""
-    first = text.rfind("\n", 0, start) + 1
-    last = text.find("\n", end)
-    last = len(text) if last < 0 else last
-    alone = not text[first:start].strip() and not text[end:last].strip()
-    return (first, min(last + 1, len(text))) if alone else (start, end)
 
 
 def _render_labels(model: ModelConfig) -> list[str]:

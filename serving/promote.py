@@ -7,9 +7,10 @@
     python -m serving.promote remove   --config models.config --model cvr --label canary
 
 TensorFlow Serving gives a label only to a version that is already loaded. `set` therefore pins the
-version first; with --url it waits until the server has loaded it and then moves the label. Without
---url it stops after the first step (status 3) and the same command does the second. The version
-that had the label stays loaded, so that a rollback takes effect at once.
+version first; with --url it waits until the server has loaded it, moves the label, and waits until
+the server answers by it. Without --url it stops after the first step (status 3) and the same
+command does the second. The version that had the label stays loaded, so that a rollback takes
+effect at once.
 
 The server must re-read the file: start it with --model_config_file_poll_wait_seconds=5.
 With --rows, the gate compares the version with the one that has the label, on these rows.
@@ -21,14 +22,12 @@ import argparse
 import json
 import logging
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from idefn_tf.export.versions import list_versions
+from serving.await_server import wait_until_available, wait_until_labelled
 from serving.models_config import ModelsConfig
 
 log = logging.getLogger("serving.promote")
@@ -64,7 +63,7 @@ def set_label(
         Whether the label has moved; False means that the version is only pinned yet.
 
     Raises:
-        ValueError: if the server does not load the version in time.
+        ValueError: if the server does not load the version, or take the label, in time.
     """
     pinned = config.pin(model, {version})
     if pinned:
@@ -74,37 +73,12 @@ def set_label(
     elif pinned and not at_once:
         return False
     before = config.label(model, label, version, action)
-    log.info("%s of %s: version %s -> %d", label, model, before, version)
+    if url is not None:
+        wait_until_labelled(url, model, label, version, timeout)
+    was = "no version" if before is None else f"version {before}"
+    log.info("%s of %s: %s -> version %d", label, model, was, version)
     config.pin(model, set())  # drop what no label needs any more
     return True
-
-
-def wait_until_available(url: str, model: str, version: int, timeout: float) -> None:
-    """Waits until a server says that a version is AVAILABLE.
-
-    Raises:
-        ValueError: if it does not within `timeout` seconds, with its last answer.
-    """
-    address = f"{url.rstrip('/')}/v1/models/{model}/versions/{version}"
-    deadline, answer = time.monotonic() + timeout, ""
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=10) as response:
-                answer = response.read().decode()
-            states = [s["state"] for s in json.loads(answer)["model_version_status"]]
-            if states == ["AVAILABLE"]:
-                return
-        except urllib.error.HTTPError as error:
-            answer = error.read().decode(errors="replace")
-        except (OSError, ValueError, KeyError) as error:
-            answer = str(error)
-        if time.monotonic() >= deadline:
-            raise ValueError(
-                f"url: {address} did not become AVAILABLE within {timeout:g} s; the last answer "
-                f"was {answer.strip()!r}. The label was not moved. Does the server poll the file "
-                "(--model_config_file_poll_wait_seconds)?"
-            )
-        time.sleep(0.2)
 
 
 def find_version(base: Path, text: str) -> int:
@@ -217,9 +191,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = made.add_subparsers(dest="command", required=True)
-    jobs = {"init": _init, "show": _show, "set": _set, "rollback": _rollback, "remove": _remove}
-    for name, job in jobs.items():
-        command = commands.add_parser(name)
+    jobs = {
+        "init": (_init, "write a models.config with one model and one label"),
+        "show": (_show, "print versions, labels, and what they roll back to"),
+        "set": (_set, "move a label to a version"),
+        "rollback": (_rollback, "move a label back to the version before"),
+        "remove": (_remove, "take a label away"),
+    }
+    for name, (job, text) in jobs.items():
+        command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(job=job)
         command.add_argument("--config", required=True, help="the models.config")
         if name == "show":

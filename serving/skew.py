@@ -194,7 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--run", required=True, help="the run whose model is served")
-    made.add_argument("--url", default="http://127.0.0.1:8501", help="grpc://host:8500 for gRPC")
+    made.add_argument(
+        "--url", default="http://127.0.0.1:8501", help="REST address; or grpc://host:8500"
+    )
     made.add_argument("--model", default="cvr", help="the model's name")
     made.add_argument("--data", required=True, help="rows: Parquet or CSV, a file or a folder")
     made.add_argument("--rows", type=int, default=10_000, help="at most; 0 for all")

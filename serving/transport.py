@@ -125,8 +125,16 @@ class Rest:
             except requests.ConnectionError as error:
                 # a kept connection that the server has closed meanwhile; a score can be asked twice
                 if last:
-                    raise ConnectionFailedError(f"{method} {url}: {error}") from error
+                    raise ConnectionFailedError(
+                        f"{method} {url}: {_reason(error)}. Is a server running at {self.url}?"
+                    ) from error
         raise ConnectionFailedError(f"{method} {url}: not sent")
+
+
+def _reason(error: requests.ConnectionError) -> str:
+    """Says why a connection failed, without the layers it came through."""
+    cause = error.args[0] if error.args else error
+    return str(getattr(cause, "reason", cause)).rsplit(": ", 1)[-1]
 
 
 def _b64(value: Any) -> dict[str, str]:

@@ -215,7 +215,8 @@ def two_versions(tmp_path, tiny_base):
     return path
 
 
-def test_promotion_and_rollback_reach_a_running_server(two_versions, tiny, embedded):
+def test_promotion_and_rollback_reach_a_running_server(two_versions, tiny, embedded, caplog):
+    caplog.set_level("INFO")
     path = two_versions
     url = embedded(
         f"--model_config_file={path}", "--model_config_file_poll_wait_seconds=1",
@@ -225,12 +226,15 @@ def test_promotion_and_rollback_reach_a_running_server(two_versions, tiny, embed
     client = Client(url, "cvr", tiny.SCHEMA, label="canary")
     with pytest.raises(InvalidRequestError):
         client.predict(tiny.make_frame(1))
+    # when a command ends, the server answers by the label
     assert promote.main(["set", *at, "canary", "--version", "latest", "--url", url]) == 0
-    assert wait_for_label(url, tiny, "canary") == "2"
+    assert answering(url, tiny, "canary") == "2"
     assert promote.main(["set", *at, "stable", "--version", "2", "--url", url]) == 0
-    assert wait_for_label(url, tiny, "stable", "2") == "2"
+    assert answering(url, tiny, "stable") == "2"
     assert promote.main(["rollback", *at, "stable", "--url", url]) == 0
-    assert wait_for_label(url, tiny, "stable", "1") == "1"
+    assert answering(url, tiny, "stable") == "1"
+    assert "canary of cvr: no version -> version 2" in caplog.text
+    assert "stable of cvr: version 2 -> version 1" in caplog.text
     # a version that never loads moves no label
     (path.parent / "cvr" / "5").mkdir()
     never = [*at, "stable", "--version", "5", "--url", url, "--timeout", "2"]
@@ -238,19 +242,26 @@ def test_promotion_and_rollback_reach_a_running_server(two_versions, tiny, embed
     assert dict(ModelsConfig(path).model("cvr").labels) == {"canary": 2, "stable": 1}
 
 
-def wait_for_label(url, tiny, label, version=None):
-    """Asks until the label is known (and means the version), as the server polls each second."""
-    import time
+def answering(url, tiny, label):
+    """The version that a server answers with by a label."""
+    return Client(url, "cvr", tiny.SCHEMA, label=label).metadata()["model_spec"]["version"]
 
-    for _ in range(100):
-        try:
-            found = Client(url, "cvr", tiny.SCHEMA, label=label).metadata()["model_spec"]["version"]
-            if version in (None, found):
-                return found
-        except InvalidRequestError:
-            pass
-        time.sleep(0.2)
-    return None
+
+def test_a_server_that_does_not_read_the_file_is_found_out(two_versions, embedded, caplog):
+    """It has both versions loaded and never re-reads: the label stays unknown to it."""
+    base = two_versions.parent / "cvr"
+    other = two_versions.with_name("other.config")
+    other.write_text(
+        f'model_config_list {{ config {{ name: "cvr" base_path: "{base}" '
+        'model_platform: "tensorflow" model_version_policy { all {} } } }'
+    )
+    url = embedded(f"--model_config_file={other}")
+    at = ["--config", str(two_versions), "--model", "cvr", "--label", "canary", "--version", "2"]
+    assert promote.main(["set", *at, "--url", url, "--timeout", "1"]) == 2
+    assert "did not name version 2 within 1 s" in caplog.text
+    assert "Unrecognized servable version label: canary" in caplog.text
+    assert promote.main(["show", "--config", str(two_versions.with_name("none.config"))]) == 2
+    assert "there is no file" in caplog.text
 
 
 def test_gate_stops_a_promotion(two_versions, tiny, tiny_model, tmp_path, caplog):
