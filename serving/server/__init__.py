@@ -6,8 +6,8 @@ It answers as tensorflow_model_server 2.20 does, down to the texts of its errors
 its numbers; tests/serving/conformance holds the cases. Where it differs, it does so on purpose:
 
 Requests
-    A body that is not UTF-8 is refused (400); TensorFlow Serving passes the bytes on unread.
-    Of two equal keys in an object the last counts; there the first, or a mixture of both.
+    Of two equal keys in a row of "instances" the first counts; there a mixture, row by row. (In
+    other objects the first counts, as there.)
     An array of a rank or size that the signature does not allow is refused before it reaches the
     graph (400, "Cannot feed value of shape ..."); there the graph fails, or broadcasts it.
     Doubles are read exactly; its parser may be off by one unit in the last place (and so is this

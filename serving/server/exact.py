@@ -200,7 +200,7 @@ def _leaf(value: Any, spec: TensorSpec) -> Any:
         accepted = kind is int and low <= value <= high
     elif name == "string":
         if kind is str:
-            return value.encode("utf-8")
+            return value.encode("utf-8", "surrogateescape")
         accepted = False
     elif name == "bool":
         accepted = kind is bool

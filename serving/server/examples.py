@@ -80,7 +80,7 @@ def _add(value: Any, name: str, feature: tf.train.Feature) -> None:
             raise invalid_argument(f"Feature: {name} has uint64 element. Only int64 is supported.")
         numbers.append(int(value))
     elif kind is str:
-        _list(feature, "bytes_list", name).append(value.encode("utf-8"))
+        _list(feature, "bytes_list", name).append(value.encode("utf-8", "surrogateescape"))
     elif kind is dict and len(value) == 1 and type(value.get("b64")) is str:
         _list(feature, "bytes_list", name).append(decode_base64(value))
     else:

@@ -172,7 +172,7 @@ def _quick(values: list[Any], spec: TensorSpec) -> np.ndarray | None:
         return flat.reshape(shape)
     if name == "string" and types == {str}:
         flat = np.empty(len(values), object)
-        flat[:] = [v.encode("utf-8") for v in values]
+        flat[:] = [v.encode("utf-8", "surrogateescape") for v in values]
         return flat.reshape(shape)
     if name == "bool" and types == {bool}:
         return np.array(values, np.bool_).reshape(shape)

@@ -185,9 +185,57 @@ def test_deep_reader_agrees_with_the_plain_one(value: Any) -> None:
         )
 
 
-def test_bytes_that_are_not_utf8_are_refused() -> None:
-    with pytest.raises(StatusError, match=r"Invalid encoding in string\. at offset: 8"):
-        document.parse(b'{"a": "b\xff"}', DEPTH)
+def test_bytes_that_are_not_utf8_pass() -> None:
+    """RapidJSON does not check the encoding: strings carry such bytes, elsewhere they are wrong."""
+    found = document.parse(b'{"a": ["b\xff", "\xc3\xa9\xe9\\u00e9"], "\xfe": NaN} x', DEPTH)
+    assert found["a"][0].encode("utf-8", "surrogateescape") == b"b\xff"
+    assert found["a"][1].encode("utf-8", "surrogateescape") == b"\xc3\xa9\xe9\xc3\xa9"
+    assert math.isnan(found["\udcfe"])
+    with pytest.raises(StatusError, match=r"Invalid value\. at offset: 6"):
+        document.parse(b'{"a": \xff}', DEPTH)
+    with pytest.raises(
+        StatusError, match=r"Missing a comma or '}' after an object member\. at offset: 11"
+    ):
+        document.parse(b'{"a": "\xff\xfe" 1}', DEPTH)
+    deep = document.parse(b'{"a": ' + b"[" * 5000 + b'"\xff"' + b"]" * 5000 + b"}", DEPTH)["a"]
+    while isinstance(deep, list):
+        deep = deep[0]
+    assert deep == "\udcff"
+    # what stands in for them while they are read must not be in the body itself
+    for taken in ("\U0010ff80".encode(), b"\\uDBFF\\uDF80"):
+        with pytest.raises(StatusError, match=r"Invalid encoding in string\. at offset: 8"):
+            document.parse(b'{"a": "b\xff' + taken + b'"}', DEPTH)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.binary(max_size=8), max_size=4), st.text(max_size=4))
+def test_any_bytes_come_through(pieces: list[bytes], plain: str) -> None:
+    """Every string of a body, byte by byte, but for what JSON escapes."""
+    kept = [bytes(b for b in piece if b >= 32 and b not in b'"\\') for piece in pieces]
+    body = b'{"a": [' + b", ".join(b'"' + piece + b'"' for piece in kept) + b"]}"
+    found = document.parse(body, DEPTH)["a"]
+    assert [value.encode("utf-8", "surrogateescape") for value in found] == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": 1, "a": 2}', {"a": 1}),
+        ('{"a" : 1, "a" : 2}', {"a": 1}),
+        ('{"a": 1, "a" : 2}', {"a": 1}),
+        ('{"a": "b:c", "d": 1}', {"a": "b:c", "d": 1}),
+        ('{"a": "b:c", "d": 1, "d" \n: 2}', {"a": "b:c", "d": 1}),
+        ('{"inputs": {"x": [1], "y": 0, "x": [2]}}', {"inputs": {"x": [1], "y": 0}}),
+        ('{"inputs": [1], "inputs": {"x": [2]}}', {"inputs": [1]}),
+        ('{"instances": [{"x": 1}, {"x": 2, "x": 3}]}', {"instances": [{"x": 1}, {"x": 2}]}),
+        ('{"a": NaN, "a": 2}', {"a": math.nan}),
+        ('{"a": {"b64": "AA", "b64": "BB"}}', {"a": {"b64": "AA"}}),
+        ('{"z": {"a": 0.1}, "s": "\\":"}', {"z": {"a": 0.1}, "s": '":'}),
+        ('{"a": 1, "\\u0061": 2, "b": "\\":\\":"}', {"a": 1, "b": '":":'}),
+    ],
+)
+def test_of_equal_keys_the_first_counts(text: str, expected: Any) -> None:
+    assert same(document.parse(text.encode(), DEPTH), expected)
 
 
 @settings(max_examples=200, deadline=None)

@@ -315,7 +315,7 @@ def test_sigterm_answers_what_was_accepted(
     answers: list[Any] = []
 
     def ask() -> None:
-        answers.append(server.predict("slow", {"inputs": [steps_for_a_second // 2]}))
+        answers.append(server.predict("slow", {"inputs": [steps_for_a_second // 4]}))
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
