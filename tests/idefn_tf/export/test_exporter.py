@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -221,11 +222,12 @@ except OSError as error:
 """
 
 
-def child(action: str, base: Path, model) -> subprocess.Popen:
+def child(action: str, base: Path, model, *before: str) -> subprocess.Popen:
     script, saved = Path(__file__).parent / "tiny_run.py", base.parent / "best.keras"
     model.save(saved)
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD.format(action=action), str(script), str(base), str(saved)],
+        [*before, sys.executable, "-c", CHILD.format(action=action), str(script), str(base),
+         str(saved)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=os.getcwd(),
     )  # fmt: skip
 
@@ -250,3 +252,45 @@ def test_full_disk_leaves_nothing(model, tmp_path):
         out, err = process.communicate()
     assert "OSError: " in out, err
     assert list(base.iterdir()) == []
+
+
+FILL = """
+import subprocess
+mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", sys.argv[2]])
+if mounted.returncode:
+    sys.exit(77)
+base = Path(sys.argv[2]) / "cvr"
+export_model(model, tiny.SCHEMA, base)
+whole = sum(f.stat().st_size for f in base.rglob("*") if f.is_file())
+for share in (0.05, 0.5, 0.9, 0.99):  # the graph, the variables, the warm-up, the card
+    filler = Path(sys.argv[2]) / "filler"
+    filler.unlink(missing_ok=True)
+    free = os.statvfs(sys.argv[2])
+    filler.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - int(share * whole))))
+    try:
+        export_model(model, tiny.SCHEMA, base)
+        print("exported into a full disk", flush=True)
+    except OSError as error:
+        print("OSError:", error, flush=True)
+    print(sorted(p.name for p in base.iterdir()), flush=True)
+filler.unlink()
+print(export_model(model, tiny.SCHEMA, base).name, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a mount of its own")
+def test_disk_that_fills_up_during_an_export(model, tmp_path):
+    """A real small disk, full at four stages: an error that says so, and the old version alone."""
+    base = tmp_path / "disk"
+    base.mkdir()
+    with child("import os\n" + FILL, base, model, "unshare", "-m") as process:
+        out, err = process.communicate()
+    if process.returncode == 77 or "unshare" in err:
+        pytest.skip("this system mounts nothing for us")
+    lines = out.splitlines()
+    assert len(lines) == 9, err
+    for said, left in zip(lines[:8:2], lines[1:8:2], strict=True):
+        assert said.startswith("OSError: "), lines
+        assert left == "['1']"
+    assert lines[8] == "2"

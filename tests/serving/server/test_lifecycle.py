@@ -7,10 +7,13 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+import tensorflow as tf
+
+from idefn_tf.export.messages import message_class
 
 
 def copy_version(source: Path, base: Path, version: int | str) -> None:
@@ -288,22 +291,38 @@ def test_flags_of_tensorflow_model_server_are_known(capsys: pytest.CaptureFixtur
     assert command_line.limits(found).timeout_seconds == 0.1
 
 
+def with_warmup(version: Path) -> None:
+    """Gives a version of half_plus_two one warm-up record."""
+    proto = tf.make_tensor_proto(np.float32([1.0])).SerializeToString()
+    request = message_class("PredictRequest")(inputs={"x": proto})
+    record = message_class("PredictionLog")(predict_log={"request": request})
+    file = version / "assets.extra/tf_serving_warmup_requests"
+    file.parent.mkdir()
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        writer.write(record.SerializeToString())
+
+
 @pytest.mark.slow
 def test_kill_in_the_middle_of_a_load(
-    start_server: Any, tmp_path: Path, model_folder: Path, saved_models: ModuleType
+    start_server: Any, tmp_path: Path, model_folder: Path, http_tools: Any
 ) -> None:
-    """Killed while a version loads, the next start serves that version; nothing is left locked."""
+    """Killed while a version loads (its warm-up is endless here): the next start serves it."""
     base = tmp_path / "m"
     copy_version(model_folder / "half_plus_two/1", base, 1)
-    for delay in (0.0, 0.15):
-        server = start_server("--model_name=m", f"--model_base_path={base}")
-        number = 1 + max(int(p.name) for p in base.iterdir())
-        copy_version(model_folder / "half_plus_two/2", base, number)
-        time.sleep(1.0 + delay)
-        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
-    server = start_server("--model_name=m", f"--model_base_path={base}")
+    shutil.copytree(model_folder / "half_plus_two/2", tmp_path / "warm")
+    with_warmup(tmp_path / "warm")
+    flags = ["--model_name=m", f"--model_base_path={base}"]
+    server = start_server(*flags, "--num_request_iterations_for_warmup=100000000")
+    copy_version(tmp_path / "warm", base, 2)
+    http_tools.wait_until(lambda: server.states("m").get("2") == "LOADING")
+    for _ in range(20):  # the old version answers meanwhile
+        assert answer(server, "m") == 3.0
+    assert server.states("m") == {"1": "AVAILABLE", "2": "LOADING"}
+    assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+    server = start_server(*flags)
     assert answer(server, "m") == 4.0
-    assert server.states("m") == {"3": "AVAILABLE"}
+    assert server.states("m") == {"2": "AVAILABLE"}
+    assert sorted(path.name for path in base.iterdir()) == ["1", "2"]
 
 
 @pytest.mark.slow
