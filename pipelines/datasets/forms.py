@@ -32,6 +32,11 @@ def present(value: ir.StringValue) -> ir.StringValue:
     return ibis.ifelse(text.isin(ABSENT), ibis.null("string"), text)
 
 
+def absent_to_null(value: ir.StringValue) -> ir.StringValue:
+    """Returns text as it is, null where it is a word for nothing; blanks may belong to an id."""
+    return ibis.ifelse(value.strip().isin(ABSENT), ibis.null("string"), value)
+
+
 def decimal_point(value: ir.StringValue) -> ir.StringValue:
     """Returns "1.234,5" as "1234.5"; other text as it is."""
     changed = value.replace(".", "").replace(",", ".")

@@ -25,7 +25,8 @@ def section(material: Material) -> Section:
     if not card:
         found.note("The run holds no data card.")
         return found
-    found.text(f"{card.get('dataset', '')}: {card.get('description', '')}.")
+    about = card.get("description")
+    found.text(f"{card.get('dataset', '')}{f': {about}' if about else ''}.")
     parts = card["splits"]
     names = [n for n in (*_COUNTS, *_RATES) if any(n in part for part in parts.values())]
     rows: list[list[Content]] = []

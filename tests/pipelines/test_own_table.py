@@ -108,6 +108,8 @@ def test_prepared_values_are_what_the_table_means(data, truth, schema):
     got = np.sort(np.asarray(table[price.name])[np.argsort(np.asarray(table["row_id"]))][there])
     np.testing.assert_allclose(got, np.sort(truth["price"][there]), rtol=1e-6)
     assert got.max() > 1000  # 1.234,50 is above a thousand
+    kinds = set(table["Warengruppe"].to_pylist())
+    assert kinds == {"Schuhe", "Taschen", "Spielzeug", ""}  # N/A is no category
     days = {p: data.card["splits"][p]["rows"] for p in data.parts}
     assert days["train"] > days["validation"] > 0
 
