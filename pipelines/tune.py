@@ -25,10 +25,11 @@ from pipelines import console as consoles
 from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.prepared import Prepared, write_json
+from pipelines.resume import TERMINATED, Terminated
 from pipelines.runs import Run
 from pipelines.train import train
 from pipelines.tuning.oracles import TUNERS, make_oracle
-from pipelines.tuning.search import Listener, Search
+from pipelines.tuning.search import Listener, Search, SearchStopped
 from pipelines.tuning.settings import Tuning
 from pipelines.tuning.trials import describe, winning_config
 
@@ -177,27 +178,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 
-    def job() -> None:
+    def job() -> int:
         listener = None
         if given.tensorboard:
             from pipelines.tracking import HParams
 
             listener = HParams(Path(given.out) / "tensorboard")
-        run = tune(
-            Config.load(given.config, given.set),
-            given.data,
-            given.out,
-            console,
-            trials=given.trials,
-            tuner=given.tuner,
-            seed=given.seed,
-            apart=given.apart,
-            listener=listener,
-        )
+        try:
+            run = tune(
+                Config.load(given.config, given.set),
+                given.data,
+                given.out,
+                console,
+                trials=given.trials,
+                tuner=given.tuner,
+                seed=given.seed,
+                apart=given.apart,
+                listener=listener,
+            )
+        except (SearchStopped, Terminated) as reason:
+            console.error(str(reason))
+            return TERMINATED
         if run is not None and not given.no_report:
             from pipelines.report import report  # matplotlib, for those who draw
 
             report(run.root, console, data=given.data)
+        return 0
 
     return consoles.run_job(job, console)
 

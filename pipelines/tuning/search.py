@@ -16,6 +16,7 @@ from idefn_tf.tuning import Goal, SearchSpace
 from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.prepared import Prepared, write_json
+from pipelines.resume import Terminated
 from pipelines.runs import Run
 from pipelines.tuning.oracles import WholeTuner
 from pipelines.tuning.trials import (
@@ -31,6 +32,10 @@ from pipelines.tuning.trials import (
 
 #: Called with the values, results and folder of each finished trial.
 Listener = Callable[[Mapping[str, Any], Mapping[str, float], Path], None]
+
+
+class SearchStopped(keras_tuner.errors.FatalError):
+    """SIGTERM came within a trial, which has been saved; the same command goes on with it."""
 
 
 class Search(WholeTuner):
@@ -80,7 +85,7 @@ class Search(WholeTuner):
         """Says which trial begins."""
         self._began = time.monotonic()
         values = describe(chosen_values(self.space, trial.hyperparameters))
-        going = " (goes on)" if self._run(trial.trial_id).state_path.is_file() else ""
+        going = " (goes on)" if self._run(trial.trial_id).begun else ""
         self.console.step(f"trial {int(trial.trial_id) + 1} of {self.limit}{going}: {values}")
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -88,6 +93,7 @@ class Search(WholeTuner):
 
         Raises:
             ValueError: if the point is no config, or its goal is not a number.
+            SearchStopped: after SIGTERM.
         """
         forget()
         hp = trial.hyperparameters
@@ -97,10 +103,13 @@ class Search(WholeTuner):
         run = self._run(trial.trial_id)
         past = hp.values.get("tuner/trial_id")
         earlier = None if past is None else self._run(past)
-        if self.apart:
-            train_trial_apart(config, self.data, run, earlier)
-        else:
-            train_trial(config, self.data, run, earlier, Console(quiet=True))
+        try:
+            if self.apart:
+                train_trial_apart(config, self.data, run, earlier)
+            else:
+                train_trial(config, self.data, run, earlier, Console(quiet=True))
+        except Terminated as reason:  # the search stops, the trial has not failed
+            raise SearchStopped(str(reason)) from None
         results = judge(run, self.goal)
         write_json(run.root / "trial.json", {"values": chosen, **results})
         return results

@@ -59,9 +59,9 @@ def train_trial(
         console: says what is done.
     """
     with _alone(run.root.parent):
-        if run.state_path.is_file() and run.config() != config:
+        if run.begun and run.config() != config:
             shutil.rmtree(run.root)
-        if past is not None and not run.state_path.is_file():
+        if past is not None and not run.begun:
             _promote(past, run, config)
         return train(config, data.root, run.root, console, evaluate=False)
 

@@ -216,6 +216,24 @@ def test_a_search_killed_twice_ends_as_one_left_alone(searched, data, folder, co
 
 
 @pytest.mark.slow
+def test_sigterm_stops_the_search_and_fails_no_trial(data, folder, config_file):
+    out = folder / "stopped"
+    process = start(command(config_file, data.root, out, "--set", "training.epochs=200"))
+    deadline = time.monotonic() + 240
+    while not list(out.glob("trials/trial_*/run/history.csv")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 143, said
+    assert "the same command goes on" in said
+    assert "failed" not in said
+    states = [json.loads(p.read_text()) for p in out.glob("trials/trial_*/trial.json")]
+    assert [state["status"] for state in states] == ["RUNNING"]
+
+
+@pytest.mark.slow
 def test_a_chief_and_two_workers_over_loopback(data, folder, config_file):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
