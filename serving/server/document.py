@@ -182,7 +182,9 @@ def _unmasked(value: Any) -> Any:
         for key, item in items:
             if type(item) in (dict, list):
                 waiting.append(item)
-            container[text(key) if named else key] = text(item) if type(item) is str else item
+            container[text(key) if isinstance(key, str) else key] = (
+                text(item) if type(item) is str else item
+            )
     return holder[0]
 
 

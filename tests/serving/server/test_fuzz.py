@@ -72,7 +72,7 @@ def ask(conformance_server: Any) -> Any:
 
 def check_refusal(status: int, body: bytes) -> None:
     assert status in (400, 404, 501), (status, body)
-    message = json.loads(body)["error"]
+    message = json.loads(body.decode("utf-8", "replace"))["error"]
     assert "Traceback" not in message
     assert 'File "' not in message
     assert "Internal error" not in message
@@ -119,7 +119,7 @@ def check_predict(ask: Ask, model: str, document: Any) -> None:
     rows = "instances" in document
     if status != 200:
         check_refusal(status, body)
-        message = json.loads(body)["error"]
+        message = json.loads(body.decode("utf-8", "replace"))["error"]
         assert "surrogate" in message or "invalid batch size" in message, message
         return
     found = json.loads(body.decode("utf-8", "replace"))["predictions" if rows else "outputs"]
@@ -240,5 +240,5 @@ def test_examples(ask: Ask, request_: Any, verb: str) -> None:
 def test_paths(ask: Ask, tail: str) -> None:
     status, answer = ask("POST", f"/v1/models/{tail}", b'{"instances": [1.0]}')
     if answer:
-        assert "error" in json.loads(answer)
+        assert "error" in json.loads(answer.decode("utf-8", "replace"))
     assert status in (400, 404)
