@@ -8,11 +8,13 @@ only warnings and errors.
 from __future__ import annotations
 
 import argparse
+import atexit
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console as RichConsole
@@ -142,6 +144,36 @@ def run_job(job: Callable[[], object], console: Console) -> int:
         is printed without a traceback (set IDEFN_TRACEBACK=1 to see it); 130 after an interrupt.
         Any other exception is a defect and keeps its traceback.
     """
+    global _status
+    _status = 1  # until it is known better
+    _status = _run(job, console)
+    return _status
+
+
+#: What `run_job` last said, for `_leave`.
+_status: int | None = None
+
+
+def _leave() -> None:
+    """Ends a process that has read s3:// through tensorflow-io, whose teardown aborts (134).
+
+    Registered when this module is imported, so that it runs after what jobs registered later;
+    files are closed by then, and the streams are flushed here.
+    """
+    remote = sys.modules.get("idefn_tf.data.remote")
+    if _status is None or remote is None or not remote.aborts_at_exit():
+        return
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(_status)
+
+
+atexit.register(_leave)
+
+
+def _run(job: Callable[[], object], console: Console) -> int:
     try:
         status = job()
     except (ValueError, OSError) as error:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import tensorflow as tf
 
-from idefn_tf.data import tables
+from idefn_tf.data import remote, tables
 from idefn_tf.data.arrays import to_arrays
 from idefn_tf.data.batches import Batches, EpochClock
 from idefn_tf.data.dealing import Arrays, Dealer, Shard
@@ -43,6 +43,8 @@ def open_dataset(
     Args:
         schema: what the columns are.
         source: a path, folder, glob or list of Parquet, CSV or TFRecord files, or a DataFrame.
+            Addresses such as s3://bucket/folder are read through tensorflow-io, or pyarrow where
+            that does not load (`idefn_tf.data.remote`).
         batch_size: rows a batch, over all workers.
         shuffle: deals files and rows in an order drawn from `seed` and the epoch.
         seed: of the order.
@@ -164,6 +166,9 @@ def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> 
     if kind == "tfrecord":
         from idefn_tf.data.tfrecord import read_tfrecord
 
+        for file in files:
+            if remote.is_remote(file):
+                remote.prepare_for_tensorflow(file)
         return lambda some: read_tfrecord(schema, some, labels)
     return lambda some: (
         to_arrays(schema, table, labels) for table in tables.iterate_tables(some, schema)

@@ -12,7 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+import tensorflow as tf
 
+from idefn_tf.data import remote
 from idefn_tf.schema import Schema
 
 #: The formats that are read, by ending.
@@ -33,6 +35,9 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:
         source = [source]
     files: list[str] = []
     for item in source:
+        if remote.is_remote(item):
+            files += _data_files(str(item), remote.files_under(str(item)))
+            continue
         path = Path(item)
         if path.is_dir():
             if (path / "reports").is_dir() and (path / "card.json").is_file():
@@ -58,6 +63,18 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:
         )
     format_of(files)
     return files
+
+
+def _data_files(address: str, found: list[str]) -> list[str]:
+    """Leaves out what is no data file of a remote folder: other endings, hidden names."""
+    if found == [address]:
+        return found
+    return [
+        file
+        for file in found
+        if Path(file).suffix in FORMATS
+        and not any(part.startswith((".", "_")) for part in file[len(address) :].split("/"))
+    ]
 
 
 def format_of(files: Sequence[str]) -> str:
@@ -98,11 +115,12 @@ def iterate_tables(
     for file in files:
         with _explained(file):
             if file.endswith(".parquet"):
-                with pq.ParquetFile(file) as parquet:
+                with pq.ParquetFile(remote.opened(file)) as parquet:
                     for batch in parquet.iter_batches(batch_size=rows):
                         yield pa.Table.from_batches([batch])
             else:
-                with pyarrow.csv.open_csv(file, convert_options=_csv_options(schema)) as reader:
+                options = _csv_options(schema)
+                with pyarrow.csv.open_csv(remote.opened(file), convert_options=options) as reader:
                     for batch in reader:
                         yield pa.Table.from_batches([batch])
 
@@ -113,7 +131,7 @@ def iterate_span(
     """Yields rows `start` to `end` of Parquet files in order, reading no group of rows beyond."""
     at = 0  # of the file's first row
     for file in files:
-        with _explained(file), pq.ParquetFile(file) as parquet:
+        with _explained(file), pq.ParquetFile(remote.opened(file)) as parquet:
             sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
             for group, size in enumerate(sizes):
                 if at < end and at + size > start:
@@ -135,22 +153,22 @@ def count_rows(files: Sequence[str]) -> int | None:
     rows = 0
     for file in files:
         with _explained(file):
-            rows += pq.read_metadata(file).num_rows
+            rows += pq.read_metadata(remote.opened(file)).num_rows
     return rows
 
 
 def _read(file: str, schema: Schema | None) -> pa.Table:
     with _explained(file):
         if file.endswith(".parquet"):
-            return pq.read_table(file)
-        return pyarrow.csv.read_csv(file, convert_options=_csv_options(schema))
+            return pq.read_table(remote.opened(file))
+        return pyarrow.csv.read_csv(remote.opened(file), convert_options=_csv_options(schema))
 
 
 @contextlib.contextmanager
 def _explained(file: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, tf.errors.OpError) as error:
         raise ValueError(f"source: {file} cannot be read; {error}") from None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from idefn_tf.data import remote
 from idefn_tf.data.arrays import hide_labels
 from idefn_tf.data.native import stream
 from idefn_tf.schema import CLICK, CONVERSION, Schema
@@ -99,7 +100,7 @@ def check(schema: Schema, files: Sequence[str], labels: bool) -> list[str]:
     """Returns the columns to read, having refused what tensorflow-io would misread."""
     wanted = [f.name for f in schema.features] + ([CLICK, CONVERSION] if labels else [])
     for file in files:
-        metadata = pq.read_metadata(file)
+        metadata = pq.read_metadata(remote.opened(file))
         kinds = {field.name: str(field.type) for field in metadata.schema.to_arrow_schema()}
         for name in wanted:
             kind = kinds.get(name)
