@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -55,7 +56,7 @@ class RowSparse(_Keras):
         self._strategy = tf.distribute.get_strategy()
         self._row_state: dict[int, keras.Variable] = {}
         self._tables: dict[int, keras.Variable] = {}
-        self._touched: dict[int, Touched] = {}
+        self._touched: dict[Any, Touched] = {}
         self._settled_at: int | None = None
         self._exempt = self._exclude_tables_from_decay(variables)
         super().build(variables)
@@ -126,7 +127,7 @@ class RowSparse(_Keras):
         index = self._get_variable_index(table.value)
         padded, count, position = distinct(rows)
         touched = self._read(index, table.value, padded, count, position)
-        self._touched[index] = touched
+        self._touched[self._own(index)] = touched
         return touched
 
     def _read(self, index: int, table: Any, rows: Any, count: Any, position: Any) -> Touched:
@@ -134,7 +135,7 @@ class RowSparse(_Keras):
         rule = self._rule_of(index)
         if not rule.lazy:
             step, rate = self._clock(values.dtype)
-            values, _ = compiled(rule, "now", self.jit_rows)(values, state, step, rate)
+            values, state = compiled(rule, "now", self.jit_rows)(values, state, step, rate)
         return Touched(rows, count, position, values, tuple(table.shape), state)
 
     def _clock(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -167,7 +168,7 @@ class RowSparse(_Keras):
         index = self._get_variable_index(key)
         if index not in self._tables:
             return tf.convert_to_tensor(gradient)
-        touched = self._touched.get(index)
+        touched = self._touched.get(self._own(index))
         replicas = self._replicas()
         if replicas == 1 and touched is not None and gradient.indices is touched.rows:
             return gradient.values
@@ -182,6 +183,10 @@ class RowSparse(_Keras):
         # the state is read where the update runs, on the replica's own copy
         self._touched[index] = Touched(padded, count, position, values, (0, 0))
         return self._touched[index].merge(values).values
+
+    def _own(self, index: int) -> Any:
+        """Returns the key of what this replica's thread touched; the index is for what all did."""
+        return index if self._replicas() == 1 else (index, threading.get_ident())
 
     def _replicas(self) -> int:
         context = tf.distribute.get_replica_context()

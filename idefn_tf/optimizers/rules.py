@@ -80,7 +80,7 @@ class Rule:
 
         Args:
             rows: [u, d], up to date (from `now`).
-            state: [u, blocks * d + 2] as the state holds it, not yet up to date.
+            state: [u, blocks * d + 2], up to date too.
             gradient: [u, d].
             step: scalar, as in `now`.
             rate: scalar, as in `now`.
@@ -88,7 +88,6 @@ class Rule:
         Returns:
             The new rows and state.
         """
-        _, state = self.now(rows, state, step, rate)
         width = rows.shape[-1]
         blocks = [state[:, i * width : (i + 1) * width] for i in range(self.blocks)]
         if self.weight_decay:
@@ -147,13 +146,9 @@ class AdamRule(Rule):
             at = tf.cast(tf.minimum(step, float(table.shape[0] - 1)), tf.int32)
             return tf.gather(table, at[:, 0])[:, None]
 
-        share = remaining(last) - tf.pow(tf.cast(rho, m.dtype), elapsed) * remaining(last + elapsed)
+        share = remaining(last) - _power(rho, elapsed) * remaining(last + elapsed)
         motion = share * m / (tf.sqrt(v) + self.epsilon)
-        shrunk = [
-            m * tf.pow(tf.cast(self.beta_1, m.dtype), elapsed),
-            v * tf.pow(tf.cast(self.beta_2, m.dtype), elapsed),
-        ]
-        return motion, shrunk
+        return motion, [m * _power(self.beta_1, elapsed), v * _power(self.beta_2, elapsed)]
 
     def move(
         self, blocks: list[tf.Tensor], gradient: tf.Tensor, step: tf.Tensor
@@ -165,6 +160,13 @@ class AdamRule(Rule):
         beta_1, beta_2 = tf.cast(self.beta_1, m.dtype), tf.cast(self.beta_2, m.dtype)
         correction = tf.sqrt(1.0 - tf.pow(beta_2, step)) / (1.0 - tf.pow(beta_1, step))
         return correction * m / (tf.sqrt(v) + self.epsilon), [m, v]
+
+
+def _power(base: float, exponent: tf.Tensor) -> tf.Tensor:
+    """base^exponent; XLA computes many exponentials at once, and powers one by one."""
+    if base == 0.0:
+        return tf.cast(tf.equal(exponent, 0.0), exponent.dtype)
+    return tf.exp(exponent * tf.cast(np.log(base), exponent.dtype))
 
 
 @functools.lru_cache(maxsize=16)

@@ -21,7 +21,7 @@ class Touched:
         position: where in `rows` each asked-for row stands, int32, of the shape asked for.
         values: what the rows are worth, [K, d].
         shape: of the table.
-        state: what the optimizer keeps for them, [K, s], or None.
+        state: what the optimizer keeps for them, up to date as well, [K, s], or None.
     """
 
     rows: tf.Tensor
