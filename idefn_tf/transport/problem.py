@@ -65,10 +65,16 @@ class TransportProblem(NamedTuple):
         exponents small and the digits where the matching is decided.
         """
         usable = self.row_mask[:, None] & self.column_mask[None, :]
+        reduced = self.cost - self.row_minimum[:, None]
+        return tf.where(usable, reduced, tf.zeros_like(self.cost))
+
+    @property
+    def row_minimum(self) -> tf.Tensor:
+        """[P], each row's smallest cost; 0 where a row has no finite one."""
+        usable = self.row_mask[:, None] & self.column_mask[None, :]
         infinite = tf.constant(float("inf"), self.cost.dtype)
         least = fold_columns(tf.minimum, tf.where(usable, self.cost, infinite), float("inf"))
-        least = tf.where(tf.math.is_finite(least), least, tf.zeros_like(least))
-        return tf.where(usable, self.cost - least[:, None], tf.zeros_like(self.cost))
+        return tf.where(tf.math.is_finite(least), least, tf.zeros_like(least))
 
 
 def partial_problem(

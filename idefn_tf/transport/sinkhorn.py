@@ -5,9 +5,9 @@
 
 Only ratios to the virtual row matter, so the loop carries phi_i = log(u_i / u_virtual) and a sweep
 reads  phi_i += log(a_i / r_i) - log(a_virtual / r_virtual),  r the row sums with exact columns.
-Two ways to get r: "log" (two log-sum-exps per sweep, nothing can overflow) and "kernel" (two
-matrix-vector products with the stabilised kernel of `kernel`, several times faster). Their iterates
-are the same.
+Two ways to get r: "log" (two log-sum-exps per sweep over blocks of rows, so that no matrix but the
+cost is held, see `blocked`) and "kernel" (two matrix-vector products with the stabilised kernel of
+`kernel`, several times faster). Their iterates are the same.
 
 It may not converge within `max_iterations` because
     epsilon is small: the sweeps needed grow like 1 / epsilon  -> use `proximal`, or raise epsilon;
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from idefn_tf.transport.blocked import fractions, log_sums
 from idefn_tf.transport.kernel import Kernel, absorb, rows_at
 from idefn_tf.transport.newton import LARGEST_MULTIPLIER
 from idefn_tf.transport.outcome import finish, plan_sums, refuse
@@ -59,7 +60,7 @@ def sinkhorn(
     if check_every < 1:
         raise ValueError(f"`check_every` must be at least 1. Received: {check_every}.")
     dtype = problem.cost.dtype
-    cost = problem.reduced_cost
+    least, cost = problem.row_minimum, problem.reduced_cost
     epsilon, tolerance = as_type(epsilon, dtype), as_type(tolerance, dtype)
     refusal = refuse(problem, epsilon)
     one = tf.ones([], dtype)
@@ -68,9 +69,7 @@ def sinkhorn(
     log_row = tf.math.log(tf.where(active, problem.row_mass, one))
     has_virtual = problem.virtual_mass > 0
     log_virtual = tf.math.log(tf.where(has_virtual, problem.virtual_mass, one))
-    log_column = tf.math.log(problem.column_mass)
     wanted = tf.maximum(problem.matched_mass, tf.constant(1e-37, dtype))
-    scaled = cost * beta
 
     def update(log_mass: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One row update of phi from the log row sums, and the error before it."""
@@ -83,16 +82,10 @@ def sinkhorn(
         return tf.where(active, tf.clip_by_value(change, -100, 100), 0), error / wanted
 
     def log_sweeps(phi: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        none = tf.constant(float("-inf"), dtype)
-        virtual = tf.where(has_virtual, tf.zeros([], dtype), none)
-
-        def sweep(_: tf.Tensor, phi: tf.Tensor, __: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            rows = tf.where(active[:, None], phi[:, None] - scaled, none)
-            every = tf.concat([rows, tf.fill([1, tf.shape(rows)[1]], virtual)], axis=0)
-            normaliser = tf.reduce_logsumexp(every, axis=0)
-            log_mass = phi + tf.reduce_logsumexp(log_column - normaliser - scaled, axis=1)
-            change, error = update(log_mass)
-            return _ + 1, phi + change, error
+        def sweep(count: tf.Tensor, phi: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            log_mass, _ = log_sums(problem, least, beta, phi)
+            change, error = update(tf.where(active, log_mass, 0))
+            return count + 1, phi + change, error
 
         _, phi, error = tf.while_loop(
             lambda count, *_: count < check_every, sweep, (tf.constant(0), phi, one)
@@ -128,5 +121,10 @@ def sinkhorn(
     start = tf.where(active & tf.math.is_finite(potential), potential, 0)
     phi, error, count = tf.while_loop(going_on, advance, (start, one + tolerance, tf.constant(0)))
     found = (phi, tf.zeros_like(phi))
-    sums = plan_sums(problem, cost, found, beta)
+    if mode == "log":
+        log_mass, normaliser = log_sums(problem, least, beta, phi)
+        mass = tf.where(active, tf.exp(log_mass), 0)
+        sums = mass, fractions(problem, least, beta, phi, normaliser)
+    else:
+        sums = plan_sums(problem, cost, found, beta)
     return finish(problem, found, beta, error <= tolerance, count, refusal, sums)

@@ -74,3 +74,25 @@ def test_bad_options_are_refused():
         sinkhorn(problem, epsilon=0.1, mode="exp")
     with pytest.raises(ValueError, match=r"`check_every`.*0"):
         sinkhorn(problem, epsilon=0.1, check_every=0)
+
+
+def test_blocks_of_rows_that_do_not_divide_evenly_change_nothing():
+    cost = gaussian(150, 40) / 128  # two blocks of 64 and one of 22
+    cost[3, 5:] = np.inf
+    mask = np.arange(150) != 7
+    plans = [
+        tf.function(
+            lambda mode=mode: sinkhorn(
+                partial_problem(cost, kappa=0.1, row_mask=mask),
+                epsilon=0.1,
+                mode=mode,
+                tolerance=1e-9,
+            )
+        )()
+        for mode in ("log", "kernel")
+    ]
+    for plan in plans:
+        assert int(plan.status) == Status.CONVERGED
+    np.testing.assert_allclose(plans[0].matrix, plans[1].matrix, atol=1e-12)
+    np.testing.assert_allclose(plans[0].matched_fraction, plans[1].matched_fraction, atol=1e-9)
+    assert float(plans[0].marginal_error) < 1e-9
