@@ -1,8 +1,9 @@
 """Sample relabelling (SRM, Eq. 13-14): pseudo-labels of unclicked rows from a transport plan.
 
 Every rule maps a plan to one number per unclicked row: 0 is a negative, 1 a pseudo-positive. Which
-rule can fire depends on kappa N_U / N_P, the unclicked rows per positive: below one, no column can
-be matched by half, `argmax` and `matched_fraction` label nothing, and `top_k` is the rule to use.
+rule can fire depends on kappa N_U / N_P, the unclicked rows that a positive's mass fills: below a
+half `argmax` labels nothing (no positive fills half a column), `matched_fraction` only columns that
+several positives share, and `top_k` is the rule to use.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def explain_regime(
     """Says in plain words why a setting cannot relabel anything, or returns None.
 
     What matters is how many unclicked rows a positive may fill: kappa N_U / N_P under
-    "proportion", kappa under "literal". Below one, no unclicked row can be matched by half.
+    "proportion", kappa under "literal". Below a half, no conversion fills half of a row.
 
     Args:
         kappa: the setting.
@@ -179,10 +179,10 @@ def explain_regime(
     if rule == "top_k":
         return None
     filled = kappa * unclicked / max(positives, 1e-9)
-    if filled >= 1.0:
+    if filled > 0.5:
         return None
     return (
         f"hardly anything can be relabelled: kappa N_U = {kappa * unclicked:.1f} unclicked rows "
-        f"share {positives:.0f} positives, {filled:.2f} rows each, so no row is matched by half; "
-        f"use rule='top_k', or kappa of {positives / max(unclicked, 1):.3f} or more"
+        f"share {positives:.0f} positives, {filled:.2f} rows each, so none fills half a row; "
+        f"use rule='top_k', or kappa of {positives / max(unclicked, 1):.3f}"
     )
