@@ -98,6 +98,8 @@ def train(
     first_epoch = 0 if snapshot is None else snapshot.epoch
     with cluster.scope():
         model = build_model(config, data.schema, read_vocabularies(data.vocabularies))
+    if reason := _why_not_compiled(settings, cluster.replicas):
+        console.note(f"steps are not compiled (jit_compile): {reason}")
     if base is not None and state is None and snapshot is None:
         earlier = Run.open(base)
         start_from(model, earlier, config, data)
@@ -189,6 +191,15 @@ class _Checkpoint(keras.callbacks.Callback):
         if self.chief:
             finished = bool(self.model.stop_training)
             self.run.save_state(epoch, taken, {"select": self.select.state(), "finished": finished})
+
+
+def _why_not_compiled(settings: Training, replicas: int) -> str | None:
+    """Returns why XLA does not compile the dense part of a step, or None where it does."""
+    if not settings.jit_compile:
+        return "training.jit_compile is off in the config"
+    if replicas > 1:
+        return f"{replicas} replicas share every step, and what crosses them cannot be compiled"
+    return None
 
 
 def show_metrics(metrics: dict[str, Any], console: Console, title: str) -> None:

@@ -141,9 +141,9 @@ class Batches:
             full, most = total // count // own, -(-total // count)
             return full if self.drop_remainder and full else -(-most // own)
         if self.dealer.positives is not None:
-            if self.held is None or self.drop_remainder:
+            if self.held is None:
                 return None
-            return self.dealer.batches(np.arange(self.rows or 0), self.held)
+            return self.dealer.batches(np.arange(self.rows or 0), self.held, self.drop_remainder)
         if self.rows is None:
             return None
         full, rest = divmod(self.rows, size)

@@ -107,12 +107,19 @@ class Dealer:
             return hands, order
         return hands, np.concatenate([other[used:], dealt[reached : len(positive)]])
 
-    def batches(self, order: np.ndarray, pool: Arrays) -> int:
-        """Returns how many batches `deal` makes of all the rows of a pool, the part batch too."""
+    def batches(self, order: np.ndarray, pool: Arrays, full_only: bool = False) -> int:
+        """Returns how many batches `deal` makes of all the rows of a pool.
+
+        Args:
+            order: the rows' numbers.
+            pool: as in `deal`.
+            full_only: leaves out a part batch, unless it is the only one.
+        """
         chosen = self._classes(order, pool)
-        if chosen is None:
-            return -(-len(order) // self.batch_size)
-        return -(-len(chosen[1]) // (self.batch_size - chosen[2]))
+        rows, size = len(order), self.batch_size
+        if chosen is not None:
+            rows, size = len(chosen[1]), self.batch_size - chosen[2]
+        return max(rows // size, 1) if full_only else -(-rows // size)
 
     def _classes(
         self, order: np.ndarray, pool: Arrays

@@ -227,6 +227,15 @@ def test_streams_deal_every_other_row_once_in_full_batches(sizes, rate, m, shuff
         assert batch["sample_weight"].sum() == pytest.approx(len(batch["n"]), rel=1e-5)
 
 
+@pytest.mark.parametrize("rows", [1000, 30, 965])
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_the_number_of_balanced_batches_is_told(rows, drop_remainder):
+    made = frame(rows, positives=range(5))
+    options = {"positives_per_batch": 4, "drop_remainder": drop_remainder}
+    dataset = open_dataset(SCHEMA, made, batch_size=100, **options)
+    assert len(list(dataset)) == int(dataset.cardinality())
+
+
 def test_positives_reach_every_worker(tmp_path, monkeypatch):
     monkeypatch.setattr("idefn_tf.data.dataset.CACHE_ROWS", 50)
     files = parquet(tmp_path, 600, positives=[5, 333])
