@@ -1,0 +1,159 @@
+"""One process against two on this machine: the same batch, the same curve, how many rows a second.
+
+``python -m benchmarks.distribution``
+
+Both train the same ESMM on the same made rows through ``pipelines.train``; two workers join by
+TF_CONFIG on loopback and share every batch. Each process is held to one core, so that a second
+worker brings a second core; what is measured is the price of crossing processes. The gate comes
+first: both must end every epoch with the same loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import machine_facts
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "distribution.json"
+_CONFIG: dict[str, Any] = {
+    "method": "esmm",
+    "backbone": {"name": "mlp", "units": [160, 80]},
+    "optimizer": {"name": "row_sparse_adam", "learning_rate": 0.001},
+    "training": {
+        "batch_size": 4096,
+        "epochs": 3,
+        "patience": 9,
+        "audit": False,
+        "checkpoint": {"steps": None, "minutes": None},
+    },
+}
+#: How far the losses of one and two workers may lie apart: float32 sums in another order.
+_TOLERANCE = 2e-3
+
+
+def measure(data: Path, folder: Path, workers: int) -> dict[str, Any]:
+    """Trains with some workers and reads what the run left.
+
+    Args:
+        data: a prepared folder.
+        folder: where the run goes.
+        workers: processes; 1 trains without a strategy.
+
+    Returns:
+        {"workers", "rows_per_second" of each epoch after the first, "losses"}.
+
+    Raises:
+        ValueError: if a worker failed.
+    """
+    out = folder / f"run-{workers}"
+    processes = [
+        subprocess.Popen(
+            _command(data, folder, out, "none" if workers == 1 else "multi_worker", core),
+            cwd=ROOT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **task},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for core, task in enumerate(_tasks(workers))
+    ]
+    said = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        raise ValueError("training failed:\n" + "\n".join(said))
+    rates = [float(n.replace(",", "")) for n in re.findall(r"([\d,]+) rows/s", said[0])]
+    with (out / "history.csv").open(newline="", encoding="utf-8") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    return {"workers": workers, "rows_per_second": rates[1:], "losses": losses}
+
+
+def _command(data: Path, folder: Path, out: Path, strategy: str, core: int) -> list[str]:
+    cores = sorted(os.sched_getaffinity(0))
+    pinned = ["taskset", "-c", str(cores[core % len(cores)])]
+    arguments = ["--config", str(folder / "config.yaml"), "--data", str(data), "--out", str(out)]
+    chosen = ["--set", f"training.strategy={strategy}", "--no-report"]
+    return [*pinned, sys.executable, "-m", "pipelines.train", *arguments, *chosen]
+
+
+def _tasks(workers: int) -> list[dict[str, str]]:
+    """Returns each worker's TF_CONFIG, on free ports of this machine."""
+    if workers == 1:
+        return [{}]
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        hosts = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    cluster = {"worker": hosts}
+    return [
+        {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})}
+        for i in range(workers)
+    ]
+
+
+def compare(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    """Says how far the losses lie apart and what the second worker brought.
+
+    Raises:
+        ValueError: if the losses differ.
+    """
+    apart = max(abs(a - b) / abs(a) for a, b in zip(one["losses"], two["losses"], strict=True))
+    if apart > _TOLERANCE:
+        raise ValueError(f"gate: losses differ by {apart:.2e}: {one['losses']}, {two['losses']}")
+    best = [max(run["rows_per_second"]) for run in (one, two)]
+    return {
+        "losses_apart": apart,
+        "rows_per_second": {"1": round(best[0]), "2": round(best[1])},
+        "speed_of_two": round(best[1] / best[0], 2),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.distribution",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--exposures", type=int, default=200_000)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "config.yaml").write_text(json.dumps(_CONFIG), encoding="utf-8")
+        data = folder / "data"
+        prepare = ["simulated-funnel", "--out", str(data), "--exposures", str(given.exposures)]
+        subprocess.run(
+            [sys.executable, "-m", "pipelines.prepare", *prepare, "--quiet"], cwd=ROOT, check=True
+        )
+        one, two = (measure(data, folder, workers) for workers in (1, 2))
+    found = {
+        "what": "ESMM, towers 160-80, global batch 4,096, RowSparseAdam; each process on one core",
+        "exposures": given.exposures,
+        **compare(one, two),
+        "runs": [one, two],
+        "machine": machine_facts(),
+        "command": "python -m benchmarks.distribution",
+    }
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    beside = given.out.with_suffix(".tmp")
+    beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    beside.replace(given.out)
+    print(json.dumps({k: found[k] for k in ("rows_per_second", "speed_of_two", "losses_apart")}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
