@@ -171,6 +171,10 @@ def test_addresses_and_sizes_that_cannot_be_are_refused(tmp_path, capsys, monkey
     for more, message in (
         (("--engine", "sparc"), "--engine: must be duckdb, spark or spark://HOST:PORT"),
         (("--engine", "spark", "--memory", "much"), "--memory: must be a size such as 2GB"),
+        (
+            ("--engine", "spark://a:1", "--spark-master", "spark://b:1"),
+            "--spark-master: goes with --engine spark",
+        ),
     ):
         assert main([*arguments, *more]) == 2
         assert message in capsys.readouterr().err
