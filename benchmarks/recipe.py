@@ -84,6 +84,20 @@ RECIPES: dict[str, Recipe] = {
             "model.transport.steps": 5,
         },
     ),
+    "smooth_tenth": Recipe(
+        "a tenth of that",
+        overrides={
+            **_AUTO,
+            **_BANK,
+            **_HIDDEN,
+            "model.rule": "soft",
+            "model.transport.epsilon": 0.5,
+            "model.transport.steps": 5,
+            "model.transport.label_value": 0.1,
+        },
+    ),
+    "alpha_90": Recipe("AllNegative, alpha .9", "all_negative", {"model.alpha": 0.9}),
+    "alpha_95": Recipe("AllNegative, alpha .95", "all_negative", {"model.alpha": 0.95}),
     "own_cvr": Recipe("top-k by the model's own CVR (no transport)", "top_k_cvr"),
 }
 
