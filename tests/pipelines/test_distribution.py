@@ -161,7 +161,6 @@ def test_two_workers_give_the_curve_of_one_process(folder, alone):
         )
 
 
-@pytest.mark.skip(reason="written but not yet seen to pass; run it, then remove this mark")
 @pytest.mark.slow
 def test_a_worker_that_dies_is_a_clear_error_and_the_run_goes_on(folder, alone):
     out = folder / "lost"
@@ -178,7 +177,6 @@ def test_a_worker_that_dies_is_a_clear_error_and_the_run_goes_on(folder, alone):
     same_curve(history(out), alone)
 
 
-@pytest.mark.skip(reason="written but not yet seen to pass; run it, then remove this mark")
 @pytest.mark.slow
 def test_sigterm_to_one_worker_saves_and_stops_all(folder, alone):
     out = folder / "terminated"
