@@ -73,7 +73,7 @@ class EntireSpaceTrainer(keras.Model):
         Args:
             optimizer: a Keras optimizer or its name; default `RowSparseAdam(1e-3)`.
             jit_compile: whether XLA compiles the dense layers, the losses and the transport;
-                "auto" does. The update of embedding rows is never compiled: XLA slows it.
+                "auto" does. Of the rows' update only the arithmetic is compiled.
             **kwargs: of ``keras.Model.compile``.
         """
         if kwargs.get("loss") is not None:
