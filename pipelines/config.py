@@ -107,7 +107,7 @@ class Config(_Strict):
         return config
 
     def save(self, path: str | Path) -> None:
-        """Writes the resolved config, defaults included."""
+        """Writes what was trained: the resolved config, defaults included, without `tuning`."""
         strict_yaml.write(path, self.model_dump(mode="json", exclude={"tuning"}))
 
 
