@@ -63,7 +63,8 @@ class NISE(EntireSpaceModel):
         super().__init__(*args, **kwargs)
         options.positive(scale=scale, cap=cap)
         options.non_negative(ctr_weight=ctr_weight, unclicked_weight=unclicked_weight)
-        self.scale, self.cap, self.adaptive = scale, cap, adaptive
+        # a config may write whole numbers
+        self.scale, self.cap, self.adaptive = float(scale), float(cap), adaptive
         self.ctr_weight, self.unclicked_weight = ctr_weight, unclicked_weight
 
     def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:

@@ -84,6 +84,22 @@ def test_losses_and_gradients_are_finite_on_odd_batches(built, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_options_may_be_written_as_whole_numbers(make_model, name):
+    """A config says `cap: 50`; YAML then gives an int where the option is a float."""
+    options = inspect.signature(METHODS[name].__init__).parameters.values()
+    fractional = [o for o in options if isinstance(o.default, float)]
+    whole = {o.name: int(o.default) for o in fractional if o.default >= 1}
+    model = make_model(name, **whole)
+    model.build()
+    rows = ([1, 0, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1])
+    losses, *_ = losses_and_gradients(model, *rows, logit=-0.5)
+    same = make_model(name, **{name: float(value) for name, value in whole.items()})
+    expected, *_ = losses_and_gradients(same, *rows, logit=-0.5)
+    for loss, value in losses.items():
+        np.testing.assert_allclose(value, expected[loss], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_of_weight_zero_change_nothing(built, name):
     """Padding a batch with rows of weight 0, even with a NaN logit in them, leaves every loss."""
     if name == "random_relabel":
