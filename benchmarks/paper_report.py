@@ -34,6 +34,7 @@ _SETTING = {
     "shipped": "the configs in `pipelines/configs/` (one loss scale, one L2 for all)",
     "fixed": "the paper's fixed setting: every method with its own published weights",
     "equal": "one loss scale and one tuning budget for every method",
+    "one_point": "one loss scale, one L2 (1e-2) and one learning rate (1e-3) for every method",
 }
 
 
