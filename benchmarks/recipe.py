@@ -37,6 +37,9 @@ _EPOCH = 64  # steps; a warm-up of one epoch on the slice
 _BANK = {"model.transport.memory": 128, "model.transport.warmup_steps": _EPOCH}
 _HIDDEN = {"model.representation": "hidden", "model.transport.normalize": True}
 _AUTO = {"model.kappa": "auto"}
+#: KuaiRand's names: rows of one video or author have distance 0 in their columns.
+_ITEM = {"model.representation": ["video_id", "author_id"]}
+_CVR = {"model.representation": ["hidden", "cvr"]}
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,35 @@ RECIPES: dict[str, Recipe] = {
             "model.transport.steps": 5,
             "model.transport.label_value": 0.1,
         },
+    ),
+    "item": Recipe(
+        "auto, memory 128, same video or author, hard labels",
+        overrides={**_AUTO, **_BANK, **_ITEM},
+    ),
+    "item_calibrated": Recipe(
+        "the same, calibrated label value",
+        overrides={**_AUTO, **_BANK, **_ITEM, "model.transport.label_value": "calibrated"},
+    ),
+    "item_tenth": Recipe(
+        "the same, label value .1",
+        overrides={**_AUTO, **_BANK, **_ITEM, "model.transport.label_value": 0.1},
+    ),
+    "user_tenth": Recipe(
+        "same user, label value .1",
+        overrides={
+            **_AUTO,
+            **_BANK,
+            "model.representation": ["user_id"],
+            "model.transport.label_value": 0.1,
+        },
+    ),
+    "with_cvr": Recipe(
+        "hidden layer and the model's own CVR, hard labels",
+        overrides={**_AUTO, **_BANK, **_CVR},
+    ),
+    "with_cvr_tenth": Recipe(
+        "the same, label value .1",
+        overrides={**_AUTO, **_BANK, **_CVR, "model.transport.label_value": 0.1},
     ),
     "alpha_90": Recipe("AllNegative, alpha .9", "all_negative", {"model.alpha": 0.9}),
     "alpha_95": Recipe("AllNegative, alpha .95", "all_negative", {"model.alpha": 0.95}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -11,6 +12,7 @@ from idefn_tf.calibration import click_space_cvr
 from idefn_tf.models.all_negative import AllNegative
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.registry import method
+from idefn_tf.models.representation import Representation
 from idefn_tf.transport import RPOT, Status
 
 
@@ -35,7 +37,9 @@ class IdeFN(AllNegative):
             below 1/kappa positives a batch).
         rule: "top_k" (by matched fraction), "argmax" (Eq. 13-14, which fires only where kappa N_U
             is above N_P), "matched_fraction" or "soft".
-        representation: "embeddings" (z itself) or "hidden" (the CVR tower's last hidden layer).
+        representation: what rows are compared by: "embeddings" (z itself), "hidden" (the CVR
+            tower's last hidden layer), "cvr" (its logit), a feature's name, or a list of these
+            (see `Representation`).
         transport: further arguments of `idefn_tf.transport.RPOT` (epsilon, solver, memory,
             capacity, normalize, warmup_steps, ...).
         **kwargs: of `AllNegative` (alpha, gamma, ctr_weight) and `EntireSpaceModel`.
@@ -65,16 +69,12 @@ class IdeFN(AllNegative):
         kappa: Any = 0.02,
         marginals: Literal["proportion", "literal"] = "proportion",
         rule: str = "top_k",
-        representation: Literal["embeddings", "hidden"] = "embeddings",
+        representation: str | Sequence[str] = "embeddings",
         transport: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if representation not in ("embeddings", "hidden"):
-            raise ValueError(
-                f"representation: must be 'embeddings' or 'hidden', received {representation!r}"
-            )
-        self.representation = representation
+        self.representation = Representation(representation, self.features)
         self.transport_options = dict(transport or {})
         self.rpot = RPOT(
             kappa=kappa, marginals=marginals, rule=rule, name="rpot", **self.transport_options
@@ -82,14 +82,11 @@ class IdeFN(AllNegative):
 
     def build_method(self, shapes: Any) -> None:
         """Builds the transport layer for the chosen representation."""
-        width = self.features.output_width
-        if self.representation == "hidden":
-            width = self.towers["cvr"].hidden_width
-        self.rpot.build((None, width))
+        self.rpot.build((None, self.representation.width(self.towers["cvr"].hidden_width)))
 
     def match(self, outputs: Outputs, batch: Batch) -> Any:
         """Runs RPOT and SRM on one batch; returns `idefn_tf.transport.Matches`."""
-        z = outputs.z if self.representation == "embeddings" else outputs.hidden["cvr"]
+        z = self.representation(outputs)
         rate = self.unclicked_rate(outputs, batch) if self.rpot.needs_rate else None
         return self.rpot(z, batch.click, batch.conversion, rate=rate, training=outputs.training)
 
@@ -131,7 +128,7 @@ class IdeFN(AllNegative):
             "kappa": self.rpot.get_config()["kappa"],
             "marginals": self.rpot.marginals,
             "rule": self.rpot.rule,
-            "representation": self.representation,
+            "representation": self.representation.as_config(),
             "transport": self.transport_options,
         }
 

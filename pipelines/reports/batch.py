@@ -89,7 +89,7 @@ def draw_batch(material: Material) -> TrainBatch | None:
         matches = model.match(outputs, labelled)
         labels = np.asarray(matches.labels)
         least = 0.5 if model.rpot.rule == "soft" else 0.0  # soft labels are nowhere quite 0
-        z = outputs.z if model.representation == "embeddings" else outputs.hidden["cvr"]
+        z = model.representation(outputs)
     elif isinstance(model, AllNegative) and type(model) is not AllNegative:
         labels = np.asarray(model.pseudo_labels(outputs, labelled))
     truth_name = next(n for n in ("oracle_conversion", "conversion_raw") if n in rows.columns)

@@ -1,0 +1,78 @@
+"""What the transport compares rows by: parts of z, the hidden layer, the model's own CVR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from idefn_tf.models.batch import Outputs
+
+EMBEDDINGS, HIDDEN, CVR = "embeddings", "hidden", "cvr"
+
+
+class Representation:
+    """One part, or several side by side.
+
+    Parts: "embeddings" (all of z), "hidden" (the CVR tower's last hidden layer), "cvr" (its logit)
+    and the name of any feature (its columns of z). Rows that share an id have distance 0 in that
+    feature's columns, so ``["video_id", "author_id"]`` matches within the item's neighbourhood and
+    ``["user_id"]`` within the user's. Several parts are each divided by the root of the batch's
+    mean squared distance from its mean, so that the widest does not decide alone; a part alone is
+    left as it is, for the cost is scaled anyway.
+
+    Args:
+        parts: a name, or several.
+        features: the model's feature columns.
+
+    Attributes:
+        names: the parts, a tuple of str.
+
+    Raises:
+        ValueError: if there is no part, or one that nothing is known of.
+    """
+
+    def __init__(self, parts: str | Sequence[str], features: Any) -> None:
+        self.names = (parts,) if isinstance(parts, str) else tuple(parts)
+        self._slices: dict[str, slice] = features.field_slices()
+        unknown = [n for n in self.names if n not in {*self._slices, EMBEDDINGS, HIDDEN, CVR}]
+        if unknown or not self.names:
+            raise ValueError(
+                "representation: must be of 'embeddings', 'hidden', 'cvr' and the features' names "
+                f"{sorted(self._slices)}, received {parts!r}; give one of them, or a list"
+            )
+        self._width = features.output_width
+
+    def width(self, hidden_width: int) -> int:
+        """Returns the number of columns, given those of the CVR tower's last hidden layer."""
+        own = {EMBEDDINGS: self._width, HIDDEN: hidden_width, CVR: 1}
+        sizes = {**{n: s.stop - s.start for n, s in self._slices.items()}, **own}
+        return sum(sizes[name] for name in self.names)
+
+    def __call__(self, outputs: Outputs) -> tf.Tensor:
+        """Returns the rows' representation [B, width], without gradient."""
+        parts = [tf.stop_gradient(self._part(name, outputs)) for name in self.names]
+        if len(parts) == 1:
+            return parts[0]
+        return tf.concat([_of_unit_spread(part) for part in parts], axis=-1)
+
+    def _part(self, name: str, outputs: Outputs) -> tf.Tensor:
+        if name == EMBEDDINGS:
+            return outputs.z
+        if name == HIDDEN:
+            return outputs.hidden["cvr"]
+        if name == CVR:
+            return outputs.logits["cvr"][:, None]
+        return outputs.z[:, self._slices[name]]
+
+    def as_config(self) -> str | list[str]:
+        """Returns the parts as a config writes them."""
+        return self.names[0] if len(self.names) == 1 else list(self.names)
+
+
+def _of_unit_spread(part: tf.Tensor) -> tf.Tensor:
+    part = tf.cast(part, tf.float32)
+    centred = part - tf.reduce_mean(part, axis=0, keepdims=True)
+    spread = tf.reduce_mean(tf.reduce_sum(tf.square(centred), axis=-1))
+    return tf.math.divide_no_nan(part, tf.sqrt(spread))
