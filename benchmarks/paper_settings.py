@@ -38,6 +38,8 @@ class Variant:
         equal: those that change where every method's conversion loss has one scale.
         trunk: experts between embeddings and towers, or none.
         relabels: whether the audit of pseudo-labels has anything to judge.
+        tuned_as: the variant whose tuned point it takes under ``equal``, for controls that differ
+            from it in labels alone; none is tuned itself.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Variant:
     equal: Mapping[str, Any] = field(default_factory=dict)
     trunk: str | None = None
     relabels: bool = False
+    tuned_as: str | None = None
 
 
 _EQ15 = {"alpha": 0.8, "gamma": 30}
@@ -67,6 +70,12 @@ _LIGHT = {
 #: Scale of the conversion loss under ``equal``: gamma over all exposures, gamma alpha where the
 #: term counts clicked rows alone.
 SCALE, CLICKED_SCALE = 30, 24
+
+
+def _control(name: str, label: str, arguments: Mapping[str, Any]) -> Variant:
+    """Eq. 15 with labels from elsewhere: tuned as AllNegative is."""
+    return Variant(name, label, name, arguments, tuned_as="all_negative")
+
 
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
@@ -104,7 +113,11 @@ VARIANTS: dict[str, Variant] = {
         Variant("click_only", "ClickOnly (IdeFN-R)", "click_only", {"cvr_weight": CLICKED_SCALE}),
         Variant("all_negative", "AllNegative", "all_negative", _EQ15),
         Variant(
-            "all_negative_90", "AllNegative, alpha .9", "all_negative", {**_EQ15, "alpha": 0.9}
+            "all_negative_90",
+            "AllNegative, alpha .9",
+            "all_negative",
+            {**_EQ15, "alpha": 0.9},
+            tuned_as="all_negative",
         ),
         Variant("idefn_mmoe", "IdeFN on MMoE", "idefn", _IDEFN, trunk="mmoe", relabels=True),
         Variant("idefn_ple", "IdeFN on PLE", "idefn", _IDEFN, trunk="ple", relabels=True),
@@ -115,12 +128,10 @@ VARIANTS: dict[str, Variant] = {
         Variant("multi_dr", "Multi-DR", "multi_dr", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
         Variant("ddpo", "DDPO", "ddpo", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
         Variant("escim_ratio", "ESCIM-ratio", "escim_ratio", {}, relabels=True),
-        Variant("random_relabel", "random relabelling", "random_relabel", _COUNTED),
-        Variant("top_k_cvr", "top-k by CVR", "top_k_cvr", _COUNTED),
-        Variant(
-            "nearest_positive", "nearest positive", "nearest_positive", {**_EQ15, "kappa": 0.02}
-        ),
-        Variant("oracle_relabel", "oracle relabelling", "oracle_relabel", _EQ15),
+        _control("random_relabel", "random relabelling", _COUNTED),
+        _control("top_k_cvr", "top-k by CVR", _COUNTED),
+        _control("nearest_positive", "nearest positive", _COUNTED),
+        _control("oracle_relabel", "oracle relabelling", _EQ15),
     )
 }
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper_grid import Cell, read_rows
-from benchmarks.paper_settings import make_config
+from benchmarks.paper_settings import VARIANTS, get_variant, make_config
 
 #: What is tried for every method, by dotted key of the config.
 GRID: dict[str, tuple[float, ...]] = {
@@ -38,10 +38,14 @@ def points() -> list[dict[str, float]]:
 def tuning_cells(
     out: Path, backbones: Sequence[str], methods: Sequence[str], seeds: int, family: str
 ) -> list[Cell]:
-    """Returns the cells to be run before the setting ``equal`` can be."""
+    """Returns the cells to be run before the setting ``equal`` can be.
+
+    A variant that takes another's point (`Variant.tuned_as`) has none of its own.
+    """
     cells = []
+    own = list(dict.fromkeys(get_variant(m).tuned_as or m for m in methods))
     for backbone in backbones:
-        for method in methods:
+        for method in own:
             for point in points():
                 for seed in range(FIRST_SEED, FIRST_SEED + seeds):
                     config = make_config("equal", method, backbone, seed, family, point)
@@ -86,8 +90,13 @@ def choose(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 
 def choices(chosen: Sequence[Mapping[str, Any]]) -> Choices:
-    """Returns the overrides by (backbone, method)."""
-    return {(c["backbone"], c["method"]): dict(c["overrides"]) for c in chosen}
+    """Returns the overrides by (backbone, method), with those of variants that take them over."""
+    found = {(c["backbone"], c["method"]): dict(c["overrides"]) for c in chosen}
+    for backbone, method in list(found):
+        for variant in VARIANTS.values():
+            if variant.tuned_as == method:
+                found[backbone, variant.name] = found[backbone, method]
+    return found
 
 
 def _scores(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[tuple[str, float], ...], float]:

@@ -129,3 +129,13 @@ def test_published_numbers_stand_beside_their_family_alone():
     assert published_auc("ali_ccp", "dcnv2", "nise") == 0.6528
     assert published_auc("simulated_kuai", "mlp", "esmm") is None
     assert published_auc("kuairand_slice", "mlp", "all_negative") is None
+
+
+def test_controls_take_the_point_of_the_method_whose_labels_alone_they_change(tmp_path):
+    cells = tuning_cells(tmp_path, ["mlp"], ["nearest_positive", "oracle_relabel"], 1, "kuairand")
+    assert {cell.variant for cell in cells} == {"all_negative"}
+    chosen = {"backbone": "mlp", "method": "all_negative", "overrides": {"optimizer.l2_rows": 0.1}}
+    found = choices([chosen])
+    for name in ("nearest_positive", "oracle_relabel", "all_negative_90"):
+        assert found["mlp", name] == chosen["overrides"]
+    assert ("mlp", "idefn_light") not in found  # a method of its own, tuned like the rest
