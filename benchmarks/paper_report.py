@@ -251,8 +251,8 @@ def _tuned(tuned: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "\n## What tuning chose\n",
         "The same grid and the same tuning seeds for every method, judged by mean validation CVR "
-        "AUC in `all_funnel`; seeds of the tables are others. Controls that differ from AllNegative "
-        "in labels or alpha alone take its point.\n",
+        "AUC in `all_funnel`; seeds of the tables are others. Controls that differ from "
+        "AllNegative in labels or alpha alone take its point.\n",
         "| backbone | method | choice | validation AUC | runner-up | tried |",
         "|---|---|---|---:|---:|---:|",
     ]
