@@ -30,6 +30,19 @@ def test_shipped_is_what_the_project_ships(name, family):
     assert made == shipped
 
 
+@pytest.mark.parametrize("family", ["kuairand", "simulated"])
+@pytest.mark.parametrize(("end", "marginals"), [("", "literal"), ("_r2", "proportion")])
+def test_the_preset_idefn_paper_is_the_fixed_setting(family, end, marginals):
+    from benchmarks.paper_settings import CONFIGS
+    from pipelines.config import Config
+
+    preset = Config.load(CONFIGS / f"{family}_idefn_paper{end}.yaml").model_dump()
+    fixed = make_config("fixed", "idefn_paper", "mlp", 0, family).model_dump()
+    fixed["model"]["marginals"] = marginals
+    fixed["training"]["audit"] = preset["training"]["audit"]
+    assert preset == fixed
+
+
 def test_the_fixed_setting_is_the_papers():
     for backbone in BACKBONES:
         config = make_config("fixed", "esmm", backbone, 0)
