@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 
-def wait_until_available(url: str, model: str, version: int, timeout: float) -> None:
+@dataclass(frozen=True)
+class Server:
+    """Where a model server answers, and what lets a request in.
+
+    Attributes:
+        url: REST address.
+        token: bearer token, or None.
+        ca_file: PEM file of the authority that signed the server's certificate; None for those
+            that the system trusts.
+    """
+
+    url: str
+    token: str | None = None
+    ca_file: str | None = None
+
+    def ask(self, address: str) -> str:
+        """Returns the body of a GET request's answer.
+
+        Raises:
+            OSError: if there is no answer, or it is an error (`urllib.error.HTTPError`).
+        """
+        shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        request = urllib.request.Request(address, headers=shown)
+        trusted = ssl.create_default_context(cafile=self.ca_file)
+        with urllib.request.urlopen(request, timeout=10, context=trusted) as response:
+            return str(response.read().decode())
+
+
+def wait_until_available(server: Server, model: str, version: int, timeout: float) -> None:
     """Waits until a server says that a version is AVAILABLE.
 
     Args:
-        url: REST address of the server.
+        server: which.
         model: the model's name.
         version: the version.
         timeout: seconds to wait.
@@ -22,8 +52,8 @@ def wait_until_available(url: str, model: str, version: int, timeout: float) -> 
     Raises:
         ValueError: if it does not in time, with its last answer.
     """
-    address = f"{url.rstrip('/')}/v1/models/{model}/versions/{version}"
-    answer = _wait(address, timeout, lambda found: _states(found) == ["AVAILABLE"])
+    address = f"{server.url.rstrip('/')}/v1/models/{model}/versions/{version}"
+    answer = _wait(server, address, timeout, lambda found: _states(found) == ["AVAILABLE"])
     if answer is not None:
         raise ValueError(
             f"url: {address} did not become AVAILABLE within {timeout:g} s; the last answer "
@@ -32,11 +62,13 @@ def wait_until_available(url: str, model: str, version: int, timeout: float) -> 
         )
 
 
-def wait_until_labelled(url: str, model: str, label: str, version: int, timeout: float) -> None:
+def wait_until_labelled(
+    server: Server, model: str, label: str, version: int, timeout: float
+) -> None:
     """Waits until a server answers by a label with that version.
 
     Args:
-        url: REST address of the server.
+        server: which.
         model: the model's name.
         label: the label.
         version: what it must mean.
@@ -45,8 +77,8 @@ def wait_until_labelled(url: str, model: str, label: str, version: int, timeout:
     Raises:
         ValueError: if it does not in time, with its last answer.
     """
-    address = f"{url.rstrip('/')}/v1/models/{model}/labels/{label}/metadata"
-    answer = _wait(address, timeout, lambda found: _version(found) == str(version))
+    address = f"{server.url.rstrip('/')}/v1/models/{model}/labels/{label}/metadata"
+    answer = _wait(server, address, timeout, lambda found: _version(found) == str(version))
     if answer is not None:
         raise ValueError(
             f"url: {address} did not name version {version} within {timeout:g} s; the last answer "
@@ -63,13 +95,14 @@ def _version(answer: Any) -> str:
     return str(answer["model_spec"]["version"])
 
 
-def _wait(address: str, timeout: float, reached: Callable[[Any], bool]) -> str | None:
+def _wait(
+    server: Server, address: str, timeout: float, reached: Callable[[Any], bool]
+) -> str | None:
     """Asks until an answer will do; None then, the last answer if the time is over."""
     deadline, answer = time.monotonic() + timeout, ""
     while True:
         try:
-            with urllib.request.urlopen(address, timeout=10) as response:
-                answer = response.read().decode()
+            answer = server.ask(address)
             if reached(json.loads(answer)):
                 return None
         except urllib.error.HTTPError as error:

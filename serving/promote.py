@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from idefn_tf.export.versions import list_versions
-from serving.await_server import wait_until_available, wait_until_labelled
+from serving.await_server import Server, wait_until_available, wait_until_labelled
 from serving.models_config import ModelsConfig
 
 log = logging.getLogger("serving.promote")
@@ -41,7 +41,7 @@ def set_label(
     label: str,
     version: int,
     *,
-    url: str | None = None,
+    server: Server | None = None,
     timeout: float = 120.0,
     at_once: bool = False,
     action: str = "set",
@@ -53,7 +53,7 @@ def set_label(
         model: the model's name.
         label: the label, e.g. "stable" or "canary".
         version: its new version.
-        url: REST address of a server that reads the file; None if none can be asked.
+        server: one that reads the file; None if none can be asked.
         timeout: seconds for the server to load the version.
         at_once: pin and label in one step, for a server that is not running yet or was started
             with --allow_version_labels_for_unavailable_models.
@@ -68,13 +68,13 @@ def set_label(
     pinned = config.pin(model, {version})
     if pinned:
         log.info("pinned version %d of %s: servers load it now", version, model)
-    if url is not None:
-        wait_until_available(url, model, version, timeout)
+    if server is not None:
+        wait_until_available(server, model, version, timeout)
     elif pinned and not at_once:
         return False
     before = config.label(model, label, version, action)
-    if url is not None:
-        wait_until_labelled(url, model, label, version, timeout)
+    if server is not None:
+        wait_until_labelled(server, model, label, version, timeout)
     was = "no version" if before is None else f"version {before}"
     log.info("%s of %s: %s -> version %d", label, model, was, version)
     config.pin(model, set())  # drop what no label needs any more
@@ -127,6 +127,14 @@ def _gate(config: ModelsConfig, base: Path, version: int, given: argparse.Namesp
         require(report)
 
 
+def _server(given: argparse.Namespace) -> Server | None:
+    """The server of --url, if one is given."""
+    if given.url is None:
+        return None
+    token = Path(given.token_file).read_text(encoding="utf-8").strip() if given.token_file else None
+    return Server(given.url, token, given.ca_file)
+
+
 def _set(config: ModelsConfig, given: argparse.Namespace) -> int:
     base = Path(given.model_base or config.model(given.model).base_path)
     version = find_version(base, given.version)
@@ -134,7 +142,7 @@ def _set(config: ModelsConfig, given: argparse.Namespace) -> int:
         _gate(config, base, version, given)
     moved = set_label(
         config, given.model, given.label, version,
-        url=given.url, timeout=given.timeout, at_once=given.at_once,
+        server=_server(given), timeout=given.timeout, at_once=given.at_once,
     )  # fmt: skip
     if not moved:
         log.warning(
@@ -152,7 +160,7 @@ def _rollback(config: ModelsConfig, given: argparse.Namespace) -> int:
         )
     moved = set_label(
         config, given.model, given.label, before[-1],
-        url=given.url, timeout=given.timeout, at_once=given.at_once, action="rollback",
+        server=_server(given), timeout=given.timeout, at_once=given.at_once, action="rollback",
     )  # fmt: skip
     return 0 if moved else UNFINISHED
 
@@ -214,6 +222,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "remove":
             continue
         command.add_argument("--url", help="REST address of the server, e.g. http://127.0.0.1:8501")
+        command.add_argument("--token-file", help="file with the server's bearer token")
+        command.add_argument("--ca-file", help="PEM file of the server's certificate authority")
         command.add_argument("--timeout", type=float, default=120.0, help="seconds to wait for it")
         command.add_argument(
             "--at-once", action="store_true", help="no server runs yet: label without waiting"

@@ -247,6 +247,23 @@ def answering(url, tiny, label):
     return Client(url, "cvr", tiny.SCHEMA, label=label).metadata()["model_spec"]["version"]
 
 
+def test_a_server_that_asks_for_a_token_gets_it(two_versions, tiny, embedded, tmp_path, caplog):
+    secret = tmp_path / "token"
+    secret.write_text("a-long-secret\n")
+    url = embedded(
+        f"--model_config_file={two_versions}", "--model_config_file_poll_wait_seconds=1",
+        "--file_system_poll_wait_seconds=1", f"--bearer_token_file={secret}",
+    )  # fmt: skip
+    at = ["--config", str(two_versions), "--model", "cvr", "--label", "stable", "--version", "2"]
+    at += ["--url", url]
+    assert promote.main(["set", *at, "--timeout", "1"]) == 2
+    assert "A valid bearer token is required" in caplog.text
+    assert dict(ModelsConfig(two_versions).model("cvr").labels) == {"stable": 1}
+    assert promote.main(["set", *at, "--token-file", str(secret)]) == 0
+    client = Client(url, "cvr", tiny.SCHEMA, label="stable", token="a-long-secret")
+    assert client.metadata()["model_spec"]["version"] == "2"
+
+
 def test_a_server_that_does_not_read_the_file_is_found_out(two_versions, embedded, caplog):
     """It has both versions loaded and never re-reads: the label stays unknown to it."""
     base = two_versions.parent / "cvr"
