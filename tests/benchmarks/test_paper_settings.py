@@ -149,6 +149,6 @@ def test_controls_take_the_point_of_the_method_whose_labels_alone_they_change(tm
     assert {cell.variant for cell in cells} == {"all_negative"}
     chosen = {"backbone": "mlp", "method": "all_negative", "overrides": {"optimizer.l2_rows": 0.1}}
     found = choices([chosen])
-    for name in ("nearest_positive", "oracle_relabel", "all_negative_90"):
+    for name in ("nearest_positive", "oracle_relabel", "all_negative_90", "idefn_light"):
         assert found["mlp", name] == chosen["overrides"]
-    assert ("mlp", "idefn_light") not in found  # a method of its own, tuned like the rest
+    assert ("mlp", "idefn") not in found  # a method of its own, tuned like the rest
