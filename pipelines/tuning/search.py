@@ -20,13 +20,14 @@ from pipelines.resume import Terminated
 from pipelines.runs import Run
 from pipelines.tuning.oracles import WholeTuner
 from pipelines.tuning.trials import (
+    Spent,
     chosen_values,
     describe,
     drop_models,
     forget,
     judge,
-    train_trial,
     train_trial_apart,
+    train_trial_here,
     trial_config,
 )
 
@@ -51,7 +52,7 @@ class Search(WholeTuner):
         root: the search's folder; trials lie under ``root/trials``.
         console: says how each trial went.
         apart: whether every trial gets a process of its own.
-        listener: told of every finished trial.
+        listener: told of every finished trial, in this process.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Search(WholeTuner):
         data: Prepared,
         root: Path,
         console: Console,
-        apart: bool = False,
+        apart: bool = True,
         listener: Listener | None = None,
     ) -> None:
         self.base, self.space, self.goal, self.epochs = base, space, goal, epochs
@@ -72,6 +73,7 @@ class Search(WholeTuner):
         self.apart, self.listener = apart, listener
         self.limit = oracle.max_trials
         self._began = 0.0
+        self._spent: Spent | None = None
         with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner prints what it reloads
             super().__init__(oracle, directory=str(root), project_name="trials")
 
@@ -95,7 +97,6 @@ class Search(WholeTuner):
             ValueError: if the point is no config, or its goal is not a number.
             SearchStopped: after SIGTERM.
         """
-        forget()
         hp = trial.hyperparameters
         chosen = chosen_values(self.space, hp)
         epochs = int(hp.values.get("tuner/epochs", self.epochs))
@@ -105,28 +106,29 @@ class Search(WholeTuner):
         earlier = None if past is None else self._run(past)
         try:
             if self.apart:
-                train_trial_apart(config, self.data, run, earlier)
+                self._spent = train_trial_apart(config, self.data, run, earlier)
             else:
-                train_trial(config, self.data, run, earlier, Console(quiet=True))
+                forget()
+                self._spent = train_trial_here(config, self.data, run, earlier)
         except Terminated as reason:  # the search stops, the trial has not failed
             raise SearchStopped(str(reason)) from None
         results = judge(run, self.goal)
-        write_json(run.root / "trial.json", {"values": chosen, **results})
+        write_json(run.root / "trial.json", {"values": chosen, **results, **self._spent._asdict()})
         return results
 
     def on_trial_end(self, trial: Any) -> None:
         """Records the trial; a failed one is reported and the search goes on."""
         super().on_trial_end(trial)
         trial = self.oracle.get_trial(trial.trial_id)
-        seconds = time.monotonic() - self._began
+        used = f"{time.monotonic() - self._began:.0f} s"
+        if self._spent is not None and self._spent.peak_mib is not None:
+            used += f", {self._spent.peak_mib:,.0f} MiB"
         name = f"trial {int(trial.trial_id) + 1} of {self.limit}"
         if trial.status != "COMPLETED":
             self.console.warn(f"{name} failed and is skipped: {_reason(trial.message)}")
             return
         best = self.oracle.get_best_trials(1)[0].score
-        self.console.step(
-            f"{name}: {self.goal} {trial.score:.4f} (best so far {best:.4f}), {seconds:.0f} s"
-        )
+        self.console.step(f"{name}: {self.goal} {trial.score:.4f} (best so far {best:.4f}), {used}")
         run = self._run(trial.trial_id)
         if self.listener is not None:
             chosen = chosen_values(self.space, trial.hyperparameters)

@@ -7,11 +7,12 @@ import csv
 import fcntl
 import json
 import math
-import multiprocessing
+import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -20,8 +21,17 @@ from idefn_tf.tuning.space import put
 from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.prepared import Prepared, write_json
+from pipelines.resume import Terminated
 from pipelines.runs import Run
 from pipelines.train import train
+from pipelines.tuning.apart import Stopped, peak_mib, run_apart
+
+
+class Spent(NamedTuple):
+    """Where a trial was trained: the process, and its peak of resident memory in MiB."""
+
+    process: int
+    peak_mib: float | None
 
 
 def trial_config(base: Config, chosen: Mapping[str, Any], epochs: int, goal: Goal) -> Config:
@@ -66,37 +76,51 @@ def train_trial(
         return train(config, data.root, run.root, console, evaluate=False)
 
 
-def train_trial_apart(config: Config, data: Prepared, run: Run, past: Run | None) -> Run:
+def train_trial_here(config: Config, data: Prepared, run: Run, past: Run | None) -> Spent:
+    """Trains a trial in this process, quietly.
+
+    Returns:
+        This process, and the most memory that it has held so far.
+    """
+    train_trial(config, data, run, past, Console(quiet=True))
+    return Spent(os.getpid(), peak_mib())
+
+
+def train_trial_apart(config: Config, data: Prepared, run: Run, past: Run | None) -> Spent:
     """Trains a trial in a process of its own, whose memory and crashes are its own too.
 
+    What TensorFlow says meanwhile stands in log.txt beside the run.
+
+    Returns:
+        That process, and its peak memory.
+
     Raises:
-        ValueError: what stopped the trial.
+        Failed: if the training raised.
+        Terminated: after SIGTERM to this process or that one, with the trial saved.
         RuntimeError: if the process was ended from outside, as by the system's memory guard.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, config, data, run, past), daemon=True)
-    process.start()
-    theirs.close()
     try:
-        message = ours.recv()
-    except EOFError:
-        message = None
-    process.join()
-    if message:
-        raise ValueError(message)
-    if message is None or process.exitcode:
-        raise RuntimeError(f"the trial's process ended with status {process.exitcode}")
-    return run
+        spent: Spent = run_apart(_train_logged, config, data, run, past)
+    except Stopped as reason:
+        raise Terminated(str(reason)) from None
+    except RuntimeError as reason:
+        raise RuntimeError(f"{reason}; see {_log(run)}") from None
+    return spent
 
 
-def _child(pipe: Any, config: Config, data: Prepared, run: Run, past: Run | None) -> None:
+def _train_logged(config: Config, data: Prepared, run: Run, past: Run | None) -> Spent:
+    path = _log(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
     try:
-        train_trial(config, data, run, past, Console(quiet=True))
-    except Exception as error:  # noqa: BLE001  (told to the search, which reports it)
-        pipe.send(f"{type(error).__name__}: {error}")
-    else:
-        pipe.send("")
+        return train_trial_here(config, data, run, past)
+    except Terminated as reason:
+        raise Stopped(str(reason)) from None
+
+
+def _log(run: Run) -> Path:
+    return run.root.parent / "log.txt"
 
 
 def _promote(past: Run, run: Run, config: Config) -> None:
