@@ -23,11 +23,10 @@ from benchmarks.paper_grid import Cell, run_cells
 from benchmarks.paper_settings import (
     BACKBONES,
     SETTINGS,
-    TABLES,
-    get_variant,
     is_shipped,
     make_config,
 )
+from benchmarks.paper_variants import TABLES, get_variant
 from pipelines import console as consoles
 from pipelines.console import Console
 from pipelines.prepared import Prepared

@@ -10,8 +10,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from benchmarks.paper_settings import VARIANTS
 from benchmarks.paper_summary import Rows, methods_of, values
+from benchmarks.paper_variants import VARIANTS
 
 matplotlib.use("Agg")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from benchmarks.paper_cell import write_text_whole
 from benchmarks.paper_published import PROTOCOL, published_auc
-from benchmarks.paper_settings import README_METHODS, VARIANTS
 from benchmarks.paper_statistics import spread
 from benchmarks.paper_summary import REFERENCES, groups, methods_of, values
+from benchmarks.paper_variants import README_METHODS, VARIANTS
 
 #: Where the README breaks its lines.
 _WIDTH = 100

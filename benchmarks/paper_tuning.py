@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper_grid import Cell, read_rows
-from benchmarks.paper_settings import VARIANTS, get_variant, make_config
+from benchmarks.paper_settings import make_config
+from benchmarks.paper_variants import VARIANTS, get_variant
 
 #: What is tried for every method, by dotted key of the config.
 GRID: dict[str, tuple[float, ...]] = {

@@ -48,7 +48,7 @@ class Recipe:
 
     Attributes:
         label: how tables call it.
-        variant: of `benchmarks.paper_settings.VARIANTS`.
+        variant: of `benchmarks.paper_variants.VARIANTS`.
         overrides: by dotted key of the config.
     """
 

@@ -3,9 +3,10 @@
 import pytest
 
 from benchmarks.paper_published import published_auc
-from benchmarks.paper_settings import BACKBONES, TABLES, VARIANTS, get_variant, make_config
+from benchmarks.paper_settings import BACKBONES, make_config
 from benchmarks.paper_sweeps import sweep_cells
 from benchmarks.paper_tuning import choices, choose, points, tuning_cells
+from benchmarks.paper_variants import TABLES, VARIANTS, get_variant
 
 
 @pytest.mark.parametrize("setting", ["fixed", "equal"])

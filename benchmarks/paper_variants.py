@@ -1,0 +1,194 @@
+"""Rows of the comparison: every method with its arguments, and which rows a table has.
+
+Where a variant has two sets of arguments, `published` are those of its own publication and `equal`
+changes them so that every method's conversion loss has one scale (`benchmarks.paper_settings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of a table: a method with its arguments.
+
+    Attributes:
+        name: how the command line and results call it.
+        label: how tables call it.
+        method: a name of `idefn_tf.models.METHODS`.
+        published: model arguments of its own publication.
+        equal: those that change where every method's conversion loss has one scale.
+        trunk: experts between embeddings and towers, or none.
+        relabels: whether the audit of pseudo-labels has anything to judge.
+        tuned_as: the variant whose tuned point it takes under ``equal``, for controls that differ
+            from it in labels alone; none is tuned itself.
+    """
+
+    name: str
+    label: str
+    method: str
+    published: Mapping[str, Any] = field(default_factory=dict)
+    equal: Mapping[str, Any] = field(default_factory=dict)
+    trunk: str | None = None
+    relabels: bool = False
+    tuned_as: str | None = None
+
+
+_EQ15 = {"alpha": 0.8, "gamma": 30}
+_COUNTED = {**_EQ15, "kappa": 0.02}
+_IDEFN = {**_EQ15, "kappa": 0.02, "marginals": "proportion", "rule": "top_k"}
+_LITERAL = {**_EQ15, "kappa": 0.02, "marginals": "literal", "rule": "argmax"}
+_CODE = {"compatibility": "nise_code"}
+#: What the search of recipes left standing (docs/does-the-transport-help.md): labels worth a tenth
+#: of a conversion, matched on the hidden layer after an epoch, with a memory of positives.
+_LIGHT = {
+    **_EQ15,
+    "kappa": "auto",
+    "marginals": "proportion",
+    "rule": "top_k",
+    "representation": "hidden",
+    "transport": {"memory": 128, "warmup_steps": 64, "normalize": True, "label_value": 0.1},
+}
+#: Scale of the conversion loss under ``equal``: gamma over all exposures, gamma alpha where the
+#: term counts clicked rows alone.
+SCALE, CLICKED_SCALE = 30, 24
+
+
+def _control(name: str, label: str, arguments: Mapping[str, Any]) -> Variant:
+    """Eq. 15 with labels from elsewhere: tuned as AllNegative is."""
+    return Variant(name, label, name, arguments, tuned_as="all_negative")
+
+
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant(
+            "esmm",
+            "ESMM",
+            "esmm",
+            {"ctr_weight": 1, "ctcvr_weight": 1},
+            {"ctr_weight": SCALE, "ctcvr_weight": SCALE},
+        ),
+        Variant(
+            "mmoe", "MMoE", "mmoe", {"cvr_weight": 1}, {"cvr_weight": CLICKED_SCALE}, trunk="mmoe"
+        ),
+        Variant(
+            "escm2_ips",
+            "ESCM2-IPS",
+            "escm2_ips",
+            {"cvr_weight": 1, "ctcvr_weight": 1, **_CODE},
+            {"cvr_weight": SCALE, "ctcvr_weight": SCALE, "compatibility": None},
+        ),
+        Variant(
+            "escm2_dr",
+            "ESCM2-DR",
+            "escm2_dr",
+            {"cvr_weight": 1, "ctcvr_weight": 1, **_CODE},
+            {"cvr_weight": SCALE, "ctcvr_weight": SCALE, "compatibility": None},
+        ),
+        Variant("dcmt", "DCMT", "dcmt", {"prior_weight": 1e-3, **_CODE}, {"compatibility": None}),
+        Variant("nise", "NISE", "nise", {"scale": 1, "cap": 50}),
+        Variant("idefn", "IdeFN (R2, top-k)", "idefn", _IDEFN, relabels=True),
+        Variant("idefn_paper", "IdeFN (R1, argmax)", "idefn", _LITERAL, relabels=True),
+        Variant(
+            "idefn_light",
+            "IdeFN, labels worth .1",
+            "idefn",
+            _LIGHT,
+            relabels=True,
+            tuned_as="all_negative",
+        ),
+        Variant("idefn_t", "IdeFN-T (no CTR loss)", "idefn_t", _IDEFN, relabels=True),
+        Variant("click_only", "ClickOnly (IdeFN-R)", "click_only", {"cvr_weight": CLICKED_SCALE}),
+        Variant("all_negative", "AllNegative", "all_negative", _EQ15),
+        Variant(
+            "all_negative_90",
+            "AllNegative, alpha .9",
+            "all_negative",
+            {**_EQ15, "alpha": 0.9},
+            tuned_as="all_negative",
+        ),
+        Variant("idefn_mmoe", "IdeFN on MMoE", "idefn", _IDEFN, trunk="mmoe", relabels=True),
+        Variant("idefn_ple", "IdeFN on PLE", "idefn", _IDEFN, trunk="ple", relabels=True),
+        Variant("all_negative_mmoe", "AllNegative on MMoE", "all_negative", _EQ15, trunk="mmoe"),
+        Variant("all_negative_ple", "AllNegative on PLE", "all_negative", _EQ15, trunk="ple"),
+        Variant("ple", "PLE", "ple", {"cvr_weight": 1}, {"cvr_weight": CLICKED_SCALE}, trunk="ple"),
+        Variant("multi_ipw", "Multi-IPW", "multi_ipw", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
+        Variant("multi_dr", "Multi-DR", "multi_dr", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
+        Variant("ddpo", "DDPO", "ddpo", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
+        Variant("escim_ratio", "ESCIM-ratio", "escim_ratio", {}, relabels=True),
+        _control("random_relabel", "random relabelling", _COUNTED),
+        _control("top_k_cvr", "top-k by CVR", _COUNTED),
+        _control("nearest_positive", "nearest positive", _COUNTED),
+        _control("oracle_relabel", "oracle relabelling", _EQ15),
+    )
+}
+
+#: The rows of the paper's tables, and the controls without which no row can be read.
+TABLES: dict[int, tuple[str, ...]] = {
+    1: (
+        "esmm",
+        "mmoe",
+        "escm2_ips",
+        "escm2_dr",
+        "dcmt",
+        "nise",
+        "idefn_paper",
+        "idefn",
+        "click_only",
+        "all_negative",
+    ),
+    2: (
+        "esmm",
+        "all_negative",
+        "idefn",
+        "mmoe",
+        "all_negative_mmoe",
+        "idefn_mmoe",
+        "ple",
+        "all_negative_ple",
+        "idefn_ple",
+    ),
+}
+#: Table 1 with every further rival and control: what any claim about the transport must beat.
+CONTROLS = (
+    "random_relabel",
+    "top_k_cvr",
+    "nearest_positive",
+    "oracle_relabel",
+    "multi_ipw",
+    "multi_dr",
+    "ddpo",
+    "escim_ratio",
+)
+TABLES[3] = ("esmm", "all_negative", "idefn", *CONTROLS)
+#: Does the transport help? What docs/does-the-transport-help.md compares.
+TABLES[4] = (
+    "click_only",
+    "esmm",
+    "nise",
+    "all_negative",
+    "all_negative_90",
+    "random_relabel",
+    "top_k_cvr",
+    "nearest_positive",
+    "idefn",
+    "idefn_light",
+    "oracle_relabel",
+)
+#: The rows of the README's table, and of ``shipped``.
+README_METHODS = ("click_only", "esmm", "all_negative", "idefn")
+
+
+def get_variant(name: str) -> Variant:
+    """Returns a row's variant.
+
+    Raises:
+        ValueError: if the name is unknown, naming those that exist.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"--methods: must be of {sorted(VARIANTS)}, received {name!r}")
+    return VARIANTS[name]
