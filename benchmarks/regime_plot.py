@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,45 +25,34 @@ def save_plot(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     """
     rows = [row for run in runs for row in run["rows"]]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9), layout="constrained")
-    for (rule, label), colour, mark in zip(_RULES.items(), _COLOURS, _MARKS, strict=True):
-        left.plot(
-            [row["ratio"] for row in rows],
-            [max(row[rule], 0.1) for row in rows],
-            mark,
-            color=colour,
-            alpha=0.6,
-            markersize=4,
-            label=label,
-        )
-    left.axvline(1.0, color="#888888", linewidth=1, linestyle="--")
+    for (rule, label), style in zip(_RULES.items(), _styles(), strict=True):
+        labels = [max(row[rule], 0.1) for row in rows]
+        left.plot([row["ratio"] for row in rows], labels, label=label, **style)
     left.set(
-        xscale="log",
         yscale="log",
         xlabel="kappa N_U / N_P: unclicked rows a positive may fill",
         ylabel="labels a batch (.1 stands for none)",
     )
-    left.legend(frameon=False)
     names = list(dict.fromkeys(row["representation"] for row in rows))
-    for name, colour, mark in zip(names, _COLOURS, _MARKS, strict=False):
+    for name, style in zip(names, _styles(), strict=False):
         own = [row for row in rows if row["representation"] == name and row["overlap"] is not None]
-        right.plot(
-            [row["ratio"] for row in own],
-            [row["overlap"] for row in own],
-            mark,
-            color=colour,
-            alpha=0.6,
-            markersize=4,
-            label=name,
-        )
-    right.axvline(1.0, color="#888888", linewidth=1, linestyle="--")
+        shared = [row["overlap"] for row in own]
+        right.plot([row["ratio"] for row in own], shared, label=name, **style)
     right.set(
-        xscale="log",
         ylim=(0, 1.05),
         xlabel="kappa N_U / N_P",
         ylabel="top-k labels shared with nearest positive",
     )
-    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.axvline(1.0, color="#888888", linewidth=1, linestyle="--")
+        axes.set(xscale="log")
+        axes.legend(frameon=False)
     beside = path.with_name(f".tmp-{path.name}")
     figure.savefig(beside, dpi=130, format="png")
     plt.close(figure)
     beside.replace(path)
+
+
+def _styles() -> Iterator[dict[str, Any]]:
+    for colour, mark in zip(_COLOURS, _MARKS, strict=True):
+        yield {"linestyle": "", "color": colour, "marker": mark, "alpha": 0.6, "markersize": 4}
