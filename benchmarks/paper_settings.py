@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.paper_variants import README_METHODS, Variant, get_variant
+from benchmarks.paper_variants import SHIPPED, Variant, get_variant
 from idefn_tf import strict_yaml
 from pipelines.config import Config
 
@@ -39,7 +39,7 @@ def is_shipped(name: str, family: str) -> bool:
 
     The preset idefn-paper has the published network and weights: ``fixed`` compares it.
     """
-    return name in README_METHODS and (CONFIGS / f"{family}_{name}.yaml").is_file()
+    return name in SHIPPED and (CONFIGS / f"{family}_{name}.yaml").is_file()
 
 
 def make_config(

@@ -179,8 +179,10 @@ TABLES[4] = (
     "idefn_light",
     "oracle_relabel",
 )
-#: The rows of the README's table, and of ``shipped``.
-README_METHODS = ("click_only", "esmm", "all_negative", "idefn")
+#: What the project ships a config of at one loss scale.
+SHIPPED = ("click_only", "esmm", "all_negative", "idefn")
+#: The rows of the README's table.
+README_METHODS = ("click_only", "esmm", "nise", "all_negative", "idefn", "idefn_light")
 
 
 def get_variant(name: str) -> Variant:
