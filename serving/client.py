@@ -63,7 +63,7 @@ class Client:
 
     Example::
 
-        client = Client("http://127.0.0.1:8501", "cvr", "runs/demo/idefn/schema.yaml")
+        client = Client("http://127.0.0.1:8501", "cvr", "runs/demo/all_negative/schema.yaml")
         client.predict({"user_id": 7, ...})  # {"ctr": [0.12], "cvr": [0.03], "ctcvr": [0.0036]}
 
     Raises:

@@ -1,0 +1,24 @@
+"""The whole road: what is asked for is checked before an hour is spent on it."""
+
+import pytest
+
+from pipelines import run
+
+
+def test_only_a_trained_method_can_be_served(tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert run.main(["--out", str(out), "--methods", "esmm", "--serve", "idefn"]) == 2
+    assert "--serve: must be of --methods ['esmm'], received 'idefn'" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_schema_needs_a_table(tmp_path, capsys):
+    assert run.main(["--out", str(tmp_path / "mine"), "--schema", "schema.yaml"]) == 2
+    assert "give --raw too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("family", ["simulated", "kuairand", "table"])
+def test_every_family_has_the_configs_of_the_road(family):
+    for method in run.DEMO_METHODS:
+        assert (run.ROOT / "configs" / f"{family}_{method}.yaml").is_file()
+    assert run.SERVED in run.DEMO_METHODS
