@@ -15,7 +15,7 @@ from deepctr.models import ESMM
 from benchmarks import training_rows as rows
 
 
-def run(table_rows: int, stretches: int) -> dict[str, Any]:
+def run(table_rows: int, stretches: int, steps: int) -> dict[str, Any]:
     """Trains through ``fit`` and measures; the library's own L2 is off."""
     keras.utils.set_random_seed(0)
     train, held_out = rows.task(table_rows)
@@ -27,9 +27,12 @@ def run(table_rows: int, stretches: int) -> dict[str, Any]:
         keras.optimizers.Adam(rows.RATE),
         loss=["binary_crossentropy"] * 2,
         metrics=[["AUC"], ["AUC"]],
+        steps_per_execution=steps,
     )
     watch = rows.Watch()
-    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: watch.batch())
+    callback = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: watch.batch(steps)
+    )
     history = model.fit(
         train.columns("int32"),
         [train.click, train.conversion],
@@ -49,12 +52,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table-rows", type=int, default=1_000_000)
     parser.add_argument("--stretches", type=int, default=rows.STRETCHES)
+    parser.add_argument("--steps-per-execution", type=int, default=rows.STEPS_PER_EXECUTION)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     tf.config.threading.set_inter_op_parallelism_threads(given.threads)
-    found = run(given.table_rows, given.stretches)
+    found = run(given.table_rows, given.stretches, given.steps_per_execution)
     given.out.write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -35,13 +35,14 @@ def frame(made: rows.Made) -> pd.DataFrame:
     return pd.DataFrame({**made.columns(), **targets})
 
 
-def run(table_rows: int, stretches: int, judged: bool) -> dict[str, Any]:
+def run(table_rows: int, stretches: int, judged: bool, steps: int) -> dict[str, Any]:
     """Trains through ``fit`` and measures.
 
     Args:
         table_rows: ids of all fields together.
         stretches: how many stretches of batches to train.
         judged: whether to score the rows held out.
+        steps: how many Keras takes at once.
     """
     keras.utils.set_random_seed(0)
     train, held_out = rows.task(table_rows)
@@ -49,10 +50,12 @@ def run(table_rows: int, stretches: int, judged: bool) -> dict[str, Any]:
     described = schema(table_rows)
     features = FeatureColumns.from_schema(described, {})
     model = ESMM(features, MLP(rows.TOWERS, batch_norm=False))
-    model.compile(RowSparseAdam(rows.RATE))
+    model.compile(RowSparseAdam(rows.RATE), steps_per_execution=steps)
     dataset = open_dataset(described, frame(train), batch_size=rows.BATCH)
     watch = rows.Watch()
-    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: watch.batch())
+    callback = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: watch.batch(steps)
+    )
     history = model.fit(dataset, verbose=0, callbacks=[callback]).history
     found: dict[str, Any] = {**watch.result(), "tensorflow": tf.__version__}
     found["metrics_in_fit"] = len(history)
@@ -68,13 +71,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table-rows", type=int, default=1_000_000)
     parser.add_argument("--stretches", type=int, default=rows.STRETCHES)
+    parser.add_argument("--steps-per-execution", type=int, default=rows.STEPS_PER_EXECUTION)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--not-judged", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     tf.config.threading.set_inter_op_parallelism_threads(given.threads)
-    found = run(given.table_rows, given.stretches, not given.not_judged)
+    found = run(given.table_rows, given.stretches, not given.not_judged, given.steps_per_execution)
     given.out.write_text(json.dumps(found), encoding="utf-8")
 
 

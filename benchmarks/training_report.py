@@ -21,7 +21,8 @@ def page(result: dict[str, Any]) -> str:
         f"`{result['command']}`: {task['model']}, {task['fields']} fields, "
         f"{task['table_rows']:,} ids, dimension {task['dimension']}, towers {task['towers']}, "
         f"batch {task['batch']:,}, {task['optimizer']}, {task['threads']} threads. Medians of "
-        "stretches of 80 batches through `fit` with its metrics on, the first left out.",
+        "stretches of 80 batches through `fit` with its metrics on, the first left out; the two on "
+        f"Keras with `steps_per_execution={task.get('keras_steps_per_execution', 1)}`.",
         "",
     ]
     if "runs" in result:

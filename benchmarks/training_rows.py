@@ -17,6 +17,8 @@ import numpy as np
 FIELDS, WIDTH, TOWERS, BATCH, RATE = 20, 16, (160, 80), 2048, 1e-3
 #: Batches of one timed stretch, and how many stretches; the first of them warms up.
 STRETCH, STRETCHES = 80, 6
+#: Steps that Keras takes between two returns to Python, for every library on Keras.
+STEPS_PER_EXECUTION = 10
 #: Rows that no library trains on.
 HELD_OUT = 100_000
 
@@ -81,9 +83,9 @@ class Watch:
     def __init__(self, stretch: int = STRETCH) -> None:
         self.stretch, self.batches, self.marks = stretch, 0, [time.perf_counter()]
 
-    def batch(self) -> None:
-        """Counts one batch that is done."""
-        self.batches += 1
+    def batch(self, count: int = 1) -> None:
+        """Counts batches that are done; `count` divides a stretch."""
+        self.batches += count
         if self.batches % self.stretch == 0:
             self.marks.append(time.perf_counter())
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.data.dealing import Arrays, Dealer, Shard, level, mix, pick
+from idefn_tf.data.dealing import Arrays, Dealer, Shard, grouped, hands, level, mix, pick
 from idefn_tf.schema import CLICK, CONVERSION
 
 if TYPE_CHECKING:
@@ -92,11 +92,12 @@ class Batches:
         """
         if layer is not None and self.held is None:
             return _mapped(self.dataset(), layer)
-        held = self.held if layer is None else self._encoded_rows(layer)
-        signature = self.signature if layer is None else layer.encoded_signature()
-        dataset = tf.data.Dataset.from_generator(
-            lambda: self.deal(held), output_signature=self._elements(signature)
-        )
+        if layer is not None:
+            dataset = self._picked(self._encoded_rows(layer))
+        else:
+            dataset = tf.data.Dataset.from_generator(
+                lambda: self.deal(self.held), output_signature=self._elements(self.signature)
+            )
         if (count := self._count()) is not None:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
@@ -105,18 +106,44 @@ class Batches:
 
     def deal(self, held: Arrays | None) -> Iterator[Any]:
         """Yields the batches of one epoch, from rows in memory if there are."""
-        epoch = self.clock.start()
-        rng = np.random.default_rng([self.seed, epoch]) if self.shuffle else None
+        rng = self._begin()
         if held is not None:
             batches = pick(held, self.dealer, rng, self.shard)
         elif self._reads_its_own:
             batches = self._own(rng)
         else:
             batches = mix(self.chunks(rng), self.dealer, rng, self.shuffle_rows, self.shard)
-        for i, (arrays, full) in enumerate(batches):
+        yield from (self._split(arrays) for arrays in self._wanted(batches))
+
+    def _begin(self) -> np.random.Generator | None:
+        """Begins an epoch and returns what draws its order, if anything."""
+        epoch = self.clock.start()
+        return np.random.default_rng([self.seed, epoch]) if self.shuffle else None
+
+    def _wanted(self, batches: Iterable[tuple[Any, bool]]) -> Iterator[Any]:
+        """Leaves out a last batch that is not full, where that was asked for."""
+        for i, (batch, full) in enumerate(batches):
             if not full and self.drop_remainder and i > 0:
                 return
-            yield self._split(arrays)
+            yield batch
+
+    def _picked(self, rows: dict[str, tf.Tensor]) -> tf.data.Dataset:
+        """Deals encoded rows: Python draws their numbers, TensorFlow picks them."""
+        held = cast("Arrays", self.held)
+
+        def deal() -> Iterator[Any]:
+            dealt = self._wanted(hands(held, self.dealer, self._begin(), self.shard))
+            yield from grouped(dealt)
+
+        def pick_rows(at: tf.Tensor, factor: tf.Tensor) -> Any:
+            batch = {name: tf.gather(values, at) for name, values in rows.items()}
+            if self.labels:
+                batch["sample_weight"] *= factor
+            return self._split(batch)
+
+        numbers = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None], tf.float32)
+        some = tf.data.Dataset.from_generator(deal, output_signature=numbers)
+        return some.unbatch().map(pick_rows)
 
     @property
     def _reads_its_own(self) -> bool:
@@ -149,12 +176,14 @@ class Batches:
         full, rest = divmod(self.rows, size)
         return full + (1 if rest and not (self.drop_remainder and full) else 0)
 
-    def _encoded_rows(self, layer: FeatureColumns) -> Arrays:
+    def _encoded_rows(self, layer: FeatureColumns) -> dict[str, tf.Tensor]:
         if layer not in self._encoded:
-            self._encoded[layer] = encode_arrays(layer, self.held or {})
-        return self._encoded[layer]
+            with tf.device("CPU"):
+                encoded = encode_arrays(layer, self.held or {}).items()
+                self._encoded[layer] = {name: tf.constant(values) for name, values in encoded}
+        return cast("dict[str, tf.Tensor]", self._encoded[layer])
 
-    def _split(self, arrays: Arrays) -> Any:
+    def _split(self, arrays: Mapping[str, Any]) -> Any:
         if not self.labels:
             return (dict(arrays),)
         features = {name: values for name, values in arrays.items() if name not in _TARGETS}

@@ -153,10 +153,30 @@ def pick(
     held: Arrays, dealer: Dealer, rng: np.random.Generator | None, shard: Shard = Shard()
 ) -> Iterator[tuple[Arrays, bool]]:
     """Yields batches of rows held in memory, and whether each is full over all workers."""
+    for hand, full in hands(held, dealer, rng, shard):
+        yield take(held, hand), full
+
+
+def hands(
+    held: Arrays, dealer: Dealer, rng: np.random.Generator | None, shard: Shard = Shard()
+) -> Iterator[tuple[Hand, bool]]:
+    """Yields the numbers and factors of the rows that `pick` takes."""
     rows = len(next(iter(held.values())))
     order = np.arange(rows) if rng is None else rng.permutation(rows)
     for hand in dealer.deal(order, held, rng, last=True)[0]:
-        yield take(held, shard.part(hand)), len(hand[0]) >= dealer.batch_size
+        yield shard.part(hand), len(hand[0]) >= dealer.batch_size
+
+
+def grouped(dealt: Iterable[Hand], most: int = 64) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Stacks up to `most` neighbours of one size, so that few pieces pass through Python.
+
+    Yields:
+        Row numbers int64 [n, B] and factors float32 [n, B], 1 where a hand has none.
+    """
+    for _, group in itertools.groupby(dealt, key=lambda hand: len(hand[0])):
+        while some := list(itertools.islice(group, most)):
+            factors = [np.ones(len(at), np.float32) if f is None else f for at, f in some]
+            yield np.stack([at for at, _ in some]).astype(np.int64), np.stack(factors)
 
 
 def mix(

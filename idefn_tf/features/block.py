@@ -114,7 +114,11 @@ class Block:
         return tf.where(inside, tf.gather(tf.constant(self._array), at), outside)
 
     def pool(
-        self, vectors: tf.Tensor, rows: tf.Tensor, coefficients: tf.Tensor | None
+        self,
+        vectors: tf.Tensor,
+        rows: tf.Tensor,
+        coefficients: tf.Tensor | None,
+        zeroed: bool = False,
     ) -> dict[str, tf.Tensor]:
         """Sums each field's slots; pure, fit for XLA.
 
@@ -122,14 +126,16 @@ class Block:
             vectors: the gathered rows, [B, slots, width].
             rows: what `__call__` gave, [B, slots].
             coefficients: of the lists' slots, as `__call__` gave them.
+            zeroed: whether the vectors of row 0, which belongs to nobody, are 0 already.
 
         Returns:
             All single-valued fields side by side under `SINGLES`, each list under its name.
         """
         count, width = len(self.singles), vectors.shape[-1]
-        present = tf.cast(rows[:, :count] > 0, vectors.dtype)[:, :, None]
-        side_by_side = tf.reshape(vectors[:, :count] * present, [-1, count * width])
-        out = {SINGLES.format(width): side_by_side}
+        singles = vectors[:, :count] if self.lists else vectors
+        if not zeroed:
+            singles *= tf.cast(rows[:, :count] > 0, vectors.dtype)[:, :, None]
+        out = {SINGLES.format(width): tf.reshape(singles, [-1, count * width])}
         if coefficients is not None:
             scaled = vectors[:, count:] * tf.cast(coefficients, vectors.dtype)[:, :, None]
             out |= {f.name: tf.reduce_sum(scaled[:, at], 1) for f, at in self._list_slots()}

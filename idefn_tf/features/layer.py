@@ -189,9 +189,18 @@ class FeatureColumns(keras.layers.Layer):
         }
 
     def combine(
-        self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, tf.Tensor]
+        self,
+        gathered: Mapping[str, tf.Tensor],
+        encoded: Mapping[str, tf.Tensor],
+        zeroed: bool = False,
     ) -> tf.Tensor:
-        """Pools the gathered rows into z, float32 [B, output_width]; pure, fit for XLA."""
+        """Pools the gathered rows into z, float32 [B, output_width]; pure, fit for XLA.
+
+        Args:
+            gathered: by width, [B, S, width].
+            encoded: what `encode` gave.
+            zeroed: whether row 0, which belongs to nobody, was gathered as 0 already.
+        """
         parts: dict[str, tf.Tensor] = {}
         for key, block in self._blocks.items():
             rows = encoded[f"rows:{key}"]
@@ -199,10 +208,11 @@ class FeatureColumns(keras.layers.Layer):
             if key == "indicator":
                 parts.update(block.multi_hot(rows, coefficients))
             else:
-                parts.update(block.pool(gathered[key], rows, coefficients))
+                parts.update(block.pool(gathered[key], rows, coefficients, zeroed))
         if self._numbers:
             parts["numbers:"] = encoded["numbers:"]
-        return tf.concat([parts[key][:, at] for key, at in self._runs], 1)
+        pieces = [_columns(parts[key], at) for key, at in self._runs]
+        return pieces[0] if len(pieces) == 1 else tf.concat(pieces, 1)
 
     def _find_runs(self) -> Iterator[tuple[str, slice]]:
         """Yields z's pieces in order: which part of `combine`, and which columns of it.
@@ -294,3 +304,8 @@ class FeatureColumns(keras.layers.Layer):
         config = dict(config)
         columns = [Field.from_config(c) for c in config.pop("columns")]
         return cls(columns, **config)
+
+
+def _columns(part: tf.Tensor, at: slice) -> tf.Tensor:
+    """Returns columns of a part of z; all of them cost nothing."""
+    return part if (at.start, at.stop) == (0, part.shape[1]) else part[:, at]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from idefn_tf.data import encode_dataset
+from idefn_tf.data import encode_dataset, look_ahead
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.replicas import replica_count
 from idefn_tf.models.training_metrics import MONITORS, StepMeans, TrainingMetrics
-from idefn_tf.optimizers import RowSparse, RowSparseAdam, row_gradient, settle, touch
+from idefn_tf.models.training_step import TrainingStep
+from idefn_tf.optimizers import RowSparse, RowSparseAdam, settle
 from idefn_tf.schema import CLICK, CONVERSION
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 class EntireSpaceTrainer(keras.Model):
     """Keras training for models that gather rows first and compile the rest.
 
-    A step has three parts: rows of the embedding tables are gathered; one XLA program runs the
-    towers, the losses and the gradients; the optimizer updates the dense variables and the rows
-    that the batch touched.
+    `TrainingStep` is what a step consists of; the optimizer updates the dense variables and the
+    rows that the batch touched.
     """
 
     features: FeatureColumns
+    #: What `fit` calls; Keras' own, made by `make_train_function`.
+    train_function: Any
     #: Names of the terms that `compute_losses` returns.
     loss_names: tuple[str, ...] = ()
     #: Scalars that `compute_losses` puts into ``outputs.monitor``: {name: "mean" | "sum" | "max"}.
@@ -40,7 +42,7 @@ class EntireSpaceTrainer(keras.Model):
         self.training_metrics = TrainingMetrics()
         self._monitor_metrics = {n: MONITORS[kind](name=n) for n, kind in self.monitors.items()}
         self._loss_means = StepMeans(("loss", *self.loss_names))
-        self._jit_dense = False
+        self._jit = False
 
     def forward(self, z: tf.Tensor, training: bool) -> Outputs:
         """Runs the towers on z; see `EntireSpaceModel`."""
@@ -72,8 +74,9 @@ class EntireSpaceTrainer(keras.Model):
 
         Args:
             optimizer: a Keras optimizer or its name; default `RowSparseAdam(1e-3)`.
-            jit_compile: whether XLA compiles the dense layers, the losses and the transport;
-                "auto" does. Of the rows' update only the arithmetic is compiled.
+            jit_compile: whether XLA compiles the losses, the transport, the metrics and the
+                update; "auto" does. Trunk and towers are TensorFlow's own matrix products
+                (`TrainingStep` says why).
             **kwargs: of ``keras.Model.compile``.
         """
         if kwargs.get("loss") is not None:
@@ -83,59 +86,24 @@ class EntireSpaceTrainer(keras.Model):
             )
         if optimizer is None:
             optimizer = RowSparseAdam()
-        self._jit_dense = jit_compile in (True, "auto") and not kwargs.get("run_eagerly")
+        self._jit = jit_compile in (True, "auto") and not kwargs.get("run_eagerly")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         if isinstance(self.optimizer, RowSparse):
-            self.optimizer.jit_rows = self._jit_dense
-        self._dense_step = tf.function(
-            self._forward_backward,
-            jit_compile=self._jit_dense,
-            autograph=False,
-            reduce_retracing=False,
-        )
-
-    def _dense_variables(self) -> list[keras.Variable]:
-        tables = {id(table) for table in self.features.tables.values()}
-        return [v for v in self.trainable_variables if id(v) not in tables]
-
-    def _forward_backward(
-        self, gathered: dict[str, tf.Tensor], encoded: dict[str, tf.Tensor], batch: Any
-    ) -> Any:
-        """Everything between the gathered rows and their gradient; pure but for BatchNorm."""
-        batch = Batch(*batch)
-        self.before_step(self.features.combine(gathered, encoded), batch)
-        variables = [v.value for v in self._dense_variables()]
-        with tf.GradientTape() as tape:
-            tape.watch(gathered)
-            outputs = self.forward(self.features.combine(gathered, encoded), training=True)
-            losses = self.compute_losses(outputs, batch)
-            loss = tf.add_n(list(losses.values()))
-            scaled = self.optimizer.scale_loss(loss)
-        row_gradients, gradients = tape.gradient(
-            scaled, (gathered, variables), unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        terms = self.training_metrics.terms(self.predictions(outputs), batch)
-        return {"loss": loss, **losses}, outputs.monitor, terms, row_gradients, gradients
+            self.optimizer.jit_rows = self._jit
+        self._step = TrainingStep(self, self._jit)
+        options = {"jit_compile": self._jit, "autograph": False}
+        self._tally_step = tf.function(self._tally, **options)
+        self._count_step = tf.function(self._count, **options)
+        self._read_metrics = tf.function(self.get_metrics_result, **options)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One step: gather rows, compiled forward and backward, update of the touched rows."""
+        """One step: rows, towers, losses, update (`TrainingStep`); returns the metrics so far."""
         encoded, batch = self._unpack(data, training=True)
-        touched = {
-            width: touch(self.optimizer, table, encoded[f"rows:{width}"])
-            for width, table in self.features.tables.items()
-        }
-        gathered = {width: rows.spread() for width, rows in touched.items()}
-        # what crosses replicas cannot be compiled with the rest
-        dense_step = self._dense_step if replica_count() == 1 else self._forward_backward
-        losses, monitor, terms, row_gradients, gradients = dense_step(
-            gathered, encoded, (batch.click, batch.conversion, batch.weight, batch.extra)
-        )
-        pairs = list(zip(gradients, self._dense_variables(), strict=True))
-        for width, table in self.features.tables.items():
-            gradient = row_gradient(self.optimizer, touched[width], row_gradients[width])
-            pairs.append((gradient, table))
-        self.optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
-        return self._track(losses, monitor, terms, batch)
+        found = self._step(encoded, batch)
+        if self._reads_metrics_apart():
+            self._count_step(*found, batch.weight)
+            return {"loss": found[0]["loss"]}
+        return self._track(*found, batch)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One evaluation step: the same losses and metrics, nothing updated."""
@@ -173,15 +141,46 @@ class EntireSpaceTrainer(keras.Model):
         return dict(encoded), Batch(click, conversion, weight, extra)
 
     def _track(self, losses: Any, monitor: Any, terms: Any, batch: Batch) -> dict[str, Any]:
-        self._loss_means.update_state(losses, tf.reduce_sum(batch.weight))
-        for name, value in monitor.items():
-            self._monitor_metrics[name].update_state(value)
-        self.training_metrics.add(*terms)
-        logs = self.get_metrics_result()
+        apart = replica_count() > 1 or self.run_eagerly
+        tally = self._tally if apart else self._tally_step
+        logs = tally(losses, monitor, terms, batch.weight)
         if _crosses_workers(self.distribute_strategy):
             # Keras averages a step's logs over workers along their first axis
             logs = {name: tf.reshape(value, [1]) for name, value in logs.items()}
         return logs
+
+    def _tally(self, losses: Any, monitor: Any, terms: Any, weight: tf.Tensor) -> dict[str, Any]:
+        """Adds a step to every metric and returns their results, in one program."""
+        self._count(losses, monitor, terms, weight)
+        return self.get_metrics_result()
+
+    def _count(self, losses: Any, monitor: Any, terms: Any, weight: tf.Tensor) -> None:
+        """Adds a step to every metric."""
+        self._loss_means.update_state(losses, tf.reduce_sum(weight))
+        for name, value in monitor.items():
+            self._monitor_metrics[name].update_state(value)
+        self.training_metrics.add(*terms)
+
+    def _reads_metrics_apart(self) -> bool:
+        """Whether several steps are taken before anything looks at the metrics."""
+        alone = int(self.distribute_strategy.num_replicas_in_sync) == 1
+        return alone and self.steps_per_execution > 1 and not self.run_eagerly
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Makes what `fit` calls; of several steps at once the last alone reads the metrics."""
+        if self.train_function is not None and not force:
+            return self.train_function
+        super().make_train_function(force)
+        if not self._reads_metrics_apart():
+            return self.train_function
+        take_steps = self.train_function
+
+        def train_function(iterator: Any) -> dict[str, tf.Tensor]:
+            take_steps(iterator)
+            return self._read_metrics()
+
+        self.train_function = train_function
+        return train_function
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -216,9 +215,21 @@ class EntireSpaceTrainer(keras.Model):
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
             kwargs["callbacks"] = [_Settle(), *listed]  # before those that save or look
-        history = super().fit(self.prepare(x), *args, **kwargs)
+        prepared = self.prepare(x)
+        if self._takes_whole_batches(prepared):
+            prepared = look_ahead(prepared)
+        history = super().fit(prepared, *args, **kwargs)
         settle(getattr(self, "optimizer", None))
         return history
+
+    def _takes_whole_batches(self, dataset: Any) -> bool:
+        """Whether one replica trains on encoded batches as the input pipeline deals them."""
+        if not isinstance(dataset, tf.data.Dataset) or self.run_eagerly:
+            return False
+        spec = dataset.element_spec
+        features = spec[0] if isinstance(spec, tuple) else spec
+        alone = int(self.distribute_strategy.num_replicas_in_sync) == 1
+        return alone and isinstance(features, Mapping) and self.features.is_encoded(features)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Nothing is left to build: `fit` and `evaluate` create every variable themselves.
@@ -262,7 +273,7 @@ class EntireSpaceTrainer(keras.Model):
         if not self.compiled:
             return {}
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
-        return {"optimizer": optimizer, "jit_compile": self._jit_dense}
+        return {"optimizer": optimizer, "jit_compile": self._jit}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model and creates its optimizer's variables."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from idefn_tf.optimizers.row_sparse import RowSparse, refuse
+from idefn_tf.optimizers.options import refuse
+from idefn_tf.optimizers.row_sparse import RowSparse
 from idefn_tf.optimizers.rules import AdamRule
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from idefn_tf.optimizers.rules import CLOCK, Rule, compiled
-from idefn_tf.optimizers.touched import Touched, distinct
+from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
+from idefn_tf.optimizers.rules import CLOCK, Rule
+from idefn_tf.optimizers.touched import Distinct, Touched, distinct, merge
 
 #: Rows that `settle` brings up to date at a time.
 _CHUNK = 131_072
@@ -57,6 +58,8 @@ class RowSparse(_Keras):
         self._row_state: dict[int, keras.Variable] = {}
         self._tables: dict[int, keras.Variable] = {}
         self._touched: dict[Any, Touched] = {}
+        self._updates: dict[Any, Any] = {}
+        self._fused: FusedUpdate | None = None
         self._settled_at: int | None = None
         self._exempt = self._exclude_tables_from_decay(variables)
         super().build(variables)
@@ -117,71 +120,129 @@ class RowSparse(_Keras):
 
     # -- reading ------------------------------------------------------------------------------
 
-    def touch(self, table: keras.Variable, rows: tf.Tensor) -> Touched:
+    def touch(
+        self, table: keras.Variable, rows: tf.Tensor | Distinct, nobody: int | None = None
+    ) -> Touched:
         """Reads rows of a table as they stand now; `apply` writes them back with their gradient.
 
         Args:
             table: a marked variable that the optimizer was built with.
-            rows: int32, any shape, repeats allowed.
+            rows: int32, any shape, repeats allowed; or what `distinct` found among them.
+            nobody: a row that counts as zero wherever it is asked for and gets no gradient.
         """
         index = self._get_variable_index(table.value)
-        padded, count, position = distinct(rows)
-        touched = self._read(index, table.value, padded, count, position)
+        found = rows if isinstance(rows, Distinct) else distinct(rows)
+        touched = self._read(index, table.value, found, nobody)
         self._touched[self._own(index)] = touched
         return touched
 
-    def _read(self, index: int, table: Any, rows: Any, count: Any, position: Any) -> Touched:
-        values, state = tf.gather(table, rows), tf.gather(self._row_state[index].value, rows)
-        rule = self._rule_of(index)
-        if not rule.lazy:
-            step, rate = self._clock(values.dtype)
-            values, state = compiled(rule, "now", self.jit_rows)(values, state, step, rate)
-        return Touched(rows, count, position, values, tuple(table.shape), state)
+    def _read(self, index: int, table: Any, found: Distinct, nobody: int | None = None) -> Touched:
+        values = tf.gather(table, found.rows)
+        state = tf.gather(self._row_state[index].value, found.rows)
+        step, rate = self._clock(values.dtype)
+        values, state, places = up_to_date(self._rule_of(index), nobody, self.jit_rows)(
+            found.rows, values, state, found.position, step, rate
+        )
+        return Touched(found, values, tuple(table.shape), state, nobody, places)
 
     def _clock(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(self.iterations.value, dtype), tf.cast(self.learning_rate, dtype)
 
     # -- writing ------------------------------------------------------------------------------
 
+    def compiles(self) -> bool:
+        """Whether `apply`, called here and now, would run as one compiled program."""
+        return self.jit_rows and self._replicas() == 1 and tf.inside_function()
+
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Applies gradients; an ``IndexedSlices`` gradient of a table costs only its rows.
 
         Keras clips and unscales what it is given, so it is given the merged rows as a plain
-        tensor: norms are those of the dense gradient.
+        tensor: norms are those of the dense gradient. In a compiled step XLA makes one program of
+        merging, clipping, Keras' update of the dense variables and the rows' arithmetic.
         """
         variables = list(
             self._trainable_variables if trainable_variables is None else trainable_variables
         )
         if not self.built:
             self.build(variables)
-        plain = []
-        for gradient, variable in zip(grads, variables, strict=True):
-            if isinstance(gradient, tf.IndexedSlices):
-                gradient = self._rows_of(gradient, variable)
-            plain.append(gradient)
-        super().apply(plain, variables)
+        grads = list(grads)
+        rows = self._as_touched(grads, variables) if self.compiles() else {}
+        if rows:
+            plain = [None if i in rows else gradient for i, gradient in enumerate(grads)]
+            for place, (values, state) in self._update(variables)(plain, rows).items():
+                index = self._get_variable_index(variables[place])
+                self._write(index, self._touched[index].found, values, state)
+        else:
+            pairs = zip(grads, variables, strict=True)
+            super().apply([self._rows_of(*pair) for pair in pairs], variables)
         self._touched.clear()
 
-    def _rows_of(self, gradient: tf.IndexedSlices, variable: Any) -> tf.Tensor:
+    def _as_touched(self, grads: list[Any], variables: list[Any]) -> dict[int, Rows]:
+        """Returns the tables' rows by place in `grads`; {} unless all are as `touch` left them."""
+        rows = {}
+        for place, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
+            index = self._get_variable_index(variable)
+            if index not in self._tables:
+                continue
+            touched = self._touched.get(index)
+            given = isinstance(gradient, tf.IndexedSlices)
+            if touched is None or not given or gradient.indices is not touched.found.position:
+                return {}
+            rows[place] = Rows.of(touched, gradient.values)
+        return rows
+
+    def _update(self, variables: list[Any]) -> Any:
+        """Returns the program (plain gradients, rows) -> {place: (values, state)}.
+
+        It updates the dense variables itself. Rows come and go as tensors: XLA would copy a table
+        to write to it.
+        """
+        indices = [self._get_variable_index(variable) for variable in variables]
+        nobody = {i: self._touched[i].nobody for i in indices if i in self._touched}
+        key = (tuple(indices), tuple(nobody.items()))
+        if key not in self._updates:
+
+            def update(plain: list[Any], rows: dict[int, Rows]) -> Any:
+                grads = list(plain)
+                for place, row in rows.items():
+                    own = nobody[indices[place]]
+                    grads[place] = merge(row.gradient, row.rows, row.position, own)
+                self._fused = FusedUpdate({indices[place]: row for place, row in rows.items()})
+                try:
+                    super(RowSparse, self).apply(grads, variables)
+                    advanced = self._fused.advanced
+                finally:
+                    self._fused = None
+                return {place: advanced[indices[place]] for place in rows}
+
+            self._updates[key] = tf.function(update, jit_compile=True, autograph=False)
+        return self._updates[key]
+
+    def _rows_of(self, gradient: Any, variable: Any) -> Any:
         """Returns merged row gradients [K, d], having noted which rows they are."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            return gradient
         key = variable.value if isinstance(variable, keras.Variable) else variable
         index = self._get_variable_index(key)
         if index not in self._tables:
             return tf.convert_to_tensor(gradient)
         touched = self._touched.get(self._own(index))
         replicas = self._replicas()
-        if replicas == 1 and touched is not None and gradient.indices is touched.rows:
+        noted = touched is not None and gradient.indices is touched.found.rows
+        if replicas == 1 and noted:
             return gradient.values
         rows, values = gradient.indices, gradient.values
         if replicas > 1:  # every replica updates every touched row of its copy
-            if touched is not None and gradient.indices is touched.rows:
-                rows, values = rows[: touched.count], values[: touched.count]  # without padding
+            if noted:  # without padding
+                count = touched.found.count  # type: ignore[union-attr]
+                rows, values = rows[:count], values[:count]
             context = tf.distribute.get_replica_context()
             rows, values = context.all_gather(rows, 0), context.all_gather(values, 0)
             values /= float(replicas)  # Keras sums over replicas what is the same on each
-        padded, count, position = distinct(tf.cast(rows, tf.int32))
+        found = distinct(tf.cast(rows, tf.int32))
         # the state is read where the update runs, on the replica's own copy
-        self._touched[index] = Touched(padded, count, position, values, (0, 0))
+        self._touched[index] = Touched(found, values, (0, 0))
         return self._touched[index].merge(values).values
 
     def _own(self, index: int) -> Any:
@@ -199,23 +260,33 @@ class RowSparse(_Keras):
             super().update_step(gradient, variable, learning_rate)
             return
         table = variable.value if isinstance(variable, keras.Variable) else variable
+        step, _ = self._clock(table.dtype)
+        rule, rate = self._rule_of(index), tf.cast(learning_rate, table.dtype)
+        if self._fused is not None:
+            row = self._fused.rows[index]
+            new = rule.advance(row.values, row.state, tf.cast(gradient, table.dtype), step, rate)
+            self._fused.advanced[index] = new
+            return
         touched = self._touched.get(index)
         if touched is None:  # a dense gradient touches every row
             rows = tf.range(table.shape[0])
-            touched = Touched(rows, tf.size(rows), rows, gradient, (0, 0))
+            touched = Touched(Distinct(rows, tf.size(rows), rows), gradient, (0, 0))
         if touched.state is None:
-            touched = self._read(index, table, touched.rows, touched.count, touched.position)
-        step, _ = self._clock(table.dtype)
-        values, state = compiled(self._rule_of(index), "advance", self.jit_rows)(
-            touched.values,
-            touched.state,
-            tf.cast(gradient, table.dtype),
-            step,
-            tf.cast(learning_rate, table.dtype),
+            touched = self._read(index, table, touched.found)
+        gradient = tf.cast(gradient, table.dtype)
+        values, state = compiled(rule, "advance", self.jit_rows)(
+            touched.values, touched.state, gradient, step, rate
         )
-        real = touched.rows[: touched.count]
-        table.scatter_update(tf.IndexedSlices(values[: touched.count], real))
-        self._row_state[index].value.scatter_update(tf.IndexedSlices(state[: touched.count], real))
+        self._write(index, touched.found, values, state, table)
+
+    def _write(
+        self, index: int, found: Distinct, values: Any, state: Any, table: Any = None
+    ) -> None:
+        """Writes rows and their state back, without the padding."""
+        real, count = found.rows[: found.count], found.count
+        table = self._tables[index].value if table is None else table
+        table.scatter_update(tf.IndexedSlices(values[:count], real))
+        self._row_state[index].value.scatter_update(tf.IndexedSlices(state[:count], real))
 
     def settle(self) -> None:
         """Brings every row of every table up to date, some at a time; costs one pass over them."""
@@ -251,18 +322,3 @@ class RowSparse(_Keras):
             name: state[:, i * width : (i + 1) * width] for i, name in enumerate(self.block_names)
         }
         return {**blocks, "step": state[:, -CLOCK], "learning_rate": state[:, -1]}
-
-
-def refuse(options: dict[str, Any]) -> None:
-    """Raises ValueError for Keras options that read or write whole tables at every step."""
-    cures = {
-        "amsgrad": "row-wise updates keep no running maximum",
-        "use_ema": "averaging whole tables at every step is what this optimizer avoids",
-        "gradient_accumulation_steps": "its accumulators are as large as the tables",
-    }
-    for name, reason in cures.items():
-        if options.get(name):
-            raise ValueError(
-                f"{name}: must be off, received {options[name]!r}; {reason}. "
-                "Take keras.optimizers.Adam where you need it."
-            )

@@ -11,7 +11,6 @@ some steps ago, and what are they after this step's gradient (`advance`).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -208,9 +207,3 @@ class AdagradRule(Rule):
         """The accumulator with the gradient in, and g / sqrt(accumulator + epsilon)."""
         accumulator = blocks[0] + tf.square(gradient)
         return gradient / tf.sqrt(accumulator + self.epsilon), [accumulator]
-
-
-@functools.lru_cache(maxsize=64)
-def compiled(rule: Rule, part: str, jit: bool) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Returns `rule.now` or `rule.advance` as one program; XLA fuses its dozen passes into one."""
-    return tf.function(getattr(rule, part), jit_compile=jit, autograph=False)

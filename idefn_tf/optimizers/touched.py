@@ -9,31 +9,68 @@ import keras
 import tensorflow as tf
 
 
-@dataclass
-class Touched:
-    """Distinct rows of a table, read once, with the way back to the places that asked for them.
+@dataclass(frozen=True)
+class Distinct:
+    """Which rows a batch asks for, each once, and where each of those asked for stands.
 
-    `rows` is padded with row 0 to one of few lengths K, so that compiled programs meet few shapes.
+    Rows of one column of the asked-for matrix stand together, so that a table of many fields is
+    read and written field by field: neighbours in memory, which is most of what a step's rows cost.
 
     Attributes:
-        rows: the distinct rows, then padding, int32 [K].
+        rows: the distinct rows, int32 [K], padded with row 0 to one of few lengths, so that
+            compiled programs meet few shapes.
         count: how many of them are real, scalar.
         position: where in `rows` each asked-for row stands, int32, of the shape asked for.
-        values: what the rows are worth, [K, d].
-        shape: of the table.
-        state: what the optimizer keeps for them, up to date as well, [K, s], or None.
     """
 
     rows: tf.Tensor
     count: tf.Tensor
     position: tf.Tensor
+
+
+def distinct(rows: tf.Tensor) -> Distinct:
+    """Finds the distinct rows among int32 `rows` of any shape.
+
+    Returns:
+        The rows in order of first appearance, column by column of a matrix.
+    """
+    matrix = rows.shape.rank == 2
+    by_column = tf.transpose(rows) if matrix else rows
+    unique, position = tf.unique(tf.reshape(by_column, [-1]))
+    position = tf.reshape(position, tf.shape(by_column))
+    count = tf.size(unique)
+    # four lengths an octave: at most a quarter is padding, and XLA compiles few programs
+    octave = tf.floor(tf.math.log(tf.cast(tf.maximum(count, 1), tf.float32)) / 0.6931472)
+    grain = tf.cast(tf.pow(2.0, tf.maximum(octave - 2.0, 4.0)), tf.int32)
+    padded = tf.pad(unique, [[0, -count % grain]])
+    return Distinct(padded, count, tf.transpose(position) if matrix else position)
+
+
+@dataclass
+class Touched:
+    """Distinct rows of a table, read once.
+
+    Attributes:
+        found: which rows, and the way back to the places that asked for them.
+        values: what the rows are worth, [K, d].
+        shape: of the table.
+        state: what the optimizer keeps for them, up to date as well, [K, s], or None.
+        nobody: a row that counts as zero wherever it is asked for and gets no gradient, or None.
+        places: the asked-for rows in their places, where they are known already.
+    """
+
+    found: Distinct
     values: tf.Tensor
     shape: tuple[int, ...]
     state: tf.Tensor | None = None
+    nobody: int | None = None
+    places: tf.Tensor | None = None
 
     def spread(self) -> tf.Tensor:
         """Returns the asked-for rows in their places, [*shape, d]."""
-        return tf.gather(self.values, self.position)
+        if self.places is not None:
+            return self.places
+        return spread(self.found.rows, self.values, self.found.position, self.nobody)
 
     def merge(self, gradient: tf.Tensor) -> tf.IndexedSlices:
         """Sums the gradients of repeated rows.
@@ -42,58 +79,75 @@ class Touched:
             gradient: with respect to what `spread` returned, [*shape, d].
 
         Returns:
-            Values [K, d] at `rows`; those of the padding are 0.
+            Values [K, d] at the distinct rows; those of the padding are 0.
         """
-        size = tf.size(self.rows)
-        summed = tf.math.unsorted_segment_sum(gradient, self.position, size)
-        return tf.IndexedSlices(summed, self.rows, tf.constant(self.shape, tf.int32))
+        summed = merge(gradient, self.found.rows, self.found.position, self.nobody)
+        return tf.IndexedSlices(summed, self.found.rows, tf.constant(self.shape, tf.int32))
+
+    def unmerged(self, gradient: tf.Tensor) -> tf.IndexedSlices:
+        """Returns the gradient [*shape, d] as it is, at `position`: the optimizer merges it."""
+        return tf.IndexedSlices(gradient, self.found.position, tf.constant(self.shape, tf.int32))
 
 
-def distinct(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Finds the distinct rows among int32 `rows` of any shape.
-
-    Returns:
-        The rows in order of first appearance, padded with 0 to a length K; how many are real;
-        and where each of those asked for stands, of the shape asked for.
-    """
-    unique, position = tf.unique(tf.reshape(rows, [-1]))
-    count = tf.size(unique)
-    # four lengths an octave: at most a quarter is padding, and XLA compiles few programs
-    octave = tf.floor(tf.math.log(tf.cast(tf.maximum(count, 1), tf.float32)) / 0.6931472)
-    grain = tf.cast(tf.pow(2.0, tf.maximum(octave - 2.0, 4.0)), tf.int32)
-    padding = -count % grain
-    return tf.pad(unique, [[0, padding]]), count, tf.reshape(position, tf.shape(rows))
+def spread(
+    rows: tf.Tensor, values: tf.Tensor, position: tf.Tensor, nobody: int | None
+) -> tf.Tensor:
+    """Puts distinct rows [K] of `values` [K, d] into the places that asked for them."""
+    if nobody is not None:
+        values = tf.where(tf.equal(rows, nobody)[:, None], tf.zeros_like(values), values)
+    return tf.gather(values, position)
 
 
-def touch(optimizer: Any, table: keras.Variable, rows: tf.Tensor) -> Touched:
+def merge(
+    gradient: tf.Tensor, rows: tf.Tensor, position: tf.Tensor, nobody: int | None
+) -> tf.Tensor:
+    """Sums gradients [*shape, d] of repeated rows to [K, d]: the adjoint of `spread`."""
+    summed = tf.math.unsorted_segment_sum(gradient, position, tf.shape(rows)[0])
+    if nobody is None:
+        return summed
+    return tf.where(tf.equal(rows, nobody)[:, None], tf.zeros_like(summed), summed)
+
+
+def touch(
+    optimizer: Any,
+    table: keras.Variable,
+    rows: tf.Tensor | Distinct,
+    nobody: int | None = None,
+) -> Touched:
     """Reads the rows of a table, up to date.
 
     Args:
         optimizer: where it lets rows wait for their next touch (`RowSparse`), it brings them up
             to date; any other optimizer leaves the table itself up to date.
         table: [V, d].
-        rows: int32, any shape, repeats allowed.
+        rows: int32, any shape, repeats allowed; or what `distinct` found among them.
+        nobody: a row that counts as zero and gets no gradient.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    found = rows if isinstance(rows, Distinct) else distinct(rows)
     if hasattr(optimizer, "touch"):
-        return optimizer.touch(table, rows)
-    padded, count, position = distinct(rows)
-    return Touched(padded, count, position, tf.gather(table.value, padded), tuple(table.shape))
+        touched: Touched = optimizer.touch(table, found, nobody)
+        return touched
+    values = tf.gather(table.value, found.rows)
+    return Touched(found, values, tuple(table.shape), nobody=nobody)
 
 
 def row_gradient(optimizer: Any, touched: Touched, gradient: tf.Tensor) -> Any:
     """Returns a table's gradient in the form that the optimizer's ``apply`` takes.
 
-    Repeated rows are merged here, because Keras' own optimizers do not merge them. Where Keras
-    cannot unscale an ``IndexedSlices`` the whole table's gradient is given.
+    Repeated rows are merged here, because Keras' own optimizers do not merge them; `RowSparse`
+    does so itself where it compiles its update. Where Keras cannot unscale an ``IndexedSlices``
+    the whole table's gradient is given.
 
     Args:
         optimizer: any Keras optimizer.
         touched: what was read.
         gradient: with respect to ``touched.spread()``.
     """
-    merged = touched.merge(gradient)
     by_rows = hasattr(optimizer, "touch")
+    if by_rows and optimizer.compiles():
+        return touched.unmerged(gradient)
+    merged = touched.merge(gradient)
     return merged if by_rows or not optimizer.loss_scale_factor else tf.convert_to_tensor(merged)
 
 

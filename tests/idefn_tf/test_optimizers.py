@@ -125,6 +125,33 @@ def test_the_motion_of_an_untouched_row_by_hand():
     np.testing.assert_allclose(read.spread()[0], w, rtol=1e-5)
 
 
+@pytest.mark.parametrize("jit", [True, False])
+def test_the_row_of_nobody_reads_as_zero_and_is_not_trained(jit):
+    first = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    table = mark_table(keras.Variable(first, name="table"))
+    optimizer = RowSparseAdam(0.1, global_clipnorm=1.0)
+    optimizer.jit_rows = jit
+    optimizer.build([table])
+
+    @tf.function(autograph=False)
+    def step(rows):
+        touched = touch(optimizer, table, rows, nobody=0)
+        gradient = tf.ones_like(touched.spread())
+        optimizer.apply([row_gradient(optimizer, touched, gradient)], [table])
+        return touched.spread()
+
+    read = step(tf.constant([[0, 3], [3, 0], [0, 5]]))
+    expected = [[first[0] * 0, first[3]], [first[3], first[0] * 0], [first[0] * 0, first[5]]]
+    np.testing.assert_array_equal(read, expected)
+    momentum = np.array(optimizer.state_of(table)["momentum"])
+    # row 3 was asked for twice; the norm of the two rows' gradient is sqrt(10)
+    np.testing.assert_allclose(momentum[3], 0.1 * 2 / math.sqrt(10), rtol=1e-5)
+    np.testing.assert_allclose(momentum[5], 0.1 / math.sqrt(10), rtol=1e-5)
+    untouched = [0, 1, 2, 4]
+    assert not momentum[untouched].any()
+    np.testing.assert_array_equal(np.array(table)[untouched], first[untouched])
+
+
 # -- equal to dense -------------------------------------------------------------------------------
 
 

@@ -167,8 +167,11 @@ def test_the_default_optimizer_is_row_sparse(make_model):
 
 
 def test_steps_per_execution_and_a_part_batch(make_model, tiny_rows):
-    """Compiled steps run several at a time, over a last batch of another size, to the same end."""
-    losses = []
+    """Compiled steps run several at a time, over a last batch of another size, to the same end.
+
+    What callbacks see after several steps is what they see after the last of them.
+    """
+    histories, seen = [], []
     for steps in (1, 3):
         keras.utils.set_random_seed(1)
         model = make_model("esmm")
@@ -176,8 +179,18 @@ def test_steps_per_execution_and_a_part_batch(make_model, tiny_rows):
         features = {k: tiny_rows[k] for k in ("user", "item", "price")}
         labels = {k: tiny_rows[k] for k in ("click", "conversion")}
         dataset = tf.data.Dataset.from_tensor_slices((features, labels)).batch(40)
-        losses.append(model.fit(dataset, epochs=2, verbose=0).history["loss"])
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+        logs: dict[int, dict[str, float]] = {}
+        note = keras.callbacks.LambdaCallback(on_train_batch_end=logs.__setitem__)
+        histories.append(model.fit(dataset, epochs=2, verbose=0, callbacks=[note]).history)
+        seen.append(logs)
+    assert len(seen[1]) < len(seen[0])
+    for batch, several in seen[1].items():
+        assert set(several) == set(seen[0][batch])
+        for name, value in several.items():
+            np.testing.assert_allclose(value, seen[0][batch][name], rtol=1e-4, err_msg=name)
+    assert set(histories[0]) == set(histories[1])
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][name], values, rtol=1e-4, err_msg=name)
 
 
 def test_validation_amid_training_changes_nothing(make_model, tiny_dataset):

@@ -1,0 +1,76 @@
+"""The programs of a row-sparse step: XLA makes one pass each of what are dozens of operations."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from idefn_tf.optimizers.rules import Rule
+from idefn_tf.optimizers.touched import Touched, spread
+
+
+class Rows(NamedTuple):
+    """What a compiled update needs of the rows of one table.
+
+    Attributes:
+        rows, position, values, state: as in `Touched` and `Distinct`.
+        gradient: with respect to the asked-for rows in their places, [*shape, d].
+    """
+
+    rows: tf.Tensor
+    position: tf.Tensor
+    values: tf.Tensor
+    state: tf.Tensor
+    gradient: tf.Tensor
+
+    @classmethod
+    def of(cls, touched: Touched, gradient: tf.Tensor) -> Rows:
+        """Takes what was read and its gradient."""
+        found = touched.found
+        return cls(found.rows, found.position, touched.values, touched.state, gradient)
+
+
+@dataclass
+class FusedUpdate:
+    """What passes between Keras' ``apply`` and a table's ``update_step`` inside one program.
+
+    Attributes:
+        rows: by variable index, what goes in.
+        advanced: by variable index, the new values and state: what comes out.
+    """
+
+    rows: dict[int, Rows]
+    advanced: dict[int, tuple[tf.Tensor, tf.Tensor]] = field(default_factory=dict)
+
+
+@functools.lru_cache(maxsize=64)
+def compiled(rule: Rule, part: str, jit: bool) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Returns `rule.now` or `rule.advance` as one program."""
+    return tf.function(getattr(rule, part), jit_compile=jit, autograph=False)
+
+
+@functools.lru_cache(maxsize=64)
+def up_to_date(rule: Rule, nobody: int | None, jit: bool) -> Callable[..., Any]:
+    """Returns the program that brings rows up to date and puts them where they are asked for.
+
+    It takes (rows, values, state, position, step, rate) and gives values [K, d], state [K, s] and
+    the asked-for rows in their places [*shape, d].
+    """
+
+    def program(
+        rows: tf.Tensor,
+        values: tf.Tensor,
+        state: tf.Tensor,
+        position: tf.Tensor,
+        step: tf.Tensor,
+        rate: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        if not rule.lazy:
+            values, state = rule.now(values, state, step, rate)
+        return values, state, spread(rows, values, position, nobody)
+
+    return tf.function(program, jit_compile=jit, autograph=False)

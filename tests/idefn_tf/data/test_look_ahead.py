@@ -1,0 +1,57 @@
+"""The distinct rows that the input pipeline finds ahead of a step."""
+
+import numpy as np
+import tensorflow as tf
+
+from idefn_tf.data import found_rows, look_ahead
+from idefn_tf.optimizers import distinct
+
+
+def check(found, rows):
+    """Distinct, complete, each asked-for row in its place, and padding that names row 0."""
+    values, count = found.rows.numpy(), int(found.count)
+    np.testing.assert_array_equal(values[found.position.numpy()], rows)
+    assert len(set(values[:count])) == count == len(np.unique(rows))
+    assert not values[count:].any()
+    assert int(np.max(found.position)) < count
+
+
+def test_distinct_rows_stand_column_by_column():
+    rows = np.array([[7, 3, 9], [7, 4, 9], [2, 3, 7]], np.int32)
+    found = distinct(tf.constant(rows))
+    check(found, rows)
+    assert found.rows.numpy()[:5].tolist() == [7, 2, 3, 4, 9]
+    assert found.position.numpy().tolist() == [[0, 2, 4], [0, 3, 4], [1, 2, 0]]
+
+
+def test_any_shape_has_distinct_rows():
+    rng = np.random.default_rng(0)
+    for shape in [(1,), (300,), (40, 3), (5, 1), (0, 2)]:
+        rows = rng.integers(0, 50, shape).astype(np.int32)
+        if rows.size:
+            check(distinct(tf.constant(rows)), rows)
+        else:
+            assert int(distinct(tf.constant(rows)).count) == 0
+
+
+def test_batches_carry_the_distinct_rows_of_every_table_and_nothing_else_changes():
+    rng = np.random.default_rng(1)
+    features = {
+        "rows:4": rng.integers(0, 30, (64, 5)).astype(np.int32),
+        "rows:8": rng.integers(0, 9, (64, 2)).astype(np.int32),
+        "rows:indicator": rng.integers(0, 9, (64, 2)).astype(np.int32),
+        "numbers:": rng.normal(size=(64, 3)).astype(np.float32),
+    }
+    click = rng.integers(0, 2, 64).astype(np.float32)
+    plain = tf.data.Dataset.from_tensor_slices((features, {"click": click}, click)).batch(24)
+    ahead = look_ahead(plain)
+    assert int(ahead.cardinality()) == 3
+    for (encoded, *rest), (more, *others) in zip(plain, ahead, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, rest, others)
+        for name in encoded:
+            np.testing.assert_array_equal(encoded[name], more[name])
+        for width in ("4", "8"):
+            check(found_rows(more, width), encoded[f"rows:{width}"].numpy())
+            now = found_rows(encoded, width)  # found in the step where nothing was handed over
+            np.testing.assert_array_equal(now.rows, found_rows(more, width).rows)
+        assert len(more) == len(encoded) + 6
