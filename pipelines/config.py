@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from idefn_tf import strict_yaml
 from idefn_tf.models import get_method
 from idefn_tf.spaces import require_selection_space
+from idefn_tf.tuning.space import put_at
 from pipelines.tuning.settings import Tuning
 from pipelines.tuning.settings import check as check_tuning
 
@@ -115,15 +116,7 @@ def _override(value: dict[str, Any], text: str) -> None:
     key, equals, raw = text.partition("=")
     if not equals or not key:
         raise ValueError(f"--set: must look like model.kappa=0.01, received {text!r}")
-    *path, last = key.split(".")
-    at = value
-    for part in path:
-        if at.get(part) is None:
-            at[part] = {}
-        at = at[part]
-        if not isinstance(at, dict):
-            raise ValueError(f"--set: {part!r} of {text!r} is not a group of keys")
-    at[last] = yaml.safe_load(raw)
+    put_at(value, key, yaml.safe_load(raw), f"--set {text}")
 
 
 def accepted_arguments(cls: type) -> dict[str, inspect.Parameter]:

@@ -194,16 +194,31 @@ def put(base: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """
     result: dict[str, Any] = copy.deepcopy(dict(base))
     for key, value in chosen.items():
-        *path, last = key.split(".")
-        at = result
-        for part in path:
-            if at.get(part) is None:
-                at[part] = {}
-            at = at[part]
-            if not isinstance(at, dict):
-                raise ValueError(f"tuning.space.{key}: {part!r} is not a group of keys")
-        at[last] = copy.deepcopy(value)
+        put_at(result, key, copy.deepcopy(value), f"tuning.space.{key}")
     return result
+
+
+def put_at(settings: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Puts a value at a dotted key, making the groups that lead there.
+
+    Args:
+        settings: nested settings, changed in place.
+        key: such as "model.transport.epsilon".
+        value: what is put there.
+        where: what asks for it, for the message.
+
+    Raises:
+        ValueError: if the key leads through something that is no mapping.
+    """
+    *path, last = key.split(".")
+    at = settings
+    for part in path:
+        if at.get(part) is None:
+            at[part] = {}
+        at = at[part]
+        if not isinstance(at, dict):
+            raise ValueError(f"{where}: {part!r} is not a group of keys")
+    at[last] = value
 
 
 def _label(value: Any) -> str:
