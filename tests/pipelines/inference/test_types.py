@@ -1,0 +1,82 @@
+"""Types by values, leaks by separation, sides by constancy."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.inference.features import choose
+from pipelines.inference.leaks import find_leak, separation
+from pipelines.inference.profile import profile
+from pipelines.inference.sides import constancy
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "2", None, " 3 "], "integer"),
+        (["1.5", "2", "nan"], "float"),
+        (["4.0", "5.0", ""], "integer"),
+        (["007", "011"], "text"),
+        (["0.5", "0"], "float"),
+        (["True", "false"], "boolean"),
+        (["2024-05-01", "2024-05-02"], "time"),
+        (["2024-05-01 10:00:00", "2024-05-02T11:00:00"], "time"),
+        (["1_0", "2"], "text"),
+        (["12345678901234567890", "1"], "text"),
+        ([None, ""], "text"),
+        ([[1, 2], [3]], "list"),
+        ([1.0, None, 2.0], "integer"),
+        ([True, None], "boolean"),
+    ],
+)
+def test_types_are_guessed_from_values(values, expected):
+    assert profile("x", pa.array(values)).type == expected
+
+
+def test_wide_whole_numbers_keep_their_digits():
+    wide = 2**60 + 1
+    found = profile("x", pa.array([str(wide), "5"]))
+    assert found.values.to_pylist() == [wide, 5]
+
+
+def test_a_range_is_no_list():
+    column = profile("x", pa.array(["(10,50]", "(50,100]", "[0,10]"] * 200))
+    settings = choose(column, "user").settings
+    assert "separator" not in settings
+
+
+def test_lists_of_a_parquet_file_are_lists():
+    column = profile("x", pa.array([[1, 2], [3], [], None] * 10))
+    assert choose(column, "item").settings == {
+        "dtype": "int64", "kind": "vocabulary", "max_length": 2,
+    }  # fmt: skip
+
+
+def test_separation_of_a_rare_category_is_not_fooled_by_rows_of_its_own():
+    rng = np.random.default_rng(0)
+    column = profile("x", pa.array([f"v{i}" for i in range(2000)]))
+    label = (rng.random(2000) < 0.3).astype(float)
+    assert separation(column, np.arange(2000), label) < 0.6
+    copy = profile("y", pa.array(np.where(label == 1, "yes", "no")))
+    assert separation(copy, np.arange(2000), label) > 0.999
+
+
+def test_a_column_filled_after_conversion_only_is_found_among_clicks():
+    rng = np.random.default_rng(0)
+    click = (rng.random(4000) < 0.5).astype(float)
+    conversion = click * (rng.random(4000) < 0.3)
+    values = [1.5 if c else (0.7 if k and i % 900 == 0 else None)
+              for i, (k, c) in enumerate(zip(click, conversion, strict=True))]  # fmt: skip
+    found = find_leak(profile("x", pa.array(values)), click, conversion)
+    assert found.certain
+    assert find_leak(profile("x", pa.array(rng.random(4000))), click, conversion) is None
+
+
+def test_constancy_by_hand():
+    key = profile("k", pa.array(np.repeat(np.arange(100), 2)))
+    same = profile("a", pa.array(np.repeat(np.arange(100) % 7, 2)))
+    half = profile(
+        "b", pa.array(np.where(np.arange(200) < 100, np.arange(200) // 2, np.arange(200)))
+    )
+    assert constancy(key, same) == 1.0
+    assert constancy(key, half) == 0.5
