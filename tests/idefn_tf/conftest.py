@@ -1,11 +1,25 @@
-"""Small features for the tests of backbones and methods."""
+"""Small features for the tests of backbones and methods, and processes with two devices."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from idefn_tf.features import FeatureColumns
 from idefn_tf.features.field import Field
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Logical devices must be set before TensorFlow starts, hence a process of its own.
+TWO_DEVICES = """
+import sys
+import keras, numpy as np, pandas as pd, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +37,30 @@ def tiny_features() -> Callable[[], FeatureColumns]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def on_two_devices() -> Callable[..., str]:
+    """Runs a script where TensorFlow has CPU:0 and CPU:1 (and keras, np, pd, tf are imported).
+
+    Given are the script and its arguments (sys.argv); returned is what it printed.
+    """
+
+    def run(script: str, *arguments: str) -> str:
+        answer = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", TWO_DEVICES + script, *arguments],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                "CUDA_VISIBLE_DEVICES": "-1",
+                "PYTHONPATH": str(ROOT),
+            },
+            timeout=300,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stdout[-500:] + answer.stderr[-3000:]
+        return answer.stdout
+
+    return run

@@ -1,20 +1,9 @@
 """Tables beyond an accelerator's memory: ``tf.device`` puts them elsewhere, training follows."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
 #: Two logical devices stand for an accelerator (CPU:0) and the host's memory (CPU:1).
 SCRIPT = """
-import keras, numpy as np, pandas as pd, tensorflow as tf
-device = tf.config.LogicalDeviceConfiguration()
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [device, device]
-)
 from idefn_tf.backbones import MLP
 from idefn_tf.data import open_dataset
 from idefn_tf.features import FeatureColumns
@@ -60,18 +49,5 @@ print("ALIKE")
 
 
 @pytest.mark.slow
-def test_tables_and_their_moments_stay_where_they_are_put():
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT],
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "PYTHONPATH": str(ROOT),
-        },
-        timeout=240,
-        check=False,
-    )
-    assert "ALIKE" in answer.stdout, answer.stdout + answer.stderr[-3000:]
+def test_tables_and_their_moments_stay_where_they_are_put(on_two_devices):
+    assert "ALIKE" in on_two_devices(SCRIPT)

@@ -1,22 +1,10 @@
 """Training on two replicas equals training on one: losses, metrics, weights, rows of tables."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from idefn_tf.models.replicas import greatest, replica_count, total
 
-ROOT = Path(__file__).parents[3]
 SCRIPT = """
-import sys
-import keras, numpy as np, pandas as pd, tensorflow as tf
-device = tf.config.LogicalDeviceConfiguration()
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [device, device]
-)
 from idefn_tf.backbones import MLP
 from idefn_tf.data import open_dataset
 from idefn_tf.features import FeatureColumns
@@ -84,20 +72,6 @@ def test_outside_of_a_step_there_is_one_replica_and_nothing_to_add():
 
 
 @pytest.mark.slow
-def test_two_replicas_train_as_one():
+def test_two_replicas_train_as_one(on_two_devices):
     cases = ["esmm:adagrad"]
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT, *cases],
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "PYTHONPATH": str(ROOT),
-        },
-        timeout=300,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout[-500:] + answer.stderr[-3000:]
-    assert answer.stdout.count("ALIKE") == len(cases)
+    assert on_two_devices(SCRIPT, *cases).count("ALIKE") == len(cases)

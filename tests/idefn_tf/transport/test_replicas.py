@@ -1,15 +1,6 @@
 """Two replicas match against the positives of both; in a process with two virtual devices."""
 
-import os
-import subprocess
-import sys
-
 SCRIPT = """
-import keras, numpy as np, tensorflow as tf
-device = tf.config.LogicalDeviceConfiguration()
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [device, device]
-)
 from idefn_tf.transport import RPOT
 
 rng = np.random.default_rng(0)
@@ -58,15 +49,5 @@ print("ALIKE")
 """
 
 
-def test_every_replica_sees_the_positives_of_all():
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    answer = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=240,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr[-3000:]
-    assert answer.stdout.strip().endswith("ALIKE")
+def test_every_replica_sees_the_positives_of_all(on_two_devices):
+    assert on_two_devices(SCRIPT).strip().endswith("ALIKE")
