@@ -11,10 +11,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from idefn_tf.transport.reductions import fold_all, order_statistic
+from idefn_tf.transport.reductions import fold_all, fold_columns, order_statistic
 
 SCALES = ("median", "mean", "none")
-_MEDIAN_SAMPLE = 65_536
+_MEDIAN_SAMPLE = 16_384
 
 
 def squared_euclidean(x: Any, y: Any) -> tf.Tensor:
@@ -31,9 +31,10 @@ def squared_euclidean(x: Any, y: Any) -> tf.Tensor:
         Float tensor [P, U] of distances >= 0.
     """
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
-    centre = tf.reduce_mean(y, axis=0) if y.shape[0] != 0 else tf.zeros_like(x[0])
+    centre = _mean_row(y)
     x, y = x - centre, y - centre
-    x_norm, y_norm = _squared_norms(x), _squared_norms(y)
+    x_norm = fold_columns(tf.add, tf.square(x), 0)
+    y_norm = fold_columns(tf.add, tf.square(y), 0)
     return tf.maximum(
         x_norm[:, None] + y_norm[None, :] - 2.0 * tf.matmul(x, y, transpose_b=True), 0
     )
@@ -66,7 +67,7 @@ def cost_scale(
         cost: Float tensor [P, U].
         row_mask: Boolean tensor [P], False at padding.
         column_mask: Boolean tensor [U], False at padding.
-        how: "median" (robust against far outliers; the lower median, over at most 65,536 evenly
+        how: "median" (robust against far outliers; the lower median, over about 16,384 evenly
             spaced entries), "mean", or "none" (1, that is raw costs).
 
     Returns:
@@ -83,24 +84,29 @@ def cost_scale(
         return one
     cost = tf.stop_gradient(cost)
     entries = row_mask[:, None] & column_mask[None, :] & tf.math.is_finite(cost)
-    count = fold_all(tf.add, tf.cast(entries, cost.dtype), 0)
-    total = fold_all(tf.add, tf.where(entries, tf.abs(cost), tf.zeros_like(cost)), 0)
-    mean = tf.math.divide_no_nan(total, count)
-    scale = mean
-    if how == "median":
+
+    def mean() -> tf.Tensor:
+        count = fold_all(tf.add, tf.cast(entries, cost.dtype), 0)
+        share = tf.abs(cost) / tf.maximum(count, 1)  # the sum of costs may not be a number
+        return fold_all(tf.add, tf.where(entries, share, tf.zeros_like(cost)), 0)
+
+    if how == "mean":
+        scale = mean()
+    else:
         rows, columns = cost.shape
         known = rows is not None and columns is not None
         stride = max(1, -(-rows * columns // _MEDIAN_SAMPLE)) if known else 1
-        entries = entries[:, ::stride]
-        middle = (fold_all(tf.add, tf.cast(entries, tf.int32), 0) + 1) // 2
-        median = order_statistic(tf.abs(cost[:, ::stride]), entries, middle)
-        scale = tf.where(median > 0, median, mean)
+        sample = entries[:, ::stride]
+        middle = (fold_all(tf.add, tf.cast(sample, tf.int32), 0) + 1) // 2
+        median = order_statistic(tf.abs(cost[:, ::stride]), sample, middle)
+        scale = tf.cond(median > 0, lambda: median, mean)
     return tf.where((scale > 0) & tf.math.is_finite(scale), scale, one)
 
 
-def _squared_norms(x: tf.Tensor) -> tf.Tensor:
-    """|x_i|^2 as a product with ones, which compilers vectorise and a row's sum they do not."""
-    return tf.linalg.matvec(tf.square(x), tf.ones([tf.shape(x)[1]], x.dtype))
+def _mean_row(y: tf.Tensor) -> tf.Tensor:
+    """The mean over rows as a product, which compilers vectorise; a sum over rows they do not."""
+    count = tf.cast(tf.maximum(tf.shape(y)[0], 1), y.dtype)
+    return tf.linalg.matvec(y, tf.fill([tf.shape(y)[0]], 1 / count), transpose_a=True)
 
 
 def _unit(x: tf.Tensor) -> tf.Tensor:

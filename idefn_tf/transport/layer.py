@@ -16,7 +16,7 @@ from idefn_tf.transport.match import SolverOptions
 from idefn_tf.transport.matches import Matches
 from idefn_tf.transport.memory import PositiveMemory
 from idefn_tf.transport.problem import MARGINALS
-from idefn_tf.transport.program import batch_program
+from idefn_tf.transport.program import Asked, batch_program
 from idefn_tf.transport.running import RunningMean
 
 #: kappa before the first estimate under kappa="auto", and its bounds afterwards.
@@ -152,9 +152,9 @@ class RPOT(keras.layers.Layer):
         columns = tf.logical_or(click < 0.5, spy > 0.5)
         kappa = self.kappa_now(step)
         program = batch_program(
-            self.cost, self.marginals, self.rule, self.options, self.jit_compile
+            self.cost, self.marginals, self.rule, self.options, self.jit_compile, narrow=training
         )
-        plan, found, fraction = program(side, side_mask, z, columns, kappa)
+        plan, found = program(Asked(side, side_mask, z, columns, kappa))
         found *= tf.cast(step >= self.warmup_steps, tf.float32)
         if training:
             self._learn_spies(found, spy, columns)
@@ -165,7 +165,7 @@ class RPOT(keras.layers.Layer):
         labels = found * value * (1.0 - click)
         return Matches(
             labels=labels,
-            matched_fraction=fraction,
+            matched_fraction=plan.matched_fraction,
             pseudo_positives=tf.reduce_sum(tf.cast(labels > 0, tf.float32)),
             positives=tf.reduce_sum(tf.cast(side_mask, tf.float32)),
             overflow=tf.reduce_sum(shown) - tf.reduce_sum(tf.cast(own_mask, tf.float32)),

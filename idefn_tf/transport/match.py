@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import tensorflow as tf
 
+from idefn_tf.transport.checks import positive_number, positive_whole
 from idefn_tf.transport.costs import SCALES, cost_scale
 from idefn_tf.transport.exact import exact
 from idefn_tf.transport.greenkhorn import greenkhorn
@@ -35,7 +36,8 @@ class SolverOptions:
             one step), "exact" (network simplex, CPU).
         epsilon: Entropic weight relative to the scale of the cost.
         steps: Proximal steps T; the plan is as sharp as one entropic solve at epsilon / T.
-        scale: "median", "mean" or "none": what epsilon is relative to.
+        scale: "median", "mean" or "none": what epsilon is relative to, of the costs as they are. A
+            large constant in all of them changes no exact plan but blurs this one: subtract it.
         tolerance: Largest L1 marginal error, as a share of the positives' mass.
         max_iterations: Most Newton steps, sweeps, greedy updates or pivots in all; None takes the
             solver's own default (for "proximal_literal" one sweep per step).
@@ -54,16 +56,13 @@ class SolverOptions:
         if self.scale not in SCALES:
             raise ValueError(f"`scale` must be one of {SCALES}. Received: {self.scale!r}.")
         for name in ("epsilon", "tolerance"):
-            value = getattr(self, name)
-            if not 0 < value < float("inf"):
-                raise ValueError(f"`{name}` must be a positive number. Received: {value!r}.")
-        for name in ("steps", "max_iterations"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {value!r}.")
+            positive_number(name, getattr(self, name))
+        positive_whole("steps", self.steps)
+        if self.max_iterations is not None:
+            positive_whole("max_iterations", self.max_iterations)
 
 
-TIGHT = SolverOptions(steps=2500, tolerance=1e-4)
+TIGHT = SolverOptions(steps=10_000, tolerance=1e-4)
 
 
 def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
@@ -121,14 +120,16 @@ def match(
     """Matches positives to unclicked rows by partial optimal transport.
 
     Args:
-        cost: Float matrix [N_P, N_U], without the virtual row.
+        cost: Matrix of numbers [N_P, N_U], without the virtual row; float64 is solved as such, all
+            else in float32, where costs below 1e-38 count as 0.
         kappa: Share of the unclicked rows' mass that may be matched (see `partial_problem`).
         marginals: "proportion", "literal", or a pair (row_mass [N_P], column_mass [N_U]).
         solver: One of `SOLVERS`.
         epsilon: Entropic weight relative to the cost's scale; None takes the default.
         tolerance: L1 marginal error allowed, as a share of the positives' mass.
         max_iterations: Most Newton steps or sweeps.
-        tight: A sharper, more exact plan: five times the proximal steps, a tenth of the tolerance.
+        tight: A sharper, more exact plan: twenty times the proximal steps, a tenth of the
+            tolerance.
         options: Everything else; not together with `solver`, `epsilon`, ... of their own.
         jit_compile: Compile the solver with XLA. Shapes are padded to powers of two (8 x 128 at
             least), so a compilation (a second or two) comes only with a new size class.

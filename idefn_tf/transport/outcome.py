@@ -7,28 +7,25 @@ import tensorflow as tf
 from idefn_tf.transport.kernel import absorb, rows_alone
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem
-from idefn_tf.transport.reductions import fold_all, fold_columns
 from idefn_tf.transport.status import Status
 
 
 def refuse(problem: TransportProblem, epsilon: tf.Tensor) -> tf.Tensor:
     """Why the problem has no plan, as a `Status` integer; 0 where it can be solved."""
     row, column = problem.row_mass, problem.column_mass
-    usable = problem.row_mask[:, None] & problem.column_mask[None, :]
-    zero = tf.zeros([], problem.cost.dtype)
-    cost = tf.where(usable, problem.cost, zero)
-    infinite = tf.constant(float("inf"), cost.dtype)
+    infinite = tf.constant(float("inf"), row.dtype)
+    least = problem.row_least
     sound = (
-        ~_any(tf.math.is_nan(cost) | (cost <= -infinite))
+        ~tf.reduce_any(least <= -infinite)
         & tf.reduce_all(tf.math.is_finite(row))
         & tf.reduce_all(tf.math.is_finite(column))
+        & tf.math.is_finite(problem.virtual_cost)
         & tf.math.is_finite(epsilon)
         & (epsilon > 0)
     )
     asked, offered = tf.reduce_sum(row), tf.reduce_sum(column)
-    slack = 1e-5 if cost.dtype == tf.float32 else 1e-12
-    allowed = tf.cast(usable & (cost < infinite), cost.dtype)
-    forbidden = fold_columns(tf.maximum, allowed, 0) < 1
+    slack = 1e-5 if row.dtype == tf.float32 else 1e-12
+    forbidden = least >= infinite
     infeasible = (
         tf.reduce_any(row < 0)
         | tf.reduce_any(column < 0)
@@ -41,10 +38,6 @@ def refuse(problem: TransportProblem, epsilon: tf.Tensor) -> tf.Tensor:
     reason = tf.where(infeasible, int(Status.INFEASIBLE), int(Status.CONVERGED))
     reason = tf.where(nothing & ~negative, int(Status.NOTHING_TO_MATCH), reason)
     return tf.where(sound, reason, int(Status.NOT_FINITE))
-
-
-def _any(matrix: tf.Tensor) -> tf.Tensor:
-    return fold_all(tf.maximum, tf.cast(matrix, tf.float32), 0) > 0
 
 
 def finish(

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf.transport.checks import checked_cost, checked_mask, checked_share
 from idefn_tf.transport.reductions import fold_columns
 
 MARGINALS = ("proportion", "literal")
@@ -66,15 +67,27 @@ class TransportProblem(NamedTuple):
         """
         usable = self.row_mask[:, None] & self.column_mask[None, :]
         reduced = self.cost - self.row_minimum[:, None]
+        # A difference beyond the largest number is a very high cost, not a forbidden pair.
+        finite = tf.minimum(reduced, tf.constant(self.cost.dtype.max, self.cost.dtype))
+        reduced = tf.where(self.cost < float("inf"), finite, reduced)
         return tf.where(usable, reduced, tf.zeros_like(self.cost))
 
     @property
     def row_minimum(self) -> tf.Tensor:
         """[P], each row's smallest cost; 0 where a row has no finite one."""
-        usable = self.row_mask[:, None] & self.column_mask[None, :]
-        infinite = tf.constant(float("inf"), self.cost.dtype)
-        least = fold_columns(tf.minimum, tf.where(usable, self.cost, infinite), float("inf"))
+        least = self.row_least
         return tf.where(tf.math.is_finite(least), least, tf.zeros_like(least))
+
+    @property
+    def row_least(self) -> tf.Tensor:
+        """[P], each row's smallest cost as it stands: one pass tells what is wrong with a row.
+
+        +inf where every pair of the row is forbidden, -inf where a cost is NaN or -inf.
+        """
+        infinite = tf.constant(float("inf"), self.cost.dtype)
+        usable = self.row_mask[:, None] & self.column_mask[None, :]
+        sound = tf.where(self.cost > -infinite, self.cost, -infinite)  # a NaN compares as false
+        return fold_columns(tf.minimum, tf.where(usable, sound, infinite), float("inf"))
 
 
 def partial_problem(
@@ -89,7 +102,7 @@ def partial_problem(
     """Builds the problem from a cost matrix and one number, kappa, or from explicit masses.
 
     Args:
-        cost: Float [P, U], without the virtual row.
+        cost: Numbers [P, U], without the virtual row; float64 stays, all else becomes float32.
         kappa: Scalar number or tensor in [0, 1]; see the module's table. Required by the named
             marginals, not allowed with explicit masses.
         marginals: "proportion", "literal", or a pair (row_mass [P], column_mass [U]); the virtual
@@ -103,20 +116,14 @@ def partial_problem(
         positives share half of the columns' mass.
 
     Raises:
-        ValueError: For a cost that is not a matrix, unknown marginals, or a kappa outside [0, 1].
+        ValueError: For a cost that is not a matrix of numbers, masks or masses of another length,
+            unknown marginals, or a kappa outside [0, 1].
     """
-    cost = tf.convert_to_tensor(cost)
-    if not cost.dtype.is_floating:
-        cost = tf.cast(cost, tf.float32)
-    if cost.shape.rank != 2:
-        raise ValueError(
-            f"`cost` must be a matrix [positives, unclicked rows]. Received shape {cost.shape}; "
-            "leave out the virtual row, the problem adds it."
-        )
+    cost = checked_cost(cost)
     dtype = cost.dtype
     rows, columns = tf.unstack(tf.shape(cost))
-    row_mask = _mask(row_mask, rows)
-    column_mask = _mask(column_mask, columns)
+    row_mask = _mask("row_mask", row_mask, cost.shape[0], rows)
+    column_mask = _mask("column_mask", column_mask, cost.shape[1], columns)
     virtual_cost = as_type(virtual_cost, dtype)
     if isinstance(marginals, str):
         row_mass, column_mass, capped = _named_masses(
@@ -195,13 +202,11 @@ def _checked_kappa(kappa: Any, marginals: str) -> Any:
         )
     if kappa is None:
         raise ValueError(f"`kappa` is needed with marginals {marginals!r}, for example 0.02.")
-    if isinstance(kappa, int | float) and not 0 <= kappa <= 1:
-        raise ValueError(f"`kappa` must lie in [0, 1]. Received: {kappa}.")
-    return kappa
+    return checked_share(kappa)
 
 
-def _mask(mask: Any, size: tf.Tensor) -> tf.Tensor:
-    return tf.fill([size], True) if mask is None else tf.cast(mask, tf.bool)
+def _mask(name: str, mask: Any, known: int | None, size: tf.Tensor) -> tf.Tensor:
+    return tf.fill([size], True) if mask is None else checked_mask(name, mask, known)
 
 
 def _epsilon(dtype: tf.DType) -> float:

@@ -29,7 +29,7 @@ from idefn_tf.transport.newton import FIRST_STEP, is_close, newton
 from idefn_tf.transport.outcome import finish, plan_sums, refuse
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, as_type
-from idefn_tf.transport.reductions import fold_all, log_sum_exp_columns
+from idefn_tf.transport.reductions import fold_all, fold_columns
 
 FIRST_EPSILON = 0.02
 LONGEST_STEP = 3.0
@@ -96,15 +96,20 @@ def proximal(
     beta_end = tf.where(tf.math.is_finite(beta_end) & (beta_end > 0), beta_end, tf.ones([], dtype))
     virtual = tf.where(problem.virtual_mass > 0, problem.virtual_mass, tf.ones([], dtype))
     log_ratio = tf.math.log(tf.where(active, problem.row_mass, 1.0)) - tf.math.log(virtual)
-    log_column = tf.math.log(problem.column_mass)  # -inf where there is no mass
-    total = tf.reduce_sum(problem.column_mass)
+    share = tf.math.divide_no_nan(problem.column_mass, tf.reduce_sum(problem.column_mass))
 
     nothing = tf.zeros_like(problem.row_mass)
 
     def first_guess(beta: tf.Tensor) -> tf.Tensor:
         """One row update from empty columns; exact at beta = 0."""
-        reach = log_sum_exp_columns(log_column - cost * beta) - tf.math.log(total)
+        # Each row's smallest reduced cost is 0: no sum is empty unless the masses are far apart.
+        reach = tf.math.log(fold_columns(tf.add, share * tf.exp(-cost * beta), 0))
         return tf.where(active & tf.math.is_finite(reach), log_ratio - reach, zero)
+
+    def soft_beta() -> tf.Tensor:
+        """Where every exponent is within 1."""
+        largest = fold_all(tf.maximum, tf.where(tf.math.is_finite(cost), cost, zero), 0)
+        return 1 / tf.maximum(largest, tf.constant(1e-30, dtype))
 
     def going_on(path: _Path) -> tf.Tensor:
         return ~path.done & (path.iterations < max_iterations)
@@ -134,20 +139,29 @@ def proximal(
             path.stretch,
         )
         stretch = tf.where(arrived, tf.minimum(1.5 * path.stretch, LONGEST_STEP), stretch)
-        # Before the first known point there is nothing to go back to but a softer beginning.
-        softer = tf.minimum(path.beta / LONGEST_STEP, soft_beta)
-        softer = tf.where(path.beta > beta_path, beta_path, softer)
-        onward = tf.where(known_beta > 0, known_beta * stretch, softer)
-        beta = tf.where(moved, tf.minimum(onward, beta_end), path.beta)
-        slope = tf.math.divide_no_nan(known - before, known_beta - before_beta)
-        slope = tf.where(before_beta > 0, slope, tf.math.divide_no_nan(known, known_beta))
-        predicted = tf.cond(
-            known_beta > 0, lambda: known + slope * (beta - known_beta), lambda: first_guess(beta)
+
+        def further() -> tuple[tf.Tensor, tf.Tensor]:
+            """The next point on the line through the two known ones."""
+            beta = tf.minimum(known_beta * stretch, beta_end)
+            slope = tf.math.divide_no_nan(known - before, known_beta - before_beta)
+            slope = tf.where(before_beta > 0, slope, tf.math.divide_no_nan(known, known_beta))
+            return beta, known + slope * (beta - known_beta)
+
+        def softer() -> tuple[tf.Tensor, tf.Tensor]:
+            """Before the first known point nothing is left but a softer beginning."""
+            beta = tf.minimum(path.beta / LONGEST_STEP, soft_beta())
+            beta = tf.minimum(tf.where(path.beta > beta_path, beta_path, beta), beta_end)
+            return beta, first_guess(beta)
+
+        beta, predicted = tf.cond(
+            moved,
+            lambda: tf.cond(known_beta > 0, further, softer),
+            lambda: (path.beta, potential),
         )
         return (
             _Path(
                 beta=beta,
-                potential=tf.where(moved, predicted, potential),
+                potential=predicted,
                 fine=tf.where(moved, nothing, fine),
                 known_beta=known_beta,
                 known=known,
@@ -167,8 +181,6 @@ def proximal(
             ),
         )
 
-    largest = fold_all(tf.maximum, tf.where(tf.math.is_finite(cost), cost, zero), 0)
-    soft_beta = 1 / tf.maximum(largest, tf.constant(1e-30, dtype))  # every exponent within 1
     beta_path = tf.minimum(beta_end, 1 / (FIRST_EPSILON * scale))
     # Where rows are light beside columns, few columns fill up and the first guess is good at any
     # beta: try the end at once.

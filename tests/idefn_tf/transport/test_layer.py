@@ -214,3 +214,21 @@ def test_odd_batches_are_answered_with_a_status(rows, clicked):
     assert int(found.status) == Status.NOTHING_TO_MATCH
     assert float(found.pseudo_positives) == 0
     assert np.isfinite(float(found.marginal_error))
+
+
+@pytest.mark.parametrize("clicked", [0.1, 0.3, 0.6, 1.0])
+def test_training_on_the_unclicked_rows_alone_finds_what_the_whole_batch_does(clicked):
+    """Batches of 512 and more gather their unclicked rows, where those fit five eighths."""
+    rng = np.random.default_rng(4)
+    z = tf.constant(rng.normal(size=(600, WIDTH)).astype(np.float32))
+    click = (np.arange(600) % 100 < 100 * clicked).astype(np.float32)
+    conversion = tf.constant(click * (rng.random(600) < 0.1).astype(np.float32))
+    click = tf.constant(click)
+    options = {"kappa": 0.1, "scale": "mean"}  # the median's sample would differ
+    whole = layer_of(**options)(z, click, conversion)
+    narrow = layer_of(**options)(z, click, conversion, training=True)
+    assert int(narrow.status) == int(whole.status)
+    assert float(narrow.pseudo_positives) == float(whole.pseudo_positives)
+    np.testing.assert_allclose(narrow.matched_fraction, whole.matched_fraction, atol=1e-2)
+    assert narrow.plan.matrix.shape == whole.plan.matrix.shape == (65, 600)
+    np.testing.assert_allclose(narrow.plan.matrix, whole.plan.matrix, atol=1e-2 / 60)

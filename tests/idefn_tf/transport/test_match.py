@@ -44,7 +44,7 @@ def test_whole_numbers_and_lists_are_costs_too():
 
 def test_tight_is_sharper():
     default, tight = match(COST, kappa=0.2), match(COST, kappa=0.2, tight=True)
-    assert float(tight.epsilon) == pytest.approx(float(default.epsilon) / 5, rel=1e-5)
+    assert float(tight.epsilon) == pytest.approx(float(default.epsilon) / 20, rel=1e-5)
     assert TIGHT.tolerance < SolverOptions().tolerance
 
 
@@ -53,8 +53,11 @@ def test_tight_is_sharper():
     [
         ({"solver": "simplex"}, r"`solver`.*greenkhorn.*'simplex'"),
         ({"epsilon": 0.0}, r"`epsilon`.*0"),
+        ({"epsilon": "small"}, r"`epsilon`.*'small'"),
+        ({"epsilon": float("nan")}, r"`epsilon`.*nan"),
         ({"tolerance": -1.0}, r"`tolerance`.*-1"),
         ({"max_iterations": 0}, r"`max_iterations`.*0"),
+        ({"max_iterations": 2.5}, r"`max_iterations`.*whole.*2\.5"),
         ({"options": SolverOptions(), "epsilon": 0.1}, r"`options` or the single settings"),
         ({"options": SolverOptions(), "solver": "exact"}, r"`options` or the single settings"),
         ({"options": SolverOptions(), "tight": True}, r"`options` or the single settings"),
