@@ -24,7 +24,7 @@ class PseudoLabelAudit:
 
     Attributes:
         unclicked: unclicked rows seen.
-        relabelled: rows with pseudo-label above one half.
+        relabelled: rows with a pseudo-label.
         share: relabelled / unclicked.
         true: relabelled rows whose recorded (or oracle) conversion is 1.
         prevalence: share of such rows among all the unclicked.
@@ -67,7 +67,7 @@ def wilson(successes: float, trials: float, z: float = 1.959964) -> tuple[float,
 
 
 def judge(
-    labels: np.ndarray,
+    relabelled: np.ndarray,
     click: np.ndarray,
     truth: np.ndarray,
     cvr: np.ndarray | None = None,
@@ -76,7 +76,7 @@ def judge(
     """Compares pseudo-labels with what is known of the unclicked rows.
 
     Args:
-        labels: pseudo-labels [rows]; rows above one half count as relabelled.
+        relabelled: which rows have a pseudo-label, boolean [rows]; clicked ones do not count.
         click: [rows].
         truth: recorded or potential conversion [rows].
         cvr: predicted CVR [rows], for its mean.
@@ -86,7 +86,7 @@ def judge(
         The numbers; nan where a share has no denominator.
     """
     unclicked = np.asarray(click) == 0
-    chosen = unclicked & (np.asarray(labels) > 0.5)
+    chosen = unclicked & np.asarray(relabelled, bool)
     hits = int(np.sum(chosen & (truth == 1)))
     hidden = int(np.sum(unclicked & (truth == 1)))
     count, rows = int(chosen.sum()), int(unclicked.sum())
@@ -128,7 +128,8 @@ def relabel_rows(
         seed: of the order.
 
     Returns:
-        Pseudo-labels [rows] and predicted CVR [rows], in the order of `arrays`.
+        Which rows have a pseudo-label above the model's `label_floor`, boolean [rows], and
+        predicted CVR [rows], in the order of `arrays`.
     """
     rows = len(arrays["click"])
     labels, cvr = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
@@ -140,7 +141,7 @@ def relabel_rows(
         encoded = model.features.encode({name: tf.constant(arrays[name][at]) for name in names})
         batch = (arrays[k][at] for k in ("click", "conversion", "sample_weight"))
         labels[at], cvr[at] = step(encoded, *(tf.constant(b) for b in batch))
-    return labels, cvr
+    return labels > model.label_floor, cvr
 
 
 def _relabel_step(model: AllNegative) -> Any:

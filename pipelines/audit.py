@@ -83,10 +83,10 @@ def audit_model(
     schema, size = data.schema, config.training.batch_size
     arrays = to_arrays(schema, data.table("train").slice(0, rows))
     report = {k: v[:rows] for k, v in report_columns(data, "train").items()}
-    labels, cvr = relabel_rows(model, arrays, size, config.training.seed)
+    relabelled, cvr = relabel_rows(model, arrays, size, config.training.seed)
     truths = {"probes": "conversion_raw", "oracle": "oracle_conversion"}
     found: dict[str, Any] = {
-        name: judge(labels, arrays["click"], report[column], cvr).as_dict()
+        name: judge(relabelled, arrays["click"], report[column], cvr).as_dict()
         for name, column in truths.items()
         if column in report
     }
@@ -94,7 +94,7 @@ def audit_model(
     assigned = groups(schema, arrays, features)
     if truth is not None:
         found["slices"] = [
-            {"slice": name, "value": value, **_slice(at, labels, arrays["click"], truth, cvr)}
+            {"slice": name, "value": value, **_slice(at, relabelled, arrays["click"], truth, cvr)}
             for name, values in assigned.items()
             for value, at in values.items()
         ]
@@ -149,9 +149,9 @@ def groups(
 
 
 def _slice(
-    at: np.ndarray, labels: np.ndarray, click: np.ndarray, truth: np.ndarray, cvr: np.ndarray
+    at: np.ndarray, relabelled: np.ndarray, click: np.ndarray, truth: np.ndarray, cvr: np.ndarray
 ) -> dict[str, Any]:
-    numbers = judge(labels[at], click[at], truth[at], cvr[at]).as_dict()
+    numbers = judge(relabelled[at], click[at], truth[at], cvr[at]).as_dict()
     keys = ("unclicked", "relabelled", "share", "true", "prevalence", "precision", "lift")
     return {key: numbers[key] for key in (*keys, "mean_cvr_unclicked")}
 

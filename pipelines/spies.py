@@ -91,8 +91,7 @@ def spy_test(
     hidden = dict(arrays)
     hidden["click"] = np.where(spies, 0.0, arrays["click"]).astype(np.float32)
     hidden["conversion"] = np.where(spies, 0.0, arrays["conversion"]).astype(np.float32)
-    labels, _ = relabel_rows(model, hidden, batch_size, seed)
-    chosen = labels > 0.5
+    chosen, _ = relabel_rows(model, hidden, batch_size, seed)
     converted = spies & (arrays["conversion"] == 1)
     unclicked = arrays["click"] == 0
     relabelled, found = int(np.sum(chosen & spies)), int(np.sum(chosen & converted))

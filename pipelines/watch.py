@@ -109,9 +109,9 @@ class Watch(keras.callbacks.Callback):
             self._rows = to_arrays(self.data.schema, table), truth[:AUDIT_ROWS]
         arrays, truth = self._rows
         settings = self.config.training
-        labels, cvr = relabel_rows(self.model, arrays, settings.batch_size, settings.seed)
-        found = judge(labels, arrays["click"], truth, cvr, self._previous)
-        self._previous = (arrays["click"] == 0) & (labels > 0.5)
+        relabelled, cvr = relabel_rows(self.model, arrays, settings.batch_size, settings.seed)
+        found = judge(relabelled, arrays["click"], truth, cvr, self._previous)
+        self._previous = (arrays["click"] == 0) & relabelled
         return found
 
     def _keep_previous(self, epoch: int) -> None:

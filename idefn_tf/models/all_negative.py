@@ -56,6 +56,11 @@ class AllNegative(EntireSpaceModel):
             raise ValueError(f"ctr_weight: must be 0 or more, received {ctr_weight}")
         self.alpha, self.gamma, self.ctr_weight = alpha, gamma, ctr_weight
 
+    @property
+    def label_floor(self) -> float:
+        """What a pseudo-label must exceed for its row to be called relabelled in reports."""
+        return 0.0
+
     def pseudo_labels(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
         """Returns r~ [B], read on unclicked rows only; here 0 everywhere."""
         return tf.zeros_like(batch.click)

@@ -84,6 +84,13 @@ class IdeFN(AllNegative):
         """Builds the transport layer for the chosen representation."""
         self.rpot.build((None, self.representation.width(self.towers["cvr"].hidden_width)))
 
+    @property
+    def label_floor(self) -> float:
+        """One half of what a soft label can be, for those are nowhere quite 0; else 0."""
+        value = self.rpot.label_value
+        most = value if isinstance(value, float | int) else 1.0
+        return 0.5 * most if self.rpot.rule == "soft" else 0.0
+
     def match(self, outputs: Outputs, batch: Batch) -> Any:
         """Runs RPOT and SRM on one batch; returns `idefn_tf.transport.Matches`."""
         z = self.representation(outputs)

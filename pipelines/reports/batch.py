@@ -83,16 +83,17 @@ def draw_batch(material: Material) -> TrainBatch | None:
     )
     outputs = model.forward(model.features(encoded), training=False)
     matches = labels = None
-    least = 0.0
     z = outputs.z
     if isinstance(model, IdeFN):
         matches = model.match(outputs, labelled)
         labels = np.asarray(matches.labels)
-        least = 0.5 if model.rpot.rule == "soft" else 0.0  # soft labels are nowhere quite 0
         z = model.representation(outputs)
     elif isinstance(model, AllNegative) and type(model) is not AllNegative:
         labels = np.asarray(model.pseudo_labels(outputs, labelled))
     truth_name = next(n for n in ("oracle_conversion", "conversion_raw") if n in rows.columns)
+    relabelled = None
+    if labels is not None:
+        relabelled = (arrays["click"] < 0.5) & (labels > model.label_floor)
     return TrainBatch(
         table=table,
         encoded=encoded,
@@ -103,7 +104,7 @@ def draw_batch(material: Material) -> TrainBatch | None:
         truth_name=truth_name,
         cvr=np.asarray(outputs.probability("cvr")),
         z=np.asarray(z),
-        relabelled=None if labels is None else (arrays["click"] < 0.5) & (labels > least),
+        relabelled=relabelled,
         matches=matches,
     )
 

@@ -11,10 +11,10 @@ from idefn_tf.audit import judge, wilson
 def test_the_numbers_of_a_small_table_are_those_counted_by_hand():
     click = np.array([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     truth = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0])
-    label = np.array([1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0.4])
+    relabelled = np.array([1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0], bool)
     cvr = np.linspace(0.0, 1.0, 11)
     before = np.array([0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0], bool)
-    found = judge(label, click, truth, cvr, before)
+    found = judge(relabelled, click, truth, cvr, before)
     assert (found.unclicked, found.relabelled, found.true) == (10, 2, 1)
     assert found.share == pytest.approx(0.2)
     assert found.prevalence == pytest.approx(0.2)
@@ -32,9 +32,9 @@ def test_wilsons_interval_is_the_textbooks():
 
 
 @pytest.mark.parametrize("click", [np.ones(5), np.zeros(5), np.zeros(1)])
-@pytest.mark.parametrize("label", [0.0, 1.0])
-def test_one_class_or_one_row_gives_nan_never_an_exception(click, label):
-    found = judge(np.full(len(click), label), click, np.zeros(len(click)))
+@pytest.mark.parametrize("relabelled", [False, True])
+def test_one_class_or_one_row_gives_nan_never_an_exception(click, relabelled):
+    found = judge(np.full(len(click), relabelled), click, np.zeros(len(click)))
     assert found.true == 0
     if found.unclicked == 0:
         assert math.isnan(found.share)

@@ -164,3 +164,20 @@ def test_a_setting_that_cannot_relabel_is_said_in_words(setting, silent):
     assert (said is None) == silent
     if said:
         assert "relabelled" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "floor"),
+    [
+        ({"rule": "top_k", "transport": {"label_value": 0.1}}, 0.0),
+        ({"rule": "soft"}, 0.5),
+        ({"rule": "soft", "transport": {"label_value": 0.2}}, 0.1),
+    ],
+)
+def test_labels_worth_little_are_counted_all_the_same(clustered, options, floor):
+    features, z, batch = clustered
+    model = model_of(features, kappa=16 / 196, **options)
+    assert model.label_floor == pytest.approx(floor)
+    relabelled = np.asarray(model.pseudo_labels(outputs_of(z), batch)) > model.label_floor
+    assert relabelled[4:20].sum() >= 14
+    assert relabelled[20:].sum() <= 2
