@@ -39,7 +39,7 @@ def is_shipped(name: str, family: str) -> bool:
 
     The preset idefn-paper has the published network and weights: ``fixed`` compares it.
     """
-    return name in SHIPPED and (CONFIGS / f"{family}_{name}.yaml").is_file()
+    return name in SHIPPED and (CONFIGS / f"{family}_{SHIPPED[name]}.yaml").is_file()
 
 
 def make_config(
@@ -78,13 +78,12 @@ def make_config(
 
 
 def _shipped(variant: Variant, backbone: str, family: str) -> dict[str, Any]:
-    path = CONFIGS / f"{family}_{variant.name}.yaml"
-    if not path.is_file():
-        names = sorted(p.stem.removeprefix(f"{family}_") for p in CONFIGS.glob(f"{family}_*.yaml"))
+    if not is_shipped(variant.name, family):
         raise ValueError(
-            f"--methods: the setting 'shipped' has configs for {names}, received {variant.name!r}; "
-            "choose --settings fixed or equal"
+            f"--methods: the setting 'shipped' has configs for {list(SHIPPED)}, received "
+            f"{variant.name!r}; choose --settings fixed or equal"
         )
+    path = CONFIGS / f"{family}_{SHIPPED[variant.name]}.yaml"
     plain: dict[str, Any] = strict_yaml.read(path).value
     if plain.get("backbone", {}).get("name") != backbone:
         plain["backbone"] = {**plain.get("backbone", {}), "name": backbone}

@@ -179,8 +179,13 @@ TABLES[4] = (
     "idefn_light",
     "oracle_relabel",
 )
-#: What the project ships a config of at one loss scale.
-SHIPPED = ("click_only", "esmm", "all_negative", "idefn")
+#: What the project ships a config of, and that config's name after the family's.
+SHIPPED = {
+    "click_only": "click_only",
+    "esmm": "esmm",
+    "all_negative": "all_negative",
+    "idefn_light": "idefn",
+}
 #: The rows of the README's table.
 README_METHODS = ("click_only", "esmm", "nise", "all_negative", "idefn", "idefn_light")
 

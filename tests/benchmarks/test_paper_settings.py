@@ -6,7 +6,7 @@ from benchmarks.paper_published import published_auc
 from benchmarks.paper_settings import BACKBONES, make_config
 from benchmarks.paper_sweeps import sweep_cells
 from benchmarks.paper_tuning import choices, choose, points, tuning_cells
-from benchmarks.paper_variants import TABLES, VARIANTS, get_variant
+from benchmarks.paper_variants import SHIPPED, TABLES, VARIANTS, get_variant
 
 
 @pytest.mark.parametrize("setting", ["fixed", "equal"])
@@ -18,17 +18,29 @@ def test_every_variant_has_a_config_that_differs_by_its_seed_alone(setting, name
     assert first["method"] == VARIANTS[name].method
 
 
-@pytest.mark.parametrize("name", ["click_only", "esmm", "all_negative", "idefn"])
+@pytest.mark.parametrize("name", sorted(SHIPPED))
 @pytest.mark.parametrize("family", ["kuairand", "simulated"])
 def test_shipped_is_what_the_project_ships(name, family):
     from benchmarks.paper_settings import CONFIGS
     from pipelines.config import Config
 
-    shipped = Config.load(CONFIGS / f"{family}_{name}.yaml").model_dump()
+    shipped = Config.load(CONFIGS / f"{family}_{SHIPPED[name]}.yaml").model_dump()
     made = make_config("shipped", name, "mlp", shipped["training"]["seed"], family).model_dump()
     for value in (shipped, made):
         value["training"].pop("audit")
     assert made == shipped
+
+
+def test_the_preset_idefn_is_the_recipe_that_was_measured():
+    preset = make_config("shipped", "idefn_light", "mlp", 0, "kuairand")
+    measured = make_config(
+        "equal",
+        "idefn_light",
+        "mlp",
+        0,
+        overrides={"optimizer.l2_rows": 0.1, "optimizer.learning_rate": 3e-4},
+    )
+    assert preset == measured
 
 
 @pytest.mark.parametrize("family", ["kuairand", "simulated"])
