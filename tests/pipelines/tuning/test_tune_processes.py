@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.console import Console
+from pipelines.tracking import HParams
 from pipelines.tune import tune
+from pipelines.tuning.apart import run_apart
 
 ROOT = Path(__file__).resolve().parents[3]
 QUIET = Console(quiet=True)
@@ -165,3 +167,14 @@ def test_a_trial_that_fails_or_is_killed_in_its_process_is_skipped(
     assert Path(killed["reason"].split("see ")[1]).name == "log.txt"
     assert failed["reason"].startswith("ValueError: alpha: must lie between 0 and 1")
     assert done["status"] == "completed"
+
+
+def test_a_trial_is_noted_for_tensorboard_by_another_process(tmp_path):
+    """As --tensorboard does it, so that TensorFlow's writer claims no device of the trials."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run_apart(HParams(tmp_path), {"model.kappa": 0.01}, {"goal": 0.5}, tmp_path / "trial_7" / "run")
+    found = EventAccumulator(str(tmp_path / "trial_7"), {"tensors": 0}).Reload()
+    assert found.Tensors("goal")
+    assert found.SummaryMetadata("_hparams_/session_start_info")
