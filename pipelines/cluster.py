@@ -45,6 +45,11 @@ class Cluster:
         """How many devices hold a copy of the model."""
         return 1 if self.strategy is None else int(self.strategy.num_replicas_in_sync)
 
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Which share of the training rows this process opens: (index, count)."""
+        return self.index, self.workers
+
     def scope(self) -> Any:
         """Returns the context in which the model must be made."""
         return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
@@ -61,11 +66,14 @@ class Cluster:
                 f"their number {self.replicas}, received {batch_size}"
             )
 
-    def distribute(self, dataset: tf.data.Dataset) -> Any:
-        """Cuts every batch into the replicas' shares, in order.
+    def distribute(self, dataset: tf.data.Dataset, sharded: bool = False) -> Any:
+        """Gives every replica its share of every batch.
 
-        Every worker deals the same batches and keeps its own rows: the union of the shares is, row
-        by row, the batch that a single process would train on.
+        Args:
+            dataset: batches of all replicas' rows, which every worker deals alike: it keeps its
+                own rows of each, in order. The union of the shares is, row by row, the batch that
+                a single process would train on.
+            sharded: whether `dataset` deals this worker's share alone already (`shard`).
         """
         if self.strategy is None:
             return dataset
@@ -73,6 +81,8 @@ class Cluster:
             return self.strategy.experimental_distribute_dataset(dataset)
 
         def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            if sharded:
+                return dataset
             worker, workers = context.input_pipeline_id, context.num_input_pipelines
 
             def cut(*batch: Any) -> Any:

@@ -34,8 +34,10 @@ from pipelines.warm import note_origin, start_from
 from pipelines.watch import Watch
 
 
-def open_train(data: Prepared, settings: Training, clock: EpochClock) -> tf.data.Dataset:
-    """Opens the training rows as every run deals them."""
+def open_train(
+    data: Prepared, settings: Training, clock: EpochClock, shard: tuple[int, int] = (0, 1)
+) -> tf.data.Dataset:
+    """Opens the training rows as every run deals them, or one worker's share of them."""
     return open_dataset(
         data.schema,
         data.files("train"),
@@ -45,6 +47,7 @@ def open_train(data: Prepared, settings: Training, clock: EpochClock) -> tf.data
         clock=clock,
         drop_remainder=True,
         positives_per_batch=settings.positives_per_batch,
+        shard=shard,
     )
 
 
@@ -113,7 +116,12 @@ def train(
 
     # -- data ----------------------------------------------------------------------------------
     clock = EpochClock(first_epoch)
-    train_set = model.prepare(open_rows(data, settings, clock))
+    sharded = open_rows is open_train  # a study's own rows are all opened, and cut
+    train_set = model.prepare(
+        open_train(data, settings, clock, cluster.shard)
+        if sharded
+        else open_rows(data, settings, clock)
+    )
     validation_set = model.prepare(
         open_dataset(data.schema, data.files("validation"), batch_size=8192)
     )
@@ -148,7 +156,7 @@ def train(
 
             def fit(rows_left: tf.data.Dataset, begin: int, end: int) -> None:
                 model.fit(
-                    cluster.distribute(rows_left),
+                    cluster.distribute(rows_left, sharded),
                     validation_data=cluster.distribute(validation_set),
                     initial_epoch=begin,
                     epochs=end,

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 import yaml
 
 from pipelines.cluster import Cluster, open_cluster
@@ -207,3 +208,18 @@ def test_a_batch_that_does_not_divide_is_refused():
     Cluster(Two()).check_batch(64)
     with pytest.raises(ValueError, match="multiple of"):
         Cluster(Two()).check_batch(65)
+
+
+def test_every_worker_opens_a_share_and_none_cuts_it_again():
+    class Strategy:
+        def distribute_datasets_from_function(self, share):
+            context = type("Context", (), {"input_pipeline_id": 1, "num_input_pipelines": 2})()
+            return share(context)
+
+    second = Cluster(Strategy(), workers=2, index=1)
+    assert (Cluster().shard, second.shard) == ((0, 1), (1, 2))
+    batches = tf.data.Dataset.range(10).batch(5)
+    whole = [b.tolist() for b in second.distribute(batches, sharded=True).as_numpy_iterator()]
+    assert whole == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    cut = [b.tolist() for (b,) in second.distribute(batches).as_numpy_iterator()]
+    assert cut == [[2, 3, 4], [7, 8, 9]]
