@@ -27,7 +27,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Fills in the results."""
+    """Fills in the results; links into the repository's results hold here, too."""
+    markdown = markdown.replace("](../benchmarks/results/", "](experiments/")
     if _README in markdown:
         markdown = markdown.replace(_README, readme_results())
     if _LIST in markdown:

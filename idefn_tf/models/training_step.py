@@ -21,6 +21,7 @@ class TrainingStep:
     """Takes a model one step.
 
     1. The rows of the embedding tables are gathered, brought up to date and put in their places.
+       Where there are lists to pool, that is a program of its own, as is its gradient.
     2. Trunk and towers run.
     3. The losses, with the transport, and their gradient in all that step 2 gave: one program.
     4. The gradient goes back through step 2.
@@ -36,9 +37,9 @@ class TrainingStep:
 
     def __init__(self, model: EntireSpaceTrainer, jit: bool) -> None:
         self.model = model
-        self._judge = tf.function(
-            self.judge, jit_compile=jit, autograph=False, reduce_retracing=False
-        )
+        how = {"jit_compile": jit, "autograph": False, "reduce_retracing": False}
+        self._combine = tf.function(self.combine, **how)
+        self._judge = tf.function(self.judge, **how)
 
     def __call__(self, encoded: dict[str, tf.Tensor], batch: Batch) -> tuple[Any, Any, Any]:
         """Trains on a batch.
@@ -60,7 +61,7 @@ class TrainingStep:
         dense = self.dense_variables()
         with tf.GradientTape() as tape:
             tape.watch(gathered)
-            z = features.combine(gathered, encoded, zeroed=True)
+            z = self.place(gathered, encoded)
             with tape.stop_recording():
                 model.before_step(z, batch)
             outputs = model.forward(z, training=True)
@@ -89,11 +90,29 @@ class TrainingStep:
         tables = {id(table) for table in self.model.features.tables.values()}
         return [v for v in self.model.trainable_variables if id(v) not in tables]
 
+    def place(
+        self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """Returns z [B, d], by a program if there is anything to pool (else that costs a copy)."""
+        pools = any(name.startswith("coefficients:") for name in encoded)
+        combine = self._compiled(self._combine, self.combine) if pools else self.combine
+        z: tf.Tensor = combine(gathered, encoded)
+        return z
+
+    def combine(
+        self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """Returns z of gathered rows whose row 0 is 0 already."""
+        return self.model.features.combine(gathered, encoded, zeroed=True)
+
+    @staticmethod
+    def _compiled(program: Any, plain: Any) -> Any:
+        """Returns the program, or the plain function: what crosses replicas is not compiled."""
+        return program if replica_count() == 1 else plain
+
     def losses(self, outputs: Outputs, batch: Batch) -> Any:
         """Returns what `judge` does, compiled where that can be."""
-        # what crosses replicas cannot be compiled
-        judge = self._judge if replica_count() == 1 else self.judge
-        return judge(
+        return self._compiled(self._judge, self.judge)(
             outputs.z,
             outputs.logits,
             outputs.hidden,
