@@ -202,7 +202,7 @@ class _Checkpoint(keras.callbacks.Callback):
 
 
 def _why_not_compiled(settings: Training, replicas: int) -> str | None:
-    """Returns why XLA does not compile the dense part of a step, or None where it does."""
+    """Returns why XLA does not compile losses, transport and update, or None where it does."""
     if not settings.jit_compile:
         return "training.jit_compile is off in the config"
     if replicas > 1:
