@@ -98,7 +98,8 @@ def difference(drawn: Draws, method: str, reference: str, seed: int = 0) -> dict
 
     Returns:
         {"mean", "low", "high", "p", "seeds"}: the difference on the rows as they are, the 2.5 and
-        97.5 percentiles of the draws, and twice the smaller tail at 0; None without a common seed.
+        97.5 percentiles of the draws, and twice the smaller tail at 0; None without a common seed,
+        or where no draw has both classes.
     """
     seeds = sorted(set(drawn.get(method, {})) & set(drawn.get(reference, {})))
     if not seeds:
@@ -109,6 +110,8 @@ def difference(drawn: Draws, method: str, reference: str, seed: int = 0) -> dict
     chosen = generator.integers(0, len(seeds), (len(seeds), draws))
     values = delta[chosen, np.arange(1, 1 + draws)[None, :]].mean(0)
     values = values[np.isfinite(values)]
+    if not values.size:
+        return None
     low, high = np.percentile(values, [2.5, 97.5])
     tail = min(float(np.mean(values <= 0)), float(np.mean(values >= 0)))
     # a tail never seen is not a tail of 0

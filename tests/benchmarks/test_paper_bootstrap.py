@@ -71,3 +71,10 @@ def test_a_method_against_itself_differs_by_nothing_and_without_a_pair_there_is_
     assert (same["mean"], same["low"], same["high"], same["p"]) == (0.0, 0.0, 0.0, 1.0)
     assert difference({"a": {0: np.ones(3)}, "b": {1: np.ones(3)}}, "a", "b") is None
     assert difference({"a": {0: np.ones(3)}}, "a", "b") is None
+
+
+def test_a_space_without_conversions_has_no_answer():
+    """The simulator records no conversion of an unclicked row: every draw is nan."""
+    _, scores, who = made(0.4, seeds=2)
+    drawn = draw_aucs(np.zeros(who.size), scores, who, 20)
+    assert difference(drawn, "method", "reference") is None
