@@ -21,7 +21,7 @@ def on_files(files: Files, config: Any) -> Files:
             name = f"experiments/{path.name}"
             files.append(File.generated(config, name, content=path.read_bytes()))
     about = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    about = about.replace("](results/", "](")
+    about = about.replace("](results/", "](").replace("](../docs/", "](../")
     files.append(File.generated(config, "experiments/about.md", content=about))
     return files
 
