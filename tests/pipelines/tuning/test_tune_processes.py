@@ -30,15 +30,20 @@ def command(path, data, out, *more):
 
 def start(words, **variables):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
-    return subprocess.Popen(
-        words,
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
+    # tests begun in a shell's background ignore Ctrl-C, and what they start would inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow
