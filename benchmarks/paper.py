@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import paper_case_study, paper_report, paper_result, paper_sweeps, paper_tuning
 from benchmarks.paper_bootstrap import DRAWS
-from benchmarks.paper_grid import Cell, run_cells
+from benchmarks.paper_grid import Cell, add_folders, run_cells
 from benchmarks.paper_settings import (
     BACKBONES,
     SETTINGS,
@@ -32,7 +32,6 @@ from pipelines.console import Console
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
 
-RESULTS = Path(__file__).resolve().parent / "results"
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
@@ -74,10 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", required=True, type=Path, help="a prepared folder")
-    add("--name", required=True, help="of the results, e.g. kuairand_slice")
-    add("--out", type=Path, default=Path("runs/paper"), help="where the runs go")
-    add("--results", type=Path, default=RESULTS, help="where page and pictures go")
+    add_folders(parser, Path("runs/paper"))
     add("--settings", nargs="+", default=["fixed"], choices=SETTINGS)
     add("--methods", nargs="+", help="rows (default: those of --tables)")
     add("--tables", nargs="+", type=int, default=[1], choices=sorted(TABLES))

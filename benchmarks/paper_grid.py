@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from benchmarks.paper_cell import CELL, finished
 from pipelines.config import Config
 from pipelines.console import Console
 
+RESULTS = Path(__file__).resolve().parent / "results"
 _POLL_SECONDS = 0.5
 _LOG_LINES = 12
 
@@ -49,6 +51,15 @@ class Cell:
         """How messages call it."""
         extra = "".join(f" {k.rpartition('.')[2]}={v:g}" for k, v in self.overrides.items())
         return f"{self.setting} {self.backbone} {self.variant}{extra} seed {self.seed}"
+
+
+def add_folders(parser: argparse.ArgumentParser, out: Path) -> None:
+    """Adds what every grid is told: its data, its name, and where runs and results go."""
+    add = parser.add_argument
+    add("--data", required=True, type=Path, help="a prepared folder")
+    add("--name", required=True, help="of the results, e.g. kuairand_slice")
+    add("--out", type=Path, default=out, help="where the runs go")
+    add("--results", type=Path, default=RESULTS, help="where page and pictures go")
 
 
 def run_cells(

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.machine import machine_facts
 from benchmarks.paper_cell import write_json_whole, write_text_whole
-from benchmarks.paper_grid import Cell, run_cells
+from benchmarks.paper_grid import Cell, add_folders, run_cells
 from benchmarks.paper_settings import make_config
 from benchmarks.paper_statistics import paired_difference, spread
 from benchmarks.recipe_judges import JUDGES, judge
@@ -29,7 +29,6 @@ from pipelines.console import Console
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
 
-RESULTS = Path(__file__).resolve().parent / "results"
 #: The point of the tuning grid at which recipes are compared, chosen for AllNegative.
 POINT = {"optimizer.l2_rows": 0.01, "optimizer.learning_rate": 0.001}
 REFERENCE = "all_negative"
@@ -40,6 +39,8 @@ _AUTO = {"model.kappa": "auto"}
 #: KuaiRand's names: rows of one video or author have distance 0 in their columns.
 _ITEM = {"model.representation": ["video_id", "author_id"]}
 _CVR = {"model.representation": ["hidden", "cvr"]}
+_CALIBRATED = {"model.transport.label_value": "calibrated"}
+_TENTH = {"model.transport.label_value": 0.1}
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ RECIPES: dict[str, Recipe] = {
     "hidden": Recipe("+ hidden layer, normalised", overrides={**_AUTO, **_BANK, **_HIDDEN}),
     "calibrated": Recipe(
         "the same, calibrated label value",
-        overrides={**_AUTO, **_BANK, **_HIDDEN, "model.transport.label_value": "calibrated"},
+        overrides={**_AUTO, **_BANK, **_HIDDEN, **_CALIBRATED},
     ),
     "tenth": Recipe(
         "the same, label value .1",
-        overrides={**_AUTO, **_BANK, **_HIDDEN, "model.transport.label_value": 0.1},
+        overrides={**_AUTO, **_BANK, **_HIDDEN, **_TENTH},
     ),
     "soft": Recipe(
         "the same, matched fraction as label",
@@ -96,7 +97,7 @@ RECIPES: dict[str, Recipe] = {
             "model.rule": "soft",
             "model.transport.epsilon": 0.5,
             "model.transport.steps": 5,
-            "model.transport.label_value": 0.1,
+            **_TENTH,
         },
     ),
     "item": Recipe(
@@ -105,11 +106,11 @@ RECIPES: dict[str, Recipe] = {
     ),
     "item_calibrated": Recipe(
         "the same, calibrated label value",
-        overrides={**_AUTO, **_BANK, **_ITEM, "model.transport.label_value": "calibrated"},
+        overrides={**_AUTO, **_BANK, **_ITEM, **_CALIBRATED},
     ),
     "item_tenth": Recipe(
         "the same, label value .1",
-        overrides={**_AUTO, **_BANK, **_ITEM, "model.transport.label_value": 0.1},
+        overrides={**_AUTO, **_BANK, **_ITEM, **_TENTH},
     ),
     "user_tenth": Recipe(
         "same user, label value .1",
@@ -117,7 +118,7 @@ RECIPES: dict[str, Recipe] = {
             **_AUTO,
             **_BANK,
             "model.representation": ["user_id"],
-            "model.transport.label_value": 0.1,
+            **_TENTH,
         },
     ),
     "with_cvr": Recipe(
@@ -126,7 +127,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "with_cvr_tenth": Recipe(
         "the same, label value .1",
-        overrides={**_AUTO, **_BANK, **_CVR, "model.transport.label_value": 0.1},
+        overrides={**_AUTO, **_BANK, **_CVR, **_TENTH},
     ),
     "alpha_90": Recipe("AllNegative, alpha .9", "all_negative", {"model.alpha": 0.9}),
     "alpha_95": Recipe("AllNegative, alpha .95", "all_negative", {"model.alpha": 0.95}),
@@ -207,10 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", required=True, type=Path, help="a prepared folder")
-    add("--name", required=True, help="of the results, e.g. kuairand_slice")
-    add("--out", type=Path, default=Path("runs/recipe"), help="where the runs go")
-    add("--results", type=Path, default=RESULTS, help="where the page goes")
+    add_folders(parser, Path("runs/recipe"))
     add("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
     add("--seeds", type=int, default=3, help="how many, from 2000: no seed of a table")
     add("--jobs", type=int, default=1, help="cells at a time")

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.machine import machine_facts
 from benchmarks.paper_cell import write_json_whole, write_text_whole
-from benchmarks.paper_grid import Cell, run_cells
+from benchmarks.paper_grid import Cell, add_folders, run_cells
 from benchmarks.paper_settings import make_config
 from benchmarks.paper_variants import get_variant
 from benchmarks.relabelling_plot import save_plot
@@ -28,7 +28,6 @@ from pipelines.console import Console
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
 
-RESULTS = Path(__file__).resolve().parent / "results"
 VARIANTS = ("idefn", "idefn_light", "nearest_positive", "top_k_cvr", "random_relabel")
 SEED = 3000  # no seed of a table
 KEPT = ("epoch", "relabelled", "share", "precision", "precision_low", "precision_high", "lift")
@@ -89,10 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", required=True, type=Path, help="a prepared folder")
-    add("--name", required=True, help="of the results, e.g. kuairand_slice")
-    add("--out", type=Path, default=Path("runs/relabelling"), help="where the runs go")
-    add("--results", type=Path, default=RESULTS, help="where the page goes")
+    add_folders(parser, Path("runs/relabelling"))
     add("--methods", nargs="+", default=list(VARIANTS), help="variants of the comparison")
     add("--epochs", type=int, default=8, help="of every run")
     consoles.add_arguments(parser)

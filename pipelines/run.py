@@ -86,14 +86,14 @@ def run(
         runs[method] = train(config, data.root, out / method, console)
     base = out / "models" / "cvr"
     export(runs[served].root, base, console, rows=data.root / "test")
-    for finished in runs.values():
-        others = [other.root for other in runs.values()]
-        report(finished.root, console, data=data.root, compare=others)
+    folders = [finished.root for finished in runs.values()]
+    for folder in folders:
+        report(folder, console, data=data.root, compare=folders)
     answer = _ask_once(base, data, console)
     _summary(runs, console)
     console.note(f"one REST prediction: {json.dumps(answer)}")
     page = runs[served].root / REPORT
-    for path in (out / "data", *(r.root for r in runs.values()), base, page):
+    for path in (out / "data", *folders, base, page):
         console.wrote(path)
     console.step(f"finished in {time.monotonic() - started:.0f} seconds")
 
