@@ -1,0 +1,43 @@
+"""Warnings while a run trains: said where something is wrong, and only there."""
+
+import pytest
+
+from pipelines.config import Config
+from pipelines.console import Console
+from pipelines.datasets import simulated_funnel
+from pipelines.datasets.funnel_world import Options
+from pipelines.datasets.preparation import prepare
+from pipelines.train import train
+
+NOTHING = "no unclicked row was relabelled"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("watch")
+    simulated_funnel.simulate(folder / "raw", Options(exposures=4000, preset="easy", seed=1))
+    return prepare("simulated_funnel", folder / "raw", folder / "data")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"kappa": 0.0}, True),
+        ({"kappa": 0.05, "transport": {"warmup_steps": 10_000}}, False),
+    ],
+    ids=["kappa 0", "still warming up"],
+)
+def test_an_epoch_without_labels_is_told_unless_the_transport_warms_up(
+    data, tmp_path, capsys, model, said
+):
+    config = Config.parse(
+        {
+            "method": "idefn",
+            "model": model,
+            "backbone": {"name": "mlp", "units": [8]},
+            "training": {"batch_size": 512, "epochs": 1, "audit": False, "jit_compile": False},
+        }
+    )
+    train(config, data.root, tmp_path / "run", Console(), evaluate=False)
+    printed = capsys.readouterr()
+    assert (NOTHING in " ".join((printed.out + printed.err).split())) is said
