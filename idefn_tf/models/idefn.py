@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import keras
@@ -12,7 +13,8 @@ from idefn_tf.calibration import click_space_cvr
 from idefn_tf.models.all_negative import AllNegative
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.registry import method
-from idefn_tf.models.representation import Representation
+from idefn_tf.models.representation import AVERAGE, Representation
+from idefn_tf.models.slow_tower import SlowTower
 from idefn_tf.transport import RPOT, Status
 
 
@@ -38,8 +40,10 @@ class IdeFN(AllNegative):
         rule: "top_k" (by matched fraction), "argmax" (Eq. 13-14, which fires only where kappa N_U
             is above N_P), "matched_fraction" or "soft".
         representation: what rows are compared by: "embeddings" (z itself), "hidden" (the CVR
-            tower's last hidden layer), "cvr" (its logit), a feature's name, or a list of these
-            (see `Representation`).
+            tower's last hidden layer), "hidden_average" (that of a slowly following copy of the
+            tower), "cvr" (its logit), a feature's name, or a list of these (see
+            `Representation`).
+        average_decay: of that copy (`SlowTower`).
         transport: further arguments of `idefn_tf.transport.RPOT` (epsilon, solver, memory,
             capacity, normalize, warmup_steps, ...).
         **kwargs: of `AllNegative` (alpha, gamma, ctr_weight) and `EntireSpaceModel`.
@@ -70,18 +74,31 @@ class IdeFN(AllNegative):
         marginals: Literal["proportion", "literal"] = "proportion",
         rule: str = "top_k",
         representation: str | Sequence[str] = "embeddings",
+        average_decay: float = 0.99,
         transport: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.representation = Representation(representation, self.features)
+        self.average_decay = average_decay
+        self.slow = None
+        if AVERAGE in self.representation.names:
+            if self.trunk is not None:
+                raise ValueError(
+                    f"representation: {AVERAGE!r} follows a tower that reads z itself, received "
+                    f"the trunk {self.trunk.name!r}; leave the trunk out, or choose 'hidden'"
+                )
+            self.slow = SlowTower(self.towers["cvr"], self.features, average_decay)
         self.transport_options = dict(transport or {})
         self.rpot = RPOT(
             kappa=kappa, marginals=marginals, rule=rule, name="rpot", **self.transport_options
         )
 
     def build_method(self, shapes: Any) -> None:
-        """Builds the transport layer for the chosen representation."""
+        """Builds the transport layer for the chosen representation, and the slow tower."""
+        if self.slow is not None:
+            self.slow.build(shapes)
+            self.slow.start_from(self.towers["cvr"])
         self.rpot.build((None, self.representation.width(self.towers["cvr"].hidden_width)))
 
     @property
@@ -93,6 +110,11 @@ class IdeFN(AllNegative):
 
     def match(self, outputs: Outputs, batch: Batch) -> Any:
         """Runs RPOT and SRM on one batch; returns `idefn_tf.transport.Matches`."""
+        if self.slow is not None:
+            hidden = {**outputs.hidden, AVERAGE: self.slow(outputs.z)}
+            if outputs.training:
+                self.slow.follow(self.towers["cvr"])
+            outputs = replace(outputs, hidden=hidden)
         z = self.representation(outputs)
         rate = self.unclicked_rate(outputs, batch) if self.rpot.needs_rate else None
         return self.rpot(z, batch.click, batch.conversion, rate=rate, training=outputs.training)
@@ -136,6 +158,7 @@ class IdeFN(AllNegative):
             "marginals": self.rpot.marginals,
             "rule": self.rpot.rule,
             "representation": self.representation.as_config(),
+            "average_decay": self.average_decay,
             "transport": self.transport_options,
         }
 

@@ -9,14 +9,16 @@ import tensorflow as tf
 
 from idefn_tf.models.batch import Outputs
 
-EMBEDDINGS, HIDDEN, CVR = "embeddings", "hidden", "cvr"
+EMBEDDINGS, HIDDEN, AVERAGE, CVR = "embeddings", "hidden", "hidden_average", "cvr"
+OWN = (EMBEDDINGS, HIDDEN, AVERAGE, CVR)
 
 
 class Representation:
     """One part, or several side by side.
 
-    Parts: "embeddings" (all of z), "hidden" (the CVR tower's last hidden layer), "cvr" (its logit)
-    and the name of any feature (its columns of z). Rows that share an id have distance 0 in that
+    Parts: "embeddings" (all of z), "hidden" (the CVR tower's last hidden layer), "hidden_average"
+    (that of a `SlowTower` which follows it), "cvr" (its logit) and the name of any feature (its
+    columns of z). Rows that share an id have distance 0 in that
     feature's columns, so ``["video_id", "author_id"]`` matches within the item's neighbourhood and
     ``["user_id"]`` within the user's. Several parts are each divided by the root of the batch's
     mean squared distance from its mean, so that the widest does not decide alone; a part alone is
@@ -36,17 +38,17 @@ class Representation:
     def __init__(self, parts: str | Sequence[str], features: Any) -> None:
         self.names = (parts,) if isinstance(parts, str) else tuple(parts)
         self._slices: dict[str, slice] = features.field_slices()
-        unknown = [n for n in self.names if n not in {*self._slices, EMBEDDINGS, HIDDEN, CVR}]
+        unknown = [n for n in self.names if n not in {*self._slices, *OWN}]
         if unknown or not self.names:
             raise ValueError(
-                "representation: must be of 'embeddings', 'hidden', 'cvr' and the features' names "
+                f"representation: must be of {list(OWN)} and the features' names "
                 f"{sorted(self._slices)}, received {parts!r}; give one of them, or a list"
             )
         self._width = features.output_width
 
     def width(self, hidden_width: int) -> int:
         """Returns the number of columns, given those of the CVR tower's last hidden layer."""
-        own = {EMBEDDINGS: self._width, HIDDEN: hidden_width, CVR: 1}
+        own = {EMBEDDINGS: self._width, HIDDEN: hidden_width, AVERAGE: hidden_width, CVR: 1}
         sizes = {**{n: s.stop - s.start for n, s in self._slices.items()}, **own}
         return sum(sizes[name] for name in self.names)
 
@@ -62,6 +64,8 @@ class Representation:
             return outputs.z
         if name == HIDDEN:
             return outputs.hidden["cvr"]
+        if name == AVERAGE:
+            return outputs.hidden[AVERAGE]
         if name == CVR:
             return outputs.logits["cvr"][:, None]
         return outputs.z[:, self._slices[name]]
