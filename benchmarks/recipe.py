@@ -39,6 +39,20 @@ _AUTO = {"model.kappa": "auto"}
 #: KuaiRand's names: rows of one video or author have distance 0 in their columns.
 _ITEM = {"model.representation": ["video_id", "author_id"]}
 _CVR = {"model.representation": ["hidden", "cvr"]}
+_AVERAGE = {"model.representation": "hidden_average", "model.transport.normalize": True}
+#: From nothing to kappa .02 over five epochs: few labels while representations are young.
+_RISING = {
+    "model.kappa": {
+        "module": "keras.optimizers.schedules",
+        "class_name": "PolynomialDecay",
+        "config": {
+            "initial_learning_rate": 0.0,
+            "end_learning_rate": 0.02,
+            "decay_steps": 5 * _EPOCH,
+        },
+        "registered_name": None,
+    }
+}
 _CALIBRATED = {"model.transport.label_value": "calibrated"}
 _TENTH = {"model.transport.label_value": 0.1}
 
@@ -128,6 +142,18 @@ RECIPES: dict[str, Recipe] = {
     "with_cvr_tenth": Recipe(
         "the same, label value .1",
         overrides={**_AUTO, **_BANK, **_CVR, **_TENTH},
+    ),
+    "average": Recipe(
+        "slow average of the hidden layer, hard labels",
+        overrides={**_AUTO, **_BANK, **_AVERAGE},
+    ),
+    "average_tenth": Recipe(
+        "the same, label value .1",
+        overrides={**_AUTO, **_BANK, **_AVERAGE, **_TENTH},
+    ),
+    "rising_tenth": Recipe(
+        "hidden layer, kappa rising from 0 to .02, label value .1",
+        overrides={**_RISING, **_BANK, **_HIDDEN, **_TENTH},
     ),
     "alpha_90": Recipe("AllNegative, alpha .9", "all_negative", {"model.alpha": 0.9}),
     "alpha_95": Recipe("AllNegative, alpha .95", "all_negative", {"model.alpha": 0.95}),
