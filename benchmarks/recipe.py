@@ -157,6 +157,17 @@ RECIPES: dict[str, Recipe] = {
     ),
     "alpha_90": Recipe("AllNegative, alpha .9", "all_negative", {"model.alpha": 0.9}),
     "alpha_95": Recipe("AllNegative, alpha .95", "all_negative", {"model.alpha": 0.95}),
+    "alpha_50": Recipe("AllNegative, alpha .5", "all_negative", {"model.alpha": 0.5}),
+    "alpha_60": Recipe("AllNegative, alpha .6", "all_negative", {"model.alpha": 0.6}),
+    "alpha_70": Recipe("AllNegative, alpha .7", "all_negative", {"model.alpha": 0.7}),
+    "tenth_50": Recipe(
+        "alpha .5, kappa auto, memory 128, hidden layer, label value .1",
+        overrides={"model.alpha": 0.5, **_AUTO, **_BANK, **_HIDDEN, **_TENTH},
+    ),
+    "calibrated_50": Recipe(
+        "the same, calibrated label value",
+        overrides={"model.alpha": 0.5, **_AUTO, **_BANK, **_HIDDEN, **_CALIBRATED},
+    ),
     "own_cvr": Recipe("top-k by the model's own CVR (no transport)", "top_k_cvr"),
 }
 
