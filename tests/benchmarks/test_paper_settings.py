@@ -162,6 +162,15 @@ def test_controls_take_the_point_of_the_method_whose_labels_alone_they_change(tm
     assert {cell.variant for cell in cells} == {"all_negative"}
     chosen = {"backbone": "mlp", "method": "all_negative", "overrides": {"optimizer.l2_rows": 0.1}}
     found = choices([chosen])
-    for name in ("nearest_positive", "oracle_relabel", "all_negative_90", "idefn_light"):
+    alike = ("nearest_positive", "oracle_relabel", "all_negative_50", "idefn_light")
+    for name in (*alike, "idefn_light_50", "oracle_relabel_50"):
         assert found["mlp", name] == chosen["overrides"]
     assert ("mlp", "idefn") not in found  # a method of its own, tuned like the rest
+
+
+def test_another_alpha_is_the_same_variant_otherwise():
+    base, other = get_variant("idefn_light"), get_variant("idefn_light_50")
+    assert other.label == "IdeFN, labels worth .1, alpha .5"
+    assert {**other.published, "alpha": 0.8} == base.published
+    assert (other.method, other.relabels) == (base.method, True)
+    assert make_config("equal", "all_negative_90", "mlp", 0).model["alpha"] == 0.9
