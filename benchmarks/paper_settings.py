@@ -91,9 +91,12 @@ def _shipped(variant: Variant, backbone: str, family: str) -> dict[str, Any]:
 
 
 def _fixed(variant: Variant, backbone: str) -> dict[str, Any]:
+    model = dict(variant.published)
+    if "alpha" in model:  # Eq. 15: the paper multiplies the two outputs
+        model["ctcvr"] = "product"
     plain: dict[str, Any] = {
         "method": variant.method,
-        "model": dict(variant.published),
+        "model": model,
         "backbone": {"name": backbone, **_FIXED},
         "features": {"embedding_stddev": 1e-4},
         "optimizer": {"name": "adam_l2", "learning_rate": 0.001, "l2": 1e-5},

@@ -12,6 +12,9 @@ from idefn_tf.models.base import EntireSpaceModel
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.registry import method
 
+#: How the probability of click and conversion is had from the two outputs.
+CTCVR = ("closed_form", "product")
+
 
 @method("all_negative")
 @keras.saving.register_keras_serializable(package="idefn_tf")
@@ -25,14 +28,24 @@ class AllNegative(EntireSpaceModel):
 
     Both sums divide by |D|, the number of exposures.
 
+    The optimum is r^ = alpha c p / (alpha c + (1 - alpha) (1 - c)), with c the click rate and p the
+    conversion rate after a click (`idefn_tf.calibration.closed_form`). So r^ holds a part of the
+    click already, all of it at alpha .5, and the probability of click and conversion is ::
+
+        c p = r^ (c + (1 - alpha) / alpha (1 - c)),     at most c,
+
+    not c r^, which counts the click twice. Pseudo-labels lift r^, and this with it.
+
     Args:
         alpha: share of the clicked rows, in (0, 1); the paper's is .8.
         gamma: weight of the CVR part; the paper's is 30.
         ctr_weight: weight of the CTR term; 0 is the ablation IdeFN-T.
+        ctcvr: "closed_form" (above), or "product" (o^ r^, as the paper multiplies).
         **kwargs: of `EntireSpaceModel`.
 
     Raises:
-        ValueError: if alpha is not within (0, 1), gamma not positive or ctr_weight negative.
+        ValueError: if alpha is not within (0, 1), gamma not positive, ctr_weight negative or
+            `ctcvr` unknown.
 
     Source: Zhong et al., AAAI 2026, Eq. 15; TorchEasyRec's multi-task baseline is its kin.
     """
@@ -45,6 +58,7 @@ class AllNegative(EntireSpaceModel):
         alpha: float = 0.8,
         gamma: float = 30.0,
         ctr_weight: float = 1.0,
+        ctcvr: str = "closed_form",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +68,18 @@ class AllNegative(EntireSpaceModel):
             raise ValueError(f"gamma: must be above 0, received {gamma}")
         if ctr_weight < 0:
             raise ValueError(f"ctr_weight: must be 0 or more, received {ctr_weight}")
-        self.alpha, self.gamma, self.ctr_weight = alpha, gamma, ctr_weight
+        if ctcvr not in CTCVR:
+            raise ValueError(f"ctcvr: must be of {list(CTCVR)}, received {ctcvr!r}")
+        self.alpha, self.gamma, self.ctr_weight, self.ctcvr = alpha, gamma, ctr_weight, ctcvr
+
+    def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:
+        """Returns {"ctr", "cvr", "ctcvr"} in the log's rows, float32 [B]."""
+        scores = super().predictions(outputs)
+        if self.ctcvr == "closed_form":
+            ctr, unclicked = scores["ctr"], 1.0 - scores["ctr"]
+            share = ctr + (1.0 - self.alpha) / self.alpha * unclicked
+            scores["ctcvr"] = tf.minimum(scores["cvr"] * share, ctr)
+        return scores
 
     @property
     def label_floor(self) -> float:
@@ -85,4 +110,5 @@ class AllNegative(EntireSpaceModel):
             "alpha": self.alpha,
             "gamma": self.gamma,
             "ctr_weight": self.ctr_weight,
+            "ctcvr": self.ctcvr,
         }

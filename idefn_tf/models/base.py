@@ -20,8 +20,8 @@ class EntireSpaceModel(EntireSpaceTrainer):
     """Base of every method: click rate and conversion rate, asked about every exposure.
 
     One tower per task reads z; only the embeddings are shared, unless a trunk of experts lies
-    between. Outputs are probabilities by name: ``ctr`` (o^), ``cvr`` (r^) and ``ctcvr`` (o^ r^),
-    float32 [B].
+    between. Outputs are probabilities by name, float32 [B]: ``ctr`` (o^), ``cvr`` (r^) and
+    ``ctcvr`` (o^ r^ unless a method knows better).
 
     A method subclasses this and writes `compute_losses`; masks, divisors and metrics are here and
     in `Batch`. Training data are batches of (features, labels, sample_weight) as `open_dataset`
