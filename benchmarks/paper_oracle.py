@@ -23,13 +23,16 @@ from pipelines.prepared import Prepared
 LABELS = ("click", "conversion", ORACLE)
 
 
-def open_with_truth(data: Prepared, settings: Training, clock: EpochClock) -> tf.data.Dataset:
+def open_with_truth(
+    data: Prepared, settings: Training, clock: EpochClock, shard: tuple[int, int] = (0, 1)
+) -> tf.data.Dataset:
     """Opens the training rows shuffled, with the label `oracle_conversion`.
 
     Args:
         data: the prepared folder; all its training rows are held in memory.
         settings: batch size and seed.
         clock: tells the epoch.
+        shard: (index, count) of the worker whose share of every batch is dealt.
 
     Returns:
         Batches of (features, labels, sample_weight); a last batch that is not full is left out.
@@ -39,11 +42,12 @@ def open_with_truth(data: Prepared, settings: Training, clock: EpochClock) -> tf
     truth = report.get("oracle_conversion", report["conversion_raw"])
     arrays[ORACLE] = np.asarray(truth, np.float32)
     rows, size = len(truth), settings.batch_size
+    index, workers = shard
 
     def deal() -> Iterator[Any]:
         order = np.random.default_rng([settings.seed, clock.start()]).permutation(rows)
         for start in range(0, max(rows - size, 0) + 1, size):
-            at = order[start : start + size]
+            at = order[start : start + size][index::workers]
             features = {name: arrays[name][at] for name in signature}
             yield features, {name: arrays[name][at] for name in LABELS}, arrays["sample_weight"][at]
 

@@ -221,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--run", required=True, help="a finished run's folder")
-    parser.add_argument("--data", help="the prepared folder, for a fresh audit of the best model")
+    parser.add_argument("--data", help="the prepared folder (or s3://), for a fresh audit")
     parser.add_argument(
         "--by", action="append", default=[], metavar="FEATURE", help="also slice by its values"
     )

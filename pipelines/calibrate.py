@@ -55,10 +55,10 @@ def calibrate(
     if method not in CALIBRATORS:
         raise ValueError(f"--method: must be one of {sorted(CALIBRATORS)}, received {method!r}")
     if "validation" not in data.parts:
-        raise ValueError(f"--data: {data.root} has no part 'validation'; it has {data.parts}")
+        raise ValueError(f"--data: {data.place} has no part 'validation'; it has {data.parts}")
     calibrator = CALIBRATORS[method](space)
     model = run.load_model()
-    console.reading("validation rows of", data.root)
+    console.reading("validation rows of", data.place)
     rows, scores = _score(model, data, "validation")
     calibrator.fit_space(scores["cvr"], rows, rows["sample_weight"])
 
@@ -170,7 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--run", required=True, help="a finished run's folder")
-    parser.add_argument("--data", required=True, help="the prepared folder it was trained on")
+    parser.add_argument(
+        "--data", required=True, help="the prepared folder (or s3://) of its training"
+    )
     parser.add_argument("--space", choices=sorted(SELECTION_SPACES), default="clicked")
     parser.add_argument("--method", choices=sorted(CALIBRATORS), default="platt")
     parser.add_argument(

@@ -20,8 +20,9 @@ from idefn_tf.data import read_table
 from pipelines import console as consoles
 from pipelines.console import Console
 from pipelines.datasets.preparation import prepare_rows
+from pipelines.elsewhere import on_disk
 from pipelines.evaluation import Metrics, evaluate_part, evaluate_table
-from pipelines.prepared import CARD, Prepared, write_json
+from pipelines.prepared import Prepared, write_json
 from pipelines.runs import Run
 from pipelines.train import show_metrics
 
@@ -30,20 +31,20 @@ def evaluate_data(
     run: Run, data: str | Path, parts: Sequence[str], console: Console
 ) -> dict[str, Metrics]:
     """Evaluates prepared parts, or one file or folder of exposures (called "all")."""
-    model, path = run.load_model(), Path(data)
-    console.reading("exposures", path)
-    if (path / CARD).is_file():
-        prepared = Prepared.open(path)
-        wanted = parts or [p for p in ("test", "all") if p in prepared.parts]
-        missing = [p for p in wanted if p not in prepared.parts]
+    console.reading("exposures", data)
+    whole = Prepared.open(data) if Prepared.is_at(data) else None
+    model = run.load_model()
+    if whole is not None:
+        wanted = parts or [p for p in ("test", "all") if p in whole.parts]
+        missing = [p for p in wanted if p not in whole.parts]
         if missing or not wanted:
             raise ValueError(
-                f"part: must be one of {list(prepared.parts)} of {path}, received {missing}"
+                f"part: must be one of {list(whole.parts)} of {data}, received {missing}"
             )
-        return {part: evaluate_part(model, prepared, part) for part in wanted}
+        return {part: evaluate_part(model, whole, part) for part in wanted}
     if parts:
-        raise ValueError(f"part: {path} is not a prepared folder, so it has no parts; leave it out")
-    table, schema = read_table(path), run.schema()
+        raise ValueError(f"part: {data} is not a prepared folder, so it has no parts; leave it out")
+    table, schema = read_table(data), run.schema()
     click, conversion = schema.labels.resolve(table.column_names)
     report: dict[str, np.ndarray] = {}
     if "conversion_raw" in table.column_names:
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--run", required=True, help="a run's folder")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", help="a prepared folder, or Parquet or CSV of exposures")
+    source.add_argument("--data", help="prepared folder, or Parquet or CSV of exposures (or s3://)")
     source.add_argument("--raw", help="a folder of raw logs and side tables")
     parser.add_argument(
         "--part", action="append", default=[], help="part of a prepared folder (default: test)"
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             json.dump(metrics, sys.stdout, indent=1)
             sys.stdout.write("\n")
         elif given.json:
-            write_json(Path(given.json), metrics)
+            write_json(on_disk(given.json, "--json"), metrics)
             console.wrote(given.json)
         show_metrics(metrics, console, f"{run.root}: {run.config().method}")
         return 0

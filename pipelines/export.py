@@ -25,6 +25,7 @@ from idefn_tf.export.gate import require
 from idefn_tf.schema import Schema
 from pipelines import console as consoles
 from pipelines.console import Console
+from pipelines.elsewhere import on_disk
 from pipelines.prepared import PARTS, Prepared
 from pipelines.runs import Run
 from serving.models_config import ModelsConfig
@@ -75,7 +76,7 @@ def export(
         ValueError: if the run is not finished, the exported scores differ from Python's, or the
             gate refuses.
     """
-    run, base = Run.open(run_dir), Path(model_base)
+    run, base = Run.open(run_dir), on_disk(model_base, "--model-base")
     console.reading("run", run.root)
     model, schema = run.load_model(), run.schema()
     source = _source(rows)
@@ -100,7 +101,7 @@ def export(
 
 def _source(rows: str | Path | None) -> Any:
     """Returns the data source meant by --rows."""
-    if rows is None or not (Path(rows) / "card.json").is_file():
+    if rows is None or not Prepared.is_at(rows):
         return rows
     data = Prepared.open(rows)
     part = next((p for p in ("validation", *PARTS) if p in data.parts), "validation")

@@ -17,6 +17,7 @@ The parts are train, validation and test, or "all" where nothing was split.
 from __future__ import annotations
 
 import ctypes
+import fnmatch
 import json
 import os
 import shutil
@@ -27,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from idefn_tf.data import read_table
+from idefn_tf.data.remote import files_under, is_remote
 from idefn_tf.schema import Schema
+from pipelines.elsewhere import fetch, on_disk
 
 SCHEMA, CARD, VOCABULARIES, REPORTS = "schema.yaml", "card.json", "vocabularies", "reports"
 PARTS = ("train", "validation", "test", "all")
@@ -39,24 +42,59 @@ _EXCHANGE, _HERE = 2, -100  # renameat2: RENAME_EXCHANGE, AT_FDCWD
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared folder, ready to be read."""
+    """A prepared folder, ready to be read.
+
+    Attributes:
+        root: the folder on this disk; of one in a bucket, the copies of its small files.
+        address: of one in a bucket, where it lies.
+        listing: of one in a bucket, its files' paths within `address`.
+    """
 
     root: Path
+    address: str | None = None
+    listing: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, root: str | Path) -> Prepared:
+    def open(cls, root: str | Path | Prepared) -> Prepared:
         """Opens a prepared folder.
+
+        Args:
+            root: a folder, or the address of one such as s3://bucket/folder; one that is open
+                already is returned as it is.
 
         Raises:
             ValueError: if it is none.
         """
-        root = Path(root)
-        if not (root / CARD).is_file() or not (root / SCHEMA).is_file():
+        if isinstance(root, Prepared):
+            return root
+        found = cls._in_bucket(str(root).rstrip("/")) if is_remote(root) else cls(Path(root))
+        if not (found.root / CARD).is_file() or not (found.root / SCHEMA).is_file():
             raise ValueError(
                 f"data: {root} must be a prepared folder (with {CARD} and {SCHEMA}); make one with "
                 "python -m pipelines.prepare"
             )
-        return cls(root)
+        return found
+
+    @classmethod
+    def _in_bucket(cls, address: str) -> Prepared:
+        root, listing = fetch(address)
+        return cls(root, address, listing)
+
+    @staticmethod
+    def is_at(place: str | Path) -> bool:
+        """Whether there is a prepared folder, rather than other files or nothing.
+
+        Raises:
+            ValueError: if `place` is an address whose server cannot be asked.
+        """
+        if is_remote(place):
+            return bool(files_under(f"{str(place).rstrip('/')}/{CARD}", "data"))
+        return (Path(place) / CARD).is_file()
+
+    @property
+    def place(self) -> str:
+        """The folder or address, as `open` takes it."""
+        return self.address or str(self.root)
 
     @property
     def schema(self) -> Schema:
@@ -72,6 +110,8 @@ class Prepared:
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that are there, in the order of time."""
+        if self.address is not None:
+            return tuple(part for part in PARTS if self._find(part))
         return tuple(part for part in PARTS if (self.root / part).is_dir())
 
     @property
@@ -79,40 +119,36 @@ class Prepared:
         """The folder of vocabularies."""
         return self.root / VOCABULARIES
 
-    def files(self, part: str) -> list[Path]:
+    def files(self, part: str) -> list[str]:
         """The Parquet files that a model reads, in order."""
-        return self._listed(part, self.root / part)
+        return self._listed(part, part)
 
-    def report_files(self, part: str) -> list[Path]:
+    def report_files(self, part: str) -> list[str]:
         """The Parquet files that only reports read, row by row beside `files`."""
-        return self._listed(part, self.root / REPORTS / part)
+        return self._listed(part, f"{REPORTS}/{part}")
 
     def table(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Reads columns of a part's rows into memory, in order."""
-        return _read(self.files(part), columns)
+        return read_table(self.files(part), columns=columns)
 
     def report_table(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Reads columns of a part's report rows into memory, in the order of `table`."""
-        return _read(self.report_files(part), columns)
+        return read_table(self.report_files(part), columns=columns)
 
-    def _listed(self, part: str, folder: Path) -> list[Path]:
-        found = sorted(folder.glob("part-*.parquet"))
+    def _listed(self, part: str, folder: str) -> list[str]:
+        found = self._find(folder)
         if not found:
-            raise ValueError(f"part: {part!r} must be one of {list(self.parts)} in {self.root}")
+            raise ValueError(f"part: {part!r} must be one of {list(self.parts)} in {self.place}")
         return found
 
-
-def _read(files: Sequence[Path], columns: Sequence[str] | None) -> pa.Table:
-    # one file after the other keeps the rows in order
-    tables = [
-        pq.read_table(file, columns=None if columns is None else list(columns)) for file in files
-    ]
-    return pa.concat_tables(tables)
-
-
-def dataset(files: Sequence[Path]) -> ds.Dataset:
-    """Returns the files as one data set for streaming."""
-    return ds.dataset([str(file) for file in files], format="parquet")
+    def _find(self, folder: str) -> list[str]:
+        """Lists the row files of a folder, in order."""
+        pattern = "part-*.parquet"
+        if self.address is None:
+            return sorted(str(path) for path in (self.root / folder).glob(pattern))
+        inside = [name for name in self.listing if name.rpartition("/")[0] == folder]
+        some = fnmatch.filter(inside, f"{folder}/{pattern}")
+        return [f"{self.address}/{name}" for name in sorted(some)]
 
 
 def write_part(
@@ -214,6 +250,7 @@ def refuse_foreign(out: Path, mark: str = CARD) -> None:
     Raises:
         ValueError: if `out` is a file, or a folder with something else in it.
     """
+    on_disk(out, "--out")
     if not out.exists():
         return
     if not out.is_dir() or (any(out.iterdir()) and not (out / mark).is_file()):

@@ -20,6 +20,7 @@ import tensorflow as tf
 import idefn_tf
 from pipelines import console as consoles
 from pipelines.console import Console
+from pipelines.elsewhere import on_disk
 from pipelines.prepared import Prepared
 from pipelines.reports import (
     by_space,
@@ -49,7 +50,7 @@ def report(
     run_dir: str | Path,
     console: Console,
     *,
-    data: str | Path | None = None,
+    data: str | Path | Prepared | None = None,
     compare: Sequence[str | Path] = (),
     out: str | Path | None = None,
     part: str | None = None,
@@ -82,11 +83,11 @@ def report(
             "give --data for curves, slices and the plan"
         )
     else:
-        console.reading("prepared data", prepared.root)
+        console.reading("prepared data", prepared.place)
     material = gather(run, prepared, others, part, seed)
     console.step(f"draws the report on {material.part}")
     text = render(material)
-    path = Path(out) if out is not None else run.root / REPORT
+    path = run.root / REPORT if out is None else on_disk(out, "--out")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--run", required=True, help="a finished run's folder")
-    parser.add_argument("--data", help="prepared data (default: those the run was trained on)")
+    parser.add_argument("--data", help="prepared data (default: those it was trained on)")
     parser.add_argument("--compare", nargs="+", default=[], metavar="RUN", help="runs beside it")
     parser.add_argument("--out", metavar="FILE", help="the page (default: RUN/report.html)")
     parser.add_argument("--part", help="the part to score (default: test)")

@@ -29,6 +29,7 @@ from pipelines.console import Console
 from pipelines.datasets import simulated_funnel
 from pipelines.datasets.funnel_world import Options
 from pipelines.datasets.preparation import prepare
+from pipelines.elsewhere import on_disk
 from pipelines.export import export
 from pipelines.prepared import Prepared
 from pipelines.report import REPORT, report
@@ -68,6 +69,7 @@ def run(
         ValueError: if a schema is given without raw rows, `serve` is not trained, or a step fails.
     """
     started = time.monotonic()
+    on_disk(out, "--out")
     served = serve or (SERVED if SERVED in methods else methods[-1])
     if served not in methods:
         raise ValueError(f"--serve: must be of --methods {list(methods)}, received {served!r}")

@@ -14,6 +14,7 @@ import idefn_tf.models  # noqa: F401  (registers every class that a saved model 
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
 from pipelines.config import Checkpoint, Config
+from pipelines.elsewhere import on_disk
 from pipelines.prepared import Prepared, write_json
 from pipelines.snapshot import Snapshot
 
@@ -32,6 +33,9 @@ class Run:
     """
 
     root: Path
+
+    def __post_init__(self) -> None:
+        on_disk(self.root, "run")
 
     @classmethod
     def open(cls, root: str | Path) -> Run:

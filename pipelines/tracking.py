@@ -32,15 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make_callbacks(given: argparse.Namespace) -> list[keras.callbacks.Callback]:
+def make_callbacks(given: argparse.Namespace, data: Prepared) -> list[keras.callbacks.Callback]:
     """Returns the callbacks that the options ask for.
+
+    Args:
+        given: the job's arguments.
+        data: what the job trains on.
 
     Raises:
         ValueError: if --profile is no pair of steps, or tensorboard is not installed.
     """
     if not given.tensorboard and not given.profile:
         return []
-    data = Prepared.open(given.data)
     rows = open_dataset(data.schema, data.files("validation"), batch_size=8192)
     folder = Path(given.out) / FOLDER
     return [TensorBoardTracking(folder, rows, profile=_steps(given.profile))]

@@ -2,6 +2,7 @@
 
     python -m pipelines.train --config pipelines/configs/kuairand_idefn.yaml --data DIR --out RUN
 
+DIR may be the address of a prepared folder, such as s3://bucket/folder; RUN is on this machine.
 Stopped at any moment, the same command takes the run up where it was last saved: after its last
 whole epoch, or inside one (training.checkpoint). SIGTERM saves first and ends with status 143.
 """
@@ -9,9 +10,9 @@ whole epoch, or inside one (training.checkpoint). SIGTERM saves first and ends w
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -24,6 +25,7 @@ from pipelines.build import build_model
 from pipelines.cluster import WORKER_LOST, WorkerLost, open_cluster
 from pipelines.config import Config, Training
 from pipelines.console import Console
+from pipelines.elsewhere import on_disk
 from pipelines.evaluation import evaluate_part
 from pipelines.prepared import Prepared, write_json
 from pipelines.progress import Progress
@@ -34,10 +36,30 @@ from pipelines.warm import note_origin, start_from
 from pipelines.watch import Watch
 
 
+class OpenRows(Protocol):
+    """Opens the training rows, or of several workers' batches one worker's share."""
+
+    def __call__(
+        self,
+        data: Prepared,
+        settings: Training,
+        clock: EpochClock,
+        shard: tuple[int, int] = (0, 1),
+    ) -> tf.data.Dataset:
+        """Returns batches of (features, labels, sample_weight).
+
+        Args:
+            data: the prepared folder.
+            settings: batch size (of all workers) and seed.
+            clock: tells the epoch.
+            shard: (index, count) of the worker.
+        """
+
+
 def open_train(
     data: Prepared, settings: Training, clock: EpochClock, shard: tuple[int, int] = (0, 1)
 ) -> tf.data.Dataset:
-    """Opens the training rows as every run deals them, or one worker's share of them."""
+    """Opens the training rows as every run deals them; `OpenRows` says what the arguments are."""
     return open_dataset(
         data.schema,
         data.files("train"),
@@ -53,10 +75,10 @@ def open_train(
 
 def train(
     config: Config,
-    data_dir: str | Path,
+    data_dir: str | Path | Prepared,
     out: str | Path,
     console: Console,
-    open_rows: Callable[[Prepared, Training, EpochClock], tf.data.Dataset] = open_train,
+    open_rows: OpenRows = open_train,
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     evaluate: bool = True,
@@ -66,7 +88,8 @@ def train(
 
     Args:
         config: the experiment.
-        data_dir: a prepared folder with train and validation (and test, to be reported).
+        data_dir: a prepared folder with train and validation (and test, to be reported), or its
+            address.
         out: the run's folder; a run of the same config and data is resumed.
         console: says what is done.
         open_rows: opens the training rows; studies whose methods learn from further labels
@@ -86,11 +109,11 @@ def train(
     """
     cluster = open_cluster(config.training.strategy)
     config = config.model_copy(update={"tuning": None})  # that is pipelines.tune's
-    data, run = Prepared.open(data_dir), Run(Path(out))
+    run, data = Run(Path(out)), Prepared.open(data_dir)
     for part in ("train", "validation"):
         if part not in data.parts:
-            raise ValueError(f"data: {data.root} has no part {part!r}; it has {data.parts}")
-    console.reading("prepared data", data.root)
+            raise ValueError(f"data: {data.place} has no part {part!r}; it has {data.parts}")
+    console.reading("prepared data", data.place)
     settings = config.training
     cluster.check_batch(settings.batch_size)
     run.begin(config, data, write=cluster.chief)
@@ -116,12 +139,7 @@ def train(
 
     # -- data ----------------------------------------------------------------------------------
     clock = EpochClock(first_epoch)
-    sharded = open_rows is open_train  # a study's own rows are all opened, and cut
-    train_set = model.prepare(
-        open_train(data, settings, clock, cluster.shard)
-        if sharded
-        else open_rows(data, settings, clock)
-    )
+    train_set = model.prepare(open_rows(data, settings, clock, cluster.shard))
     validation_set = model.prepare(
         open_dataset(data.schema, data.files("validation"), batch_size=8192)
     )
@@ -156,7 +174,7 @@ def train(
 
             def fit(rows_left: tf.data.Dataset, begin: int, end: int) -> None:
                 model.fit(
-                    cluster.distribute(rows_left, sharded),
+                    cluster.distribute(rows_left, sharded=True),
                     validation_data=cluster.distribute(validation_set),
                     initial_epoch=begin,
                     epochs=end,
@@ -171,7 +189,7 @@ def train(
                 fit(train_set, first_epoch, settings.epochs)
         if cluster.chief:
             final = run.load_state()
-            where = str(data.root.resolve())  # where the report looks for the rows
+            where = data.address or str(data.root.resolve())  # where the report looks for rows
             write_json(run.state_path, {**(final or {}), "finished": True, "data": where})
     if not cluster.chief or not evaluate:
         return run
@@ -244,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, help="an experiment's YAML file")
-    parser.add_argument("--data", required=True, help="a prepared folder")
+    parser.add_argument("--data", required=True, help="a prepared folder, or its s3:// address")
     parser.add_argument("--out", required=True, help="the run's folder, new or to be resumed")
     parser.add_argument(
         "--from",
@@ -267,16 +285,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def job() -> int:
         config = Config.load(given.config, given.set)
-        callbacks = tracking.make_callbacks(given)
+        on_disk(given.out, "--out")
+        data = Prepared.open(given.data)
+        callbacks = tracking.make_callbacks(given, data)
         try:
-            run = train(config, given.data, given.out, console, callbacks=callbacks)
+            run = train(config, data, given.out, console, callbacks=callbacks)
         except (Terminated, WorkerLost) as reason:
             console.error(str(reason))
             return TERMINATED if isinstance(reason, Terminated) else WORKER_LOST
         if not given.no_report:
             from pipelines.report import report  # matplotlib, for those who draw
 
-            report(run.root, console, data=given.data)
+            report(run.root, console, data=data)
         return 0
 
     return consoles.run_job(job, console)

@@ -26,6 +26,7 @@ from typing import Any
 from pipelines import console as consoles
 from pipelines.config import Config
 from pipelines.console import Console
+from pipelines.elsewhere import on_disk
 from pipelines.prepared import Prepared, write_json
 from pipelines.resume import TERMINATED, Terminated
 from pipelines.runs import Run
@@ -42,7 +43,7 @@ BEST_CONFIG, BEST_RUN = "best.yaml", "best"
 
 def tune(
     config: Config,
-    data_dir: str | Path,
+    data_dir: str | Path | Prepared,
     out: str | Path,
     console: Console,
     *,
@@ -56,7 +57,7 @@ def tune(
 
     Args:
         config: an experiment with `tuning`.
-        data_dir: a prepared folder.
+        data_dir: a prepared folder, or its address.
         out: the search's folder; the same search is taken up.
         console: says what is done.
         trials: at most so many, those of earlier calls included.
@@ -77,7 +78,7 @@ def tune(
         raise ValueError("config: must hold `tuning` with a `space`; see pipelines/configs/*_tune*")
     if trials < 1:
         raise ValueError(f"--trials: must be 1 or more, received {trials}")
-    tuning, data, root = config.tuning, Prepared.open(data_dir), Path(out)
+    tuning, data, root = config.tuning, Prepared.open(data_dir), on_disk(out, "--out")
     epochs = tuning.epochs or config.training.epochs
     oracle = make_oracle(tuner, tuning.space, trials, epochs, seed)
     oracle.verbose = 0
@@ -85,7 +86,7 @@ def tune(
     worker = "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in role
     if not worker:
         _begin(root, config, tuning, data, tuner, seed)
-    console.reading("prepared data", data.root)
+    console.reading("prepared data", data.place)
     console.step(
         f"searches for the greatest {tuning.objective} on validation, {tuner}, up to {trials} "
         f"trials of at most {epochs} epochs"
@@ -104,7 +105,7 @@ def tune(
     best.save(root / BEST_CONFIG)
     console.wrote(root / BEST_CONFIG, f"({describe(chosen)})")
     console.step("trains the winner anew, for as long as its config says")
-    return train(best, data.root, root / BEST_RUN, console)
+    return train(best, data, root / BEST_RUN, console)
 
 
 def _begin(
@@ -156,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, help="an experiment's YAML file with `tuning`")
-    parser.add_argument("--data", required=True, help="a prepared folder")
+    parser.add_argument("--data", required=True, help="a prepared folder, or its s3:// address")
     parser.add_argument("--out", required=True, help="the search's folder, new or to be resumed")
     parser.add_argument("--trials", type=int, default=10, help="at most so many (default 10)")
     parser.add_argument("--tuner", choices=TUNERS, default="random", help="who chooses")
@@ -184,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def job() -> int:
         listener: Listener | None = None
+        data = Prepared.open(given.data)
         if given.tensorboard:
             from pipelines.tracking import HParams
 
@@ -193,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             run = tune(
                 Config.load(given.config, given.set),
-                given.data,
+                data,
                 given.out,
                 console,
                 trials=given.trials,
@@ -208,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if run is not None and not given.no_report:
             from pipelines.report import report  # matplotlib, for those who draw
 
-            report(run.root, console, data=given.data)
+            report(run.root, console, data=data)
         return 0
 
     return consoles.run_job(job, console)

@@ -53,7 +53,7 @@ def check_continues(base: Run, config: Config, data: Prepared) -> None:
             "with the same model (epochs, batch size and learning rate may change)"
         )
     if base.schema().hash != data.schema.hash:
-        raise ValueError(f"--from: {data.root} was prepared with another schema than {base.root}")
+        raise ValueError(f"--from: {data.place} was prepared with another schema than {base.root}")
     before, after = read_vocabularies(base.vocabularies), read_vocabularies(data.vocabularies)
     for name, learned in before.items():
         found = after.get(name, {})
@@ -63,7 +63,7 @@ def check_continues(base: Run, config: Config, data: Prepared) -> None:
             same = same and (found == learned or "capacity" in found)
         if not same:
             raise ValueError(
-                f"--from: the vocabulary of {name!r} in {data.root} does not continue that of "
+                f"--from: the vocabulary of {name!r} in {data.place} does not continue that of "
                 f"{base.root}; prepare the data with --base and the folder that the run was "
                 "trained on"
             )

@@ -1,7 +1,8 @@
 """Files at s3:// (and what else tensorflow-io opens): listed and read like those on disk.
 
-tensorflow-io reads them where it loads; elsewhere pyarrow does. Both take credentials and region
-from the usual AWS variables, and another server's address from ``AWS_ENDPOINT_URL``.
+tensorflow-io reads them where it loads; elsewhere pyarrow does, which also lists and copies what
+lies at s3://, because it says what went wrong. Both take credentials and region from the usual AWS
+variables, and another server's address from ``AWS_ENDPOINT_URL``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 import functools
 import io
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +22,13 @@ import pyarrow.fs
 import tensorflow as tf
 
 _through_tensorflow_io = False
+
+#: Signs of refused credentials and of a server out of reach in what the S3 clients say.
+_REFUSED = (
+    "ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "TOKEN", "CREDENTIAL", "EXPIRED",
+    "code: 401", "code: 403",
+)  # fmt: skip
+_UNREACHED = ("NETWORK_CONNECTION", "curlCode", "TIMEOUT")
 
 
 def is_remote(path: Any) -> bool:
@@ -34,16 +46,55 @@ def aborts_at_exit() -> bool:
     return _through_tensorflow_io
 
 
-def files_under(address: str) -> list[str]:
+def files_under(address: str, argument: str = "source") -> list[str]:
     """Lists the files that an address, a folder or a glob in a last part stands for, in order.
 
     Raises:
-        ValueError: if the server cannot be asked.
+        ValueError: naming `argument`, if the server cannot be asked.
     """
+    arrow = address.startswith("s3://") or _arrow()
+    with explained(address, argument):
+        return sorted(_arrow_files(address) if arrow else _tensorflow_files(address))
+
+
+def copy(address: str, path: Path, argument: str = "source") -> None:
+    """Copies one file from an address onto this disk.
+
+    Raises:
+        ValueError: naming `argument`, if it cannot be read.
+    """
+    with explained(address, argument):
+        filesystem, key = _filesystem(address)
+        with filesystem.open_input_stream(key) as source, path.open("wb") as out:
+            shutil.copyfileobj(source, out)
+
+
+@contextmanager
+def explained(path: str, argument: str = "source") -> Iterator[None]:
+    """Turns what readers raise into a ValueError: what cannot be read, why, and the cure."""
     try:
-        return sorted(_arrow_files(address) if _arrow() else _tensorflow_files(address))
-    except (tf.errors.OpError, OSError) as error:
-        raise ValueError(f"source: {address} cannot be read; {error}") from None
+        yield
+    except (tf.errors.OpError, pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{argument}: {path} {_why(path, str(error))}") from None
+
+
+def _why(path: str, said: str) -> str:
+    """Returns what is wrong with a path, from the words of tensorflow-io or pyarrow."""
+    server = _server() or "its server"
+    if is_remote(path) and any(sign in said for sign in _REFUSED):
+        names = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE")
+        given = [name for name in names if os.environ.get(name)]
+        which = f"those of {' and '.join(given)}" if given else f"neither {' nor '.join(names)} set"
+        return (
+            f"must be open to the credentials given ({which}), which {server} refuses; set "
+            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE. It said: {said}"
+        )
+    if is_remote(path) and any(sign in said for sign in _UNREACHED):
+        return (
+            f"must be within reach, and {server} does not answer; check AWS_ENDPOINT_URL and the "
+            f"network. What was said: {said}"
+        )
+    return f"cannot be read; {said}"
 
 
 def opened(path: str) -> Any:
@@ -92,6 +143,8 @@ def _name_the_server() -> None:
     if server.netloc and not os.environ.get("S3_ENDPOINT"):
         os.environ["S3_ENDPOINT"] = server.geturl()
         os.environ["S3_USE_HTTPS"] = "0" if server.scheme == "http" else "1"
+    if os.environ.get("AWS_DEFAULT_REGION"):
+        os.environ.setdefault("AWS_REGION", os.environ["AWS_DEFAULT_REGION"])
 
 
 # -- through tensorflow-io ------------------------------------------------------------------------

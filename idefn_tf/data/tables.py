@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-import tensorflow as tf
 
 from idefn_tf.data import remote
 from idefn_tf.schema import Schema
@@ -36,16 +34,13 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:
     files: list[str] = []
     for item in source:
         if remote.is_remote(item):
-            files += _data_files(str(item), remote.files_under(str(item)))
+            address = str(item).rstrip("/")
+            files += _data_files(address, remote.files_under(address))
             continue
         path = Path(item)
         if path.is_dir():
             if (path / "reports").is_dir() and (path / "card.json").is_file():
-                parts = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name in _PARTS)
-                raise ValueError(
-                    f"source: {path} is a whole prepared folder, whose reports training must not "
-                    f"read; open one of its parts: {parts}"
-                )
+                _refuse_whole(path, (p.name for p in path.iterdir() if p.is_dir()))
             files += sorted(
                 str(p)
                 for p in path.rglob("*")
@@ -66,15 +61,30 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:
 
 
 def _data_files(address: str, found: list[str]) -> list[str]:
-    """Leaves out what is no data file of a remote folder: other endings, hidden names."""
+    """Leaves out what is no data file of a remote folder: other endings, hidden names.
+
+    Raises:
+        ValueError: if it is a whole prepared folder.
+    """
     if found == [address]:
         return found
+    folders = {file[len(address) + 1 :].partition("/")[0] for file in found}
+    if {"card.json", "reports"} <= folders:
+        _refuse_whole(address, folders)
     return [
         file
         for file in found
         if Path(file).suffix in FORMATS
         and not any(part.startswith((".", "_")) for part in file[len(address) :].split("/"))
     ]
+
+
+def _refuse_whole(folder: str | Path, names: Iterable[str]) -> None:
+    parts = sorted(name for name in names if name in _PARTS)
+    raise ValueError(
+        f"source: {folder} is a whole prepared folder, whose reports training must not read; open "
+        f"one of its parts: {parts}"
+    )
 
 
 def format_of(files: Sequence[str]) -> str:
@@ -91,21 +101,26 @@ def format_of(files: Sequence[str]) -> str:
     return formats.pop()
 
 
-def read_table(source: Source, schema: Schema | None = None) -> pa.Table:
-    """Reads a whole source into memory as one Arrow table.
+def read_table(
+    source: Source, schema: Schema | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Reads a whole source into memory as one Arrow table, its rows in order.
 
     Args:
         source: a DataFrame, Arrow table, or Parquet or CSV files.
         schema: says which columns of a CSV are text; without one their types are guessed.
+        columns: the columns to read; by default all.
     """
-    if isinstance(source, pa.Table):
-        return source
     if isinstance(source, pd.DataFrame):
-        return pa.Table.from_pandas(source, preserve_index=False)
+        source = pa.Table.from_pandas(source, preserve_index=False)
+    if isinstance(source, pa.Table):
+        return source if columns is None else source.select(list(columns))
     files = find_files(source)
     if format_of(files) == "tfrecord":
         raise ValueError("source: TFRecord has no table form; open it with open_dataset.")
-    return pa.concat_tables([_read(f, schema) for f in files], promote_options="permissive")
+    return pa.concat_tables(
+        [_read(f, schema, columns) for f in files], promote_options="permissive"
+    )
 
 
 def iterate_tables(
@@ -113,7 +128,7 @@ def iterate_tables(
 ) -> Iterator[pa.Table]:
     """Yields the files' rows in order, at most `rows` (or a megabyte of CSV) at a time."""
     for file in files:
-        with _explained(file):
+        with remote.explained(file):
             if file.endswith(".parquet"):
                 with pq.ParquetFile(remote.opened(file)) as parquet:
                     for batch in parquet.iter_batches(batch_size=rows):
@@ -131,7 +146,7 @@ def iterate_span(
     """Yields rows `start` to `end` of Parquet files in order, reading no group of rows beyond."""
     at = 0  # of the file's first row
     for file in files:
-        with _explained(file), pq.ParquetFile(remote.opened(file)) as parquet:
+        with remote.explained(file), pq.ParquetFile(remote.opened(file)) as parquet:
             sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
             for group, size in enumerate(sizes):
                 if at < end and at + size > start:
@@ -152,24 +167,18 @@ def count_rows(files: Sequence[str]) -> int | None:
         return None
     rows = 0
     for file in files:
-        with _explained(file):
+        with remote.explained(file):
             rows += pq.read_metadata(remote.opened(file)).num_rows
     return rows
 
 
-def _read(file: str, schema: Schema | None) -> pa.Table:
-    with _explained(file):
+def _read(file: str, schema: Schema | None, columns: Sequence[str] | None) -> pa.Table:
+    names = None if columns is None else list(columns)
+    with remote.explained(file):
         if file.endswith(".parquet"):
-            return pq.read_table(remote.opened(file))
-        return pyarrow.csv.read_csv(remote.opened(file), convert_options=_csv_options(schema))
-
-
-@contextlib.contextmanager
-def _explained(file: str) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError, tf.errors.OpError) as error:
-        raise ValueError(f"source: {file} cannot be read; {error}") from None
+            return pq.read_table(remote.opened(file), columns=names)
+        table = pyarrow.csv.read_csv(remote.opened(file), convert_options=_csv_options(schema))
+        return table if names is None else table.select(names)
 
 
 def _csv_options(schema: Schema | None) -> pyarrow.csv.ConvertOptions:

@@ -152,8 +152,10 @@ class Job:
         slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows)
         slices.write(root, split.parts, settings.part_rows, console)
         prepared = Prepared(root)
-        parts = {part: engine.read_all(prepared.files(part)) for part in split.parts}
-        reports = {part: engine.read_all(prepared.report_files(part)) for part in split.parts}
+        parts, reports = (
+            {part: engine.read_all([*map(Path, files(part))]) for part in split.parts}
+            for files in (prepared.files, prepared.report_files)
+        )
         extended: dict[str, Any] = {}
         if self.learns:
             console.step("learns vocabularies on train")

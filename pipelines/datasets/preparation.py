@@ -78,7 +78,7 @@ def prepare(
         schema = schema or earlier.schema
         if schema.hash != earlier.schema.hash:
             raise ValueError(
-                f"--base: {earlier.root} was prepared with another schema; prepare both with one"
+                f"--base: {earlier.place} was prepared with another schema; prepare both with one"
             )
     if schema is None and not dataset.schema:
         raise ValueError(

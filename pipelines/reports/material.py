@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -206,10 +207,11 @@ def find_data(run: Run) -> Prepared | None:
     state = run.load_state() or {}
     fingerprint = _json(run.root / CARD).get("fingerprint")
     for root in (state.get("data"), run.root.parent / "data"):
-        if root and (Path(root) / CARD).is_file():
-            data = Prepared.open(root)
-            if data.card.get("fingerprint") == fingerprint:
-                return data
+        with suppress(ValueError):  # a bucket that is out of reach by now
+            if root and Prepared.is_at(root):
+                data = Prepared.open(root)
+                if data.card.get("fingerprint") == fingerprint:
+                    return data
     return None
 
 

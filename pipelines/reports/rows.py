@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from idefn_tf.data import to_arrays
+from idefn_tf.data import read_table, to_arrays
 from idefn_tf.schema import REPORT_COLUMNS, Schema
 from pipelines.evaluation import report_columns, row_weights
 from pipelines.prepared import Prepared
@@ -55,8 +54,8 @@ def read_rows(data: Prepared, schema: Schema, part: str, limit: int | None) -> R
     files, reports = data.files(part), data.report_files(part)
     tables, truths, count = [], [], 0
     for file, report in zip(files, reports, strict=True):
-        tables.append(pq.read_table(file))
-        truths.append(pq.read_table(report))
+        tables.append(read_table(file))
+        truths.append(read_table(report))
         count += tables[-1].num_rows
         if limit is not None and count >= limit:
             break

@@ -73,7 +73,7 @@ def train_trial(
             shutil.rmtree(run.root)
         if past is not None and not run.begun:
             _promote(past, run, config)
-        return train(config, data.root, run.root, console, evaluate=False)
+        return train(config, data, run.root, console, evaluate=False)
 
 
 def train_trial_here(config: Config, data: Prepared, run: Run, past: Run | None) -> Spent:

@@ -9,6 +9,7 @@ from pipelines.console import Console
 from pipelines.datasets import simulated_funnel
 from pipelines.datasets.funnel_world import Options
 from pipelines.datasets.preparation import prepare
+from pipelines.prepared import Prepared
 from pipelines.tracking import HParams, make_callbacks
 
 pytest.importorskip("tensorboard")
@@ -38,8 +39,9 @@ def test_a_trial_is_written_with_its_values_and_its_goal(tmp_path):
     assert float(make_ndarray(goal.tensor_proto)) == pytest.approx(0.71)
 
 
-def test_nothing_is_tracked_unless_asked_for():
-    assert make_callbacks(argparse.Namespace(tensorboard=False, profile=None)) == []
+def test_nothing_is_tracked_unless_asked_for(tmp_path):
+    given = argparse.Namespace(tensorboard=False, profile=None)
+    assert make_callbacks(given, Prepared(tmp_path)) == []
 
 
 @pytest.mark.slow

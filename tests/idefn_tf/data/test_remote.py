@@ -2,17 +2,14 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from moto.server import ThreadedMotoServer
 
 from idefn_tf.data import open_dataset, remote
 from idefn_tf.data.tensorflow_io import load_tensorflow_io
@@ -37,27 +34,9 @@ def frame(start, rows=40):
 
 
 @pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
+def bucket(s3_server, tmp_path_factory):
     """A bucket with the rows 0..79 in every format, and the variables that lead to its server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    variables = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "none",
-        "AWS_SECRET_ACCESS_KEY": "none",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    client = boto3.client(
-        "s3",
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        aws_access_key_id="none",
-        aws_secret_access_key="none",
-        region_name="us-east-1",
-    )
+    variables, client = s3_server
     client.create_bucket(Bucket="rows")
     folder = tmp_path_factory.mktemp("rows")
     for i in range(2):
@@ -74,8 +53,7 @@ def bucket(tmp_path_factory):
             name = f"{kind}{i}.{ending}"
             client.upload_file(str(folder / name), "rows", f"{ending}/{name}")
     client.put_object(Bucket="rows", Key="parquet/_SUCCESS", Body=b"")
-    yield variables
-    server.stop()
+    return variables
 
 
 #: A job as the pipelines run theirs: it reads every source, writes a file, and says what it read.
@@ -158,7 +136,7 @@ def test_pyarrow_reads_the_same_where_tensorflow_io_does_not_load(bucket, monkey
     assert not remote.aborts_at_exit()
 
 
-def test_what_is_not_there_is_said(bucket, monkeypatch):
+def test_what_is_not_there_or_not_to_be_read_is_said(bucket, s3_server, monkeypatch):
     for key, value in bucket.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(remote, "_arrow", lambda: True)
@@ -166,3 +144,8 @@ def test_what_is_not_there_is_said(bucket, monkeypatch):
         open_dataset(Schema.parse(SCHEMA), "s3://rows/nothing")
     with pytest.raises(ValueError, match=r"s3://absent/x.* cannot be read|no Parquet"):
         open_dataset(Schema.parse(SCHEMA), "s3://absent/x")
+    keys = ("reports/train/part-00000.parquet", "train/part-00000.parquet", "card.json")
+    for key in keys:
+        s3_server[1].put_object(Bucket="rows", Key=f"whole/{key}", Body=b"")
+    with pytest.raises(ValueError, match=r"whole prepared folder.* one of its parts: \['train'\]"):
+        open_dataset(Schema.parse(SCHEMA), "s3://rows/whole/")
