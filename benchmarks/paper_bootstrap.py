@@ -120,6 +120,13 @@ def difference(drawn: Draws, method: str, reference: str, seed: int = 0) -> dict
     return {"mean": mean, "low": float(low), "high": float(high), "p": p, "seeds": len(seeds)}
 
 
+def report_labels(data: Prepared) -> dict[str, np.ndarray]:
+    """Returns what spaces are made of, of the test rows: clicks and every kind of conversion."""
+    arrays = to_arrays(data.schema, data.table("test"))
+    own = {"click": arrays["click"], "conversion": arrays["conversion"]}
+    return own | report_columns(data, "test")
+
+
 def bootstrap(cells: Sequence[Cell], data: Prepared, draws: int = DRAWS) -> list[dict[str, Any]]:
     """Bootstraps every method's CVR AUC against the references.
 
@@ -135,9 +142,7 @@ def bootstrap(cells: Sequence[Cell], data: Prepared, draws: int = DRAWS) -> list
     schema = data.schema
     if draws < 1 or schema.user_key is None or "test" not in data.parts:
         return []
-    arrays = to_arrays(schema, data.table("test"))
-    columns = {"click": arrays["click"], "conversion": arrays["conversion"]}
-    columns |= report_columns(data, "test")
+    users, columns = to_arrays(schema, data.table("test"))[schema.user_key], report_labels(data)
     groups: dict[tuple[str, str], dict[str, dict[int, np.ndarray]]] = {}
     for cell in cells:
         path = cell.folder / SCORES
@@ -152,7 +157,7 @@ def bootstrap(cells: Sequence[Cell], data: Prepared, draws: int = DRAWS) -> list
                 continue
             mask, label = select(space, columns)
             held = {m: {s: p[mask] for s, p in seeds.items()} for m, seeds in methods.items()}
-            drawn = draw_aucs(label[mask], held, arrays[schema.user_key][mask], draws)
+            drawn = draw_aucs(label[mask], held, users[mask], draws)
             for reference in REFERENCES:
                 for method in methods:
                     told = difference(drawn, method, reference) if method != reference else None
