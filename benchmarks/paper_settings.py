@@ -39,7 +39,7 @@ def is_shipped(name: str, family: str) -> bool:
 
     The preset idefn-paper has the published network and weights: ``fixed`` compares it.
     """
-    return name in SHIPPED and (CONFIGS / f"{family}_{SHIPPED[name]}.yaml").is_file()
+    return name in SHIPPED.get(family, {})
 
 
 def make_config(
@@ -80,10 +80,10 @@ def make_config(
 def _shipped(variant: Variant, backbone: str, family: str) -> dict[str, Any]:
     if not is_shipped(variant.name, family):
         raise ValueError(
-            f"--methods: the setting 'shipped' has configs for {list(SHIPPED)}, received "
+            f"--methods: the setting 'shipped' has configs for {list(SHIPPED.get(family, {}))}, received "
             f"{variant.name!r}; choose --settings fixed or equal"
         )
-    path = CONFIGS / f"{family}_{SHIPPED[variant.name]}.yaml"
+    path = CONFIGS / f"{family}_{SHIPPED[family][variant.name]}.yaml"
     plain: dict[str, Any] = strict_yaml.read(path).value
     if plain.get("backbone", {}).get("name") != backbone:
         plain["backbone"] = {**plain.get("backbone", {}), "name": backbone}

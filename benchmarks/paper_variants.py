@@ -197,15 +197,33 @@ TABLES[4] = (
     "oracle_relabel",
     "oracle_relabel_50",
 )
-#: What the project ships a config of, and that config's name after the family's.
+#: What the project ships a config of, by family: the variant, and that config's name.
 SHIPPED = {
-    "click_only": "click_only",
-    "esmm": "esmm",
-    "all_negative": "all_negative",
-    "idefn_light": "idefn",
+    # a like needs no click there: alpha .5, as validation chose
+    "kuairand": {
+        "click_only": "click_only",
+        "esmm": "esmm",
+        "all_negative_50": "all_negative",
+        "idefn_light_50": "idefn",
+    },
+    "simulated": {
+        "click_only": "click_only",
+        "esmm": "esmm",
+        "all_negative": "all_negative",
+        "idefn_light": "idefn",
+    },
 }
 #: The rows of the README's table.
-README_METHODS = ("click_only", "esmm", "nise", "all_negative", "idefn", "idefn_light")
+README_METHODS = (
+    "click_only",
+    "esmm",
+    "nise",
+    "all_negative",
+    "idefn",
+    "idefn_light",
+    "all_negative_50",
+    "idefn_light_50",
+)
 
 
 def get_variant(name: str) -> Variant:
