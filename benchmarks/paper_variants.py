@@ -70,7 +70,7 @@ VARIANTS: dict[str, Variant] = {
             "ESMM",
             "esmm",
             {"ctr_weight": 1, "ctcvr_weight": 1},
-            {"ctr_weight": SCALE, "ctcvr_weight": SCALE},
+            {"ctcvr_weight": SCALE},
         ),
         Variant(
             "mmoe", "MMoE", "mmoe", {"cvr_weight": 1}, {"cvr_weight": CLICKED_SCALE}, trunk="mmoe"

@@ -26,9 +26,9 @@ class ESMM(EntireSpaceModel):
     tower too.
 
     Args:
-        ctcvr_weight: weight of the CTCVR term; the paper's is 1.
-        ctr_weight: weight of the CTR term; the paper's is 1. Raising both alike gives the loss the
-            scale of the Eq. 15 family, so that one L2 coefficient means the same to all.
+        ctcvr_weight: weight of the CTCVR term; the paper's is 1. At 30 it has the scale of the
+            Eq. 15 family's conversion loss (gamma), so that one L2 coefficient means the same.
+        ctr_weight: weight of the CTR term; the paper's is 1.
         stop_ctr_gradient: whether the CTCVR term leaves the CTR tower alone.
         **kwargs: of `EntireSpaceModel`.
 
