@@ -164,10 +164,6 @@ RECIPES: dict[str, Recipe] = {
         "alpha .5, kappa auto, memory 128, hidden layer, label value .1",
         overrides={"model.alpha": 0.5, **_AUTO, **_BANK, **_HIDDEN, **_TENTH},
     ),
-    "calibrated_50": Recipe(
-        "the same, calibrated label value",
-        overrides={"model.alpha": 0.5, **_AUTO, **_BANK, **_HIDDEN, **_CALIBRATED},
-    ),
     "own_cvr": Recipe("top-k by the model's own CVR (no transport)", "top_k_cvr"),
 }
 
