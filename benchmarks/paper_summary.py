@@ -23,7 +23,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("all_funnel", "ctcvr_auc"),
 )
 #: Methods that every other one is compared with.
-REFERENCES = ("all_negative", "esmm")
+REFERENCES = ("all_negative", "all_negative_50", "esmm")
 
 
 def values(
