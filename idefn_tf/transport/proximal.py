@@ -15,7 +15,9 @@ many short ones. `proximal` uses that freedom: from inverse temperature beta = s
 takes the longest next step from which Newton (see `newton`) still lands safely, up to
 beta = steps / epsilon, and shortens the step where it does not. Between steps the potentials
 phi(beta) are nearly straight lines (phi = beta f + constant), so two known points predict the
-third. `proximal_literal` in `literal.py` is the loop as printed.
+third. Where rows are light beside columns (many positives, small kappa) the path is one point: the
+columns' prices (`prices`) tell the potentials at its end. `proximal_literal` in `literal.py` is the
+loop as printed.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from idefn_tf.transport.kernel import absorb, add_exactly
 from idefn_tf.transport.newton import FIRST_STEP, is_close, newton
 from idefn_tf.transport.outcome import finish, plan_sums, refuse
 from idefn_tf.transport.plan import Plan
+from idefn_tf.transport.prices import priced_potential
 from idefn_tf.transport.problem import TransportProblem, as_type
 from idefn_tf.transport.reductions import fold_all, fold_columns
 
@@ -80,7 +83,7 @@ def proximal(
         scale: Typical cost (see `cost_scale`); only sets where the path begins.
         tolerance: Largest L1 marginal error, as a share of the positives' mass.
         max_iterations: Most Newton steps in all. `Plan.iterations` counts them; a renewed
-            kernel without a step counts as one.
+            kernel without a step counts as one, and so does a round of prices (see `prices`).
 
     Returns:
         The plan. Status CONVERGED or ITERATION_LIMIT, or the reason why there is none.
@@ -182,13 +185,18 @@ def proximal(
         )
 
     beta_path = tf.minimum(beta_end, 1 / (FIRST_EPSILON * scale))
-    # Where rows are light beside columns, few columns fill up and the first guess is good at any
+    # Where rows are light beside columns, few columns fill up and their prices tell the plan at any
     # beta: try the end at once.
     light = tf.reduce_max(problem.row_mass) <= DIRECT * tf.reduce_max(problem.column_mass)
     beta_start = tf.where(light, beta_end, beta_path)
+    potential, rounds = tf.cond(
+        light & (problem.virtual_mass > 0) & (refusal == 0) & (max_iterations > 0),
+        lambda: priced_potential(problem, cost, beta_end, max_iterations),
+        lambda: (first_guess(beta_start), tf.constant(0)),
+    )
     start = _Path(
         beta=beta_start,
-        potential=first_guess(beta_start),
+        potential=potential,
         fine=nothing,
         known_beta=zero,
         known=nothing,
@@ -198,7 +206,7 @@ def proximal(
         stretch=tf.constant(LONGEST_STEP, dtype),
         trust=tf.constant(FIRST_STEP, dtype),
         spent=tf.constant(0),
-        iterations=tf.constant(0),
+        iterations=rounds,
         best_error=infinite,
         best=nothing,
         best_fine=nothing,
