@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -21,13 +22,32 @@ OPTIMIZERS: dict[str, type] = {
 }
 
 
-def build_model(config: Config, schema: Schema, vocabularies: Vocabularies) -> EntireSpaceModel:
+def build_model(
+    config: Config,
+    schema: Schema,
+    vocabularies: Vocabularies,
+    table_devices: Sequence[str] = (),
+) -> EntireSpaceModel:
     """Builds and compiles the model of a config.
+
+    Args:
+        config: the experiment.
+        schema: what the columns are.
+        vocabularies: by feature.
+        table_devices: devices to which the shares of the tables (``features.shards``, by default
+            as many as devices) are dealt by turns.
 
     Raises:
         ValueError: if a name or an argument is unknown.
     """
     given = dict(config.features)
+    if table_devices:
+        count = given.get("shards", len(table_devices))
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(
+                f"features.shards: must be a number where table servers hold them, received {count}"
+            )
+        given["shards"] = [table_devices[i % len(table_devices)] for i in range(count)]
     width = given.pop("embedding_width", None)
     if width is not None:
         if not isinstance(width, int) or width < 1:

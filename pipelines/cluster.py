@@ -14,7 +14,9 @@ import tensorflow as tf
 #: The exit status of a worker that lost the others: try again (EX_TEMPFAIL).
 WORKER_LOST = 75
 
-Name = Literal["none", "mirrored", "multi_worker"]
+Name = Literal["none", "mirrored", "multi_worker", "table_servers"]
+#: The type of a table server's task in TF_CONFIG.
+TABLE_SERVER = "ps"
 
 
 class WorkerLost(ConnectionError):  # noqa: N818  (what happened, in two words)
@@ -29,11 +31,13 @@ class Cluster:
         strategy: TensorFlow's strategy, or None for one device.
         workers: how many processes.
         index: which of them this is; the chief is 0.
+        table_servers: the devices of processes that hold the embedding tables, by turns.
     """
 
     strategy: Any = None
     workers: int = 1
     index: int = 0
+    table_servers: tuple[str, ...] = ()
 
     @property
     def chief(self) -> bool:
@@ -97,17 +101,19 @@ class Cluster:
 
     @contextlib.contextmanager
     def explaining_loss(self) -> Iterator[None]:
-        """Turns the errors of a broken connection between workers into `WorkerLost`."""
+        """Turns the errors of a broken connection between processes into `WorkerLost`."""
         try:
             yield
         except _BROKEN as error:
-            if self.workers == 1:
+            if self.workers == 1 and not self.table_servers:
                 raise
             first = str(error.message).strip().splitlines()[0][:200]
+            who, all_of = f"worker {self.index} of {self.workers}: another worker", "workers"
+            if self.table_servers:
+                who, all_of = f"one of {len(self.table_servers)} table servers", "machines"
             raise WorkerLost(
-                f"worker {self.index} of {self.workers}: another worker stopped or cannot be "
-                f"reached ({first}); start the same command on all workers again, and the run "
-                "goes on from where it was last saved"
+                f"{who} stopped or cannot be reached ({first}); start the same command on all "
+                f"{all_of} again, and the run goes on from where it was last saved"
             ) from error
 
     def any(self, flag: bool) -> bool:
@@ -135,16 +141,20 @@ def open_cluster(name: Name) -> Cluster:
 
     Args:
         name: "none"; "mirrored" for all devices of this machine (its GPUs, else its logical
-            CPUs); "multi_worker" for the processes that TF_CONFIG lists.
+            CPUs); "multi_worker" for the processes that TF_CONFIG lists; "table_servers" for one
+            process that trains, with the tables on those that TF_CONFIG lists as "ps".
 
     Raises:
         ValueError: if TF_CONFIG is missing or cannot be read, or a worker sees several devices.
+        WorkerLost: if a table server does not answer.
     """
     if name == "none":
         return Cluster()
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return Cluster(tf.distribute.MirroredStrategy([device.name for device in devices]))
+    if name == "table_servers":
+        return _connect()
     workers, index = _task()
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_PATIENCE)
     strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
@@ -161,22 +171,55 @@ def open_cluster(name: Name) -> Cluster:
 _PATIENCE = 600.0
 
 
+def _connect() -> Cluster:
+    """Connects to the table servers that TF_CONFIG lists (they run `pipelines.table_server`)."""
+    cluster, kind, index = read_cluster(TABLE_SERVER)
+    if (kind, index) != ("chief", 0):
+        raise ValueError(
+            "TF_CONFIG: the task that trains with table_servers must be {'type': 'chief', 'index': "
+            f"0}}, received {kind!r} and {index}; the others run python -m pipelines.table_server"
+        )
+    servers = [f"/job:{TABLE_SERVER}/task:{i}/device:CPU:0" for i in range(len(cluster["ps"]))]
+    found = Cluster(table_servers=tuple(servers))
+    with found.explaining_loss():
+        tf.config.experimental_connect_to_cluster(
+            tf.train.ClusterSpec(cluster), job_name="chief", task_index=0
+        )
+    return found
+
+
 def _task() -> tuple[int, int]:
     """Returns how many workers TF_CONFIG lists and which of them this process is."""
-    text = os.environ.get("TF_CONFIG", "")
-    cure = (
-        'it must look like {"cluster": {"worker": ["host1:port", "host2:port"]}, '
-        '"task": {"type": "worker", "index": 0}}, the same list on every worker'
-    )
+    cluster, kind, index = read_cluster("worker")
+    chiefs = len(cluster.get("chief", ()))
+    return chiefs + len(cluster["worker"]), index + (chiefs if kind == "worker" else 0)
+
+
+def read_cluster(job: str) -> tuple[dict[str, list[str]], str, int]:
+    """Reads TF_CONFIG.
+
+    Args:
+        job: the processes that there must be beside a chief: "worker" or `TABLE_SERVER`.
+
+    Returns:
+        The addresses by job, and the type and index of this process.
+
+    Raises:
+        ValueError: if it is missing, cannot be read, or lists no such process.
+    """
     try:
-        value = json.loads(text)
+        value = json.loads(os.environ.get("TF_CONFIG", ""))
         cluster, task = value["cluster"], value["task"]
-        chiefs = len(cluster.get("chief", ()))
-        workers = chiefs + len(cluster.get("worker", ()))
-        index = int(task["index"]) + (chiefs if task["type"] == "worker" else 0)
-        known = task["type"] in ("chief", "worker") and 0 <= index < workers
+        kind, index = str(task["type"]), int(task["index"])
+        known = kind in ("chief", job) and 0 <= index < len(cluster[kind])
+        known = known and len(cluster.get(job, ())) > 0
     except (ValueError, KeyError, TypeError, AttributeError):
         known = False
     if not known:
-        raise ValueError(f"TF_CONFIG: training.strategy multi_worker needs it; {cure}")
-    return workers, index
+        chief = "" if job == "worker" else '"chief": ["host0:port"], '
+        raise ValueError(
+            "TF_CONFIG: training.strategy multi_worker and table_servers need it; it must look "
+            f'like {{"cluster": {{{chief}"{job}": ["host1:port", "host2:port"]}}, "task": '
+            f'{{"type": "{job}", "index": 0}}}}, the same lists in every process'
+        )
+    return cluster, kind, index

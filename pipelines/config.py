@@ -49,8 +49,10 @@ class Training(_Strict):
     jit_compile: bool = True
     monitor: Monitor = Monitor()
     checkpoint: Checkpoint = Checkpoint()
-    strategy: Literal["none", "mirrored", "multi_worker"] = Field(
-        "none", description="mirrored: this machine's devices; multi_worker: TF_CONFIG's processes"
+    strategy: Literal["none", "mirrored", "multi_worker", "table_servers"] = Field(
+        "none",
+        description="mirrored: this machine's devices; multi_worker: TF_CONFIG's processes; "
+        "table_servers: tables on TF_CONFIG's",
     )
     audit: bool = Field(
         True, description="judge the pseudo-labels after every epoch (reports only)"
@@ -65,8 +67,8 @@ class Config(_Strict):
         model: arguments of the method's class.
         backbone: {"name": ..., and its arguments}.
         trunk: {"name": "mmoe" or "ple", and its arguments}, or none.
-        features: arguments of `FeatureColumns` (embedding_stddev), and embedding_width in place of
-            the schema's.
+        features: arguments of `FeatureColumns` (embedding_stddev, shards), and embedding_width in
+            place of the schema's.
         optimizer: {"name": ..., and its arguments}.
         training: epochs, batch size, early stopping, seed.
         tuning: what `pipelines.tune` tries; training leaves it out.

@@ -24,7 +24,7 @@ from pipelines.datasets.preparation import DATASETS, Settings, prepare, prepare_
 from pipelines.datasets.simulated_funnel import SIMULATED_FUNNEL
 from pipelines.datasets.split import parse
 from pipelines.datasets.table import TABLE
-from pipelines.prepared import SCHEMA, refuse_foreign
+from pipelines.prepared import Prepared, refuse_foreign
 
 __all__ = ["DATASETS", "Settings", "main", "prepare", "prepare_rows"]
 
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
             "--split", default="auto", help="auto, or train=FIRST..LAST,validation=...,test=..."
         )
         command.add_argument(
-            "--base", type=Path, help="an earlier prepared folder whose vocabularies are extended"
+            "--base", help="an earlier prepared folder (or s3://) whose vocabularies are extended"
         )
         command.add_argument(
             "--as-of", help="when conversions were counted (default: the latest exposure)"
@@ -111,9 +111,10 @@ def _run(given: argparse.Namespace, console: Console) -> None:
         )
     engine = given.spark_master or given.engine
     settings = Settings(given.part_rows, given.memory, given.threads, engine, given.slice_rows)
+    base = Prepared.open(given.base) if given.base else None
     as_of = None
     if given.as_of is not None:
-        named = schema or (Schema.load(given.base / SCHEMA) if given.base else None)
+        named = schema or (base.schema if base else None)
         unit = named.labels.time_unit if named else "ms"
         as_of = maturity.read_time(given.as_of, unit)
     if name == "simulated_funnel":
@@ -128,7 +129,7 @@ def _run(given: argparse.Namespace, console: Console) -> None:
         options = {"logs": given.logs}
     prepare(
         name, raw, given.out, schema=schema, options=options, split=split,
-        base=given.base, as_of=as_of, settings=settings, console=console,
+        base=base, as_of=as_of, settings=settings, console=console,
     )  # fmt: skip
 
 

@@ -123,7 +123,8 @@ def train(
     state, snapshot = run.load_state(), run.load_snapshot()
     first_epoch = 0 if snapshot is None else snapshot.epoch
     with cluster.scope():
-        model = build_model(config, data.schema, read_vocabularies(data.vocabularies))
+        learned = read_vocabularies(data.vocabularies)
+        model = build_model(config, data.schema, learned, cluster.table_servers)
     if reason := _why_not_compiled(settings, cluster.replicas):
         console.note(f"steps are not compiled (jit_compile): {reason}")
     if base is not None and state is None and snapshot is None:

@@ -15,6 +15,8 @@ from idefn_tf.features.field import Field
 FIRST_ROW = 1
 #: Where `pool` puts all single-valued fields of a width, side by side.
 SINGLES = "singles:{}"
+#: The key of the numbers among what is encoded.
+NUMBERS = "numbers:"
 
 
 class Block:
@@ -192,3 +194,37 @@ def _typed(values: Any, field: Field) -> tf.Tensor:
         )
     values = padded(values, field, "" if field.dtype == "string" else -1)
     return values if values.dtype == field.dtype else tf.cast(values, field.dtype)
+
+
+def find_runs(fields: Sequence[Field], blocks: Mapping[str, Block]) -> Iterator[tuple[str, slice]]:
+    """Yields z's pieces in order: which part they come from, and which columns of it.
+
+    Neighbours in z that are neighbours in their part are one piece.
+
+    Args:
+        fields: of the layer, in the order of z.
+        blocks: by embedding width.
+    """
+    last: tuple[str, slice] | None = None
+    taken: dict[str, int] = {}
+    for field in fields:
+        key = field.name
+        if field.numeric:
+            key = NUMBERS
+        elif not field.indicator and field in blocks[str(field.width)].singles:
+            key = SINGLES.format(field.width)
+        start = taken.get(key, 0)
+        end = taken[key] = start + field.output_width
+        if last is not None and last[0] == key and last[1].stop == start:
+            last = (key, slice(last[1].start, end))
+            continue
+        if last is not None:
+            yield last
+        last = (key, slice(start, end))
+    if last is not None:
+        yield last
+
+
+def columns(part: tf.Tensor, at: slice) -> tf.Tensor:
+    """Returns columns of a part of z; all of them cost nothing."""
+    return part if (at.start, at.stop) == (0, part.shape[1]) else part[:, at]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.features.block import FIRST_ROW, SINGLES, Block
+from idefn_tf.features.block import FIRST_ROW, NUMBERS, Block, columns, find_runs
 from idefn_tf.features.columns import Vocabularies, columns_from_schema, with_places_left
 from idefn_tf.features.encoding import normalize, take
 from idefn_tf.features.field import Field, lower
+from idefn_tf.features.shards import Shards
 from idefn_tf.optimizers import mark_table
 from idefn_tf.schema import Schema
 
@@ -36,6 +37,9 @@ class FeatureColumns(keras.layers.Layer):
             `Field` records.
         schema: adds side, headroom, list length and serving values to the fields it names.
         embedding_stddev: standard deviation of the tables' normal initializer.
+        shards: how many shares every table's rows are dealt to, or the device of each share, such
+            as ``["GPU:0", "GPU:1"]`` (`Shards`). A saved model asks for the same devices, and does
+            without them where it is loaded on another machine.
 
     Example::
 
@@ -51,6 +55,7 @@ class FeatureColumns(keras.layers.Layer):
         columns: Sequence[Any],
         schema: Schema | None = None,
         embedding_stddev: float = 0.01,
+        shards: int | Sequence[str] = 1,
         **kwargs: Any,
     ) -> None:
         # float32 whatever the policy: raw numbers and tables do not stand rounding to 8 bits
@@ -63,6 +68,8 @@ class FeatureColumns(keras.layers.Layer):
             raise ValueError(f"columns: names must be unique, received {names}")
         self.fields = tuple(fields)
         self.embedding_stddev = embedding_stddev
+        self.shards = Shards.of(shards)
+        self.shards.check()
         self._by_name = {f.name: f for f in self.fields}
         self._offsets, self._rows = self._lay_out()
         starts = {
@@ -78,7 +85,7 @@ class FeatureColumns(keras.layers.Layer):
         if hot:
             self._blocks["indicator"] = Block(hot, starts)
         self._numbers = [f for f in self.fields if f.numeric]
-        self._runs = list(self._find_runs())
+        self._runs = list(find_runs(self.fields, self._blocks))
 
     @classmethod
     def from_schema(
@@ -108,18 +115,18 @@ class FeatureColumns(keras.layers.Layer):
         return offsets, rows
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates one table per embedding width."""
-        self.tables = {
-            width: mark_table(
-                self.add_weight(
-                    name=f"embeddings_{width}",
-                    shape=(rows, int(width)),
-                    initializer=keras.initializers.RandomNormal(stddev=self.embedding_stddev),
-                    autocast=False,  # a cast would read the whole table
-                )
-            )
-            for width, rows in self._rows.items()
-        }
+        """Creates one table per embedding width, or one for each of its shares."""
+        self.tables = {}
+        for width, rows in self._rows.items():
+            for share, name in enumerate(self.shards.names(width)):
+                with self.shards.device(share):
+                    table = self.add_weight(
+                        name=f"embeddings_{name}",
+                        shape=(self.shards.size(rows, share), int(width)),
+                        initializer=keras.initializers.RandomNormal(stddev=self.embedding_stddev),
+                        autocast=False,  # a cast would read the whole table
+                    )
+                self.tables[name] = mark_table(table)
         self.built = True
 
     # -- encode -------------------------------------------------------------------------------
@@ -135,7 +142,7 @@ class FeatureColumns(keras.layers.Layer):
     @staticmethod
     def is_encoded(features: Mapping[str, Any]) -> bool:
         """Whether `features` came from `encode`."""
-        return any(name.startswith(("rows:", "numbers:")) for name in features)
+        return any(name.startswith(("rows:", NUMBERS)) for name in features)
 
     def encode(self, features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Turns raw values into rows, coefficients and numbers.
@@ -144,9 +151,10 @@ class FeatureColumns(keras.layers.Layer):
             features: by name, values [B], [B, 1], or [B, L] for a list.
 
         Returns:
-            {"rows:<width>": int32 [B, S], 0 where absent; "coefficients:<width>": float32 [B, S_l]
-            of the lists' slots, where there are lists; the same pair under "indicator" for
-            multi-hot fields; "numbers:": float32 [B, K]}.
+            {"rows:<width>": int32 [B, S], 0 where absent (of dealt tables "rows:<width>_<share>", 0
+            also where the row is another share's); "coefficients:<width>": float32 [B, S_l] of the
+            lists' slots, where there are lists; the same pair under "indicator" for multi-hot
+            fields; "numbers:": float32 [B, K]}.
 
         Raises:
             ValueError: if a feature is missing or of the wrong kind.
@@ -154,12 +162,13 @@ class FeatureColumns(keras.layers.Layer):
         out: dict[str, tf.Tensor] = {}
         for key, block in self._blocks.items():
             rows, coefficients = block(features, self.fields)
-            out[f"rows:{key}"] = rows
+            dealt = [rows] if key == "indicator" else self.shards.deal(rows)
+            out |= {f"rows:{name}": r for name, r in zip(self._names(key), dealt, strict=True)}
             if coefficients is not None:
                 out[f"coefficients:{key}"] = coefficients
         if self._numbers:
             values = [take(features, f.name, self.fields) for f in self._numbers]
-            out["numbers:"] = normalize(self._numbers, values)
+            out[NUMBERS] = normalize(self._numbers, values)
         return out
 
     def encoded_signature(self) -> dict[str, tf.TensorSpec]:
@@ -167,12 +176,17 @@ class FeatureColumns(keras.layers.Layer):
         out = {}
         for key, block in self._blocks.items():
             rows, coefficients = block.slots
-            out[f"rows:{key}"] = tf.TensorSpec([None, rows], tf.int32)
+            for name in self._names(key):
+                out[f"rows:{name}"] = tf.TensorSpec([None, rows], tf.int32)
             if coefficients:
                 out[f"coefficients:{key}"] = tf.TensorSpec([None, coefficients], tf.float32)
         if self._numbers:
-            out["numbers:"] = tf.TensorSpec([None, len(self._numbers)], tf.float32)
+            out[NUMBERS] = tf.TensorSpec([None, len(self._numbers)], tf.float32)
         return out
+
+    def _names(self, key: str) -> list[str]:
+        """Returns the keys of a block's tables."""
+        return [key] if key == "indicator" else self.shards.names(key)
 
     @property
     def encoders(self) -> list[Any]:
@@ -182,10 +196,16 @@ class FeatureColumns(keras.layers.Layer):
     # -- gather and combine -------------------------------------------------------------------
 
     def gather(self, encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Reads the rows of every table: {width: float32 [B, S, width]}."""
-        return {
-            width: tf.gather(table.value, encoded[f"rows:{width}"])
-            for width, table in self.tables.items()
+        """Reads the rows of every table: {its key: float32 [B, S, width]}."""
+        gathered = {
+            name: tf.gather(table.value, encoded[f"rows:{name}"])
+            for name, table in self.tables.items()
+        }
+        if self.shards.count == 1:
+            return gathered
+        return {  # row 0 of a share must not count for the rows of another
+            name: vectors * tf.cast(encoded[f"rows:{name}"] > 0, vectors.dtype)[:, :, None]
+            for name, vectors in gathered.items()
         }
 
     def combine(
@@ -197,46 +217,26 @@ class FeatureColumns(keras.layers.Layer):
         """Pools the gathered rows into z, float32 [B, output_width]; pure, fit for XLA.
 
         Args:
-            gathered: by width, [B, S, width].
+            gathered: by table, [B, S, width].
             encoded: what `encode` gave.
             zeroed: whether row 0, which belongs to nobody, was gathered as 0 already.
         """
         parts: dict[str, tf.Tensor] = {}
         for key, block in self._blocks.items():
-            rows = encoded[f"rows:{key}"]
+            names = self._names(key)
+            rows = encoded[f"rows:{names[0]}"]
             coefficients = encoded.get(f"coefficients:{key}")
             if key == "indicator":
                 parts.update(block.multi_hot(rows, coefficients))
-            else:
+            elif len(names) == 1:
                 parts.update(block.pool(gathered[key], rows, coefficients, zeroed))
+            else:
+                vectors = tf.add_n([gathered[name] for name in names])
+                parts.update(block.pool(vectors, rows, coefficients, zeroed=True))
         if self._numbers:
-            parts["numbers:"] = encoded["numbers:"]
-        pieces = [_columns(parts[key], at) for key, at in self._runs]
+            parts[NUMBERS] = encoded[NUMBERS]
+        pieces = [columns(parts[key], at) for key, at in self._runs]
         return pieces[0] if len(pieces) == 1 else tf.concat(pieces, 1)
-
-    def _find_runs(self) -> Iterator[tuple[str, slice]]:
-        """Yields z's pieces in order: which part of `combine`, and which columns of it.
-
-        Neighbours in z that are neighbours in their part are one piece.
-        """
-        last: tuple[str, slice] | None = None
-        taken: dict[str, int] = {}
-        for field in self.fields:
-            key = field.name
-            if field.numeric:
-                key = "numbers:"
-            elif not field.indicator and field in self._blocks[str(field.width)].singles:
-                key = SINGLES.format(field.width)
-            start = taken.get(key, 0)
-            end = taken[key] = start + field.output_width
-            if last is not None and last[0] == key and last[1].stop == start:
-                last = (key, slice(last[1].start, end))
-                continue
-            if last is not None:
-                yield last
-            last = (key, slice(start, end))
-        if last is not None:
-            yield last
 
     def call(self, features: Mapping[str, Any]) -> tf.Tensor:
         """Returns z [B, output_width] of raw or encoded features."""
@@ -283,12 +283,20 @@ class FeatureColumns(keras.layers.Layer):
             )
         if not self.built:
             self.build()
-        table = self.tables[str(field.width)]
-        values = np.array(table)
+        values = np.array(self.table(str(field.width)))
         unknown, known, _ = self.row_range(name)
         values[known : known + field.known] = matrix[: field.known]
         values[unknown:known] = matrix[field.known :]
-        table.assign(values)
+        self.set_table(str(field.width), values)
+
+    def table(self, width: str) -> np.ndarray:
+        """Returns the whole table of a width, [V, width], its shares put together."""
+        return self.shards.join([self.tables[name] for name in self.shards.names(width)])
+
+    def set_table(self, width: str, values: np.ndarray) -> None:
+        """Writes the whole table of a width, [V, width]."""
+        for name, share in zip(self.shards.names(width), self.shards.cut(values), strict=True):
+            self.tables[name].assign(share)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the fields, vocabularies included, so that a saved model needs nothing else."""
@@ -296,6 +304,7 @@ class FeatureColumns(keras.layers.Layer):
             **super().get_config(),
             "columns": [field.to_config() for field in self.fields],
             "embedding_stddev": self.embedding_stddev,
+            "shards": self.shards.to_config(),
         }
 
     @classmethod
@@ -303,9 +312,5 @@ class FeatureColumns(keras.layers.Layer):
         """Builds the layer from `get_config`'s dictionary."""
         config = dict(config)
         columns = [Field.from_config(c) for c in config.pop("columns")]
-        return cls(columns, **config)
-
-
-def _columns(part: tf.Tensor, at: slice) -> tf.Tensor:
-    """Returns columns of a part of z; all of them cost nothing."""
-    return part if (at.start, at.stop) == (0, part.shape[1]) else part[:, at]
+        shards = Shards.of(config.pop("shards", 1)).where_they_exist()
+        return cls(columns, shards=shards.to_config(), **config)

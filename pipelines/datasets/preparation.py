@@ -38,7 +38,7 @@ def prepare(
     schema: Schema | None = None,
     options: Mapping[str, Any] | None = None,
     split: Split | None = None,
-    base: str | Path | None = None,
+    base: str | Path | Prepared | None = None,
     as_of: int | None = None,
     settings: Settings | None = None,
     console: Console | None = None,
@@ -59,7 +59,7 @@ def prepare(
         schema: what the columns are; the data set's shipped schema by default.
         options: the data set's own options (`logs` of KuaiRand).
         split: the days of each part; the data set's own rule by default.
-        base: an earlier prepared folder to continue.
+        base: an earlier prepared folder to continue, or its address.
         as_of: when the log ended, in the schema's time unit; decides which attribution windows are
             still open. The log's latest time by default.
         settings: how to run.
