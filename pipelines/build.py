@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,8 +65,34 @@ def build_model(
         features, _make(backbones.BACKBONES, config.backbone, "backbone"), **arguments
     )
     model.compile(make_optimizer(config.optimizer), jit_compile=config.training.jit_compile)
+    if table_devices:
+        _check_transfers(model)
     model.build()
     return model
+
+
+#: TensorFlow moves no greater tensor between processes.
+_MOST_BYTES = 2**31
+
+
+def _check_transfers(model: EntireSpaceModel) -> None:
+    """Refuses shares whose rows or moments could not be fetched to be saved.
+
+    Raises:
+        ValueError: with the number of shares that would do.
+    """
+    shapes = model.features.table_shapes
+    row_sparse = hasattr(model.optimizer, "rule")
+    for rows, width in shapes.values():
+        columns = len(model.optimizer.rule().initial(width)) if row_sparse else width
+        needed = math.ceil(4 * rows * columns / (0.95 * _MOST_BYTES))
+        if needed > 1:
+            count, size = model.features.shards.count, 4 * rows * columns / 1e9
+            raise ValueError(
+                f"features.shards: the moments of a share of {rows:,} rows take {size:.1f} GB, and "
+                "TensorFlow moves 2 GiB at once from a table server; give at least "
+                f"{needed * count}, received {count}"
+            )
 
 
 def make_optimizer(settings: dict[str, Any]) -> keras.optimizers.Optimizer:

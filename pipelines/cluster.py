@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -167,7 +169,7 @@ def open_cluster(name: Name) -> Cluster:
     return Cluster(strategy, workers, index)
 
 
-#: Seconds that a worker waits for the others within one step before it gives up.
+#: Seconds that a process waits for the others, to begin or within one step, before it gives up.
 _PATIENCE = 600.0
 
 
@@ -180,12 +182,36 @@ def _connect() -> Cluster:
             f"0}}, received {kind!r} and {index}; the others run python -m pipelines.table_server"
         )
     servers = [f"/job:{TABLE_SERVER}/task:{i}/device:CPU:0" for i in range(len(cluster["ps"]))]
+    _wait_for(cluster["ps"])
     found = Cluster(table_servers=tuple(servers))
     with found.explaining_loss():
         tf.config.experimental_connect_to_cluster(
             tf.train.ClusterSpec(cluster), job_name="chief", task_index=0
         )
+        tf.config.list_logical_devices()  # connects here and now
     return found
+
+
+def _wait_for(addresses: Sequence[str]) -> None:
+    """Waits until somebody listens at every address; TensorFlow would wait for ever.
+
+    Raises:
+        WorkerLost: if one does not answer in time.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        while True:
+            try:
+                socket.create_connection((host, int(port)), timeout=5.0).close()
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise WorkerLost(
+                        f"TF_CONFIG: the table server {address} does not answer ({error}); start "
+                        "python -m pipelines.table_server there"
+                    ) from None
+                time.sleep(0.2)
 
 
 def _task() -> tuple[int, int]:

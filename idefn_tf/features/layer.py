@@ -114,15 +114,25 @@ class FeatureColumns(keras.layers.Layer):
             )
         return offsets, rows
 
+    @property
+    def table_shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of every table, or share of one, by its key."""
+        return {
+            name: (self.shards.size(rows, share), int(width))
+            for width, rows in self._rows.items()
+            for share, name in enumerate(self.shards.names(width))
+        }
+
     def build(self, input_shape: Any = None) -> None:
         """Creates one table per embedding width, or one for each of its shares."""
         self.tables = {}
-        for width, rows in self._rows.items():
+        shapes = self.table_shapes
+        for width in self._rows:
             for share, name in enumerate(self.shards.names(width)):
                 with self.shards.device(share):
                     table = self.add_weight(
                         name=f"embeddings_{name}",
-                        shape=(self.shards.size(rows, share), int(width)),
+                        shape=shapes[name],
                         initializer=keras.initializers.RandomNormal(stddev=self.embedding_stddev),
                         autocast=False,  # a cast would read the whole table
                     )

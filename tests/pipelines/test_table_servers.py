@@ -15,7 +15,7 @@ import yaml
 
 from pipelines import table_server
 from pipelines.build import build_model
-from pipelines.cluster import WORKER_LOST, open_cluster
+from pipelines.cluster import WORKER_LOST, WorkerLost, open_cluster
 from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.datasets import simulated_funnel
@@ -115,9 +115,23 @@ def test_tables_are_dealt_to_the_servers_by_turns(folder):
     learned = read_vocabularies(data.vocabularies)
     model = build_model(Config.parse(CONFIG), data.schema, learned, ["CPU:0"])
     assert model.features.shards.devices == ("CPU:0",) * 3
+    # 120 million rows, their moments 34 numbers each: 16.3 GB in three shares of 5.4
+    large = {n: {**v, "capacity": 40_000_000} for n, v in learned.items() if "values" in v}
+    large = {**learned, **dict(list(large.items())[:3])}
+    with pytest.raises(ValueError, match=r"features.shards: the moments of a .* at least 9, rec"):
+        build_model(Config.parse(CONFIG), data.schema, large, ["CPU:0"])
     given = Config.parse({**CONFIG, "features": {"shards": ["CPU:0"]}})
     with pytest.raises(ValueError, match=r"features.shards: must be a number where table serv"):
         build_model(given, data.schema, learned, ["CPU:0"])
+
+
+def test_a_server_that_does_not_answer_is_said(monkeypatch):
+    cluster = {"chief": ["127.0.0.1:1"], "ps": ["127.0.0.1:2"]}
+    task = {"cluster": cluster, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+    monkeypatch.setattr("pipelines.cluster._PATIENCE", 0.3)
+    with pytest.raises(WorkerLost, match=r"table server 127.0.0.1:2 does not answer \(.*refused"):
+        open_cluster("table_servers")
 
 
 @pytest.mark.parametrize(
