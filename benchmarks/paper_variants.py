@@ -133,6 +133,22 @@ def _at_alpha(name: str, alpha: float) -> Variant:
     )
 
 
+#: What a label is worth, at alpha .5; and as much label mass drawn blindly.
+VARIANTS["idefn_third_50"] = Variant(
+    "idefn_third_50",
+    "IdeFN, labels worth .3, alpha .5",
+    "idefn",
+    {**_LIGHT, "alpha": 0.5, "transport": {**_LIGHT["transport"], "label_value": 0.3}},
+    relabels=True,
+    tuned_as="all_negative",
+)
+VARIANTS["random_light_50"] = Variant(
+    "random_light_50",
+    "as much label mass drawn blindly, alpha .5",
+    "random_relabel",
+    {**_EQ15, "alpha": 0.5, "kappa": 0.0016},
+    tuned_as="all_negative",
+)
 for _name, _alpha in (
     ("all_negative", 0.5),
     ("all_negative", 0.9),
