@@ -109,9 +109,11 @@ def priced_potential(
             priced = wrong & _twins(entries, scaled, weight, worst)
             others = tf.where(priced, lowest, offers(bids.price))
             copies = tf.reduce_sum(tf.cast(priced, dtype))
-            offer = log_column[worst] - tf.gather(cost, worst, axis=1) / (1 / beta)
+            offer = tf.gather(log_column, worst) - tf.gather(cost, worst, axis=1) / (1 / beta)
             lead = offer + tf.math.log(copies) - fold_columns(tf.maximum, others, dtype.min)
-            price = _price(tf.where(active, lead, lowest), row / (copies * column[worst]))
+            price = _price(
+                tf.where(active, lead, lowest), row / (copies * tf.gather(column, worst))
+            )
             return tf.where(priced, price, bids.price)
 
         price = tf.cond(going, search, lambda: bids.price)
@@ -138,7 +140,9 @@ def _twins(
     """
     bid = tf.gather(entries, column, axis=1)
     shared = weight * tf.linalg.matvec(entries, scaled_row * bid, transpose_a=True)
-    alike = tf.abs(shared - shared[column]) < SLACK * shared[column]
+    # A gather, not an index: XLA compiles anew for every value of an index in brackets.
+    own = tf.gather(shared, column)
+    alike = tf.abs(shared - own) < SLACK * own
     return alike | tf.equal(tf.range(tf.shape(shared)[0]), column)
 
 

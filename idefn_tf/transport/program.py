@@ -108,11 +108,8 @@ def narrowed(
     """
     mask = asked.column_mask
     count = tf.reduce_sum(tf.cast(mask, tf.int32))
+    unclicked = tf.argsort(tf.cast(~mask, tf.int32), stable=True)[:places]
     place = tf.clip_by_value(tf.cumsum(tf.cast(mask, tf.int32)) - 1, 0, places - 1)
-    rows = tf.range(tf.shape(mask)[0])
-    # One place more takes the clicked rows: a scatter is cheaper than a sort.
-    slot = tf.where(mask, place, places)
-    unclicked = tf.scatter_nd(slot[:, None], rows, [places + 1])[:places]
 
     def values(plan: Plan, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return (
