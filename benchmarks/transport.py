@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=1.0, help="factor of every time limit")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/transport"))
     parser.add_argument("--add", action="store_true", help="measure --solvers anew, keep the rest")
+    parser.add_argument("--agreement", action="store_true", help="with --add: the labels anew, too")
     parser.add_argument("--redraw", action="store_true", help="table and plot of what is there")
     given = parser.parse_args()
     if given.redraw:
@@ -168,8 +169,12 @@ def main() -> None:
     if given.add:
         found = json.loads(given.out.with_suffix(".json").read_text(encoding="utf-8"))
         found["cells"] = [c for c in found["cells"] if c["solver"] not in given.solvers]
-    else:
+        again = [*given.solvers, *(["labels"] if given.agreement else [])]
+        facts = {"code": code_fingerprint("idefn_tf"), "load": machine_facts()["load"]}
+        found["later"] = {**found.get("later", {}), **dict.fromkeys(again, facts)}
+    if given.agreement or not given.add:
         found["agreement"] = agreement()
+        write(given.out.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
     for name in given.solvers:
         python = sys.executable if SOLVERS[name][2] == "own" else given.ott_python
         if not python:

@@ -86,7 +86,11 @@ def markdown(found: dict[str, Any]) -> str:
         f"`{found['command']}`, {machine['cpu']}, {machine['cores']} cores, "
         f"Python {machine['python']}, "
         + ", ".join(f"{k} {v}" for k, v in {**machine["versions"], **found["rivals"]}.items())
-        + f"; load at the start {machine['load'][0]}.",
+        + f"; load at the start {machine['load'][0]}; code {found['code']}."
+        + "".join(
+            f" Measured again with code {facts['code']}: {what}."
+            for what, facts in found.get("later", {}).items()
+        ),
         "",
         "Median milliseconds of a solve, compile time apart. Problem: P positives, U unclicked "
         f"rows, virtual row, kappa {found['kappa']}, costs between Zipf ids' embeddings (width "

@@ -111,3 +111,20 @@ def test_an_equal_share_goes_to_the_virtual_row():
     plan = proximal(problem, epsilon=1e-4, scale=1.0)
     assert (plan.argmax.numpy() == -1).all()
     assert float(plan.matched_fraction[0]) == pytest.approx(0.95, abs=1e-4)
+
+
+def test_no_value_is_compiled_in():
+    """XLA compiles a program anew for every value of an index in brackets (StridedSlice)."""
+
+    @tf.function(autograph=False)
+    def solve(cost):
+        plan = proximal(partial_problem(cost, kappa=0.05), epsilon=1e-4)
+        return plan.matched_fraction
+
+    concrete = solve.get_concrete_function(tf.TensorSpec([40, 300], tf.float32))
+    graph = concrete.graph.as_graph_def()
+    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+        constants = {node.name for node in nodes if node.op == "Const"}
+        for node in nodes:
+            if node.op == "StridedSlice":
+                assert node.input[1].split(":")[0] in constants
