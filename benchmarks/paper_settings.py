@@ -80,8 +80,8 @@ def make_config(
 def _shipped(variant: Variant, backbone: str, family: str) -> dict[str, Any]:
     if not is_shipped(variant.name, family):
         raise ValueError(
-            f"--methods: the setting 'shipped' has configs for {list(SHIPPED.get(family, {}))}, received "
-            f"{variant.name!r}; choose --settings fixed or equal"
+            f"--methods: the setting 'shipped' has configs for {list(SHIPPED.get(family, {}))}, "
+            f"received {variant.name!r}; choose --settings fixed or equal"
         )
     path = CONFIGS / f"{family}_{SHIPPED[family][variant.name]}.yaml"
     plain: dict[str, Any] = strict_yaml.read(path).value

@@ -72,6 +72,14 @@ VARIANTS: dict[str, Variant] = {
             {"ctr_weight": 1, "ctcvr_weight": 1},
             {"ctcvr_weight": SCALE},
         ),
+        # its CTR term is a dial, too: without weight the CTR output follows the CTCVR term
+        Variant(
+            "esmm_30",
+            "ESMM, both terms times 30",
+            "esmm",
+            {"ctr_weight": 1, "ctcvr_weight": 1},
+            {"ctr_weight": SCALE, "ctcvr_weight": SCALE},
+        ),
         Variant(
             "mmoe", "MMoE", "mmoe", {"cvr_weight": 1}, {"cvr_weight": CLICKED_SCALE}, trunk="mmoe"
         ),
@@ -200,6 +208,7 @@ TABLES[3] = ("esmm", "all_negative", "idefn", *CONTROLS)
 TABLES[4] = (
     "click_only",
     "esmm",
+    "esmm_30",
     "nise",
     "all_negative",
     "all_negative_50",
@@ -224,7 +233,7 @@ SHIPPED = {
     },
     "simulated": {
         "click_only": "click_only",
-        "esmm": "esmm",
+        "esmm_30": "esmm",
         "all_negative": "all_negative",
         "idefn_light": "idefn",
     },
@@ -233,6 +242,7 @@ SHIPPED = {
 README_METHODS = (
     "click_only",
     "esmm",
+    "esmm_30",
     "nise",
     "all_negative",
     "idefn",
