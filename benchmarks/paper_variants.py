@@ -44,7 +44,7 @@ _LITERAL = {**_EQ15, "kappa": 0.02, "marginals": "literal", "rule": "argmax"}
 _CODE = {"compatibility": "nise_code"}
 #: What the search of recipes left standing (docs/does-the-transport-help.md): labels worth a tenth
 #: of a conversion, matched on the hidden layer after an epoch, with a memory of positives.
-_LIGHT = {
+_LIGHT: dict[str, Any] = {
     **_EQ15,
     "kappa": "auto",
     "marginals": "proportion",
