@@ -79,7 +79,7 @@ def test_part_files_are_full_but_the_last_and_reports_stand_beside_them(small):
     assert sizes == [60] * 6 + [40]
     for part in small.parts:
         for file, report in zip(small.files(part), small.report_files(part), strict=True):
-            assert file.name == report.name
+            assert Path(file).name == Path(report).name
             ids = pq.read_table(file, columns=["row_id"])
             assert ids.equals(pq.read_table(report, columns=["row_id"]))
 
@@ -205,7 +205,7 @@ def test_the_card_counts_what_the_files_hold(small):
     counts = Counter(present(small, "train", "tab"))
     assert tab["top"][0] == {"value": 1, "share": pytest.approx(counts[1] / 400)}
     files = {entry["file"]: entry["bytes"] for entry in card["files"]}
-    assert files["train/part-00000.parquet"] == small.files("train")[0].stat().st_size
+    assert files["train/part-00000.parquet"] == Path(small.files("train")[0]).stat().st_size
 
 
 def test_weighted_lists_keep_their_weights_beside_them(tmp_path):
