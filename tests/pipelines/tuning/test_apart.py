@@ -15,9 +15,11 @@ from pipelines.tuning.apart import Failed, Stopped, peak_mib, run_apart
 
 ROOT = Path(__file__).resolve().parents[3]
 ASKING = """
-import sys, time
+import signal, sys, time
 from pipelines.tuning import apart
 if __name__ == "__main__":
+    # tests begun in a shell's background ignore Ctrl-C, and what they start inherits that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         apart.run_apart({function}, {argument})
     except apart.Stopped as reason:
