@@ -27,7 +27,7 @@ from benchmarks.clicks_plot import save_plot
 from benchmarks.machine import machine_facts
 from benchmarks.paper_bootstrap import report_labels
 from benchmarks.paper_cell import SCORES, write_json_whole, write_text_whole
-from benchmarks.paper_grid import add_folders
+from benchmarks.paper_grid import grid_parser
 from benchmarks.paper_statistics import spread
 from benchmarks.paper_variants import get_variant
 from idefn_tf.calibration import click_space_cvr
@@ -132,14 +132,8 @@ def _by_space(judged: Sequence[Mapping[str, float]], spaces: Sequence[str]) -> d
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.clicks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_folders(parser, Path("runs/paper"))
+    parser = grid_parser("clicks", __doc__, Path("runs/paper"))
     parser.add_argument("--setting", default="equal", help="whose cells are read")
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     return consoles.run_job(lambda: _run(given, console), console)

@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks import paper_plots
+
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # for colour-blind readers too
 
 
@@ -31,7 +33,4 @@ def save_plot(path: Path, found: Mapping[str, Any]) -> None:
         ylabel="AUC of r (c + k (1 - c))",
     )
     axes.legend(frameon=False)
-    beside = path.with_name(f".tmp-{path.name}")
-    figure.savefig(beside, dpi=130, format="png")
-    plt.close(figure)
-    beside.replace(path)
+    paper_plots.save(figure, path, dpi=130)

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import paper_case_study, paper_report, paper_result, paper_sweeps, paper_tuning
 from benchmarks.paper_bootstrap import DRAWS
-from benchmarks.paper_grid import Cell, add_folders, run_cells
+from benchmarks.paper_grid import Cell, grid_parser, run_cells
 from benchmarks.paper_settings import (
     BACKBONES,
     SETTINGS,
@@ -67,13 +67,8 @@ def grid(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paper",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = grid_parser("paper", __doc__, Path("runs/paper"))
     add = parser.add_argument
-    add_folders(parser, Path("runs/paper"))
     add("--settings", nargs="+", default=["fixed"], choices=SETTINGS)
     add("--methods", nargs="+", help="rows (default: those of --tables)")
     add("--tables", nargs="+", type=int, default=[1], choices=sorted(TABLES))
@@ -87,7 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--jobs", type=int, default=1, help="cells at a time")
     add("--minutes", type=float, help="begin no further cell after so long")
     add("--readme", action="store_true", help="put the first table into README.md")
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     signal.signal(signal.SIGTERM, _stop)

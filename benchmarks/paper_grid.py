@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks.paper_cell import CELL, finished
+from pipelines import console as consoles
 from pipelines.config import Config
 from pipelines.console import Console
 
@@ -53,13 +54,26 @@ class Cell:
         return f"{self.setting} {self.backbone} {self.variant}{extra} seed {self.seed}"
 
 
-def add_folders(parser: argparse.ArgumentParser, out: Path) -> None:
-    """Adds what every grid is told: its data, its name, and where runs and results go."""
+def grid_parser(module: str, description: str | None, out: Path) -> argparse.ArgumentParser:
+    """Returns a parser of what every grid is told: its data, its name, where runs and results go.
+
+    Args:
+        module: whose command line it is, such as "paper".
+        description: of the module.
+        out: where the runs go unless --out says otherwise.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--data", required=True, type=Path, help="a prepared folder")
     add("--name", required=True, help="of the results, e.g. kuairand_slice")
     add("--out", type=Path, default=out, help="where the runs go")
     add("--results", type=Path, default=RESULTS, help="where page and pictures go")
+    consoles.add_arguments(parser)
+    return parser
 
 
 def run_cells(

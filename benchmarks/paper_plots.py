@@ -148,12 +148,12 @@ def plan_picture(plan: np.ndarray, marks: Mapping[str, Sequence[int]], title: st
     return figure
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path, dpi: int = 120) -> Path:
     """Writes a picture whole and closes it; the same picture gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     metadata: dict[str, Any] = {"Software": None}
-    figure.savefig(beside, dpi=120, format="png", metadata=metadata)
+    figure.savefig(beside, dpi=dpi, format="png", metadata=metadata)
     plt.close(figure)
     beside.replace(path)
     return path

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.machine import machine_facts
 from benchmarks.paper_cell import write_json_whole, write_text_whole
-from benchmarks.paper_grid import Cell, add_folders, run_cells
+from benchmarks.paper_grid import Cell, grid_parser, run_cells
 from benchmarks.paper_settings import make_config
 from benchmarks.paper_statistics import paired_difference, spread
 from benchmarks.recipe_judges import JUDGES, judge
@@ -235,18 +235,12 @@ def to_markdown(name: str, summary: Sequence[Mapping[str, Any]], command: str) -
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.recipe",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = grid_parser("recipe", __doc__, Path("runs/recipe"))
     add = parser.add_argument
-    add_folders(parser, Path("runs/recipe"))
     add("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
     add("--seeds", type=int, default=3, help="how many, from 2000: no seed of a table")
     add("--jobs", type=int, default=1, help="cells at a time")
     add("--minutes", type=float, help="begin no further cell after so long")
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     return consoles.run_job(lambda: _run(given, console), console)

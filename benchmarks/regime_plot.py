@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks import paper_plots
+
 _RULES = {"argmax": "argmax", "matched_fraction": "fraction > .5", "top_k": "top-k"}
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")  # told apart by colour-blind readers too
 _MARKS = ("o", "s", "^")
@@ -47,10 +49,7 @@ def save_plot(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
         axes.axvline(1.0, color="#888888", linewidth=1, linestyle="--")
         axes.set(xscale="log")
         axes.legend(frameon=False)
-    beside = path.with_name(f".tmp-{path.name}")
-    figure.savefig(beside, dpi=130, format="png")
-    plt.close(figure)
-    beside.replace(path)
+    paper_plots.save(figure, path, dpi=130)
 
 
 def _styles() -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.machine import machine_facts
 from benchmarks.paper_cell import write_json_whole, write_text_whole
-from benchmarks.paper_grid import Cell, add_folders, run_cells
+from benchmarks.paper_grid import Cell, grid_parser, run_cells
 from benchmarks.paper_settings import make_config
 from benchmarks.paper_variants import get_variant
 from benchmarks.relabelling_plot import save_plot
@@ -82,16 +82,10 @@ def _number(value: float) -> float | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.relabelling",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = grid_parser("relabelling", __doc__, Path("runs/relabelling"))
     add = parser.add_argument
-    add_folders(parser, Path("runs/relabelling"))
     add("--methods", nargs="+", default=list(VARIANTS), help="variants of the comparison")
     add("--epochs", type=int, default=8, help="of every run")
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     return consoles.run_job(lambda: _run(given, console), console)

@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks import paper_plots
+
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#777777")  # for colour-blind readers too
 _MARKS = ("o", "s", "^", "D", "x")
 
@@ -35,7 +37,4 @@ def save_plot(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     right.axhline(1.0, color="#888888", linewidth=1, linestyle="--")
     right.set(xlabel="epoch", ylabel="times the share of all unclicked rows", ylim=(0, None))
     right.legend(frameon=False)
-    beside = path.with_name(f".tmp-{path.name}")
-    figure.savefig(beside, dpi=130, format="png")
-    plt.close(figure)
-    beside.replace(path)
+    paper_plots.save(figure, path, dpi=130)

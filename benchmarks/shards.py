@@ -30,6 +30,7 @@ import tensorflow as tf
 
 from benchmarks import training_rows as rows
 from benchmarks.machine import code_fingerprint, machine_facts
+from benchmarks.paper_cell import write_json_whole
 from benchmarks.training_ours import frame, schema
 from idefn_tf.backbones import MLP
 from idefn_tf.data import open_dataset
@@ -160,9 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found[part] = json.loads(said.splitlines()[-1])
         command_line = f"python -m benchmarks.shards --rounds {given.rounds}"
         facts = {"machine": machine_facts(), "code": code_fingerprint("idefn_tf")}
-        given.out.write_text(
-            json.dumps({"command": command_line, **facts, **found}, indent=1) + "\n"
-        )
+        write_json_whole(given.out, {"command": command_line, **facts, **found})
         return
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     tf.config.threading.set_inter_op_parallelism_threads(given.threads)

@@ -79,7 +79,8 @@ class Watch(keras.callbacks.Callback):
                     f"{name} is {float(value):.4f}: is a label among the features? See "
                     "never_features in the schema."
                 )
-        if float(logs.get("pseudo_positives", 1.0)) == 0.0 and not self._warms_up():
+        warms_up = isinstance(self.model, IdeFN) and self.model.rpot.warming_up
+        if float(logs.get("pseudo_positives", 1.0)) == 0.0 and not warms_up:
             self.console.warn(
                 f"epoch {epoch + 1}: no unclicked row was relabelled, so the model trained as "
                 "AllNegative does"
@@ -100,12 +101,6 @@ class Watch(keras.callbacks.Callback):
                 f"{found.true} of them recorded conversions: precision {found.precision:.4f}, "
                 f"lift {found.lift:.1f} ({found.lift_low:.1f} to {found.lift_high:.1f})"
             )
-
-    def _warms_up(self) -> bool:
-        """Whether every step so far lay within the transport's warm-up, where no label can come."""
-        if not isinstance(self.model, IdeFN):
-            return False
-        return int(self.model.rpot.step.value) <= self.model.rpot.warmup_steps
 
     def _audit(self) -> PseudoLabelAudit:
         if self._rows is None:

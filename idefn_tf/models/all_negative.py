@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf.calibration import click_space_cvr
 from idefn_tf.losses import cross_entropy
 from idefn_tf.models.base import EntireSpaceModel
 from idefn_tf.models.batch import Batch, Outputs
@@ -76,9 +77,9 @@ class AllNegative(EntireSpaceModel):
         """Returns {"ctr", "cvr", "ctcvr"} in the log's rows, float32 [B]."""
         scores = super().predictions(outputs)
         if self.ctcvr == "closed_form":
-            ctr, unclicked = scores["ctr"], 1.0 - scores["ctr"]
-            share = ctr + (1.0 - self.alpha) / self.alpha * unclicked
-            scores["ctcvr"] = tf.minimum(scores["cvr"] * share, ctr)
+            scores["ctcvr"] = scores["ctr"] * click_space_cvr(
+                scores["cvr"], scores["ctr"], self.alpha
+            )
         return scores
 
     @property

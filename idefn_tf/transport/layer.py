@@ -189,6 +189,11 @@ class RPOT(keras.layers.Layer):
         return tf.constant(self.kappa, tf.float32)
 
     @property
+    def warming_up(self) -> bool:
+        """Whether every training step so far lay within the warm-up, where no row is labelled."""
+        return int(self.step.value) <= self.warmup_steps
+
+    @property
     def needs_rate(self) -> bool:
         """Whether `call` needs an estimate of the unclicked rows' conversion rate."""
         return self.kappa == "auto" or self.label_value == "calibrated"

@@ -206,12 +206,11 @@ def find_data(run: Run) -> Prepared | None:
     """Looks for the data of a run where it was trained: as recorded, or in a folder beside it."""
     state = run.load_state() or {}
     fingerprint = _json(run.root / CARD).get("fingerprint")
-    for root in (state.get("data"), run.root.parent / "data"):
-        with suppress(ValueError):  # a bucket that is out of reach by now
-            if root and Prepared.is_at(root):
-                data = Prepared.open(root)
-                if data.card.get("fingerprint") == fingerprint:
-                    return data
+    for place in filter(None, (state.get("data"), run.root.parent / "data")):
+        with suppress(ValueError):  # nothing lies there any more, or a bucket is out of reach
+            data = Prepared.open(place)
+            if data.card.get("fingerprint") == fingerprint:
+                return data
     return None
 
 
