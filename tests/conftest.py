@@ -7,10 +7,14 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import socket
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from pipelines.prepared import Prepared
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +22,21 @@ def _fixed_seed() -> None:
     import keras
 
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def simulated() -> "Callable[..., Prepared]":
+    """Makes a small simulated log in a folder: raw/ as the simulator writes it, data/ prepared."""
+    from pipelines.datasets import simulated_funnel
+    from pipelines.datasets.funnel_world import Options
+    from pipelines.datasets.preparation import prepare
+
+    def make(folder: Path, exposures: int) -> "Prepared":
+        options = Options(exposures=exposures, preset="easy", seed=1)
+        simulated_funnel.simulate(folder / "raw", options)
+        return prepare("simulated_funnel", folder / "raw", folder / "data")
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,26 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 """
+#: What scripts that train begin with: two fields of ids and 640 exposures.
+TOY_LOG = """
+from idefn_tf.backbones import MLP
+from idefn_tf.data import open_dataset
+from idefn_tf.features import FeatureColumns
+from idefn_tf.models import get_method
+from idefn_tf.optimizers import RowSparseAdam
+from idefn_tf.schema import Schema
+
+schema = Schema.parse({
+    "name": "t", "labels": {"click": "click", "conversion": "conversion"}, "embedding_width": 8,
+    "features": [
+        {"name": "u", "dtype": "int64", "side": "user", "kind": "identity", "num_buckets": 501},
+        {"name": "i", "dtype": "int64", "side": "item", "kind": "identity", "num_buckets": 30},
+    ]})
+rng, n = np.random.default_rng(0), 640
+click = (rng.random(n) < 0.4).astype(int)
+frame = pd.DataFrame({"u": rng.integers(0, 501, n), "i": rng.integers(0, 30, n), "click": click,
+                      "conversion": click * (rng.random(n) < 0.4)})
+"""
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +84,9 @@ def on_two_devices() -> Callable[..., str]:
         return answer.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def toy_log() -> str:
+    """A script's beginning that imports what training takes and makes `schema` and `frame`."""
+    return TOY_LOG

@@ -4,24 +4,6 @@ import pytest
 
 #: Two logical devices stand for an accelerator (CPU:0) and the host's memory (CPU:1).
 SCRIPT = """
-from idefn_tf.backbones import MLP
-from idefn_tf.data import open_dataset
-from idefn_tf.features import FeatureColumns
-from idefn_tf.models import get_method
-from idefn_tf.optimizers import RowSparseAdam
-from idefn_tf.schema import Schema
-
-schema = Schema.parse({
-    "name": "t", "labels": {"click": "click", "conversion": "conversion"}, "embedding_width": 8,
-    "features": [
-        {"name": "u", "dtype": "int64", "side": "user", "kind": "identity", "num_buckets": 500},
-        {"name": "i", "dtype": "int64", "side": "item", "kind": "identity", "num_buckets": 30},
-    ]})
-rng, n = np.random.default_rng(0), 640
-click = (rng.random(n) < 0.4).astype(int)
-frame = pd.DataFrame({"u": rng.integers(0, 500, n), "i": rng.integers(0, 30, n), "click": click,
-                      "conversion": click * (rng.random(n) < 0.4)})
-
 def fitted(place):
     keras.utils.set_random_seed(1)
     features = FeatureColumns.from_schema(schema, {})
@@ -49,5 +31,5 @@ print("ALIKE")
 
 
 @pytest.mark.slow
-def test_tables_and_their_moments_stay_where_they_are_put(on_two_devices):
-    assert "ALIKE" in on_two_devices(SCRIPT)
+def test_tables_and_their_moments_stay_where_they_are_put(on_two_devices, toy_log):
+    assert "ALIKE" in on_two_devices(toy_log + SCRIPT)

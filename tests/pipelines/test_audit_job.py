@@ -10,9 +10,6 @@ from idefn_tf.data import to_arrays
 from pipelines import audit
 from pipelines.config import Config
 from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.spies import choose_spies, spy_test
 from pipelines.train import train
 
@@ -30,9 +27,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def data(folder):
-    simulated_funnel.simulate(folder / "raw", Options(exposures=6000, preset="easy", seed=1))
-    return prepare("simulated_funnel", folder / "raw", folder / "data")
+def data(folder, simulated):
+    return simulated(folder, 6000)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,6 @@ import pytest
 
 from idefn_tf.data import remote
 from pipelines import train
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.elsewhere import on_disk
 from pipelines.prepared import Prepared
 from pipelines.runs import Run
@@ -33,9 +30,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def data(folder):
-    simulated_funnel.simulate(folder / "raw", Options(exposures=3000, preset="easy", seed=1))
-    return prepare("simulated_funnel", folder / "raw", folder / "data")
+def data(folder, simulated):
+    return simulated(folder, 3000)
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,6 @@ import yaml
 from pipelines.cluster import Cluster, open_cluster
 from pipelines.config import Config
 from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -55,10 +52,9 @@ COMPARED = ("loss", "ctr_loss", "val_loss", "val_all_funnel/cvr_auc", "val_click
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, simulated):
     folder = tmp_path_factory.mktemp("distribution")
-    simulated_funnel.simulate(folder / "raw", Options(exposures=8000, preset="easy", seed=1))
-    prepare("simulated_funnel", folder / "raw", folder / "data")
+    simulated(folder, 8000)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (folder / "idefn.yaml").write_text(yaml.safe_dump(IDEFN))
     return folder

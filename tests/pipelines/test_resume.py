@@ -17,9 +17,6 @@ import yaml
 from pipelines import snapshot
 from pipelines.build import build_model
 from pipelines.config import Config
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.runs import read_vocabularies
 from pipelines.snapshot import Snapshot
 
@@ -42,10 +39,9 @@ CONFIG = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, simulated):
     folder = tmp_path_factory.mktemp("resume")
-    simulated_funnel.simulate(folder / "raw", Options(exposures=8000, preset="easy", seed=1))
-    prepare("simulated_funnel", folder / "raw", folder / "data")
+    simulated(folder, 8000)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     return folder
 

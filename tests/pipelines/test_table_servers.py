@@ -18,9 +18,6 @@ from pipelines.build import build_model
 from pipelines.cluster import WORKER_LOST, WorkerLost, open_cluster
 from pipelines.config import Config
 from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.export import export
 from pipelines.prepared import Prepared
 from pipelines.runs import read_vocabularies
@@ -37,10 +34,9 @@ CONFIG = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, simulated):
     folder = tmp_path_factory.mktemp("servers")
-    simulated_funnel.simulate(folder / "raw", Options(exposures=4000, preset="easy", seed=1))
-    prepare("simulated_funnel", folder / "raw", folder / "data")
+    simulated(folder, 4000)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     return folder
 

@@ -5,10 +5,6 @@ import argparse
 import pytest
 
 from pipelines import train
-from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.prepared import Prepared
 from pipelines.tracking import HParams, make_callbacks
 
@@ -45,10 +41,8 @@ def test_nothing_is_tracked_unless_asked_for(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_line_switches_it_on(tmp_path, capsys):
-    options = Options(exposures=3000, preset="easy", seed=1)
-    simulated_funnel.simulate(tmp_path / "raw", options, Console(quiet=True))
-    data = prepare("simulated_funnel", tmp_path / "raw", tmp_path / "data")
+def test_the_command_line_switches_it_on(tmp_path, capsys, simulated):
+    data = simulated(tmp_path, 3000)
     words = ["--config", "pipelines/configs/simulated_idefn.yaml", "--data", str(data.root)]
     for setting in ("epochs=1", "batch_size=256", "jit_compile=false"):
         words += ["--set", f"training.{setting}"]

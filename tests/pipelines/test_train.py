@@ -12,7 +12,6 @@ from pipelines.config import Config
 from pipelines.console import Console
 from pipelines.datasets import simulated_funnel
 from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.runs import Run
 
 QUIET = Console(quiet=True)
@@ -30,9 +29,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def data(folder):
-    simulated_funnel.simulate(folder / "raw", Options(exposures=6000, preset="easy", seed=1))
-    return prepare("simulated_funnel", folder / "raw", folder / "data")
+def data(folder, simulated):
+    return simulated(folder, 6000)
 
 
 def config(method, **model):

@@ -5,16 +5,12 @@ import pytest
 from idefn_tf.data import EpochClock
 from pipelines import train
 from pipelines.config import Config, Training
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(tmp_path_factory, simulated):
     folder = tmp_path_factory.mktemp("batches")
-    simulated_funnel.simulate(folder / "raw", Options(exposures=3000, preset="easy", seed=1))
-    return prepare("simulated_funnel", folder / "raw", folder / "data")
+    return simulated(folder, 3000)
 
 
 def config(**training):

@@ -4,19 +4,15 @@ import pytest
 
 from pipelines.config import Config
 from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.train import train
 
 NOTHING = "no unclicked row was relabelled"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(tmp_path_factory, simulated):
     folder = tmp_path_factory.mktemp("watch")
-    simulated_funnel.simulate(folder / "raw", Options(exposures=4000, preset="easy", seed=1))
-    return prepare("simulated_funnel", folder / "raw", folder / "data")
+    return simulated(folder, 4000)
 
 
 @pytest.mark.parametrize(

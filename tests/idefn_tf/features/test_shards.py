@@ -85,24 +85,8 @@ def test_replicas_and_shards_exclude_each_other():
 
 #: A model on CPU:0 with its tables whole, and one whose tables are dealt to CPU:0 and CPU:1.
 SCRIPT = """
-from idefn_tf.backbones import MLP
-from idefn_tf.data import open_dataset
-from idefn_tf.features import FeatureColumns
-from idefn_tf.models import get_method
-from idefn_tf.optimizers import RowSparseAdam
-from idefn_tf.schema import Schema
 from pipelines.snapshot import take
 
-schema = Schema.parse({
-    "name": "t", "labels": {"click": "click", "conversion": "conversion"}, "embedding_width": 8,
-    "features": [
-        {"name": "u", "dtype": "int64", "side": "user", "kind": "identity", "num_buckets": 501},
-        {"name": "i", "dtype": "int64", "side": "item", "kind": "identity", "num_buckets": 30},
-    ]})
-rng, n = np.random.default_rng(0), 640
-click = (rng.random(n) < 0.4).astype(int)
-frame = pd.DataFrame({"u": rng.integers(0, 501, n), "i": rng.integers(0, 30, n), "click": click,
-                      "conversion": click * (rng.random(n) < 0.4)})
 def curve(model, epochs):
     data = open_dataset(schema, frame, batch_size=64, shuffle=True)
     return model.fit(data, epochs=epochs, verbose=0).history["loss"]
@@ -148,5 +132,5 @@ print("ALIKE")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jit", [0, 1])
-def test_training_on_two_devices_is_training_on_one(on_two_devices, tmp_path, jit):
-    assert "ALIKE" in on_two_devices(SCRIPT, str(tmp_path / "dealt.keras"), str(jit))
+def test_training_on_two_devices_is_training_on_one(on_two_devices, toy_log, tmp_path, jit):
+    assert "ALIKE" in on_two_devices(toy_log + SCRIPT, str(tmp_path / "dealt.keras"), str(jit))

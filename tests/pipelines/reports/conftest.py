@@ -9,9 +9,6 @@ from pipelines import report as reports
 from pipelines import train
 from pipelines.config import Config
 from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.prepared import Prepared
 from pipelines.reports import material
 
@@ -84,10 +81,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def data(folder):
-    options = Options(exposures=8000, preset="easy", seed=1)
-    simulated_funnel.simulate(folder / "raw", options, QUIET)
-    return prepare("simulated_funnel", folder / "raw", folder / "data")
+def data(folder, simulated):
+    return simulated(folder, 8000)
 
 
 @pytest.fixture(scope="session")

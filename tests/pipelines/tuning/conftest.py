@@ -11,9 +11,6 @@ import yaml
 
 from pipelines.config import Config
 from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
 from pipelines.tune import tune
 
 BASE = {
@@ -35,9 +32,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def data(folder):
-    simulated_funnel.simulate(folder / "raw", Options(exposures=6000, preset="easy", seed=1))
-    return prepare("simulated_funnel", folder / "raw", folder / "data")
+def data(folder, simulated):
+    return simulated(folder, 6000)
 
 
 @pytest.fixture(scope="session")
