@@ -164,6 +164,16 @@ RECIPES: dict[str, Recipe] = {
         "alpha .5, kappa auto, memory 128, hidden layer, label value .1",
         overrides={"model.alpha": 0.5, **_AUTO, **_BANK, **_HIDDEN, **_TENTH},
     ),
+    "gamma_10": Recipe("AllNegative, gamma 10", "all_negative", {"model.gamma": 10}),
+    "gamma_70": Recipe("AllNegative, gamma 70", "all_negative", {"model.gamma": 70}),
+    "tenth_gamma_10": Recipe(
+        "gamma 10, kappa auto, memory 128, hidden layer, label value .1",
+        overrides={"model.gamma": 10, **_AUTO, **_BANK, **_HIDDEN, **_TENTH},
+    ),
+    "tenth_gamma_70": Recipe(
+        "gamma 70, kappa auto, memory 128, hidden layer, label value .1",
+        overrides={"model.gamma": 70, **_AUTO, **_BANK, **_HIDDEN, **_TENTH},
+    ),
     "own_cvr": Recipe("top-k by the model's own CVR (no transport)", "top_k_cvr"),
 }
 
