@@ -1,7 +1,6 @@
 """Micro-batching over real signatures: who is mixed with whom, and what each request gets back."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.server import independence, lanes
+from serving.server import independence
 from serving.server.batching import Batcher
 from serving.server.config import BatchingConfig
 from serving.server.errors import StatusError
@@ -278,112 +277,3 @@ def test_stacked_inputs_give_what_single_ones_give(odd_models: Path, servable: S
         assert found.keys() == expected.keys()
         for key, array in found.items():
             np.testing.assert_array_equal(array, expected[key].numpy())
-
-
-async def ask(batcher: Batcher, servable: Servable, name: str, requests: list[Any]) -> list[Any]:
-    signature = servable.signatures[name]
-    deadline = asyncio.get_running_loop().time() + 20
-    return await asyncio.gather(
-        *[batcher.run(servable, signature, arrays, deadline, "Predict") for arrays in requests],
-        return_exceptions=True,
-    )
-
-
-def threads_of(monkeypatch: pytest.MonkeyPatch, signature: Signature) -> list[str]:
-    """The names of the threads that call a signature, one per call, filled as calls are made."""
-    names: list[str] = []
-    fetch = signature._fetch
-
-    def noted(call: Callable[..., Any], feeds: Any) -> Any:
-        names.append(threading.current_thread().name)
-        return fetch(call, feeds)
-
-    monkeypatch.setattr(signature, "_fetch", noted)
-    return names
-
-
-@pytest.fixture
-def loopless(saved_models: ModuleType, tmp_path: Path) -> Iterator[Servable]:
-    """One signature with an assertion, in a graph without loops."""
-
-    def checked(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([tf.debugging.assert_less(x, 1000.0)]):
-            return {"y": 2.0 * x}
-
-    saved_models.export(
-        tmp_path / "1", serving_default=(checked, [saved_models.vector("x", tf.float32)])
-    )
-    found = Servable("quick", 1, tmp_path / "1")
-    yield found
-    found.retire()
-    assert found.close_if_idle()
-
-
-def test_quick_requests_run_without_a_thread(
-    loopless: Servable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Slow to trust: sixteen runs in threads; then those that arrive together run together."""
-    signature = loopless.signatures["serving_default"]
-    names = threads_of(monkeypatch, signature)
-    spy = Spy(signature, monkeypatch)
-    monkeypatch.setattr(lanes, "_QUICK_SECONDS", 60.0)  # whatever else this machine does
-    batcher = Batcher(Metrics(), mixing="always")
-
-    async def session() -> tuple[list[Any], list[Any]]:
-        for _ in range(16):
-            await ask(batcher, loopless, "serving_default", [{"x": np.float32([1])}])
-        values = [1.0, 2.0, 5000.0, 3.0]
-        small = [{"x": np.float32([value] * 2)} for value in values]
-        large = {"x": np.arange(lanes.SMALL + 1, dtype=np.float32) / 10}
-        found = await ask(batcher, loopless, "serving_default", small)
-        return found, await ask(batcher, loopless, "serving_default", [large])
-
-    try:
-        found, (many,) = asyncio.run(session())
-    finally:
-        batcher.close()
-    here = threading.current_thread().name
-    assert all(name.startswith("run-") for name in names[:16])
-    assert names[16:-1] == [here] * 5  # once together, which fails, then each alone
-    assert spy.rows[16:-1] == [8, 2, 2, 2, 2]
-    assert names[-1].startswith("run-")  # a large one never holds up the others
-    assert [outcome["y"].tolist() for outcome in (found[0], found[1], found[3])] == [
-        [2.0, 2.0],
-        [4.0, 4.0],
-        [6.0, 6.0],
-    ]
-    assert isinstance(found[2], StatusError)
-    np.testing.assert_allclose(many["y"], np.arange(lanes.SMALL + 1) / 5, rtol=1e-6)
-
-
-def test_a_graph_with_loops_always_runs_in_threads(
-    servable: Servable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its time depends on the values: one request could hold up the whole server."""
-    assert not servable.signatures["serving_default"].bounded
-    names = threads_of(monkeypatch, servable.signatures["serving_default"])
-    monkeypatch.setattr(lanes, "_QUICK_SECONDS", 60.0)
-    batcher = Batcher(Metrics(), mixing="never")
-    requests = [{"x": np.float32([1])}] * 40
-    try:
-        asyncio.run(ask(batcher, servable, "serving_default", requests))
-    finally:
-        batcher.close()
-    assert len(names) == 40
-    assert all(name.startswith("run-") for name in names)
-
-
-def test_trust_is_lost_at_once_and_comes_back_slowly() -> None:
-    lane = lanes.Lane()
-    for _ in range(16):
-        assert not lane.quick
-        lane.note(10, 0.001)
-    assert lane.quick
-    lane.note(lanes.SMALL + 1, 5.0)  # a large batch says nothing of small ones
-    assert lane.quick
-    lane.note(10, 0.004)
-    turns = 0
-    while not lane.quick:
-        lane.note(10, 0.001)
-        turns += 1
-    assert turns == 35  # 0.004 * 0.98 ** 35 is the first below 0.002
