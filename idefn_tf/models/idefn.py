@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ import tensorflow as tf
 from idefn_tf.calibration import click_space_cvr
 from idefn_tf.models.all_negative import AllNegative
 from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.presets import get_preset
 from idefn_tf.models.registry import method
 from idefn_tf.models.representation import AVERAGE, Representation
 from idefn_tf.models.slow_tower import SlowTower
@@ -93,6 +94,25 @@ class IdeFN(AllNegative):
         self.rpot = RPOT(
             kappa=kappa, marginals=marginals, rule=rule, name="rpot", **self.transport_options
         )
+
+    @classmethod
+    def from_preset(cls, name: str, *args: Any, **kwargs: Any) -> Self:
+        """Returns a model with a preset's arguments.
+
+        Args:
+            name: "idefn" (the recipe that a search left standing), "idefn-paper" or
+                "idefn-paper-r2" (the published setting; its network, optimizer and L2 are in
+                pipelines/configs/kuairand_idefn_paper.yaml).
+            *args: the features and the backbone.
+            **kwargs: further arguments, which go before the preset's; `transport` is merged.
+
+        Raises:
+            ValueError: if there is no such preset.
+        """
+        preset = get_preset(name)
+        if "transport" in kwargs and "transport" in preset:
+            kwargs["transport"] = {**preset["transport"], **kwargs["transport"]}
+        return cls(*args, **{**preset, **kwargs})
 
     def build_method(self, shapes: Any) -> None:
         """Builds the transport layer for the chosen representation, and the slow tower."""

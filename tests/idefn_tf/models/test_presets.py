@@ -1,0 +1,51 @@
+"""Presets: those of code and those of the shipped configs are one thing."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from idefn_tf.models import IdeFN
+from idefn_tf.models.presets import PRESETS, get_preset
+
+CONFIGS = Path(__file__).parents[3] / "pipelines" / "configs"
+#: What belongs to the data: the target that alpha chooses, and the steps of an epoch.
+OF_THE_DATA = ("alpha", "warmup_steps")
+
+
+def plain(model):
+    """Arguments without those of the data, and without what is the default anyway."""
+    kept = {key: value for key, value in model.items() if key not in OF_THE_DATA}
+    if "transport" in kept:
+        kept["transport"] = plain(kept["transport"])
+    return {"gamma": 30, **kept}
+
+
+@pytest.mark.parametrize(
+    ("preset", "config"),
+    [
+        (preset, f"{family}_{preset.replace('-', '_')}.yaml")
+        for family in ("kuairand", "simulated")
+        for preset in PRESETS
+    ]
+    + [("idefn", "table_idefn.yaml")],
+)
+def test_the_configs_hold_the_preset(preset, config):
+    model = yaml.safe_load((CONFIGS / config).read_text())["model"]
+    assert plain(model) == plain(get_preset(preset))
+
+
+def test_a_model_takes_a_preset_and_what_goes_before_it(tiny_features):
+    model = IdeFN.from_preset("idefn", tiny_features(), alpha=0.5, transport={"memory": 16})
+    assert model.alpha == 0.5
+    assert model.rpot.kappa == "auto"
+    assert model.representation.as_config() == "hidden"
+    assert model.transport_options == {**PRESETS["idefn"]["transport"], "memory": 16}
+    assert PRESETS["idefn"]["transport"]["memory"] == 128
+    paper = IdeFN.from_preset("idefn-paper", tiny_features())
+    assert (paper.rpot.marginals, paper.rpot.rule, paper.ctcvr) == ("literal", "argmax", "product")
+
+
+def test_an_unknown_preset_names_the_known(tiny_features):
+    with pytest.raises(ValueError, match=r"preset: must be one of \['idefn', .*received 'ideal'"):
+        IdeFN.from_preset("ideal", tiny_features())
