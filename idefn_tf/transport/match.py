@@ -160,8 +160,12 @@ def match(
         return solve(problem, options)
     if options.solver == "exact":
         return solve(problem, options)
-    padded = _pad(problem) if jit_compile else problem
-    plan: Plan = _program(options, jit_compile)(padded)
+    plan: Plan
+    if jit_compile:
+        padded = _pad(problem)
+        plan = _compiled(options, tf.nest.map_structure(tf.TensorSpec.from_tensor, padded))(padded)
+    else:
+        plan = _traced(options)(problem)
     rows, columns = problem.cost.shape
     pi = plan.transported
     if pi is not None:
@@ -176,11 +180,17 @@ def match(
 
 
 @functools.lru_cache(maxsize=64)
-def _program(options: SolverOptions, jit_compile: bool) -> Any:
+def _traced(options: SolverOptions, jit_compile: bool = False) -> Any:
     def run(problem: TransportProblem) -> Plan:
         return solve(problem, options)._replace(problem=cast(Any, None))  # the caller has it
 
     return tf.function(run, jit_compile=jit_compile, reduce_retracing=not jit_compile)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(options: SolverOptions, like: TransportProblem) -> Any:
+    """The program of one size class, found by it: a call then need not compare signatures."""
+    return _traced(options, jit_compile=True).get_concrete_function(like)
 
 
 def _pad(problem: TransportProblem) -> TransportProblem:

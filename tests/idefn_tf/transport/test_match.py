@@ -37,6 +37,13 @@ def test_padding_to_size_classes_does_not_show(shape):
     np.testing.assert_allclose(plan.matrix.numpy().sum(), 1, rtol=1e-5)
 
 
+def test_many_size_classes_are_no_reason_to_warn(caplog):
+    """TensorFlow warns of a function that is traced five times, as if it were an accident."""
+    for rows, columns in ((8, 128), (16, 128), (32, 128), (8, 256), (16, 256), (32, 256)):
+        match(np.ones((rows, columns), np.float32), kappa=0.1, solver="newton")
+    assert not [record for record in caplog.records if "retracing" in record.message]
+
+
 def test_whole_numbers_and_lists_are_costs_too():
     plan = match([[1, 2, 3], [3, 2, 1]], kappa=2 / 3)
     assert plan.argmax.numpy().tolist() == [0, -1, 1]
