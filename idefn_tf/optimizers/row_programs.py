@@ -10,28 +10,27 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from idefn_tf.optimizers.rules import Rule
-from idefn_tf.optimizers.touched import Touched, spread
+from idefn_tf.optimizers.touched import Touched, merge, spread
 
 
 class Rows(NamedTuple):
     """What a compiled update needs of the rows of one table.
 
     Attributes:
-        rows, position, values, state: as in `Touched` and `Distinct`.
-        gradient: with respect to the asked-for rows in their places, [*shape, d].
+        values, state: as in `Touched`.
+        gradient: with respect to the distinct rows, [K, d].
     """
 
-    rows: tf.Tensor
-    position: tf.Tensor
     values: tf.Tensor
     state: tf.Tensor
     gradient: tf.Tensor
 
     @classmethod
     def of(cls, touched: Touched, gradient: tf.Tensor) -> Rows:
-        """Takes what was read and its gradient."""
+        """Takes what was read and the gradient in the asked-for rows' places, [*shape, d]."""
         found = touched.found
-        return cls(found.rows, found.position, touched.values, touched.state, gradient)
+        summed = merged(touched.nobody)(gradient, found.rows, found.position)
+        return cls(touched.values, touched.state, summed)
 
 
 @dataclass
@@ -51,6 +50,19 @@ class FusedUpdate:
 def compiled(rule: Rule, part: str, jit: bool) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """Returns `rule.now` or `rule.advance` as one program."""
     return tf.function(getattr(rule, part), jit_compile=jit, autograph=False)
+
+
+@functools.lru_cache(maxsize=64)
+def merged(nobody: int | None) -> Callable[..., tf.Tensor]:
+    """Returns the program that sums the gradients of repeated rows.
+
+    One of its own: together with the update, XLA takes longer than for the two.
+    """
+
+    def program(gradient: tf.Tensor, rows: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+        return merge(gradient, rows, position, nobody)
+
+    return tf.function(program, jit_compile=True, autograph=False)
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
 from idefn_tf.optimizers.rules import CLOCK, Rule
-from idefn_tf.optimizers.touched import Distinct, Touched, distinct, merge
+from idefn_tf.optimizers.touched import Distinct, Touched, distinct
 
 #: Rows that `settle` brings up to date at a time.
 _CHUNK = 131_072
@@ -140,9 +140,9 @@ class RowSparse(_Keras):
         values = tf.gather(table, found.rows)
         state = tf.gather(self._row_state[index].value, found.rows)
         step, rate = self._clock(values.dtype)
-        values, state, places = up_to_date(self._rule_of(index), nobody, self.jit_rows)(
-            found.rows, values, state, found.position, step, rate
-        )
+        program = up_to_date(self._rule_of(index), nobody, self.jit_rows)
+        with tf.name_scope("up_to_date"):  # what a profile calls it
+            values, state, places = program(found.rows, values, state, found.position, step, rate)
         return Touched(found, values, tuple(table.shape), state, nobody, places)
 
     def _clock(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -159,7 +159,7 @@ class RowSparse(_Keras):
 
         Keras clips and unscales what it is given, so it is given the merged rows as a plain
         tensor: norms are those of the dense gradient. In a compiled step XLA makes one program of
-        merging, clipping, Keras' update of the dense variables and the rows' arithmetic.
+        merging, and one of clipping, Keras' update of the dense variables and the rows' arithmetic.
         """
         variables = list(
             self._trainable_variables if trainable_variables is None else trainable_variables
@@ -167,10 +167,13 @@ class RowSparse(_Keras):
         if not self.built:
             self.build(variables)
         grads = list(grads)
-        rows = self._as_touched(grads, variables) if self.compiles() else {}
-        if rows:
-            plain = [None if i in rows else gradient for i, gradient in enumerate(grads)]
-            for place, (values, state) in self._update(variables)(plain, rows).items():
+        noted = self._as_touched(grads, variables) if self.compiles() else {}
+        if noted:
+            plain = [None if i in noted else gradient for i, gradient in enumerate(grads)]
+            with tf.name_scope("update"):  # what a profile calls it
+                rows = {i: Rows.of(touched, grads[i].values) for i, touched in noted.items()}
+                updated = self._update(variables)(plain, rows)
+            for place, (values, state) in updated.items():
                 index = self._get_variable_index(variables[place])
                 self._write(index, self._touched[index].found, values, state)
         else:
@@ -178,9 +181,9 @@ class RowSparse(_Keras):
             super().apply([self._rows_of(*pair) for pair in pairs], variables)
         self._touched.clear()
 
-    def _as_touched(self, grads: list[Any], variables: list[Any]) -> dict[int, Rows]:
-        """Returns the tables' rows by place in `grads`; {} unless all are as `touch` left them."""
-        rows = {}
+    def _as_touched(self, grads: list[Any], variables: list[Any]) -> dict[int, Touched]:
+        """Returns what was read by place in `grads`; {} unless all is as `touch` left it."""
+        noted = {}
         for place, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
             index = self._get_variable_index(variable)
             if index not in self._tables:
@@ -189,8 +192,8 @@ class RowSparse(_Keras):
             given = isinstance(gradient, tf.IndexedSlices)
             if touched is None or not given or gradient.indices is not touched.found.position:
                 return {}
-            rows[place] = Rows.of(touched, gradient.values)
-        return rows
+            noted[place] = touched
+        return noted
 
     def _update(self, variables: list[Any]) -> Any:
         """Returns the program (plain gradients, rows) -> {place: (values, state)}.
@@ -199,15 +202,13 @@ class RowSparse(_Keras):
         to write to it.
         """
         indices = [self._get_variable_index(variable) for variable in variables]
-        nobody = {i: self._touched[i].nobody for i in indices if i in self._touched}
-        key = (tuple(indices), tuple(nobody.items()))
+        key = tuple(indices)
         if key not in self._updates:
 
             def update(plain: list[Any], rows: dict[int, Rows]) -> Any:
                 grads = list(plain)
                 for place, row in rows.items():
-                    own = nobody[indices[place]]
-                    grads[place] = merge(row.gradient, row.rows, row.position, own)
+                    grads[place] = row.gradient
                 self._fused = FusedUpdate({indices[place]: row for place, row in rows.items()})
                 try:
                     super(RowSparse, self).apply(grads, variables)

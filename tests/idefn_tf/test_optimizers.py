@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, mark_table, row_gradient, touch
+from idefn_tf.optimizers.rules import AdamRule
 
 ROWS, WIDTH = 12, 3
 Adam, Adagrad = keras.optimizers.Adam, keras.optimizers.Adagrad
@@ -121,6 +122,25 @@ def test_the_motion_of_an_untouched_row_by_hand():
         pair.step([5], np.float32([[t, 0.0, 0.0]]))
     read = touch(optimizer, pair.table, tf.constant([2]))
     np.testing.assert_allclose(read.spread()[0], w, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1, 2, 16])
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_row_brought_up_to_date_has_every_column_where_it_belongs(jit, width):
+    """Momentum by .9 and velocity by .999 a step, then the step it stands at, then no rate."""
+    rule = AdamRule()
+    momentum, velocity = np.full((2, 2, width), [[[0.5]], [[0.25]]], np.float32)
+    state = np.concatenate([momentum, velocity, [[3.0, 0.1], [10.0, 0.2]]], 1).astype(np.float32)
+    rows = np.ones((2, width), np.float32)
+    now = tf.function(rule.now, jit_compile=jit)
+    moved, found = now(tf.constant(rows), tf.constant(state), tf.constant(10.0), tf.constant(0.1))
+    assert found.shape == (2, 2 * width + 2)
+    np.testing.assert_allclose(found[0, :width], 0.5 * 0.9**7, rtol=1e-5)
+    np.testing.assert_allclose(found[0, width:-2], 0.25 * 0.999**7, rtol=1e-5)
+    np.testing.assert_array_equal(found[:, -2:], [[10.0, 0.0], [10.0, 0.0]])
+    np.testing.assert_array_equal(found[1, :-2], state[1, :-2])  # touched at this very step
+    np.testing.assert_array_equal(moved[1], rows[1])
+    assert (np.asarray(moved[0]) < rows[0]).all()
 
 
 @pytest.mark.parametrize("jit", [True, False])
