@@ -2,11 +2,13 @@
 
 ``python -m benchmarks.training``                  everything, from nothing
 ``python -m benchmarks.training --parts growth``   one part; the others stay as they are
+``python -m benchmarks.training --data DIR``       waiting for input on a prepared folder, too
 
 The task is the same for all: an ESMM over 20 fields of 50,000 ids, dimension 16, towers 160-80,
 batches of 2,048, Adam at 1e-3 without L2, two threads, the same rows in the same order. The two
-on Keras take ten steps between returns to Python (`steps_per_execution`). Every library runs in a
-process of its own. Speeds count only where all three learn: the gate compares
+on Keras take ten steps between returns to Python (`steps_per_execution`). Our second row has its
+towers in bfloat16 and stands beside the comparison, not in it. Every library runs in a process of
+its own. Speeds count only where all three learn: the gate compares
 AUCs on held-out rows after the same rows. The rivals' environment (requirements/
 benchmark-training.in) is made beside .venv at the first run.
 """
@@ -20,11 +22,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine_facts
+from benchmarks.machine import code_fingerprint, machine_facts
 from benchmarks.training_report import page
 from benchmarks.training_rows import (
     BATCH,
@@ -44,7 +46,13 @@ TABLE_ROWS = 1_000_000
 GROWTH = (10_000, 100_000, 1_000_000, 4_000_000, 10_000_000)
 #: How far a library's AUC may lie below the best one's and still count as having learned.
 BAND = 0.03
-PARTS = ("libraries", "growth", "input")
+#: What a step is made of; each part of the result says which code it was measured with.
+CODE = tuple(
+    f"idefn_tf/{part}" for part in ("backbones", "data", "features", "models", "optimizers")
+)
+#: Our row in mixed precision.
+BFLOAT16 = "idefn_tf_bfloat16"
+PARTS = ("libraries", "growth", "input", "profile")
 
 
 def environment() -> Path:
@@ -99,16 +107,23 @@ def libraries() -> dict[str, Any]:
     rivals = environment()
     runs = {
         "idefn_tf": measure("ours", sys.executable),
+        BFLOAT16: measure("ours", sys.executable, "--policy", "mixed_bfloat16"),
         "deepctr": measure("deepctr", rivals),
         "torch_rechub": measure("rechub", rivals),
         "torch_rechub_own_loader": measure("rechub", rivals, "--own-loader", "--stretches", "2"),
     }
     gate(runs)
+    return {**speeds(runs), "runs": runs}
+
+
+def speeds(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns samples per second, and how many times a rival's ours are, in both precisions."""
     speed = {name: run["samples_per_second"] for name, run in runs.items()}
+    rivals = [name for name in speed if not name.startswith("idefn_tf")]
     return {
         "samples_per_second": speed,
-        "times": {n: round(speed["idefn_tf"] / speed[n], 2) for n in speed if n != "idefn_tf"},
-        "runs": runs,
+        "times": {name: round(speed["idefn_tf"] / speed[name], 2) for name in rivals},
+        "times_in_bfloat16": {name: round(speed[BFLOAT16] / speed[name], 2) for name in rivals},
     }
 
 
@@ -140,9 +155,20 @@ def growth() -> dict[str, Any]:
     }
 
 
-def waiting() -> dict[str, Any]:
-    """Measures how long our step waits for its batch, rows held in memory and streamed."""
-    return {"input": measure("input", sys.executable)}
+def waiting(data: str | None = None) -> dict[str, Any]:
+    """Measures how long our step waits for its batch.
+
+    Args:
+        data: a prepared folder to be measured beside made rows.
+    """
+    options = () if data is None else ("--data", data)
+    return {"input": measure("input", sys.executable, *options)}
+
+
+def profile() -> dict[str, Any]:
+    """Measures what our step consists of, in milliseconds of the wall by part."""
+    options = ("--stretches", "3", "--not-judged", "--profile")
+    return {"profile": measure("ours", sys.executable, *options)["profiler"]}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--data", help="a prepared folder, for the part input")
     given = parser.parse_args(arguments)
     old = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
     result = {
@@ -172,10 +199,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "band_of_auc": BAND,
         },
     }
+    measures: dict[str, Callable[[], dict[str, Any]]] = {
+        "libraries": libraries,
+        "growth": growth,
+        "input": lambda: waiting(given.data),
+        "profile": profile,
+    }
     for part in given.parts:
-        measured = {"libraries": libraries, "growth": growth, "input": waiting}[part]()
-        result |= measured
+        result |= measures[part]()
         result.setdefault("machine", {})[part] = machine_facts()
+        result.setdefault("code", {})[part] = code_fingerprint(*CODE)
         beside = RESULT.with_suffix(".tmp")
         beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         beside.replace(RESULT)

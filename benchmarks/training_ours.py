@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 import tensorflow as tf
 
 from benchmarks import training_rows as rows
+from benchmarks.training_profile import Profiled
 from idefn_tf.backbones import MLP
 from idefn_tf.data import open_dataset
 from idefn_tf.features import FeatureColumns
@@ -35,7 +37,14 @@ def frame(made: rows.Made) -> pd.DataFrame:
     return pd.DataFrame({**made.columns(), **targets})
 
 
-def run(table_rows: int, stretches: int, judged: bool, steps: int) -> dict[str, Any]:
+def run(
+    table_rows: int,
+    stretches: int,
+    judged: bool,
+    steps: int,
+    policy: str = "float32",
+    profiled: bool = False,
+) -> dict[str, Any]:
     """Trains through ``fit`` and measures.
 
     Args:
@@ -43,8 +52,11 @@ def run(table_rows: int, stretches: int, judged: bool, steps: int) -> dict[str, 
         stretches: how many stretches of batches to train.
         judged: whether to score the rows held out.
         steps: how many Keras takes at once.
+        policy: Keras' dtype policy, which the towers follow.
+        profiled: whether TensorFlow's profiler watches the last stretch; it slows it a little.
     """
     keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(policy)
     train, held_out = rows.task(table_rows)
     train = train.part(0, rows.BATCH * rows.STRETCH * stretches)
     described = schema(table_rows)
@@ -56,10 +68,15 @@ def run(table_rows: int, stretches: int, judged: bool, steps: int) -> dict[str, 
     callback = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: watch.batch(steps)
     )
-    history = model.fit(dataset, verbose=0, callbacks=[callback]).history
+    with tempfile.TemporaryDirectory() as folder:
+        eyes = Profiled(Path(folder), rows.STRETCH * (stretches - 1), rows.STRETCH)
+        history = model.fit(dataset, verbose=0, callbacks=[callback, *[eyes] * profiled]).history
+        seen = eyes.timeline() if profiled else None
     found: dict[str, Any] = {**watch.result(), "tensorflow": tf.__version__}
     found["metrics_in_fit"] = len(history)
     found["distinct_rows"] = rows.distinct(train)
+    if seen is not None:
+        found["profiler"] = {**seen.waiting(), "parts_ms": seen.parts()}
     if judged:
         scored = model.predict(open_dataset(described, frame(held_out), batch_size=8192), verbose=0)
         found |= rows.aucs(held_out, scored["ctr"], scored["ctcvr"])
@@ -74,11 +91,20 @@ def main() -> None:
     parser.add_argument("--steps-per-execution", type=int, default=rows.STEPS_PER_EXECUTION)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--not-judged", action="store_true")
+    parser.add_argument("--policy", default="float32", help="Keras' dtype policy")
+    parser.add_argument("--profile", action="store_true", help="profile the last stretch")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     tf.config.threading.set_inter_op_parallelism_threads(given.threads)
-    found = run(given.table_rows, given.stretches, not given.not_judged, given.steps_per_execution)
+    found = run(
+        given.table_rows,
+        given.stretches,
+        not given.not_judged,
+        given.steps_per_execution,
+        given.policy,
+        given.profile,
+    )
     given.out.write_text(json.dumps(found), encoding="utf-8")
 
 

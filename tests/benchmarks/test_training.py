@@ -76,9 +76,22 @@ def test_differences_are_paired_by_seed():
     }
 
 
+def test_bfloat16_stands_beside_the_comparison_not_in_it():
+    made = {"idefn_tf": 100, "idefn_tf_bfloat16": 110, "deepctr": 40, "torch_rechub": 20}
+    found = training.speeds({name: {"samples_per_second": speed} for name, speed in made.items()})
+    assert found["samples_per_second"] == made
+    assert found["times"] == {"deepctr": 2.5, "torch_rechub": 5}
+    assert found["times_in_bfloat16"] == {"deepctr": 2.75, "torch_rechub": 5.5}
+
+
 def test_the_committed_page_is_that_of_the_committed_result():
     result = json.loads((ROOT / "benchmarks/results/training.json").read_text(encoding="utf-8"))
     assert (ROOT / "benchmarks/results/training.md").read_text(encoding="utf-8") == page(result)
     assert set(result["samples_per_second"]) >= {"idefn_tf", "deepctr", "torch_rechub"}
     assert {"10000", "4000000", "10000000"} <= set(result["step_ms_by_table_rows"])
     assert result["machine"]["libraries"]["cores"] >= 1
+    waiting = {rows: found["profiler"]["waiting_share"] for rows, found in result["input"].items()}
+    assert {"held", "streamed", "streamed_tfrecord"} <= set(waiting)
+    assert max(waiting.values()) < 0.1, "what the project promises"
+    whole = result["profile"]["waiting_ms"] + result["profile"]["step_ms"]
+    assert abs(sum(result["profile"]["parts_ms"].values()) - whole) < 0.05
