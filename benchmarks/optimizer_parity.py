@@ -5,7 +5,8 @@
 Trains the same ESMM from the same start on the same batches with RowSparseAdam (its default, rows
 make up for the steps they sat out), with Keras' dense Adam, and with the usual lazy Adam, whose
 rows rest, and compares AUCs on the test days, paired by seed. No early stopping, no L2: nothing but
-the optimizer differs. Seeds already in the result file are not trained again.
+the optimizer differs. Seeds already in the result file are not trained again, unless the code that
+they were trained with has changed since.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.machine import machine_facts
+from benchmarks.machine import code_fingerprint, machine_facts
 from idefn_tf.data import EpochClock
 from idefn_tf.optimizers import RowSparseAdam
 from pipelines.build import build_model
@@ -37,6 +38,8 @@ OPTIMIZERS = {
     "lazy": lambda: RowSparseAdam(RATE, epsilon=EPSILON, lazy=True),
 }
 METRICS = ("ctr_auc", "cvr_auc", "ctcvr_auc")
+#: What the results depend on.
+CODE = ("idefn_tf/optimizers", "idefn_tf/features")
 #: What the project promises.
 LIMIT = 0.003
 
@@ -94,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     data = Prepared.open(given.data)
     old = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-    runs: dict[str, Any] = old.get("runs", {})
+    code = code_fingerprint(*CODE)
+    runs: dict[str, Any] = old.get("runs", {}) if old.get("code") == code else {}
     for seed in range(given.seeds):
         row = runs.setdefault(str(seed), {})
         for name in OPTIMIZERS:
@@ -108,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "dataset": data.card["dataset"],
                 "train_rows": data.card["splits"]["train"]["rows"],
                 "test_rows": data.card["splits"]["test"]["rows"],
+                "code": code,
                 "runs": runs,
                 "machine": machine_facts(),
             }
