@@ -17,7 +17,7 @@ TOLERANCE = cells.STOP / (2 * cells.KAPPA)
 
 
 def program(solver: str) -> Callable[[tf.Tensor, tf.Tensor], Plan]:
-    """One solver as a compiled function of cost and epsilon; the plan leaves its problem behind."""
+    """One solver as a function of cost and epsilon; the plan leaves its problem behind."""
 
     def solve(cost: tf.Tensor, epsilon: tf.Tensor) -> Plan:
         problem = partial_problem(cost, kappa=cells.KAPPA)
@@ -37,7 +37,10 @@ def main(solver: str) -> None:
     for rows, columns in cells.SHAPES:
         cost = cells.problem(rows, columns)
         given = tf.constant(cost)
-        solve = program(solver)
+        start = time.perf_counter()
+        solve = program(solver).get_concrete_function(  # as `match` calls its programs
+            tf.TensorSpec.from_tensor(given), tf.TensorSpec([], tf.float32)
+        )
         for turn, epsilon in enumerate(cells.EPSILONS if solver != "exact" else (0.0,)):
             weight = tf.constant(epsilon or 1.0)
 
@@ -46,9 +49,8 @@ def main(solver: str) -> None:
                 plan.fraction.numpy()
                 return plan
 
-            start = time.perf_counter()
             plan = run()
-            first = time.perf_counter() - start
+            first = time.perf_counter() - start  # read at the first turn alone
             times = cells.measure(run)
             peak = cells.peak_mib()  # before the matrix, which only the judge wants
             whole = plan._replace(problem=partial_problem(given, kappa=cells.KAPPA)).matrix
