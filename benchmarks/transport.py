@@ -188,7 +188,8 @@ def main() -> None:
 
 
 def report(found: dict[str, Any], out: Path) -> None:
-    """Writes the table and the plot."""
+    """Writes the table and the plot, the solvers in one order whenever they were measured."""
+    found["cells"].sort(key=lambda cell: list(SOLVERS).index(cell["solver"]))
     write(out.with_suffix(".md"), markdown(found))
     plot(found, out.with_suffix(".png"))
 
