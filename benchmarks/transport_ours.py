@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Any, cast
 
 import tensorflow as tf
@@ -16,7 +15,7 @@ from idefn_tf.transport import Plan, exact, partial_problem, proximal, sinkhorn
 TOLERANCE = cells.STOP / (2 * cells.KAPPA)
 
 
-def program(solver: str) -> Callable[[tf.Tensor, tf.Tensor], Plan]:
+def program(solver: str) -> tf.types.experimental.PolymorphicFunction:
     """One solver as a function of cost and epsilon; the plan leaves its problem behind."""
 
     def solve(cost: tf.Tensor, epsilon: tf.Tensor) -> Plan:
