@@ -79,8 +79,8 @@ class Watch(keras.callbacks.Callback):
                     f"{name} is {float(value):.4f}: is a label among the features? See "
                     "never_features in the schema."
                 )
-        warms_up = isinstance(self.model, IdeFN) and self.model.rpot.warming_up
-        if float(logs.get("pseudo_positives", 1.0)) == 0.0 and not warms_up:
+        no_label = float(logs.get("pseudo_positives", 1.0)) == 0.0
+        if no_label and not (isinstance(self.model, IdeFN) and self.model.rpot.warming_up):
             self.console.warn(
                 f"epoch {epoch + 1}: no unclicked row was relabelled, so the model trained as "
                 "AllNegative does"

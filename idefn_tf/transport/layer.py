@@ -191,7 +191,7 @@ class RPOT(keras.layers.Layer):
     @property
     def warming_up(self) -> bool:
         """Whether every training step so far lay within the warm-up, where no row is labelled."""
-        return int(self.step.value) <= self.warmup_steps
+        return int(tf.identity(self.step.value)) <= self.warmup_steps  # replicas have one each
 
     @property
     def needs_rate(self) -> bool:

@@ -28,6 +28,7 @@ positives, labels, fraction = (
     for value in run(dealt(z), dealt(click))
 )
 assert [float(p) for p in positives] == [5.0, 5.0], positives
+assert layer.warming_up  # no step of training yet, on any replica
 
 # what one process finds for each half when it is shown all five positives
 alone = RPOT(kappa=0.2, capacity=8)
