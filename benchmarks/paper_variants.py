@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from idefn_tf.models.presets import get_preset
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -42,16 +44,8 @@ _COUNTED = {**_EQ15, "kappa": 0.02}
 _IDEFN = {**_EQ15, "kappa": 0.02, "marginals": "proportion", "rule": "top_k"}
 _LITERAL = {**_EQ15, "kappa": 0.02, "marginals": "literal", "rule": "argmax"}
 _CODE = {"compatibility": "nise_code"}
-#: What the search of recipes left standing (docs/does-the-transport-help.md): labels worth a tenth
-#: of a conversion, matched on the hidden layer after an epoch, with a memory of positives.
-_LIGHT: dict[str, Any] = {
-    **_EQ15,
-    "kappa": "auto",
-    "marginals": "proportion",
-    "rule": "top_k",
-    "representation": "hidden",
-    "transport": {"memory": 128, "warmup_steps": 64, "normalize": True, "label_value": 0.1},
-}
+#: What the search of recipes left standing (docs/does-the-transport-help.md).
+_LIGHT: dict[str, Any] = {**_EQ15, **get_preset("idefn")}
 #: Scale of the conversion loss under ``equal``: gamma over all exposures, gamma alpha where the
 #: term counts clicked rows alone.
 SCALE, CLICKED_SCALE = 30, 24
