@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--backbones", nargs="+", default=["mlp"], choices=BACKBONES)
     add("--seeds", type=int, default=10, help="how many, from 0")
     add("--tuning-seeds", type=int, default=1, help="seeds of each point tuned under equal")
+    add("--tuned-on", choices=BACKBONES, help="whose points all take (default: each its own)")
     add("--figures", nargs="+", type=int, default=[], choices=(4, 5), help="of the paper")
     add("--figure-seeds", type=int, default=3, help="seeds of each point of figure 4")
     add("--case-study", action="store_true", help="look into one batch of the first IdeFN run")
@@ -104,12 +105,11 @@ def _run(given: argparse.Namespace, console: Console) -> int:
     run(grid(out, plain, given.backbones, methods, seeds, family, {}))
     tuned: list[dict[str, Any]] = []
     if "equal" in given.settings:
-        tuning = paper_tuning.tuning_cells(
-            out, given.backbones, methods, given.tuning_seeds, family
-        )
+        judged = [given.tuned_on] if given.tuned_on else given.backbones
+        tuning = paper_tuning.tuning_cells(out, judged, methods, given.tuning_seeds, family)
         run(tuning)
         tuned = paper_tuning.choose(tuning)
-    points = paper_tuning.choices(tuned)
+    points = paper_tuning.choices(tuned, given.backbones if given.tuned_on else ())
     cells = grid(out, given.settings, given.backbones, methods, seeds, family, points)
     run(cells)
 
@@ -159,6 +159,7 @@ def _command(given: argparse.Namespace) -> str:
     words += ["--methods", *given.methods] if given.methods else []
     words += [] if given.methods else ["--tables", *map(str, given.tables)]
     words += ["--backbones", *given.backbones, "--seeds", str(given.seeds)]
+    words += ["--tuned-on", given.tuned_on] if given.tuned_on else []
     words += ["--figures", *map(str, given.figures)] if given.figures else []
     words += ["--case-study"] if given.case_study else []
     return shlex.join(words)

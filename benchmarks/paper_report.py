@@ -71,7 +71,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     for title, image in result["figures"].items():
         parts.append(f"\n## {title}\n\n![{title}]({image})")
     if result.get("tuned"):
-        parts.append(_tuned(result["tuned"]))
+        parts.append(_tuned(result["tuned"], rows))
     parts.append(_protocol())
     return "\n".join(parts).rstrip() + "\n"
 
@@ -255,12 +255,16 @@ def _bootstrap(result: Mapping[str, Any], setting: str, backbone: str, reference
     return "\n".join(lines)
 
 
-def _tuned(tuned: Sequence[Mapping[str, Any]]) -> str:
+def _tuned(tuned: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+    judged = {entry["backbone"] for entry in tuned}
+    others = {row["backbone"] for row in rows if row["setting"] == "equal"} - judged
+    lent = f" {', '.join(sorted(others))} take the points of {', '.join(sorted(judged))}."
     lines = [
         "\n## What tuning chose\n",
         "The same grid and the same tuning seeds for every method, judged by mean validation CVR "
         "AUC in `all_funnel`; seeds of the tables are others. Controls that differ from "
-        "AllNegative in labels or alpha alone take its point.\n",
+        "AllNegative in labels or alpha alone take its point; the ablation and the skeletons that "
+        f"of the method they change (PLE that of MMoE).{lent if others else ''}\n",
         "| backbone | method | choice | validation AUC | runner-up | tried |",
         "|---|---|---|---:|---:|---:|",
     ]

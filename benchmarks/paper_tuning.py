@@ -90,9 +90,18 @@ def choose(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     return chosen
 
 
-def choices(chosen: Sequence[Mapping[str, Any]]) -> Choices:
-    """Returns the overrides by (backbone, method), with those of variants that take them over."""
+def choices(chosen: Sequence[Mapping[str, Any]], lent_to: Sequence[str] = ()) -> Choices:
+    """Returns the overrides by (backbone, method), with those of variants that take them over.
+
+    Args:
+        chosen: as `choose` gives them.
+        lent_to: backbones that take the points of the one that was tuned: every method is tuned
+            with the same budget there too, but on another network.
+    """
     found = {(c["backbone"], c["method"]): dict(c["overrides"]) for c in chosen}
+    for (_, method), point in list(found.items()):
+        for backbone in lent_to:
+            found.setdefault((backbone, method), point)
     for backbone, method in list(found):
         for variant in VARIANTS.values():
             if variant.tuned_as == method:

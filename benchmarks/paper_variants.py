@@ -25,8 +25,8 @@ class Variant:
         equal: those that change where every method's conversion loss has one scale.
         trunk: experts between embeddings and towers, or none.
         relabels: whether the audit of pseudo-labels has anything to judge.
-        tuned_as: the variant whose tuned point it takes under ``equal``, for controls that differ
-            from it in labels alone; none is tuned itself.
+        tuned_as: the variant whose tuned point it takes under ``equal``: for controls that differ
+            from it in labels alone, its ablation, and its skeletons; none is tuned itself.
     """
 
     name: str
@@ -103,14 +103,25 @@ VARIANTS: dict[str, Variant] = {
             relabels=True,
             tuned_as="all_negative",
         ),
-        Variant("idefn_t", "IdeFN-T (no CTR loss)", "idefn_t", _IDEFN, relabels=True),
+        Variant(
+            "idefn_t",
+            "IdeFN-T (no CTR loss)",
+            "idefn_t",
+            _IDEFN,
+            relabels=True,
+            tuned_as="idefn",
+        ),
         Variant("click_only", "ClickOnly (IdeFN-R)", "click_only", {"cvr_weight": CLICKED_SCALE}),
         Variant("all_negative", "AllNegative", "all_negative", _EQ15),
-        Variant("idefn_mmoe", "IdeFN on MMoE", "idefn", _IDEFN, trunk="mmoe", relabels=True),
-        Variant("idefn_ple", "IdeFN on PLE", "idefn", _IDEFN, trunk="ple", relabels=True),
-        Variant("all_negative_mmoe", "AllNegative on MMoE", "all_negative", _EQ15, trunk="mmoe"),
-        Variant("all_negative_ple", "AllNegative on PLE", "all_negative", _EQ15, trunk="ple"),
-        Variant("ple", "PLE", "ple", {"cvr_weight": 1}, {"cvr_weight": CLICKED_SCALE}, trunk="ple"),
+        Variant(
+            "ple",
+            "PLE",
+            "ple",
+            {"cvr_weight": 1},
+            {"cvr_weight": CLICKED_SCALE},
+            trunk="ple",
+            tuned_as="mmoe",
+        ),
         Variant("multi_ipw", "Multi-IPW", "multi_ipw", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
         Variant("multi_dr", "Multi-DR", "multi_dr", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
         Variant("ddpo", "DDPO", "ddpo", {"cvr_weight": 1}, {"cvr_weight": SCALE}),
@@ -134,6 +145,18 @@ def _at_alpha(name: str, alpha: float) -> Variant:
         tuned_as=base.tuned_as or name,
     )
 
+
+#: The skeletons of Table 2: the same method behind experts, tuned as it is without them.
+for _name, _label in (("idefn", "IdeFN"), ("all_negative", "AllNegative")):
+    for _trunk in ("mmoe", "ple"):
+        _end = VARIANTS[_trunk].label
+        VARIANTS[f"{_name}_{_trunk}"] = replace(
+            VARIANTS[_name],
+            name=f"{_name}_{_trunk}",
+            label=f"{_label} on {_end}",
+            trunk=_trunk,
+            tuned_as=_name,
+        )
 
 #: What a label is worth, at alpha .5; and as much label mass drawn blindly.
 VARIANTS["idefn_third_50"] = Variant(

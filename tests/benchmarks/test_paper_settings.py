@@ -169,6 +169,24 @@ def test_controls_take_the_point_of_the_method_whose_labels_alone_they_change(tm
     assert ("mlp", "idefn") not in found  # a method of its own, tuned like the rest
 
 
+def test_skeletons_and_ablation_take_the_point_of_the_method_they_change(tmp_path):
+    changed = ["idefn_mmoe", "all_negative_ple", "idefn_t", "ple"]
+    cells = tuning_cells(tmp_path, ["mlp"], changed, 1, "kuairand")
+    assert {cell.variant for cell in cells} == {"idefn", "all_negative", "mmoe"}
+    assert get_variant("idefn_mmoe").label == "IdeFN on MMoE"
+    assert make_config("equal", "all_negative_ple", "mlp", 0).trunk == {"name": "ple"}
+
+
+def test_other_backbones_take_the_points_of_the_one_that_was_tuned():
+    point = {"optimizer.l2_rows": 0.1}
+    chosen = {"backbone": "mlp", "method": "all_negative", "overrides": point}
+    own = {**chosen, "backbone": "dcnv2", "overrides": {"optimizer.l2_rows": 0.01}}
+    assert ("deepfm", "all_negative") not in choices([chosen])
+    found = choices([chosen], ["mlp", "deepfm"])
+    assert found["deepfm", "all_negative"] == found["deepfm", "idefn_light"] == point
+    assert choices([own, chosen], ["dcnv2"])["dcnv2", "all_negative"] == own["overrides"]
+
+
 def test_another_alpha_is_the_same_variant_otherwise():
     base, other = get_variant("idefn_light"), get_variant("idefn_light_50")
     assert other.label == "IdeFN, labels worth .1, alpha .5"
