@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.clicks_plot import save_plot
+from benchmarks.files import write_json_whole, write_text_whole
 from benchmarks.machine import machine_facts
 from benchmarks.paper_bootstrap import report_labels
-from benchmarks.paper_cell import SCORES, write_json_whole, write_text_whole
+from benchmarks.paper_cell import SCORES
 from benchmarks.paper_grid import grid_parser
 from benchmarks.paper_statistics import spread
 from benchmarks.paper_variants import get_variant

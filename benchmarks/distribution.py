@@ -24,6 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import write_json_whole
 from benchmarks.machine import machine_facts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -147,10 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "machine": machine_facts(),
         "command": "python -m benchmarks.distribution",
     }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    beside = given.out.with_suffix(".tmp")
-    beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    beside.replace(given.out)
+    write_json_whole(given.out, found)
     print(json.dumps({k: found[k] for k in ("rows_per_second", "speed_of_two", "losses_apart")}))
     return 0
 

@@ -20,6 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from benchmarks.files import write_json_whole
 from benchmarks.machine import code_fingerprint, machine_facts
 from idefn_tf.data import EpochClock
 from idefn_tf.optimizers import RowSparseAdam
@@ -118,9 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             }
             if any(len(r) == len(OPTIMIZERS) for r in runs.values()):
                 result["differences"] = compared(runs)
-            beside = RESULT.with_suffix(".tmp")
-            beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            beside.replace(RESULT)
+            write_json_whole(RESULT, result)
     told = compared(runs)
     print(json.dumps(told, indent=1))
     worst = max(v["greatest"] for v in told["row_sparse - dense"].values())

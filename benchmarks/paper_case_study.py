@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import paper_plots
-from benchmarks.paper_cell import write_json_whole, write_text_whole
+from benchmarks.files import write_json_whole, write_text_whole
 from idefn_tf.data import to_arrays
 from idefn_tf.models import IdeFN
 from idefn_tf.models.batch import Batch

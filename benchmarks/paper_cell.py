@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.files import write_json_whole, written_beside
 from benchmarks.machine import code_fingerprint
 from benchmarks.paper_oracle import open_with_truth
 from idefn_tf.models import get_method
@@ -81,26 +81,11 @@ def finished(out: Path, config: Config, data: Path) -> bool:
     return True
 
 
-def write_json_whole(path: Path, value: Any) -> None:
-    """Writes JSON that is the same for the same value, whole or not at all."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text_whole(path, text + "\n")
-
-
-def write_text_whole(path: Path, text: str) -> None:
-    """Writes text beside `path` and renames it, so that no reader meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
-
-
 def _save_scores(path: Path, scores: Mapping[str, np.ndarray]) -> None:
-    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    np.savez_compressed(
-        beside, **{k: np.asarray(v, np.float32).reshape(-1) for k, v in scores.items()}
-    )
-    beside.replace(path)
+    with written_beside(path) as beside:
+        np.savez_compressed(
+            beside, **{k: np.asarray(v, np.float32).reshape(-1) for k, v in scores.items()}
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from benchmarks.files import written_beside
 from benchmarks.paper_summary import Rows, methods_of, values
 from benchmarks.paper_variants import VARIANTS
 
@@ -150,10 +150,8 @@ def plan_picture(plan: np.ndarray, marks: Mapping[str, Sequence[int]], title: st
 
 def save(figure: Figure, path: Path, dpi: int = 120) -> Path:
     """Writes a picture whole and closes it; the same picture gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     metadata: dict[str, Any] = {"Software": None}
-    figure.savefig(beside, dpi=dpi, format="png", metadata=metadata)
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=dpi, format="png", metadata=metadata)
     plt.close(figure)
-    beside.replace(path)
     return path

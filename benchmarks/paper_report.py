@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.paper_cell import write_text_whole
+from benchmarks.files import write_text_whole
 from benchmarks.paper_published import PROTOCOL, published_auc
 from benchmarks.paper_statistics import spread
 from benchmarks.paper_summary import REFERENCES, groups, methods_of, values

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import paper_plots, paper_report, paper_summary
+from benchmarks.files import write_json_whole, write_text_whole
 from benchmarks.machine import machine_facts
 from benchmarks.paper_bootstrap import DRAWS, bootstrap
-from benchmarks.paper_cell import write_json_whole, write_text_whole
 from benchmarks.paper_grid import Cell, read_rows
 from pipelines.prepared import Prepared
 

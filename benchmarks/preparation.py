@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import write_json_whole, write_text_whole
 from benchmarks.machine import machine_facts
 from benchmarks.preparation_raw import Made, make
 from benchmarks.preparation_report import as_markdown
@@ -185,11 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found.pop("extrapolated", None)
         if len(runs) > 1 and max(old["rows"] for old in runs) < _TARGET * 1e6:
             found["extrapolated"] = extrapolate(runs)
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        beside = given.out.with_suffix(".tmp")
-        beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        beside.replace(given.out)
-        given.out.with_suffix(".md").write_text(as_markdown(found), encoding="utf-8")
+        write_json_whole(given.out, found)
+        write_text_whole(given.out.with_suffix(".md"), as_markdown(found))
         shown = ("rows", "seconds", "rows_per_second", "peak_memory_gib", "peak_disk_gib")
         print(", ".join(f"{key} {run[key]:,}" for key in shown), flush=True)
     return 0

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import write_json_whole, write_text_whole
 from benchmarks.machine import machine_facts
-from benchmarks.paper_cell import write_json_whole, write_text_whole
 from benchmarks.paper_grid import Cell, grid_parser, run_cells
 from benchmarks.paper_settings import make_config
 from benchmarks.paper_statistics import paired_difference, spread

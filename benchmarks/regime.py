@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.files import write_json_whole, write_text_whole
 from benchmarks.machine import machine_facts
-from benchmarks.paper_cell import write_json_whole, write_text_whole
 from benchmarks.regime_plot import save_plot
 from idefn_tf import relabel
 from idefn_tf.data import to_arrays

@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import write_json_whole
 from benchmarks.machine import code_fingerprint, machine_facts
 from benchmarks.serving_parts import ROOT, Parts, newest
 from benchmarks.serving_report import targets, write_page
@@ -103,10 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    beside.rename(path)
+    write_json_whole(path, result)
     write_page(path.with_suffix(".md"), result)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import write_text_whole
+
 #: The ways to call the model in process, and what they are called on the page.
 WAYS = {
     "function": "TensorFlow 2 function, from and to NumPy",
@@ -83,9 +85,7 @@ def write_page(path: Path, result: Mapping[str, Any]) -> None:
     ]
     for name, part in parts.items():
         lines += ["", f"## {name}", "", *_part(name, part["found"]), "", _circumstances(part)]
-    beside = path.with_suffix(".md.tmp")
-    beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    beside.rename(path)
+    write_text_whole(path, "\n".join(lines) + "\n")
 
 
 def _found(parts: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -29,8 +29,8 @@ import keras
 import tensorflow as tf
 
 from benchmarks import training_rows as rows
+from benchmarks.files import write_json_whole
 from benchmarks.machine import code_fingerprint, machine_facts
-from benchmarks.paper_cell import write_json_whole
 from benchmarks.training_ours import frame, schema
 from idefn_tf.backbones import MLP
 from idefn_tf.data import open_dataset

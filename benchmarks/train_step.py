@@ -13,8 +13,6 @@ first call, which traces and compiles, is timed apart.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.files import write_json_whole
 from benchmarks.machine import code_fingerprint, machine_facts
 from idefn_tf.data import EpochClock
 from idefn_tf.models import EntireSpaceModel
@@ -179,9 +178,7 @@ def main() -> None:
         for cell, values in cells.items():
             shown = {k: v for k, v in values.items() if not k.endswith("_of_rounds")}
             print(name, cell, shown, flush=True)
-    beside = given.out.with_suffix(".part")
-    beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, given.out)
+    write_json_whole(given.out, found)
 
 
 if __name__ == "__main__":

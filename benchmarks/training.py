@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import write_json_whole, write_text_whole
 from benchmarks.machine import code_fingerprint, machine_facts
 from benchmarks.training_report import page
 from benchmarks.training_rows import (
@@ -209,10 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result |= measures[part]()
         result.setdefault("machine", {})[part] = machine_facts()
         result.setdefault("code", {})[part] = code_fingerprint(*CODE)
-        beside = RESULT.with_suffix(".tmp")
-        beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        beside.replace(RESULT)
-        RESULT.with_suffix(".md").write_text(page(result), encoding="utf-8")
+        write_json_whole(RESULT, result)
+        write_text_whole(RESULT.with_suffix(".md"), page(result))
     print(f"wrote {RESULT.relative_to(ROOT)}")
     return 0
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import transport_cells as cells
+from benchmarks.files import write_json_whole, write_text_whole
 from benchmarks.machine import ROOT, code_fingerprint, machine_facts
 from benchmarks.transport_report import markdown, plot
 
@@ -174,7 +175,7 @@ def main() -> None:
         found["later"] = {**found.get("later", {}), **dict.fromkeys(again, facts)}
     if given.agreement or not given.add:
         found["agreement"] = agreement()
-        write(given.out.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
+        write_json_whole(given.out.with_suffix(".json"), found)
     for name in given.solvers:
         python = sys.executable if SOLVERS[name][2] == "own" else given.ott_python
         if not python:
@@ -183,22 +184,15 @@ def main() -> None:
         for cell in run_solver(name, python, given.cap * given.patience, total):
             found["cells"].append(cell)
             print({k: round(v, 4) if isinstance(v, float) else v for k, v in cell.items()})
-        write(given.out.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
+        write_json_whole(given.out.with_suffix(".json"), found)
     report(found, given.out)
 
 
 def report(found: dict[str, Any], out: Path) -> None:
     """Writes the table and the plot, the solvers in one order whenever they were measured."""
     found["cells"].sort(key=lambda cell: list(SOLVERS).index(cell["solver"]))
-    write(out.with_suffix(".md"), markdown(found))
+    write_text_whole(out.with_suffix(".md"), markdown(found))
     plot(found, out.with_suffix(".png"))
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    beside = path.with_suffix(path.suffix + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ benchmarks/results/transport_knobs.json.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import ot
 import tensorflow as tf
 
 from benchmarks import transport_cells as cells
+from benchmarks.files import write_json_whole
 from benchmarks.machine import code_fingerprint, machine_facts
-from benchmarks.transport import write
 from idefn_tf import relabel
 from idefn_tf.transport import SolverOptions, match, partial_problem
 from idefn_tf.transport.literal import first_plan, proximal_step
@@ -183,7 +182,7 @@ def main() -> None:
         "kappa": {cloud: kappa_study(cloud, given.seeds) for cloud in cells.CLOUDS},
         "theorem": {str(e): theorem_study(e, 40) for e in (0.1, 0.3, 1.0)},
     }
-    write(given.out, json.dumps(found, indent=1) + "\n")
+    write_json_whole(given.out, found)
     draw(found, given.images)
 
 
