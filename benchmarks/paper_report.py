@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.files import write_text_whole
+from benchmarks.paper_overview import overview
 from benchmarks.paper_published import PROTOCOL, published_auc
 from benchmarks.paper_statistics import spread
 from benchmarks.paper_summary import REFERENCES, groups, methods_of, values
@@ -50,6 +51,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     """Writes the page of one data set's results."""
     rows = result["rows"]
     parts = [f"# {result['name']}: methods compared\n", _about(result)]
+    parts.append(overview(result))
     for setting, backbone in groups(rows):
         parts.append(f"\n## Setting `{setting}`, backbone `{backbone}`\n")
         parts.append(f"{_SETTING[setting]}; mean and standard deviation over seeds, test days.\n")
