@@ -142,7 +142,7 @@ def train(
     clock = EpochClock(first_epoch)
     train_set = model.prepare(open_rows(data, settings, clock, cluster.shard))
     validation_set = model.prepare(
-        open_dataset(data.schema, data.files("validation"), batch_size=8192)
+        open_dataset(data.schema, data.files("validation"), batch_size=settings.batch_size)
     )
 
     # -- fit -----------------------------------------------------------------------------------
