@@ -91,13 +91,18 @@ def write(result: dict[str, Any], results: Path, figures: Sequence[int]) -> list
             paths.append(paper_plots.save(picture, _beside(base, name)))
             result["figures"][f"Figure 5, {setting}, {backbone}: ablation"] = paths[-1].name
     if 4 in figures and result["sweeps"]:
-        title = f"{result['name']}: mean and range over seeds"
+        title = f"{result['name']}: {_seeds(result['sweeps'])}"
         picture = paper_plots.sweep_picture(result["sweeps"], title)
         paths.append(paper_plots.save(picture, _beside(base, "figure4.png")))
         result["figures"]["Figure 4: alpha, gamma and kappa"] = paths[-1].name
     write_json_whole(base.with_suffix(".json"), result)
     write_text_whole(base.with_suffix(".md"), paper_report.markdown(result))
     return [base.with_suffix(".md"), base.with_suffix(".json"), *paths]
+
+
+def _seeds(rows: Sequence[Mapping[str, Any]]) -> str:
+    count = len({row["seed"] for row in rows})
+    return "one seed" if count == 1 else f"mean and range over {count} seeds"
 
 
 def _beside(base: Path, end: str) -> Path:
