@@ -106,11 +106,12 @@ def ablation_picture(
         ]
         means = [float(np.mean(g)) if g else np.nan for g in groups]
         spread = [float(np.std(g, ddof=1)) if len(g) > 1 else 0.0 for g in groups]
-        colours = [COLOURS[i % len(COLOURS)] for i in range(len(present))]
+        colours = [COLOURS[list(methods).index(m) % len(COLOURS)] for m in present]
         axis.bar(range(len(present)), means, yerr=spread, color=colours, capsize=4)
-        finite = [m for m in means if np.isfinite(m)]
-        if finite:
-            axis.set_ylim(min(finite) - 0.03, max(finite) + 0.03)
+        low = [m - s for m, s in zip(means, spread, strict=True) if np.isfinite(m)]
+        high = [m + s for m, s in zip(means, spread, strict=True) if np.isfinite(m)]
+        if low:
+            axis.set_ylim(min(low) - 0.01, max(high) + 0.01)
         labels = [VARIANTS[m].label for m in present]
         axis.set_xticks(range(len(present)), labels, rotation=30, ha="right", fontsize=8)
         axis.set_title(f"CVR AUC {space} (axis cut)", fontsize=9)

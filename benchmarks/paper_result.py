@@ -82,7 +82,8 @@ def write(result: dict[str, Any], results: Path, figures: Sequence[int]) -> list
         picture = paper_plots.table_picture(result["rows"], setting, backbone, title)
         paths.append(paper_plots.save(picture, _beside(base, f"{setting}_{backbone}.png")))
         result["pictures"][f"{setting}/{backbone}"] = paths[-1].name
-        if 5 in figures:
+        whole = set(ABLATION) <= set(paper_summary.methods_of(result["rows"], setting, backbone))
+        if 5 in figures and whole:
             title = f"{result['name']}: IdeFN without its parts ({setting}, {backbone})"
             picture = paper_plots.ablation_picture(
                 result["rows"], setting, backbone, ABLATION, title

@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.container import ErrorbarContainer
 
 from benchmarks import paper_plots, paper_report
 from benchmarks.machine import code_fingerprint, machine_facts
+from benchmarks.paper_result import ABLATION, write
 from benchmarks.paper_summary import compare, summarise
 
 SPACES = ("all_raw", "all_funnel", "clicked", "unclicked_raw")
@@ -109,6 +112,32 @@ def test_pictures_are_the_same_bytes_for_the_same_rows(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     figure = paper_plots.ablation_picture(rows, "shipped", "mlp", ("idefn", "click_only"), "t")
     assert paper_plots.save(figure, tmp_path / "c.png").stat().st_size > 1000
+
+
+def test_figure_5_shows_every_bar_whole_in_one_colour_a_method():
+    rows = made()["rows"]
+    rows[-1]["metrics"]["all_raw"]["cvr_auc"] = 0.9  # one seed far off: a long error bar
+    figure = paper_plots.ablation_picture(rows, "shipped", "mlp", ABLATION, "made")
+    axis = figure.axes[0]
+    low, high = axis.get_ylim()
+    (errors,) = (c for c in axis.containers if isinstance(c, ErrorbarContainer))
+    for bar in errors.lines[2][0].get_segments():
+        assert low < bar[:, 1].min() < bar[:, 1].max() < high
+    # IdeFN-T was not run: the others keep the colours that they have beside it
+    colours = [to_hex(patch.get_facecolor()).upper() for patch in axis.patches]
+    assert colours == [paper_plots.COLOURS[i] for i in (0, 2, 3)]
+
+
+def test_figure_5_is_drawn_where_every_part_was_run(tmp_path):
+    sweep = {"overrides": {"model.kappa": 0.01}, "seed": 0, "method": "idefn"}
+    result = {**made(), "sweeps": [{**made()["rows"][0], **sweep}]}
+    names = {path.name for path in write(result, tmp_path, (4, 5))}
+    assert "paper_kuairand_made_figure4.png" in names
+    assert not any("figure5" in name for name in names)
+    rows = made()["rows"]
+    whole = [*rows, *({**r, "method": "idefn_t"} for r in rows if r["method"] == "idefn")]
+    names = {path.name for path in write({**made(), "rows": whole}, tmp_path, (5,))}
+    assert "paper_kuairand_made_figure5_shipped_mlp.png" in names
 
 
 def test_a_sweeps_points_are_gathered_by_value_over_seeds(tmp_path):
