@@ -161,6 +161,7 @@ def _command(given: argparse.Namespace) -> str:
     words += ["--backbones", *given.backbones, "--seeds", str(given.seeds)]
     words += ["--tuned-on", given.tuned_on] if given.tuned_on else []
     words += ["--figures", *map(str, given.figures)] if given.figures else []
+    words += ["--figure-seeds", str(given.figure_seeds)] if 4 in given.figures else []
     words += ["--case-study"] if given.case_study else []
     return shlex.join(words)
 
