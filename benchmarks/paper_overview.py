@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from benchmarks.paper_published import published_auc
-from benchmarks.paper_summary import groups, methods_of, values
+from benchmarks.paper_summary import groups, methods_of
 from benchmarks.paper_variants import VARIANTS
 
 _SPACES = ("all_raw", "all_funnel")
@@ -66,23 +64,24 @@ def _table(result: Mapping[str, Any], shown: list[tuple[str, str]], space: str) 
 
 
 def _cell(result: Mapping[str, Any], setting: str, backbone: str, method: str, space: str) -> str:
-    found = values(result["rows"], setting, backbone, method, space, _METRIC)
-    if not found:
+    wanted = {"setting": setting, "backbone": backbone, "method": method, "space": space}
+    means = _of(result["summary"], **wanted)
+    if not means:
         return ""
-    mean = f"{np.mean(list(found.values())):.4f}"
-    wanted = (setting, backbone, _REFERENCE, method, space, _METRIC)
-    keys = ("setting", "backbone", "reference", "method", "space", "metric")
-    for d in result["differences"]:
-        if tuple(d[key] for key in keys) == wanted:
-            sure = d["holm_p"] is not None and d["holm_p"] < _SIGNIFICANT
-            return f"{mean} ({d['mean']:+.4f}{'*' if sure else ''})"
+    mean = f"{means[0]['mean']:.4f}"
+    for d in _of(result["differences"], **wanted, reference=_REFERENCE):
+        sure = d["holm_p"] is not None and d["holm_p"] < _SIGNIFICANT
+        mean += f" ({d['mean']:+.4f}{'*' if sure else ''})"
     return mean
 
 
 def _seeds(result: Mapping[str, Any], setting: str, backbone: str, space: str) -> str:
-    rows = result["rows"]
-    counts = {
-        len(values(rows, setting, backbone, m, space, _METRIC))
-        for m in methods_of(rows, setting, backbone)
-    } - {0}
+    found = _of(result["summary"], setting=setting, backbone=backbone, space=space)
+    counts = [entry["seeds"] for entry in found]
     return "-".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else ""
+
+
+def _of(entries: Sequence[Mapping[str, Any]], **wanted: str) -> list[Mapping[str, Any]]:
+    """Returns what a result says of the shown metric where every key has the wanted value."""
+    wanted["metric"] = _METRIC
+    return [e for e in entries if all(e[key] == value for key, value in wanted.items())]

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.paper_overview import overview
-from benchmarks.paper_summary import compare
+from benchmarks.paper_summary import compare, summarise
 
 
 def row(setting, backbone, method, seed, auc):
@@ -19,7 +19,8 @@ def row(setting, backbone, method, seed, auc):
 
 
 def made(*rows, name="kuairand_made"):
-    return {"name": name, "rows": list(rows), "differences": compare(rows)}
+    told = {"summary": summarise(rows), "differences": compare(rows)}
+    return {"name": name, "rows": list(rows), **told}
 
 
 @pytest.fixture
