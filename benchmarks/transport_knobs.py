@@ -17,7 +17,7 @@ import ot
 import tensorflow as tf
 
 from benchmarks import transport_cells as cells
-from benchmarks.files import write_json_whole
+from benchmarks.files import write_json_whole, written_beside
 from benchmarks.machine import code_fingerprint, machine_facts
 from idefn_tf import relabel
 from idefn_tf.transport import SolverOptions, match, partial_problem
@@ -162,7 +162,8 @@ def _save(figure: Any, path: Path) -> None:
     from matplotlib import pyplot
 
     figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=100)
     pyplot.close(figure)
 
 

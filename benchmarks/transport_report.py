@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import transport_cells as cells
+from benchmarks.files import written_beside
 
 OURS, SWEEPS, LOG_RIVAL = "idefn_tf newton", "idefn_tf sinkhorn", "OTT lse"
 
@@ -212,5 +213,6 @@ def plot(found: dict[str, Any], path: Path) -> None:
     }
     figure.legend(handles.values(), handles.keys(), loc="center right", fontsize=8)
     figure.tight_layout(rect=(0, 0, 0.89, 1))
-    figure.savefig(path, dpi=110)
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=110)
     pyplot.close(figure)
