@@ -4,8 +4,8 @@
 
 Both train the same ESMM on the same made rows through ``pipelines.train``; two workers join by
 TF_CONFIG on loopback and share every batch. Each process is held to one core, so that a second
-worker brings a second core; what is measured is the price of crossing processes. The gate comes
-first: both must end every epoch with the same loss.
+worker brings a second core; what is measured is the price of crossing processes: the median step
+from the second epoch on. The gate comes first: both must end every epoch with the same loss.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import argparse
 import csv
 import json
 import os
-import re
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -46,7 +46,7 @@ _TOLERANCE = 2e-3
 
 
 def measure(data: Path, folder: Path, workers: int) -> dict[str, Any]:
-    """Trains with some workers and reads what the run left.
+    """Trains with some workers and reads what they noted.
 
     Args:
         data: a prepared folder.
@@ -54,15 +54,16 @@ def measure(data: Path, folder: Path, workers: int) -> dict[str, Any]:
         workers: processes; 1 trains without a strategy.
 
     Returns:
-        {"workers", "rows_per_second" of each epoch after the first, "losses"}.
+        {"workers", "step_ms" (median of the slowest worker), "rows_per_second", "losses"}.
 
     Raises:
         ValueError: if a worker failed.
     """
     out = folder / f"run-{workers}"
+    noted = [folder / f"steps-{workers}-{index}.json" for index in range(workers)]
     processes = [
         subprocess.Popen(
-            _command(data, folder, out, "none" if workers == 1 else "multi_worker", core),
+            _command(data, folder, out, noted[core], core, workers),
             cwd=ROOT,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **task},
             stdout=subprocess.PIPE,
@@ -74,18 +75,35 @@ def measure(data: Path, folder: Path, workers: int) -> dict[str, Any]:
     said = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
         raise ValueError("training failed:\n" + "\n".join(said))
-    rates = [float(n.replace(",", "")) for n in re.findall(r"([\d,]+) rows/s", said[0])]
     with (out / "history.csv").open(newline="", encoding="utf-8") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    return {"workers": workers, "rows_per_second": rates[1:], "losses": losses}
+    step = max(_median(path, len(losses)) for path in noted)
+    batch = _CONFIG["training"]["batch_size"]
+    return {
+        "workers": workers,
+        "step_ms": round(step, 2),
+        "rows_per_second": round(1e3 * batch / step),
+        "losses": losses,
+    }
 
 
-def _command(data: Path, folder: Path, out: Path, strategy: str, core: int) -> list[str]:
+def _median(path: Path, epochs: int) -> float:
+    """Returns the median of the steps after the first epoch's, which waits for compilers."""
+    steps = json.loads(path.read_text(encoding="utf-8"))
+    return statistics.median(steps[len(steps) // epochs :])
+
+
+def _command(
+    data: Path, folder: Path, out: Path, noted: Path, core: int, workers: int
+) -> list[str]:
     cores = sorted(os.sched_getaffinity(0))
-    pinned = ["taskset", "-c", str(cores[core % len(cores)])]
-    arguments = ["--config", str(folder / "config.yaml"), "--data", str(data), "--out", str(out)]
-    chosen = ["--set", f"training.strategy={strategy}", "--no-report"]
-    return [*pinned, sys.executable, "-m", "pipelines.train", *arguments, *chosen]
+    command = ["taskset", "-c", str(cores[core % len(cores)])]
+    command += [sys.executable, "-m", "benchmarks.distribution_train"]
+    strategy = "none" if workers == 1 else "multi_worker"
+    options = {"config": folder / "config.yaml", "data": data, "out": out, "steps": noted}
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    return [*command, "--strategy", strategy]
 
 
 def _tasks(workers: int) -> list[dict[str, str]]:
@@ -113,11 +131,10 @@ def compare(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
     apart = max(abs(a - b) / abs(a) for a, b in zip(one["losses"], two["losses"], strict=True))
     if apart > _TOLERANCE:
         raise ValueError(f"gate: losses differ by {apart:.2e}: {one['losses']}, {two['losses']}")
-    best = [max(run["rows_per_second"]) for run in (one, two)]
     return {
         "losses_apart": apart,
-        "rows_per_second": {"1": round(best[0]), "2": round(best[1])},
-        "speed_of_two": round(best[1] / best[0], 2),
+        "rows_per_second": {"1": one["rows_per_second"], "2": two["rows_per_second"]},
+        "speed_of_two": round(one["step_ms"] / two["step_ms"], 2),
     }
 
 

@@ -19,7 +19,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,6 +30,7 @@ import tensorflow as tf
 from benchmarks import training_rows as rows
 from benchmarks.files import write_json_whole
 from benchmarks.machine import code_fingerprint, machine_facts
+from benchmarks.steps import Steps
 from benchmarks.training_ours import frame, schema
 from idefn_tf.backbones import MLP
 from idefn_tf.data import open_dataset
@@ -44,23 +44,6 @@ RESULT = ROOT / "benchmarks" / "results" / "shards.json"
 TABLE_ROWS = 1_000_000
 #: How far the cells' losses may lie apart: float32 sums in another order.
 _TOLERANCE = 1e-4
-
-
-class _Steps(keras.callbacks.Callback):
-    """Notes when every step ended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.ends.append(time.perf_counter())
-
-    def median(self) -> float:
-        """Returns the median milliseconds of a step."""
-        return 1e3 * statistics.median(
-            b - a for a, b in zip(self.ends, self.ends[1:], strict=False)
-        )
 
 
 def make(devices: Sequence[str]) -> ESMM:
@@ -102,7 +85,7 @@ def measure(cells: Mapping[str, Sequence[str]], rounds: int, stretch: int) -> di
     times: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(rounds):
         for name, model in models.items():
-            steps = _Steps()
+            steps = Steps()
             model.fit(data[name], verbose=0, callbacks=[steps])
             times[name].append(steps.median())
     return {

@@ -158,8 +158,9 @@ def open_cluster(name: Name) -> Cluster:
     if name == "table_servers":
         return _connect()
     workers, index = _task()
-    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_PATIENCE)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    # no timeout_seconds: for every message TensorFlow starts a thread that sleeps until then; its
+    # own heartbeat finds who is gone
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
     if len(strategy.extended.worker_devices) > 1:
         raise ValueError(
             "training.strategy: multi_worker takes one device a process, this one sees "
@@ -169,7 +170,7 @@ def open_cluster(name: Name) -> Cluster:
     return Cluster(strategy, workers, index)
 
 
-#: Seconds that a process waits for the others, to begin or within one step, before it gives up.
+#: Seconds that a process waits for a table server to listen before it gives up.
 _PATIENCE = 600.0
 
 

@@ -35,3 +35,10 @@ def greatest(value: tf.Tensor) -> tf.Tensor:
         return value
     context = tf.distribute.get_replica_context()
     return tf.reduce_max(context.all_gather(tf.reshape(value, [1]), axis=0))
+
+
+def crosses_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Whether some replicas are in other processes."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return False
+    return int(strategy.num_replicas_in_sync) > len(strategy.extended.worker_devices)

@@ -1,4 +1,4 @@
-"""The training half of EntireSpaceModel: compile, train step, test step, metrics, fit."""
+"""The training half of EntireSpaceModel: compile, train step, test step, fit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import tensorflow as tf
 
 from idefn_tf.data import encode_dataset, look_ahead
 from idefn_tf.models.batch import Batch, Outputs
-from idefn_tf.models.replicas import replica_count
-from idefn_tf.models.training_metrics import MONITORS, StepMeans, TrainingMetrics
+from idefn_tf.models.tracked import TrackedModel
 from idefn_tf.models.training_step import TrainingStep
 from idefn_tf.optimizers import RowSparse, RowSparseAdam, settle
 from idefn_tf.schema import CLICK, CONVERSION
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
 
 
-class EntireSpaceTrainer(keras.Model):
+class EntireSpaceTrainer(TrackedModel):
     """Keras training for models that gather rows first and compile the rest.
 
     `TrainingStep` is what a step consists of; the optimizer updates the dense variables and the
@@ -28,20 +27,11 @@ class EntireSpaceTrainer(keras.Model):
     """
 
     features: FeatureColumns
-    #: What `fit` calls; Keras' own, made by `make_train_function`.
-    train_function: Any
-    #: Names of the terms that `compute_losses` returns.
-    loss_names: tuple[str, ...] = ()
-    #: Scalars that `compute_losses` puts into ``outputs.monitor``: {name: "mean" | "sum" | "max"}.
-    monitors: Mapping[str, str] = {}
     #: Labels beside click and conversion that training needs, as ``batch.extra``.
     extra_labels: tuple[str, ...] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # raw features are not to be rounded
-        self.training_metrics = TrainingMetrics()
-        self._monitor_metrics = {n: MONITORS[kind](name=n) for n, kind in self.monitors.items()}
-        self._loss_means = StepMeans(("loss", *self.loss_names))
         self._jit = False
 
     def forward(self, z: tf.Tensor, training: bool) -> Outputs:
@@ -91,19 +81,12 @@ class EntireSpaceTrainer(keras.Model):
         if isinstance(self.optimizer, RowSparse):
             self.optimizer.jit_rows = self._jit
         self._step = TrainingStep(self, self._jit)
-        options = {"jit_compile": self._jit, "autograph": False}
-        self._tally_step = tf.function(self._tally, **options)
-        self._count_step = tf.function(self._count, **options)
-        self._read_metrics = tf.function(self.get_metrics_result, **options)
+        self.compile_metrics_step(self._jit)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step: rows, towers, losses, update (`TrainingStep`); returns the metrics so far."""
         encoded, batch = self._unpack(data, training=True)
-        found = self._step(encoded, batch)
-        if self._reads_metrics_apart():
-            self._count_step(*found, batch.weight)
-            return {"loss": found[0]["loss"]}
-        return self._track(*found, batch)
+        return self.track(*self._step(encoded, batch), batch, self.reads_train_metrics_apart())
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One evaluation step: the same losses and metrics, nothing updated."""
@@ -112,7 +95,8 @@ class EntireSpaceTrainer(keras.Model):
         losses = self.compute_losses(outputs, batch)
         loss = tf.add_n(list(losses.values()))
         terms = self.training_metrics.terms(self.predictions(outputs), batch)
-        return self._track({"loss": loss, **losses}, outputs.monitor, terms, batch)
+        apart = self.reads_test_metrics_apart()
+        return self.track({"loss": loss, **losses}, outputs.monitor, terms, batch, apart)
 
     def _unpack(self, data: Any, training: bool = False) -> tuple[dict[str, tf.Tensor], Batch]:
         features, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -139,57 +123,6 @@ class EntireSpaceTrainer(keras.Model):
             tf.ones_like(click) if weight is None else tf.reshape(tf.cast(weight, tf.float32), [-1])
         )
         return dict(encoded), Batch(click, conversion, weight, extra)
-
-    def _track(self, losses: Any, monitor: Any, terms: Any, batch: Batch) -> dict[str, Any]:
-        apart = replica_count() > 1 or self.run_eagerly
-        tally = self._tally if apart else self._tally_step
-        logs = tally(losses, monitor, terms, batch.weight)
-        if _crosses_workers(self.distribute_strategy):
-            # Keras averages a step's logs over workers along their first axis
-            logs = {name: tf.reshape(value, [1]) for name, value in logs.items()}
-        return logs
-
-    def _tally(self, losses: Any, monitor: Any, terms: Any, weight: tf.Tensor) -> dict[str, Any]:
-        """Adds a step to every metric and returns their results, in one program."""
-        self._count(losses, monitor, terms, weight)
-        return self.get_metrics_result()
-
-    def _count(self, losses: Any, monitor: Any, terms: Any, weight: tf.Tensor) -> None:
-        """Adds a step to every metric."""
-        self._loss_means.update_state(losses, tf.reduce_sum(weight))
-        for name, value in monitor.items():
-            self._monitor_metrics[name].update_state(value)
-        self.training_metrics.add(*terms)
-
-    def _reads_metrics_apart(self) -> bool:
-        """Whether several steps are taken before anything looks at the metrics."""
-        alone = int(self.distribute_strategy.num_replicas_in_sync) == 1
-        return alone and self.steps_per_execution > 1 and not self.run_eagerly
-
-    def make_train_function(self, force: bool = False) -> Any:
-        """Makes what `fit` calls; of several steps at once the last alone reads the metrics."""
-        if self.train_function is not None and not force:
-            return self.train_function
-        super().make_train_function(force)
-        if not self._reads_metrics_apart():
-            return self.train_function
-        take_steps = self.train_function
-
-        def train_function(iterator: Any) -> dict[str, tf.Tensor]:
-            take_steps(iterator)
-            return self._read_metrics()
-
-        self.train_function = train_function
-        return train_function
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Every metric that fit and evaluate report and reset."""
-        return [
-            self._loss_means,
-            *self._monitor_metrics.values(),
-            self.training_metrics,
-        ]
 
     def prepare(self, dataset: Any) -> Any:
         """Encodes raw features in the input pipeline; anything else passes through."""
@@ -281,13 +214,6 @@ class EntireSpaceTrainer(keras.Model):
             optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
             self.compile(optimizer, jit_compile=config["jit_compile"])
             self.optimizer.build(self.trainable_variables)
-
-
-def _crosses_workers(strategy: tf.distribute.Strategy) -> bool:
-    """Whether some replicas are in other processes."""
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return False
-    return int(strategy.num_replicas_in_sync) > len(strategy.extended.worker_devices)
 
 
 class _Settle(keras.callbacks.Callback):

@@ -140,7 +140,7 @@ class RowSparse(_Keras):
         values = tf.gather(table, found.rows)
         state = tf.gather(self._row_state[index].value, found.rows)
         step, rate = self._clock(values.dtype)
-        program = up_to_date(self._rule_of(index), nobody, self.jit_rows)
+        program = up_to_date(self._rule_of(index), nobody, self._jits())
         with tf.name_scope("up_to_date"):  # what a profile calls it
             values, state, places = program(found.rows, values, state, found.position, step, rate)
         return Touched(found, values, tuple(table.shape), state, nobody, places)
@@ -250,6 +250,13 @@ class RowSparse(_Keras):
         """Returns the key of what this replica's thread touched; the index is for what all did."""
         return index if self._replicas() == 1 else (index, threading.get_ident())
 
+    def _jits(self) -> bool:
+        """Whether XLA compiles rows' arithmetic: not where replicas share a step.
+
+        There TensorFlow would look for devices for every such program anew, at every step.
+        """
+        return self.jit_rows and int(self._strategy.num_replicas_in_sync) == 1
+
     def _replicas(self) -> int:
         context = tf.distribute.get_replica_context()
         return 1 if context is None else context.num_replicas_in_sync
@@ -275,7 +282,7 @@ class RowSparse(_Keras):
         if touched.state is None:
             touched = self._read(index, table, touched.found)
         gradient = tf.cast(gradient, table.dtype)
-        values, state = compiled(rule, "advance", self.jit_rows)(
+        values, state = compiled(rule, "advance", self._jits())(
             touched.values, touched.state, gradient, step, rate
         )
         self._write(index, touched.found, values, state, table)

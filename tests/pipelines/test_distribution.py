@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -118,6 +118,17 @@ def wait(processes, limit=300):
     return [process.returncode for process in processes], said
 
 
+def most_threads(processes, limit=300):
+    """The most threads that one of them had, looked at until one ends."""
+    most, end = 0, time.monotonic() + limit
+    while all(process.poll() is None for process in processes) and time.monotonic() < end:
+        for process in processes:
+            with suppress(FileNotFoundError):
+                most = max(most, len(os.listdir(f"/proc/{process.pid}/task")))
+        time.sleep(0.05)
+    return most
+
+
 def wait_for(path, workers):
     end = time.monotonic() + 240
     while not path.exists():
@@ -147,8 +158,11 @@ def test_the_transport_trains_on_two_replicas_almost_as_on_one(folder):
 @pytest.mark.slow
 def test_two_workers_give_the_curve_of_one_process(folder, alone):
     out = folder / "workers"
-    codes, said = wait(start_workers(folder, out))
+    workers = start_workers(folder, out)
+    most = most_threads(workers)
+    codes, said = wait(workers)
     assert codes == [0, 0], "\n".join(said)
+    assert most < 500  # not one for every message between the workers, of which there are 1,000
     same_curve(history(out), alone)
     metrics = json.loads((out / "metrics.json").read_text())
     expected = json.loads((folder / "alone" / "metrics.json").read_text())
