@@ -48,9 +48,8 @@ class FusedUpdate:
 
 @functools.lru_cache(maxsize=64)
 def compiled(rule: Rule, part: str, jit: bool) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Returns `rule.now` or `rule.advance`, as one program with `jit`."""
-    plain = getattr(rule, part)
-    return tf.function(plain, jit_compile=True, autograph=False) if jit else plain
+    """Returns `rule.now` or `rule.advance` as one program."""
+    return tf.function(getattr(rule, part), jit_compile=jit, autograph=False)
 
 
 @functools.lru_cache(maxsize=64)
@@ -68,7 +67,7 @@ def merged(nobody: int | None) -> Callable[..., tf.Tensor]:
 
 @functools.lru_cache(maxsize=64)
 def up_to_date(rule: Rule, nobody: int | None, jit: bool) -> Callable[..., Any]:
-    """Returns what brings rows up to date and puts them where they are asked for.
+    """Returns the program that brings rows up to date and puts them where they are asked for.
 
     It takes (rows, values, state, position, step, rate) and gives values [K, d], state [K, s] and
     the asked-for rows in their places [*shape, d].
@@ -86,4 +85,4 @@ def up_to_date(rule: Rule, nobody: int | None, jit: bool) -> Callable[..., Any]:
             values, state = rule.now(values, state, step, rate)
         return values, state, spread(rows, values, position, nobody)
 
-    return tf.function(program, jit_compile=True, autograph=False) if jit else program
+    return tf.function(program, jit_compile=jit, autograph=False)

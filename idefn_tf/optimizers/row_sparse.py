@@ -140,10 +140,22 @@ class RowSparse(_Keras):
         values = tf.gather(table, found.rows)
         state = tf.gather(self._row_state[index].value, found.rows)
         step, rate = self._clock(values.dtype)
-        program = up_to_date(self._rule_of(index), nobody, self._jits())
+        program = up_to_date(self._rule_of(index), nobody, self.jit_rows)
         with tf.name_scope("up_to_date"):  # what a profile calls it
             values, state, places = program(found.rows, values, state, found.position, step, rate)
         return Touched(found, values, tuple(table.shape), state, nobody, places)
+
+    def _read_plainly(self, index: int, table: Any, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads rows and their state, up to date, and puts them nowhere.
+
+        What replicas asked for differs in number at every step: a program that puts rows in their
+        places would be compiled at every step.
+        """
+        values, state = tf.gather(table, rows), tf.gather(self._row_state[index].value, rows)
+        rule = self._rule_of(index)
+        if rule.lazy:
+            return values, state
+        return compiled(rule, "now", self.jit_rows)(values, state, *self._clock(values.dtype))
 
     def _clock(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(self.iterations.value, dtype), tf.cast(self.learning_rate, dtype)
@@ -250,13 +262,6 @@ class RowSparse(_Keras):
         """Returns the key of what this replica's thread touched; the index is for what all did."""
         return index if self._replicas() == 1 else (index, threading.get_ident())
 
-    def _jits(self) -> bool:
-        """Whether XLA compiles rows' arithmetic: not where replicas share a step.
-
-        There TensorFlow would look for devices for every such program anew, at every step.
-        """
-        return self.jit_rows and int(self._strategy.num_replicas_in_sync) == 1
-
     def _replicas(self) -> int:
         context = tf.distribute.get_replica_context()
         return 1 if context is None else context.num_replicas_in_sync
@@ -279,11 +284,12 @@ class RowSparse(_Keras):
         if touched is None:  # a dense gradient touches every row
             rows = tf.range(table.shape[0])
             touched = Touched(Distinct(rows, tf.size(rows), rows), gradient, (0, 0))
-        if touched.state is None:
-            touched = self._read(index, table, touched.found)
+        values, state = touched.values, touched.state
+        if state is None:
+            values, state = self._read_plainly(index, table, touched.found.rows)
         gradient = tf.cast(gradient, table.dtype)
-        values, state = compiled(rule, "advance", self._jits())(
-            touched.values, touched.state, gradient, step, rate
+        values, state = compiled(rule, "advance", self.jit_rows)(
+            values, state, gradient, step, rate
         )
         self._write(index, touched.found, values, state, table)
 
@@ -304,15 +310,12 @@ class RowSparse(_Keras):
         if self._settled_at == iterations:
             return
         for index, table in self._tables.items():
-            program = compiled(self._rule_of(index), "now", self.jit_rows)
             size = int(table.shape[0])
             chunk = min(_CHUNK, size)
-            step, rate = self._clock(tf.as_dtype(table.dtype))
             for start in range(0, size, chunk):
                 # the last chunk overlaps the one before: rows that are up to date stay so
                 rows = tf.range(chunk) + min(start, size - chunk)
-                values, state = tf.gather(table.value, rows), self._row_state[index].value
-                values, state = program(values, tf.gather(state, rows), step, rate)
+                values, state = self._read_plainly(index, table.value, rows)
                 table.value.scatter_update(tf.IndexedSlices(values, rows))
                 self._row_state[index].value.scatter_update(tf.IndexedSlices(state, rows))
         self._settled_at = iterations
