@@ -25,7 +25,8 @@ def main() -> None:
     given = parser.parse_args()
     config = Config.load(given.config, [f"training.strategy={given.strategy}"])
     steps = Steps()
-    train(config, Prepared.open(given.data), given.out, Console(quiet=True), callbacks=[steps])
+    data = Prepared.open(given.data)
+    train(config, data, given.out, Console(quiet=True), callbacks=[steps], evaluate=False)
     given.steps.write_text(json.dumps(steps.milliseconds), encoding="utf-8")
 
 

@@ -71,7 +71,8 @@ class TrackedModel(keras.Model):
             apart: whether the metrics are read outside of the step.
 
         Returns:
-            Their results so far, or {} if they are read apart.
+            Their results so far; if they are read apart the loss alone, [1]: Keras wants something,
+            and averages it over workers along its first axis.
         """
         step = (losses, monitor, terms, batch.weight)
         plain = replica_count() > 1 or self.run_eagerly  # what crosses replicas is not compiled

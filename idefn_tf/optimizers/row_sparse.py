@@ -136,7 +136,7 @@ class RowSparse(_Keras):
         self._touched[self._own(index)] = touched
         return touched
 
-    def _read(self, index: int, table: Any, found: Distinct, nobody: int | None = None) -> Touched:
+    def _read(self, index: int, table: Any, found: Distinct, nobody: int | None) -> Touched:
         values = tf.gather(table, found.rows)
         state = tf.gather(self._row_state[index].value, found.rows)
         step, rate = self._clock(values.dtype)
