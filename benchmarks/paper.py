@@ -4,7 +4,7 @@
 
 Each cell of the grid is a run's folder under --out, made by a process of its own. The same command
 given again runs only what is missing, and writes benchmarks/results/paper_<name>.json, .md and .png
-anew.
+anew. With --keep, rows of the result as it lies there need no folder.
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ from typing import Any
 from benchmarks import paper_case_study, paper_report, paper_result, paper_sweeps, paper_tuning
 from benchmarks.paper_bootstrap import DRAWS
 from benchmarks.paper_grid import Cell, grid_parser, run_cells
-from benchmarks.paper_settings import (
-    BACKBONES,
-    SETTINGS,
-    is_shipped,
-    make_config,
-)
+from benchmarks.paper_kept import Kept, read_kept
+from benchmarks.paper_result import data_facts
+from benchmarks.paper_settings import BACKBONES, SETTINGS, is_shipped, make_config
 from benchmarks.paper_variants import TABLES, get_variant
 from pipelines import console as consoles
 from pipelines.console import Console
@@ -81,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--case-study", action="store_true", help="look into one batch of the first IdeFN run")
     add("--draws", type=int, default=DRAWS, help="of the bootstrap over users; 0 for none")
     add("--jobs", type=int, default=1, help="cells at a time")
+    add("--keep", action="store_true", help="keep the result's rows whose runs are not at hand")
     add("--minutes", type=float, help="begin no further cell after so long")
     add("--readme", action="store_true", help="put the first table into README.md")
     given = parser.parse_args(arguments)
@@ -95,10 +93,13 @@ def _run(given: argparse.Namespace, console: Console) -> int:
     out, seeds = given.out / given.name, range(given.seeds)
     deadline = None if given.minutes is None else time.monotonic() + 60 * given.minutes
     failures: list[str] = []
+    kept = Kept()
+    if given.keep:
+        kept = read_kept(paper_result.path_of(given.results, given.name), data_facts(data))
 
     def run(cells: Sequence[Cell]) -> None:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        failures.extend(run_cells(cells, given.data, console, given.jobs, left))
+        failures.extend(run_cells(kept.missing(cells), given.data, console, given.jobs, left))
 
     # -- plain settings first: they need no tuning ----------------------------------------------
     plain = [s for s in given.settings if s != "equal"]
@@ -107,8 +108,9 @@ def _run(given: argparse.Namespace, console: Console) -> int:
     if "equal" in given.settings:
         judged = [given.tuned_on] if given.tuned_on else given.backbones
         tuning = paper_tuning.tuning_cells(out, judged, methods, given.tuning_seeds, family)
+        tuned, tuning = kept.split_tuning(tuning)
         run(tuning)
-        tuned = paper_tuning.choose(tuning)
+        tuned += paper_tuning.choose(tuning)
     points = paper_tuning.choices(tuned, given.backbones if given.tuned_on else ())
     cells = grid(out, given.settings, given.backbones, methods, seeds, family, points)
     run(cells)
@@ -124,7 +126,9 @@ def _run(given: argparse.Namespace, console: Console) -> int:
 
     # -- report ----------------------------------------------------------------------------------
     command = _command(given)
-    result = paper_result.collect(given.name, data, cells, command, sweeps, tuned, given.draws)
+    result = paper_result.collect(
+        given.name, data, cells, command, sweeps, tuned, given.draws, kept
+    )
     if not result["rows"]:
         raise ValueError(f"--out: no cell of {out} is finished")
     for path in paper_result.write(result, given.results, given.figures):

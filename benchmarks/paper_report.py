@@ -246,12 +246,13 @@ def _bootstrap(result: Mapping[str, Any], setting: str, backbone: str, reference
     if not chosen:
         return ""
     lines = [
-        "| method | CVR AUC in | difference | 95 % of draws | p |",
-        "|---|---|---:|---|---:|",
+        "| method | CVR AUC in | difference | 95 % of draws | p | seeds |",
+        "|---|---|---:|---|---:|---:|",
     ]
     lines += [
         f"| {VARIANTS[d['method']].label} | {d['space']} | {d['mean']:+.4f} | "
-        f"{d['low']:+.4f} to {d['high']:+.4f} | {d['p']:.3f} |"
+        f"{d['low']:+.4f} to {d['high']:+.4f} | {d['p']:.3f} | "
+        f"{d['seeds']} |"
         for d in chosen
     ]
     return "\n".join(lines)

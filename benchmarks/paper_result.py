@@ -10,7 +10,8 @@ from benchmarks import paper_plots, paper_report, paper_summary
 from benchmarks.files import write_json_whole, write_text_whole
 from benchmarks.machine import machine_facts
 from benchmarks.paper_bootstrap import DRAWS, bootstrap
-from benchmarks.paper_grid import Cell, read_rows
+from benchmarks.paper_grid import Cell
+from benchmarks.paper_kept import Kept
 from pipelines.prepared import Prepared
 
 #: The rows of figure 5: IdeFN without its parts.
@@ -25,6 +26,7 @@ def collect(
     sweeps: Sequence[Cell] = (),
     tuned: Sequence[Mapping[str, Any]] = (),
     draws: int = DRAWS,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Reads the finished cells and computes what the page says.
 
@@ -36,8 +38,10 @@ def collect(
         sweeps: the cells of figure 4.
         tuned: what tuning chose, from `benchmarks.paper_tuning.choose`.
         draws: of the bootstrap over users.
+        kept: an earlier result's rows, for cells whose folders are not at hand.
     """
-    rows = read_rows(cells)
+    kept = kept or Kept()
+    rows = kept.read_rows(cells)
     return {
         "name": name,
         "page": f"benchmarks/results/paper_{name}.md",
@@ -47,13 +51,18 @@ def collect(
         "rows": rows,
         "summary": paper_summary.summarise(rows),
         "differences": paper_summary.compare(rows),
-        "bootstrap": bootstrap(cells, data, draws),
-        "sweeps": read_rows(sweeps),
+        "bootstrap": kept.merge_bootstrap(bootstrap(cells, data, draws)),
+        "sweeps": kept.read_rows(sweeps),
         "tuned": list(tuned),
         "configs": _configs(cells),
         "pictures": {},
         "figures": {},
     }
+
+
+def path_of(results: Path, name: str) -> Path:
+    """Returns where the result of that name lies."""
+    return results / f"paper_{name}.json"
 
 
 def data_facts(data: Prepared) -> dict[str, Any]:
@@ -75,7 +84,7 @@ def data_facts(data: Prepared) -> dict[str, Any]:
 
 def write(result: dict[str, Any], results: Path, figures: Sequence[int]) -> list[Path]:
     """Draws the pictures and writes page and JSON; returns their paths."""
-    base = results / f"paper_{result['name']}"
+    base = path_of(results, result["name"]).with_suffix("")
     paths = []
     for setting, backbone in paper_summary.groups(result["rows"]):
         title = f"{result['name']}, setting {setting}, {backbone}: dots are seeds"

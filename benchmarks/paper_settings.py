@@ -73,7 +73,7 @@ def make_config(
         plain = _fixed(chosen, backbone) if setting == "fixed" else _equal(chosen, backbone)
     plain.setdefault("training", {}).update(seed=seed, audit=False)
     for key, value in (overrides or {}).items():
-        _put(plain, key, value)
+        put(plain, key, value)
     return Config.parse(plain)
 
 
@@ -120,7 +120,8 @@ def _equal(variant: Variant, backbone: str) -> dict[str, Any]:
     return plain
 
 
-def _put(plain: dict[str, Any], key: str, value: Any) -> None:
+def put(plain: dict[str, Any], key: str, value: Any) -> None:
+    """Sets a dotted key, such as "model.alpha", of a plain config."""
     *path, last = key.split(".")
     for part in path:
         plain = plain.setdefault(part, {})

@@ -1,12 +1,14 @@
 """The grid with real processes on a small simulated funnel: resumed, refused, told apart."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from benchmarks import paper, paper_case_study
+from benchmarks import paper, paper_case_study, paper_result
 from benchmarks.paper_grid import Cell, read_rows, run_cells
+from benchmarks.paper_kept import read_kept
 from benchmarks.paper_oracle import open_with_truth
 from idefn_tf.data import EpochClock
 from pipelines.config import Config
@@ -109,6 +111,19 @@ def test_the_truth_reaches_the_control_that_is_told_it_and_deals_every_row_once(
     assert 0.7 * whole < told[True] <= whole
 
 
+def test_a_result_is_made_again_from_itself_where_the_folders_are_gone(cells, data, folder):
+    results = folder / "kept"
+    first = paper_result.collect("made", data, cells, "again", draws=5)
+    assert first["bootstrap"]
+    paper_result.write(first, results, figures=())
+    kept = read_kept(paper_result.path_of(results, "made"), paper_result.data_facts(data))
+    gone = [dataclasses.replace(c, folder=folder / "gone" / c.variant) for c in cells]
+    assert kept.missing(gone) == []
+    second = paper_result.collect("made", data, gone, "again", draws=5, kept=kept)
+    for key in ("rows", "summary", "differences", "bootstrap", "configs"):
+        assert json.dumps(second[key]) == json.dumps(first[key])  # nan is no number but itself
+
+
 def test_the_case_study_counts_one_batch(cells, data):
     numbers, found, probe = paper_case_study.study(Run.open(cells[1].folder), data)
     assert numbers["positives"] == len(found.positives) == found.plan.shape[0] - 1
@@ -130,3 +145,5 @@ def test_the_command_collects_what_is_there_and_refuses_an_empty_grid(data, fold
     assert "is finished" in capsys.readouterr().err
     assert paper.main([*arguments, "--methods", "moon"]) == 2
     assert "--methods" in capsys.readouterr().err
+    assert paper.main([*arguments, "--methods", "esmm", "--keep"]) == 2
+    assert "--keep: there is no result" in capsys.readouterr().err
