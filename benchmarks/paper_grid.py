@@ -53,6 +53,17 @@ class Cell:
         extra = "".join(f" {k.rpartition('.')[2]}={v:g}" for k, v in self.overrides.items())
         return f"{self.setting} {self.backbone} {self.variant}{extra} seed {self.seed}"
 
+    @property
+    def config_key(self) -> str:
+        """What a result's configs are filed under: one for all seeds."""
+        return f"{self.setting}/{self.backbone}/{self.variant}"
+
+    def plain_config(self) -> dict[str, Any]:
+        """Returns the config as a result holds it: plain values, without the seed."""
+        plain = self.config.model_dump(mode="json")
+        plain["training"].pop("seed")
+        return plain
+
 
 def grid_parser(module: str, description: str | None, out: Path) -> argparse.ArgumentParser:
     """Returns a parser of what every grid is told: its data, its name, where runs and results go.

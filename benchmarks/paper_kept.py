@@ -8,7 +8,9 @@ so the bootstrap over users is drawn anew only where folders have more seeds tha
 
 from __future__ import annotations
 
+import copy
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,19 +51,35 @@ class Kept:
         return found
 
     def split_tuning(self, cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], list[Cell]]:
-        """Returns the kept choices that `cells` would make again, and the cells of the others."""
-        asked = {(cell.backbone, cell.variant) for cell in cells}
-        chosen = [dict(c) for c in self.tuned if (c["backbone"], c["method"]) in asked]
+        """Returns the kept choices that `cells` would make again, and the cells of the others.
+
+        A choice among other points, or with another budget, is made anew.
+        """
+        budget = Counter((cell.backbone, cell.variant) for cell in cells)
+        wanted = [dict(point) for point in {tuple(c.overrides.items()): None for c in cells}]
+        chosen = []
+        for entry in self.tuned:
+            tried = [{k: p[k] for k in p if k != "validation"} for p in entry["grid"]]
+            if entry["tried"] == budget[entry["backbone"], entry["method"]] and tried == wanted:
+                chosen.append(dict(entry))
         settled = {(c["backbone"], c["method"]) for c in chosen}
         return chosen, [c for c in cells if (c.backbone, c.variant) not in settled]
 
-    def merge_bootstrap(self, drawn: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def merge_bootstrap(
+        self, cells: Sequence[Cell], drawn: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
         """Returns of each difference the one over more seeds, the new one where both have as many.
 
         Args:
+            cells: the grid; a kept difference counts where rows of both its methods are kept.
             drawn: what the folders at hand give.
         """
-        best = {tuple(entry[k] for k in _DRAWN): entry for entry in self.bootstrap}
+        held = {c.config_key for c in cells if self._row(c) is not None}
+        best = {}
+        for entry in self.bootstrap:
+            group = f"{entry['setting']}/{entry['backbone']}"
+            if {f"{group}/{entry['method']}", f"{group}/{entry['reference']}"} <= held:
+                best[tuple(entry[k] for k in _DRAWN)] = entry
         for entry in drawn:
             key = tuple(entry[k] for k in _DRAWN)
             if key not in best or entry["seeds"] >= best[key]["seeds"]:
@@ -78,15 +96,12 @@ class Kept:
 
     def _is_config(self, cell: Cell) -> bool:
         """Whether the kept row was trained with what the cell would be trained with."""
-        kept = self.configs.get(f"{cell.setting}/{cell.backbone}/{cell.variant}")
-        if kept is None:
+        if cell.config_key not in self.configs:
             return False
-        kept = json.loads(json.dumps(kept))  # a copy, for figure 4's point is put into it
-        for key, value in cell.overrides.items():
+        kept = copy.deepcopy(self.configs[cell.config_key])
+        for key, value in cell.overrides.items():  # figure 4's point
             put(kept, key, value)
-        plain = cell.config.model_dump(mode="json")
-        plain["training"].pop("seed")
-        return bool(kept == plain)
+        return bool(kept == cell.plain_config())
 
 
 def read_kept(path: Path, facts: Mapping[str, Any]) -> Kept:

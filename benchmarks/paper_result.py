@@ -51,7 +51,7 @@ def collect(
         "rows": rows,
         "summary": paper_summary.summarise(rows),
         "differences": paper_summary.compare(rows),
-        "bootstrap": kept.merge_bootstrap(bootstrap(cells, data, draws)),
+        "bootstrap": kept.merge_bootstrap(cells, bootstrap(cells, data, draws)),
         "sweeps": kept.read_rows(sweeps),
         "tuned": list(tuned),
         "configs": _configs(cells),
@@ -123,7 +123,5 @@ def _configs(cells: Sequence[Cell]) -> dict[str, Any]:
     """Returns every config once, without its seed, by "setting/backbone/method"."""
     found: dict[str, Any] = {}
     for cell in cells:
-        plain = cell.config.model_dump(mode="json")
-        plain["training"].pop("seed")
-        found.setdefault(f"{cell.setting}/{cell.backbone}/{cell.variant}", plain)
+        found.setdefault(cell.config_key, cell.plain_config())
     return found

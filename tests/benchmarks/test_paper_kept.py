@@ -30,10 +30,13 @@ def row(of, auc=0.5):
     }
 
 
-def configs(of):
-    plain = of.config.model_dump(mode="json")
-    plain["training"].pop("seed")
-    return {f"{of.setting}/{of.backbone}/{of.variant}": plain}
+def configs(*cells):
+    found = {}
+    for of in cells:
+        plain = of.config.model_dump(mode="json")
+        plain["training"].pop("seed")
+        found[f"{of.setting}/{of.backbone}/{of.variant}"] = plain
+    return found
 
 
 def test_a_kept_row_needs_no_run_and_the_others_do(tmp_path):
@@ -74,11 +77,17 @@ def test_the_folder_at_hand_goes_before_what_was_kept(tmp_path):
 
 def test_choices_of_tuning_are_kept_by_method_and_the_rest_is_tuned(tmp_path):
     cells = tuning_cells(tmp_path, ["mlp"], ["esmm", "nise"], 1, "kuairand")
-    chosen = {"backbone": "mlp", "method": "nise", "overrides": {"optimizer.l2_rows": 0.1}}
-    other = {"backbone": "dcnv2", "method": "esmm", "overrides": {}}
+    grid = [{**point, "validation": 0.7} for point in points()]
+    budget = {"overrides": points()[0], "tried": len(grid), "grid": grid}
+    chosen = {"backbone": "mlp", "method": "nise", **budget}
+    other = {"backbone": "dcnv2", "method": "esmm", **budget}
     found, rest = Kept(tuned=[chosen, other]).split_tuning(cells)
     assert found == [chosen]
     assert [c.variant for c in rest] == ["esmm"] * len(points())
+    for change in ({"tried": 2 * len(grid)}, {"grid": grid[1:]}):  # not the same budget
+        found, rest = Kept(tuned=[{**chosen, **change}]).split_tuning(cells)
+        assert found == []
+        assert rest == cells
 
 
 def drawn(seeds, mean, method="esmm"):
@@ -87,14 +96,26 @@ def drawn(seeds, mean, method="esmm"):
 
 
 @pytest.mark.parametrize(("new", "wins"), [(2, False), (3, True), (7, True)])
-def test_the_bootstrap_over_more_seeds_stays(new, wins):
-    kept = Kept(bootstrap=[drawn(3, 0.1), drawn(3, 0.4, "nise")])
-    merged = kept.merge_bootstrap([drawn(new, 0.2), drawn(1, 0.3, "mmoe")])
+def test_the_bootstrap_over_more_seeds_stays(tmp_path, new, wins):
+    cells = [cell(tmp_path, method) for method in ("all_negative", "esmm", "nise")]
+    held = [drawn(3, 0.1), drawn(3, 0.4, "nise")]
+    kept = Kept([row(c) for c in cells], configs(*cells), bootstrap=held)
+    merged = kept.merge_bootstrap(cells, [drawn(new, 0.2), drawn(1, 0.3, "mmoe")])
     assert [(m["method"], m["mean"]) for m in merged] == [
         ("esmm", 0.2 if wins else 0.1),
         ("nise", 0.4),
         ("mmoe", 0.3),
     ]
+
+
+def test_a_difference_goes_with_the_rows_it_was_drawn_from(tmp_path):
+    cells = [cell(tmp_path, method) for method in ("all_negative", "esmm")]
+    rows, held = [row(c) for c in cells], [drawn(3, 0.1)]
+    assert Kept(rows, configs(*cells), bootstrap=held).merge_bootstrap(cells, []) == held
+    changed = Kept(rows, configs(cells[1]), bootstrap=held)  # the reference is trained otherwise
+    assert changed.merge_bootstrap(cells, []) == []
+    narrower = Kept(rows, configs(*cells), bootstrap=held)
+    assert narrower.merge_bootstrap(cells[:1], []) == []  # esmm is not asked for
 
 
 def test_a_result_of_other_rows_is_refused_and_another_fingerprint_is_not(tmp_path):
