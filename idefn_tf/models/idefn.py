@@ -114,6 +114,11 @@ class IdeFN(AllNegative):
             kwargs["transport"] = {**preset["transport"], **kwargs["transport"]}
         return cls(*args, **{**preset, **kwargs})
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Configures training; ``jit_compile=False`` holds for the transport, too."""
+        super().compile(*args, **kwargs)
+        self.rpot.jit_allowed = self._jit
+
     def build_method(self, shapes: Any) -> None:
         """Builds the transport layer for the chosen representation, and the slow tower."""
         if self.slow is not None:

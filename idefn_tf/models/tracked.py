@@ -38,6 +38,7 @@ class TrackedModel(keras.Model):
 
     def compile_metrics_step(self, jit: bool) -> None:
         """Makes the programs of `track`; XLA compiles them with `jit`."""
+        self.training_metrics.jit_compile = jit
         options = {"jit_compile": jit, "autograph": False}
         self._tally_step = tf.function(self._tally, **options)
         self._count_step = tf.function(self._count, **options)

@@ -32,12 +32,15 @@ class TrainingMetrics(keras.metrics.Metric):
     one update, since fit pays for it at every step. The unclicked mean tells at once when a model
     calls everything below the click negative.
 
+    `jit_compile` says whether XLA compiles the reading of the results; a model's `compile` sets it.
+
     State: [4, bins, 4], per bin of the score's logit the sums of w y, w (1 - y), w p and w times
     the cross-entropy.
     """
 
     def __init__(self, name: str = "training_metrics", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
+        self.jit_compile = True
         self.counts = self.add_variable(
             (len(_RANKED), _BINS, 4), "zeros", dtype="float64", name="counts"
         )
@@ -79,13 +82,13 @@ class TrainingMetrics(keras.metrics.Metric):
 
     def result(self) -> dict[str, tf.Tensor]:
         """{"<space>/<output>_<metric>": scalar} of the rows seen so far."""
-        values = _summary()(tf.convert_to_tensor(self.counts.value))
+        values = _summary(self.jit_compile)(tf.convert_to_tensor(self.counts.value))
         return {name: tf.cast(value, self.dtype) for name, value in values.items()}
 
 
 @functools.cache
-def _summary() -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    return tf.function(_summarize, jit_compile=True, autograph=False)
+def _summary(jit: bool) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    return tf.function(_summarize, jit_compile=jit, autograph=False)
 
 
 def _summarize(state: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -52,7 +52,9 @@ class RPOT(keras.layers.Layer):
         steps: proximal steps; the plan is as sharp as one entropic solve at epsilon / steps.
         solver: "proximal", "newton" or "sinkhorn".
         seed: of the choice of spies.
-        jit_compile: whether XLA compiles the solver also where the caller's step is not compiled.
+        jit_compile: whether XLA compiles the solver also where the caller's step is not compiled;
+            a model that was compiled with ``jit_compile=False`` says no for its layer
+            (`jit_allowed`).
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -96,7 +98,7 @@ class RPOT(keras.layers.Layer):
                 raise ValueError(f"`{name}` must be at least {least}. Received: {value!r}.")
         self.capacity, self.memory, self.memory_age = capacity, memory, memory_age
         self.warmup_steps, self.normalize, self.seed = warmup_steps, normalize, seed
-        self.jit_compile = jit_compile
+        self.jit_compile, self.jit_allowed = jit_compile, True
         self.options = SolverOptions(solver=solver, epsilon=epsilon, steps=steps, scale=scale)
         self.bank = PositiveMemory(memory, memory_age, name="memory") if memory else None
         self.prior = RunningMean(name="prior")
@@ -151,8 +153,9 @@ class RPOT(keras.layers.Layer):
             side, side_mask = tf.concat([side, entries], 0), tf.concat([side_mask, alive], 0)
         columns = tf.logical_or(click < 0.5, spy > 0.5)
         kappa = self.kappa_now(step)
+        jit = self.jit_compile and self.jit_allowed
         program = batch_program(
-            self.cost, self.marginals, self.rule, self.options, self.jit_compile, narrow=training
+            self.cost, self.marginals, self.rule, self.options, jit, narrow=training
         )
         plan, found = program(Asked(side, side_mask, z, columns, kappa))
         found *= tf.cast(step >= self.warmup_steps, tf.float32)
