@@ -8,12 +8,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._keras_private import NoSymbolicBuild
 from idefn_tf.models.batch import Batch
 from idefn_tf.models.replicas import crosses_workers, replica_count
 from idefn_tf.models.training_metrics import MONITORS, StepMeans, TrainingMetrics
 
 
-class TrackedModel(keras.Model):
+class TrackedModel(NoSymbolicBuild, keras.Model):
     """Keras model that adds every step to its metrics and reads them no more often than needed.
 
     One process that takes one step at a time reads every result at every step. Where several

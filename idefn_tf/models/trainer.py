@@ -164,13 +164,6 @@ class EntireSpaceTrainer(TrackedModel):
         alone = int(self.distribute_strategy.num_replicas_in_sync) == 1
         return alone and isinstance(features, Mapping) and self.features.is_encoded(features)
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Nothing is left to build: `fit` and `evaluate` create every variable themselves.
-
-        Keras would take a batch, average it over replicas and trace the model with it; that fails
-        under MultiWorkerMirroredStrategy (keras-team/keras#20585).
-        """
-
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.evaluate`` on raw or encoded data sets."""
         self.build()

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._keras_private import built_variables, variable_index
 from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
 from idefn_tf.optimizers.rules import CLOCK, Rule
 from idefn_tf.optimizers.touched import Distinct, Touched, distinct
@@ -130,7 +131,7 @@ class RowSparse(_Keras):
             rows: int32, any shape, repeats allowed; or what `distinct` found among them.
             nobody: a row that counts as zero wherever it is asked for and gets no gradient.
         """
-        index = self._get_variable_index(table.value)
+        index = variable_index(self, table.value)
         found = rows if isinstance(rows, Distinct) else distinct(rows)
         touched = self._read(index, table.value, found, nobody)
         self._touched[self._own(index)] = touched
@@ -173,9 +174,8 @@ class RowSparse(_Keras):
         tensor: norms are those of the dense gradient. In a compiled step XLA makes one program of
         merging, and one of clipping, Keras' update of the dense variables and the rows' arithmetic.
         """
-        variables = list(
-            self._trainable_variables if trainable_variables is None else trainable_variables
-        )
+        given = trainable_variables
+        variables = built_variables(self) if given is None else list(given)
         if not self.built:
             self.build(variables)
         grads = list(grads)
@@ -186,7 +186,7 @@ class RowSparse(_Keras):
                 rows = {i: Rows.of(touched, grads[i].values) for i, touched in noted.items()}
                 updated = self._update(variables)(plain, rows)
             for place, (values, state) in updated.items():
-                index = self._get_variable_index(variables[place])
+                index = variable_index(self, variables[place])
                 self._write(index, self._touched[index].found, values, state)
         else:
             pairs = zip(grads, variables, strict=True)
@@ -197,7 +197,7 @@ class RowSparse(_Keras):
         """Returns what was read by place in `grads`; {} unless all is as `touch` left it."""
         noted = {}
         for place, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
-            index = self._get_variable_index(variable)
+            index = variable_index(self, variable)
             if index not in self._tables:
                 continue
             touched = self._touched.get(index)
@@ -213,7 +213,7 @@ class RowSparse(_Keras):
         It updates the dense variables itself. Rows come and go as tensors: XLA would copy a table
         to write to it.
         """
-        indices = [self._get_variable_index(variable) for variable in variables]
+        indices = [variable_index(self, variable) for variable in variables]
         key = tuple(indices)
         if key not in self._updates:
 
@@ -237,7 +237,7 @@ class RowSparse(_Keras):
         if not isinstance(gradient, tf.IndexedSlices):
             return gradient
         key = variable.value if isinstance(variable, keras.Variable) else variable
-        index = self._get_variable_index(key)
+        index = variable_index(self, key)
         if index not in self._tables:
             return tf.convert_to_tensor(gradient)
         touched = self._touched.get(self._own(index))
@@ -268,7 +268,7 @@ class RowSparse(_Keras):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one variable; a table by the rows that `apply` noted."""
-        index = self._get_variable_index(variable)
+        index = variable_index(self, variable)
         if index not in self._tables:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -327,7 +327,7 @@ class RowSparse(_Keras):
 
     def state_of(self, table: keras.Variable) -> dict[str, tf.Tensor]:
         """Returns a table's blocks [V, d], and "step" and "learning_rate" [V] of the last touch."""
-        index = self._get_variable_index(table.value)
+        index = variable_index(self, table.value)
         state, width = tf.convert_to_tensor(self._row_state[index].value), int(table.shape[-1])
         blocks = {
             name: state[:, i * width : (i + 1) * width] for i, name in enumerate(self.block_names)
