@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,16 @@ def explain(error: ValidationError, place: Any, what: str) -> str:
             message = "is required; add it"
         elif item["type"] != "value_error":
             message += f", received {item['input']!r}"
-        where = f"{place(location)}: " if place else ""
+        where = f"{place(location or _named(message))}: " if place else ""
         rows.append(f"{where}{dotted(location) or what}: {message}")
     return "\n".join(rows)
+
+
+def _named(message: str) -> Path_:
+    """Returns the key that a rule about the whole names first: ``features[3].kind: ...``."""
+    found = re.match(r"[\w.\[\]]+(?=: )", message)
+    parts = re.findall(r"\w+", found[0]) if found else ()
+    return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
 def write(path: str | Path, value: Any) -> None:

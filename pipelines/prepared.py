@@ -99,7 +99,7 @@ class Prepared:
     @property
     def schema(self) -> Schema:
         """The schema used."""
-        return Schema.load(self.root / SCHEMA)
+        return Schema.load(self.root / SCHEMA, kept=True)
 
     @property
     def card(self) -> dict[str, Any]:

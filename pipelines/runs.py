@@ -11,8 +11,9 @@ from typing import Any
 import keras
 
 import idefn_tf.models  # noqa: F401  (registers every class that a saved model names)
+from idefn_tf import strict_yaml
 from idefn_tf.models import EntireSpaceModel
-from idefn_tf.schema import Schema
+from idefn_tf.schema import Schema, ties
 from pipelines.config import Checkpoint, Config
 from pipelines.elsewhere import on_disk
 from pipelines.prepared import Prepared, write_json
@@ -99,8 +100,21 @@ class Run:
         return self.checkpoints / "step.npz"
 
     def schema(self) -> Schema:
-        """Reads the schema."""
-        return Schema.load(self.schema_path)
+        """Reads the schema.
+
+        Raises:
+            ValueError: if the run read rows of other ids, as an earlier release did for tied
+                features.
+        """
+        schema = Schema.load(self.schema_path, kept=True)
+        plain = strict_yaml.read(self.schema_path).value
+        if shifted := ties.left_out(plain["features"]):
+            names = ", ".join(f"{name} ({key})" for name, key in shifted)
+            raise ValueError(
+                f"run: {self.root} was trained by an earlier release, which read the rows of other "
+                f"ids for tied features that leave a key to their owner: {names}; train it anew"
+            )
+        return schema
 
     def config(self) -> Config:
         """Reads the config."""
@@ -123,6 +137,7 @@ class Run:
             ValueError: if the folder holds a run of another config or other data.
         """
         if self.begun:
+            self.schema()
             if _what_counts(self.config()) != _what_counts(config):
                 raise ValueError(
                     f"out: {self.root} holds a run of another config; give a new folder, or delete "

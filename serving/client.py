@@ -97,7 +97,7 @@ class Client:
         else:
             self._rest = Rest(url, timeout, token, verify)
         if isinstance(schema, str | Path):
-            schema = Schema.load(schema)
+            schema = Schema.load(schema, kept=True)
         self._builder = None if schema is None else RequestBuilder.from_schema(schema)
 
     def __enter__(self) -> Client:
@@ -209,7 +209,7 @@ def _read_rows(path: str, count: int) -> Any:
 
 def _answer(given: argparse.Namespace) -> Any:
     if given.example and given.schema:  # needs no server
-        return RequestBuilder.from_schema(Schema.load(given.schema)).example_body()
+        return RequestBuilder.from_schema(Schema.load(given.schema, kept=True)).example_body()
     token = Path(given.token_file).read_text(encoding="utf-8").strip() if given.token_file else None
     with Client(
         given.url, given.model, given.schema, version=given.version, label=given.label,

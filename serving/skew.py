@@ -146,7 +146,7 @@ def _number(value: float | None) -> str:
 
 
 def _job(given: argparse.Namespace, console: Console) -> int:
-    schema = Schema.load(Path(given.run) / "schema.yaml")
+    schema = Schema.load(Path(given.run) / "schema.yaml", kept=True)
     console.reading("rows of", given.data)
     table = read_table(given.data)
     table = table.slice(0, given.rows) if given.rows else table

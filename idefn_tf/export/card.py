@@ -95,4 +95,4 @@ def read_schema(version: str | Path) -> Schema:
     Raises:
         ValueError: if the version has none.
     """
-    return Schema.load(Path(version) / SCHEMA)
+    return Schema.load(Path(version) / SCHEMA, kept=True)

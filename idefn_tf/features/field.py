@@ -9,6 +9,9 @@ from typing import Any
 from idefn_tf.features.columns import Standardize
 from idefn_tf.schema import Schema
 
+#: How messages call an attribute.
+_WORDS = {"known": "count of known ids", "values": "vocabulary"}
+
 
 @dataclass(frozen=True)
 class Field:
@@ -82,6 +85,28 @@ class Field:
     def slots(self) -> int:
         """How many ids a row holds: one, or the padded length."""
         return self.max_length or 1
+
+    def check_tie(self, owner: Field) -> None:
+        """Checks that this field, tied to `owner`, finds each id in the owner's row of that id.
+
+        Raises:
+            ValueError: naming what differs, and both values.
+        """
+        for key in ("kind", "width", "oov_buckets", "known", "boundaries", "values"):
+            mine, theirs = getattr(self, key), getattr(owner, key)
+            # the first ids of an identity are its owner's too
+            if mine == theirs or (key == "known" and self.kind == "identity" and mine < theirs):
+                continue
+            if key == "values":  # too long to show
+                rule = "must have the same values in the same order"
+            else:
+                rule = f"must be {theirs!r}, received {mine!r}"
+            raise ValueError(
+                f"columns: {self.name!r} shares the table of {owner.name!r}, so its "
+                f"{_WORDS.get(key, key)} {rule}; give both the same (in a schema, leave the key "
+                "out of the tied feature). A model saved with this pair read the rows of other "
+                "ids: train it anew."
+            )
 
     def to_config(self) -> dict[str, Any]:
         """Returns a JSON-ready dictionary; `from_config` reads it back."""

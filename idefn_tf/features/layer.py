@@ -47,7 +47,8 @@ class FeatureColumns(keras.layers.Layer):
         z = layer({"user_id": ..., "item_id": ...})
 
     Raises:
-        ValueError: if a column cannot be lowered, or two fields have one name.
+        ValueError: if a column cannot be lowered, two fields have one name, or a field does not
+            fit the one whose table it shares.
     """
 
     def __init__(
@@ -106,12 +107,14 @@ class FeatureColumns(keras.layers.Layer):
             offsets[field.name] = start
             rows[str(field.width)] = start + field.rows
         for field in self.fields:
-            if field.numeric or field.indicator or field.table in offsets:
+            if field.numeric or field.indicator:
                 continue
-            raise ValueError(
-                f"columns: {field.name!r} is tied to {field.table!r}, which is not an embedded "
-                "column of this layer; add it or remove the tie."
-            )
+            if field.table not in offsets:
+                raise ValueError(
+                    f"columns: {field.name!r} is tied to {field.table!r}, which is not an embedded "
+                    "column of this layer; add it or remove the tie."
+                )
+            field.check_tie(self._by_name[field.table])
         return offsets, rows
 
     @property

@@ -42,7 +42,9 @@ class Feature(Strict):
     )
     oov_buckets: int = Field(1, ge=1, description="vocabulary: rows for unknown values")
     embedding: int | None = Field(None, ge=1, description="width; default: embedding_width")
-    tied_to: str | None = Field(None, description="feature whose table and vocabulary this shares")
+    tied_to: str | None = Field(
+        None, description="feature whose table, vocabulary, num_buckets and oov this shares"
+    )
     max_length: int | None = Field(None, ge=1, description="multi-valued: the padded length")
     separator: str | None = Field(None, description="multi-valued string: splits the raw value")
     weights: str | None = Field(None, description="multi-valued: column of per-entry weights")
@@ -62,7 +64,7 @@ class Feature(Strict):
             "hash": (self.num_buckets, "num_buckets"),
             "bucketized": (self.boundaries, "boundaries"),
         }.get(self.kind)
-        if need and not need[0]:
+        if need and not need[0] and self.tied_to is None:  # a tied one takes its owner's
             raise ValueError(f"kind {self.kind} needs {need[1]}")
         if self.boundaries and list(self.boundaries) != sorted(set(self.boundaries)):
             raise ValueError(f"boundaries must rise strictly, received {list(self.boundaries)}")
@@ -90,9 +92,7 @@ class Feature(Strict):
             raise ValueError(
                 f"minimum must not exceed maximum, received {self.minimum} and {self.maximum}"
             )
-        stand_in, buckets = self.serving_value, self.num_buckets or 0
-        if self.kind == "identity" and isinstance(stand_in, int) and not 0 <= stand_in < buckets:
-            raise ValueError(f"serving_value must lie in 0..{buckets - 1}, received {stand_in}")
+        self.check_stand_in()
         self._check_meaningless()
         expected: Any = {"int64": int, "float32": (int, float), "string": str}[self.dtype]
         for key in ("missing", "serving_value"):
@@ -100,6 +100,18 @@ class Feature(Strict):
             if value is not None and not isinstance(value, expected):
                 raise ValueError(f"{key} must be of dtype {self.dtype}, received {value!r}")
         return self
+
+    def check_stand_in(self) -> None:
+        """Checks that an identity's serving_value has a row.
+
+        Raises:
+            ValueError: if it lies outside of 0..num_buckets - 1.
+        """
+        stand_in, buckets = self.serving_value, self.num_buckets
+        if self.kind != "identity" or buckets is None or not isinstance(stand_in, int):
+            return
+        if not 0 <= stand_in < buckets:
+            raise ValueError(f"serving_value must lie in 0..{buckets - 1}, received {stand_in}")
 
     def _check_meaningless(self) -> None:
         """Refuses keys that the kind does not read, so that nobody believes they act."""

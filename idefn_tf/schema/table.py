@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from idefn_tf import strict_yaml
+from idefn_tf.schema import ties
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.labels import RESERVED, Labels
 from idefn_tf.schema.strict import Strict
@@ -37,7 +38,7 @@ class Schema(Strict):
     embedding_width: int = Field(16, ge=1)
 
     @model_validator(mode="after")
-    def _check(self) -> Schema:
+    def _check(self, info: ValidationInfo) -> Schema:
         seen: dict[str, int] = {}
         forbidden = {*self.labels.columns, *self.never_features, *RESERVED}
         for i, feature in enumerate(self.features):
@@ -58,22 +59,12 @@ class Schema(Strict):
                         f"features[{i}].{key}: {name!r} is a label, a reserved or a "
                         "forbidden column and can never be a feature; remove it"
                     )
-        by_name = {feature.name: feature for feature in self.features}
-        for i, feature in enumerate(self.features):
-            if feature.tied_to is None:
-                continue
-            other = by_name.get(feature.tied_to)
-            if other is None or other.tied_to is not None or other is feature:
-                raise ValueError(
-                    f"features[{i}].tied_to: {feature.tied_to!r} must name a feature "
-                    "that is not itself tied"
-                )
-            if (other.kind, other.dtype) != (feature.kind, feature.dtype):
-                raise ValueError(
-                    f"features[{i}].tied_to: {feature.name!r} and {other.name!r} must "
-                    "have the same kind and dtype"
-                )
-        if self.user_key is not None and self.user_key not in by_name:
+        kept = bool(info.context and info.context.get("kept"))
+        # the instance is being made: what comes after sees it frozen
+        object.__setattr__(
+            self, "features", ties.resolve(self.features, self.embedding_width, kept)
+        )
+        if self.user_key is not None and self.user_key not in {f.name for f in self.features}:
             raise ValueError(f"user_key: {self.user_key!r} must name a feature")
         return self
 
@@ -112,22 +103,33 @@ class Schema(Strict):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @classmethod
-    def load(cls, path: str | Path) -> Schema:
+    def load(cls, path: str | Path, kept: bool = False) -> Schema:
         """Reads a schema from a YAML file.
+
+        Args:
+            path: the file.
+            kept: whether it lies in a prepared folder, a run or an export, made with an earlier
+                release perhaps. Keys of a tied feature that nothing reads may then differ.
 
         Raises:
             ValueError: naming file, line, key and rule, for anything wrong in it.
         """
         document = strict_yaml.read(path)
-        return cls.parse(document.value, document.place)
+        return cls.parse(document.value, document.place, kept)
 
     @classmethod
-    def parse(cls, value: Any, place: Any = None) -> Schema:
-        """Builds a schema from plain values, with errors that name the key at fault."""
+    def parse(cls, value: Any, place: Any = None, kept: bool = False) -> Schema:
+        """Builds a schema from plain values, with errors that name the key at fault.
+
+        Args:
+            value: the schema's keys.
+            place: gives "file:line" of a key, for errors; None for no file.
+            kept: as in `load`.
+        """
         if not isinstance(value, Mapping):
             raise ValueError(f"schema: must be a mapping of keys, received {type(value).__name__}")
         try:
-            return cls.model_validate(value)
+            return cls.model_validate(value, context={"kept": kept})
         except ValidationError as error:
             raise ValueError(strict_yaml.explain(error, place, "schema")) from None
 

@@ -225,7 +225,7 @@ def test_defaults_of_nulls_follow_the_dtype():
 
 def test_widths_and_order():
     context = {**USER, "name": "hour", "side": "context"}
-    tied = {**USER, "name": "friend", "side": "item", "tied_to": "user", "embedding": 3}
+    tied = {**USER, "name": "friend", "side": "item", "tied_to": "user"}
     user = {**USER, "embedding": 8}
     schema = Schema.parse(made(features=[context, PRICE, tied, user], embedding_width=5))
     assert [f.name for f in schema.ordered] == ["user", "price", "friend", "hour"]
