@@ -1,6 +1,8 @@
 """The HTTP connection: uvicorn's, with a limit on the time and size of a request's head.
 
 A client that sends its head byte by byte, or never ends it, would hold its connection for ever.
+An offer of another protocol (Java's client offers HTTP/2 with each request) is not taken up: the
+request is answered as if it had made none, as TensorFlow Serving does.
 When the server stops, an idle connection stays open a moment longer, so that a request already on
 its way is answered rather than cut off.
 """
@@ -8,23 +10,13 @@ its way is answered rather than cut off.
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024
 _LINGER_SECONDS = 0.25
-_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """Takes the offer of another protocol out of a head.
-
-    Java's client offers HTTP/2 with its first request; the parser would then drop the body.
-    """
-    head, blank, body = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"", head) + blank + body
 
 
 class _Corked:
@@ -69,6 +61,8 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._stopping = False
+        self._keeps_alive = False
+        self._parses_offer = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock for the first head."""
@@ -84,15 +78,38 @@ class Protocol(HttpToolsProtocol):
         """Reads what has come, and watches the head if it is not complete."""
         if self._in_head:
             self._head_bytes += len(data)
-            if b"pgrade" in data:
-                data = _without_upgrade(data)
-        super().data_received(data)
+        while data:
+            data = self._feed(data)
         if self.transport.is_closing() or not self._in_head:
             self._unwatch_head()
         elif self._head_bytes > _MAX_HEAD_BYTES:
             self._refuse(b"431 Request Header Fields Too Large")
         elif self._head_timer is None:
             self._watch_head()
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parses; returns what is to be parsed anew, for the parser ends at an offer."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if self.parser.get_method() == b"CONNECT":  # what follows is no HTTP
+                self.cycle.keep_alive = False
+                return b""
+            self._parses_offer = False
+            head = self._head_without_offer()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            return head + data[offer.args[0] :]
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        return b""
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -101,11 +118,38 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is complete."""
+        self._parses_offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self._parses_offer:
+            return
         self._in_head = False
         self._head_bytes = 0
         super().on_headers_complete()
-        if self._stopping:
-            self.cycle.keep_alive = False
+        cycle = self.cycle
+        if self.scope["http_version"] == "1.0" and self.parser.should_keep_alive():
+            cycle.keep_alive = True
+            cycle.default_headers = [*cycle.default_headers, (b"connection", b"keep-alive")]
+        self._keeps_alive = cycle.keep_alive
+        if self._stopping or self.expect_100_continue:
+            cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """A part of its body has come."""
+        self._body_comes()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """It is whole."""
+        if not self._parses_offer:
+            self._body_comes()
+            super().on_message_complete()
+
+    def _body_comes(self) -> None:
+        """Keeps the connection of a client that asked whether to send its body.
+
+        Until then nobody knows whether a body or another request follows a refusal.
+        """
+        if self.expect_100_continue and not self._stopping:
+            self.cycle.keep_alive = self._keeps_alive
 
     def on_response_complete(self) -> None:
         """An answer is written."""
