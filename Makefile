@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format test test-fast test-slow test-spark benchmark-training lint docs lock clean
+.PHONY: help setup demo format quick test test-fast test-slow test-spark benchmark-training lint docs lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ demo: setup ## data, training, evaluation, export, one REST prediction (DATA=DIR
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: setup ## one case of every parameter set, without XLA and other processes: under two minutes
+	$(BIN)/python -m pytest --quick -q $(PYTEST_ARGS)
 
 test-fast: setup ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow and not spark and not browser" $(PYTEST_ARGS)

@@ -64,7 +64,8 @@ def build_model(
     model: EntireSpaceModel = get_method(config.method)(
         features, _make(backbones.BACKBONES, config.backbone, "backbone"), **arguments
     )
-    model.compile(make_optimizer(config.optimizer), jit_compile=config.training.jit_compile)
+    jit = config.training.jit_compile
+    model.compile(make_optimizer(config.optimizer), jit_compile="auto" if jit else False)
     if table_devices:
         _check_transfers(model)
     model.build()

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("IDEFN_TF_JIT", "0")  # tests of what XLA compiles are marked `xla`
 
 import socket
 from collections.abc import Callable, Iterator
@@ -22,6 +23,13 @@ def _fixed_seed() -> None:
     import keras
 
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _xla(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiles by XLA, as users' models are, in tests that are marked `xla`."""
+    if request.node.get_closest_marker("xla"):
+        monkeypatch.setenv("IDEFN_TF_JIT", "1")
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +74,41 @@ def s3_server() -> Iterator[tuple[dict[str, str], Any]]:
     )
     yield variables, client
     server.stop()
+
+
+#: Fixtures that start processes of their own, which import TensorFlow.
+_PROCESS_FIXTURES = {
+    "conformance_server",
+    "embedded",
+    "on_two_devices",
+    "start_server",
+}
+#: What the quick lane leaves to the whole suite.
+_NOT_QUICK = {"slow", "spark", "browser", "process", "xla"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="one case of every parameter set; no XLA, no process that imports TensorFlow",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if _PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
+    if not config.getoption("quick"):
+        return
+    kept, left, seen = [], [], set()
+    for item in items:
+        test = (item.path, getattr(item, "originalname", None) or item.name, str(item.parent))
+        marks = {mark.name for mark in item.iter_markers()}
+        if marks & _NOT_QUICK or test in seen:
+            left.append(item)
+        else:
+            seen.add(test)
+            kept.append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)

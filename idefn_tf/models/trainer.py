@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,9 @@ class EntireSpaceTrainer(TrackedModel):
         Args:
             optimizer: a Keras optimizer or its name; default `RowSparseAdam(1e-3)`.
             jit_compile: whether XLA compiles the losses, the transport, the metrics and the
-                update; "auto" does. Trunk and towers are TensorFlow's own matrix products
-                (`TrainingStep` says why).
+                update; "auto" does, unless the environment says ``IDEFN_TF_JIT=0`` (for tests
+                and debugging: nothing waits for a compiler). Trunk and towers are TensorFlow's
+                own matrix products (`TrainingStep` says why).
             **kwargs: of ``keras.Model.compile``.
         """
         if kwargs.get("loss") is not None:
@@ -76,7 +78,9 @@ class EntireSpaceTrainer(TrackedModel):
             )
         if optimizer is None:
             optimizer = RowSparseAdam()
-        self._jit = jit_compile in (True, "auto") and not kwargs.get("run_eagerly")
+        if jit_compile == "auto":
+            jit_compile = os.environ.get("IDEFN_TF_JIT", "1") != "0"
+        self._jit = bool(jit_compile) and not kwargs.get("run_eagerly")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         if isinstance(self.optimizer, RowSparse):
             self.optimizer.jit_rows = self._jit

@@ -185,6 +185,7 @@ def test_a_short_training_reduces_the_loss(make_model, tiny_dataset, name):
     assert np.mean(history[-3:]) < np.mean(history[:3])
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize(("name", "options"), FAMILIES)
 def test_xla_compiles_the_family(make_model, tiny_dataset, name, options):
     history = fit(make_model(name, **options), tiny_dataset, epochs=2)

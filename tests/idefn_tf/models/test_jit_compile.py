@@ -24,6 +24,7 @@ def compiled_by_xla(program):
     return {f.signature.name for f in functions if f.attr["_XlaMustCompile"].b}
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("jit", [False, True])
 def test_fit_evaluate_and_predict_compile_nothing_unless_asked(make_model, tiny_dataset, jit):
     """IdeFN has every program: rows, losses, transport, update, metrics, and their reading."""
