@@ -25,12 +25,13 @@ from benchmarks import training_rows as rows
 from benchmarks.training_ours import frame
 from benchmarks.training_profile import Profiled
 from idefn_tf.backbones import MLP
-from idefn_tf.data import EpochClock, look_ahead, open_dataset
+from idefn_tf.data import EpochClock, open_dataset
 from idefn_tf.data import dataset as datasets
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import ESMM
 from idefn_tf.optimizers import RowSparseAdam
 from idefn_tf.schema import Schema
+from idefn_tf.tables import look_ahead
 from pipelines.build import build_model
 from pipelines.config import Config
 from pipelines.prepared import Prepared

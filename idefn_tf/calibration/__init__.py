@@ -8,16 +8,17 @@
 """
 
 from idefn_tf.calibration.base import Calibrator
-from idefn_tf.calibration.closed_form import click_space_cvr, entire_space_cvr
-from idefn_tf.calibration.downsampling import (
-    apply_downsampling,
-    correct_downsampling,
-    correct_funnel_downsampling,
-)
 from idefn_tf.calibration.isotonic import IsotonicCalibrator
 from idefn_tf.calibration.piecewise_linear import PiecewiseLinear
 from idefn_tf.calibration.platt import PlattCalibrator
 from idefn_tf.calibration.platt_scaling import PlattScaling
+from idefn_tf.rates import (
+    apply_downsampling,
+    click_space_cvr,
+    correct_downsampling,
+    correct_funnel_downsampling,
+    entire_space_cvr,
+)
 
 #: The calibrators by the name that configurations use.
 CALIBRATORS: dict[str, type[Calibrator]] = {

@@ -4,16 +4,13 @@ from idefn_tf.data.arrays import to_arrays
 from idefn_tf.data.batches import EpochClock, encode_dataset
 from idefn_tf.data.dataset import open_dataset
 from idefn_tf.data.learn import learn_vocabularies
-from idefn_tf.data.look_ahead import found_rows, look_ahead
 from idefn_tf.data.tables import find_files, read_table
 
 __all__ = [
     "EpochClock",
     "encode_dataset",
     "find_files",
-    "found_rows",
     "learn_vocabularies",
-    "look_ahead",
     "open_dataset",
     "read_table",
     "to_arrays",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 import tensorflow as tf
@@ -13,13 +13,23 @@ import tensorflow as tf
 from idefn_tf.data.dealing import Arrays, Dealer, Shard, grouped, hands, level, mix, pick
 from idefn_tf.schema import CLICK, CONVERSION
 
-if TYPE_CHECKING:
-    from idefn_tf.features import FeatureColumns
-
 #: Gives the rows of a range, in an order drawn from the generator if there is one.
 Span: TypeAlias = Callable[[np.random.Generator | None, int, int], Iterable[Arrays]]
 #: What a batch holds beside features.
 _TARGETS = (CLICK, CONVERSION, "sample_weight")
+
+
+class Encoder(Protocol):
+    """What turns raw features into what a model's tables read, as `FeatureColumns` does."""
+
+    @property
+    def raw_names(self) -> Sequence[str]:
+        """Names of the raw features that `encode` reads."""
+        ...
+
+    def encode(self, features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        """Returns the encoded features of a batch."""
+        ...
 
 
 class EpochClock:
@@ -84,7 +94,7 @@ class Batches:
     shard: Shard = field(default_factory=Shard)
     _encoded: weakref.WeakKeyDictionary = field(default_factory=weakref.WeakKeyDictionary)
 
-    def dataset(self, layer: FeatureColumns | None = None) -> tf.data.Dataset:
+    def dataset(self, layer: Encoder | None = None) -> tf.data.Dataset:
         """Returns the batches as a data set, their features encoded if a layer is given.
 
         Rows in memory are encoded here, once, so that epochs only pick rows. A stream is encoded
@@ -176,7 +186,7 @@ class Batches:
         full, rest = divmod(self.rows, size)
         return full + (1 if rest and not (self.drop_remainder and full) else 0)
 
-    def _encoded_rows(self, layer: FeatureColumns) -> dict[str, tf.Tensor]:
+    def _encoded_rows(self, layer: Encoder) -> dict[str, tf.Tensor]:
         if layer not in self._encoded:
             with tf.device("CPU"):
                 encoded = encode_arrays(layer, self.held or {}).items()
@@ -201,7 +211,7 @@ class Batches:
 _ORIGINS: weakref.WeakKeyDictionary[tf.data.Dataset, Batches] = weakref.WeakKeyDictionary()
 
 
-def encode_dataset(dataset: tf.data.Dataset, layer: FeatureColumns) -> tf.data.Dataset:
+def encode_dataset(dataset: tf.data.Dataset, layer: Encoder) -> tf.data.Dataset:
     """Returns the data set with its features encoded by `layer`, as `layer.encode` would.
 
     A data set straight from `open_dataset` is dealt anew from encoded rows; any other is mapped.
@@ -210,7 +220,7 @@ def encode_dataset(dataset: tf.data.Dataset, layer: FeatureColumns) -> tf.data.D
     return _mapped(dataset, layer) if origin is None else origin.dataset(layer)
 
 
-def _mapped(dataset: tf.data.Dataset, layer: FeatureColumns) -> tf.data.Dataset:
+def _mapped(dataset: tf.data.Dataset, layer: Encoder) -> tf.data.Dataset:
     def encode(*element: Any) -> Any:
         encoded = layer.encode(element[0])
         return (encoded, *element[1:]) if len(element) > 1 else encoded
@@ -218,7 +228,7 @@ def _mapped(dataset: tf.data.Dataset, layer: FeatureColumns) -> tf.data.Dataset:
     return dataset.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def encode_arrays(layer: FeatureColumns, arrays: Arrays, rows: int = 65_536) -> Arrays:
+def encode_arrays(layer: Encoder, arrays: Arrays, rows: int = 65_536) -> Arrays:
     """Encodes features, some rows at a time; labels and weights are passed on.
 
     Args:

@@ -14,8 +14,8 @@ from idefn_tf.features.columns import Vocabularies, columns_from_schema, with_pl
 from idefn_tf.features.encoding import normalize, take
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.shards import Shards
-from idefn_tf.optimizers import mark_table
 from idefn_tf.schema import Schema
+from idefn_tf.tables import mark_table
 
 
 @keras.saving.register_keras_serializable(package="idefn_tf")

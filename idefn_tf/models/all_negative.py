@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from idefn_tf.calibration import click_space_cvr
 from idefn_tf.losses import cross_entropy
 from idefn_tf.models.base import EntireSpaceModel
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.registry import method
+from idefn_tf.rates import click_space_cvr
 
 #: How the probability of click and conversion is had from the two outputs.
 CTCVR = ("closed_form", "product")
@@ -30,7 +30,7 @@ class AllNegative(EntireSpaceModel):
     Both sums divide by |D|, the number of exposures.
 
     The optimum is r^ = alpha c p / (alpha c + (1 - alpha) (1 - c)), with c the click rate and p the
-    conversion rate after a click (`idefn_tf.calibration.closed_form`). So r^ holds a part of the
+    conversion rate after a click (`idefn_tf.rates`). So r^ holds a part of the
     click already, all of it at alpha .5, and the probability of click and conversion is ::
 
         c p = r^ (c + (1 - alpha) / alpha (1 - c)),     at most c,

@@ -9,11 +9,11 @@ import keras
 import tensorflow as tf
 
 from idefn_tf import backbones
-from idefn_tf.calibration import correct_funnel_downsampling
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import trunks
 from idefn_tf.models.batch import Outputs
 from idefn_tf.models.trainer import EntireSpaceTrainer
+from idefn_tf.rates import correct_funnel_downsampling
 
 
 class EntireSpaceModel(EntireSpaceTrainer):

@@ -9,13 +9,13 @@ from typing import Any, Literal, Self
 import keras
 import tensorflow as tf
 
-from idefn_tf.calibration import click_space_cvr
 from idefn_tf.models.all_negative import AllNegative
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.presets import get_preset
 from idefn_tf.models.registry import method
 from idefn_tf.models.representation import AVERAGE, Representation
 from idefn_tf.models.slow_tower import SlowTower
+from idefn_tf.rates import click_space_cvr
 from idefn_tf.transport import RPOT, Status
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from idefn_tf.data import encode_dataset, look_ahead
+from idefn_tf.data import encode_dataset
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.tracked import TrackedModel
 from idefn_tf.models.training_step import TrainingStep
 from idefn_tf.optimizers import RowSparse, RowSparseAdam, settle
 from idefn_tf.schema import CLICK, CONVERSION
+from idefn_tf.tables import look_ahead
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns

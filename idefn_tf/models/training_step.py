@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from idefn_tf.data import found_rows
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.replicas import replica_count
 from idefn_tf.optimizers import row_gradient, touch
-
-if TYPE_CHECKING:
-    from idefn_tf.models.trainer import EntireSpaceTrainer
+from idefn_tf.tables import found_rows
 
 
 class TrainingStep:
@@ -31,11 +28,11 @@ class TrainingStep:
     matrix products are up to a third faster on several threads than those in a program of XLA.
 
     Args:
-        model: whose step it is.
+        model: whose step it is, an `EntireSpaceTrainer`.
         jit: whether XLA compiles what pays.
     """
 
-    def __init__(self, model: EntireSpaceTrainer, jit: bool) -> None:
+    def __init__(self, model: Any, jit: bool) -> None:
         self.model = model
         how = {"jit_compile": jit, "autograph": False, "reduce_retracing": False}
         self._combine = tf.function(self.combine, **how)

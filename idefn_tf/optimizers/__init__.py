@@ -3,18 +3,15 @@
 from idefn_tf.optimizers.adagrad import RowSparseAdagrad
 from idefn_tf.optimizers.adam import RowSparseAdam
 from idefn_tf.optimizers.adam_l2 import AdamL2
-from idefn_tf.optimizers.row_sparse import RowSparse, mark_table
-from idefn_tf.optimizers.touched import Distinct, Touched, distinct, row_gradient, settle, touch
+from idefn_tf.optimizers.row_sparse import RowSparse
+from idefn_tf.optimizers.touched import Touched, row_gradient, settle, touch
 
 __all__ = [
     "AdamL2",
-    "Distinct",
     "RowSparse",
     "RowSparseAdagrad",
     "RowSparseAdam",
     "Touched",
-    "distinct",
-    "mark_table",
     "row_gradient",
     "settle",
     "touch",

@@ -14,16 +14,11 @@ import tensorflow as tf
 from idefn_tf._keras_private import built_variables, variable_index
 from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
 from idefn_tf.optimizers.rules import CLOCK, Rule
-from idefn_tf.optimizers.touched import Distinct, Touched, distinct
+from idefn_tf.optimizers.touched import Touched
+from idefn_tf.tables import Distinct, distinct, is_table
 
 #: Rows that `settle` brings up to date at a time.
 _CHUNK = 131_072
-
-
-def mark_table(variable: keras.Variable) -> keras.Variable:
-    """Tells row-sparse optimizers to update a variable by rows; its readers must use `touch`."""
-    variable.updated_by_rows = True
-    return variable
 
 
 #: RowSparse is mixed in front of a Keras optimizer, whose methods it extends; typed as anything.
@@ -66,7 +61,7 @@ class RowSparse(_Keras):
         super().build(variables)
         rule = self.rule()
         for i, variable in enumerate(variables):
-            if not getattr(variable, "updated_by_rows", False):
+            if not is_table(variable):
                 continue
             first = rule.initial(int(variable.shape[-1]))
 
@@ -94,7 +89,7 @@ class RowSparse(_Keras):
             The indices of those that the user had excluded.
         """
         chosen, names = getattr(self, "_excluded", ([], []))
-        tables = [v for v in variables if getattr(v, "updated_by_rows", False)]
+        tables = [v for v in variables if is_table(v)]
         super().exclude_from_weight_decay([*chosen, *tables], names)
         return {
             i
@@ -108,15 +103,13 @@ class RowSparse(_Keras):
 
     def add_optimizer_variables(self, variables: Any, name: Any, initializer: Any = "zeros") -> Any:
         """Creates Keras' state for the dense variables; tables get None, theirs is in `build`."""
-        dense = [v for v in variables if not getattr(v, "updated_by_rows", False)]
+        dense = [v for v in variables if not is_table(v)]
         made = super().add_optimizer_variables(dense, name, initializer)
         lists = [made] if isinstance(name, str) else made
         filled = []
         for created in lists:
             one = iter(created)
-            filled.append(
-                [None if getattr(v, "updated_by_rows", False) else next(one) for v in variables]
-            )
+            filled.append([None if is_table(v) else next(one) for v in variables])
         return filled[0] if isinstance(name, str) else tuple(filled)
 
     # -- reading ------------------------------------------------------------------------------

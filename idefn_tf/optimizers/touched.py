@@ -8,42 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-
-@dataclass(frozen=True)
-class Distinct:
-    """Which rows a batch asks for, each once, and where each of those asked for stands.
-
-    Rows of one column of the asked-for matrix stand together, so that a table of many fields is
-    read and written field by field: neighbours in memory, which is most of what a step's rows cost.
-
-    Attributes:
-        rows: the distinct rows, int32 [K], padded with row 0 to one of few lengths, so that
-            compiled programs meet few shapes.
-        count: how many of them are real, scalar.
-        position: where in `rows` each asked-for row stands, int32, of the shape asked for.
-    """
-
-    rows: tf.Tensor
-    count: tf.Tensor
-    position: tf.Tensor
-
-
-def distinct(rows: tf.Tensor) -> Distinct:
-    """Finds the distinct rows among int32 `rows` of any shape.
-
-    Returns:
-        The rows in order of first appearance, column by column of a matrix.
-    """
-    matrix = rows.shape.rank == 2
-    by_column = tf.transpose(rows) if matrix else rows
-    unique, position = tf.unique(tf.reshape(by_column, [-1]))
-    position = tf.reshape(position, tf.shape(by_column))
-    count = tf.size(unique)
-    # four lengths an octave: at most a quarter is padding, and XLA compiles few programs
-    octave = tf.floor(tf.math.log(tf.cast(tf.maximum(count, 1), tf.float32)) / 0.6931472)
-    grain = tf.cast(tf.pow(2.0, tf.maximum(octave - 2.0, 4.0)), tf.int32)
-    padded = tf.pad(unique, [[0, -count % grain]])
-    return Distinct(padded, count, tf.transpose(position) if matrix else position)
+from idefn_tf.tables import Distinct, distinct
 
 
 @dataclass

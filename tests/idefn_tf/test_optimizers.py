@@ -9,8 +9,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, mark_table, row_gradient, touch
+from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, row_gradient, touch
 from idefn_tf.optimizers.rules import AdamRule
+from idefn_tf.tables import mark_table
 
 ROWS, WIDTH = 12, 3
 Adam, Adagrad = keras.optimizers.Adam, keras.optimizers.Adagrad

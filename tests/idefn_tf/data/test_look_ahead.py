@@ -3,8 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.data import found_rows, look_ahead
-from idefn_tf.optimizers import distinct
+from idefn_tf.tables import distinct, found_rows, look_ahead
 
 
 def check(found, rows):

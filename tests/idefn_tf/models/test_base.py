@@ -226,6 +226,7 @@ def test_mixed_precision_trains_with_tables_and_logits_in_float32(tiny_features,
     assert scores["cvr"].dtype == np.float32
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("jit", [True, False, "auto"])
 def test_compiling_is_kept_in_the_saved_config(make_model, jit):
     model = make_model("esmm")
