@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from idefn_tf.data.convert import convert
 from idefn_tf.data.tables import column_values
 from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema
-
-_ARROW = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.string()}
 
 
 def to_arrays(schema: Schema, table: pa.Table, labels: bool = True) -> dict[str, np.ndarray]:
@@ -37,9 +36,9 @@ def to_arrays(schema: Schema, table: pa.Table, labels: bool = True) -> dict[str,
     if labels:
         click, conversion = schema.labels.resolve(table.column_names)
         for name, source in ((CLICK, click), (CONVERSION, conversion)):
-            arrays[name] = _convert(column_values(table, source), source, "float32", 0.0)
+            arrays[name] = convert(column_values(table, source), source, "float32", 0.0)
         arrays["sample_weight"] = (
-            _convert(column_values(table, "sample_weight"), "sample_weight", "float32", 1.0)
+            convert(column_values(table, "sample_weight"), "sample_weight", "float32", 1.0)
             if "sample_weight" in table.column_names
             else np.ones(table.num_rows, np.float32)
         )
@@ -85,7 +84,7 @@ def _add_feature(arrays: dict[str, np.ndarray], feature: Feature, table: pa.Tabl
         return
     column = column_values(table, found)
     if not feature.multi_valued:
-        arrays[feature.name] = _convert(column, found, feature.dtype, feature.fill)
+        arrays[feature.name] = convert(column, found, feature.dtype, feature.fill)
         return
     if not _is_list(column.type):
         column = _split(column, feature)
@@ -118,41 +117,13 @@ def _split(column: pa.Array, feature: Feature) -> pa.Array:
     return pa.ListArray.from_arrays(parts.offsets, pc.utf8_trim_whitespace(parts.values))
 
 
-def _convert(column: pa.Array, name: str, dtype: str, fill: Any) -> np.ndarray:
-    """Casts a flat column and fills its nulls."""
-    try:
-        if dtype == "string":
-            text = pc.fill_null(column.cast(pa.string()), fill).cast(pa.binary())
-            return np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            column = pc.utf8_trim_whitespace(column)
-            column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-            column = column.cast(pa.float64()) if dtype != "int64" else _text_to_int(column)
-        if pa.types.is_floating(column.type) and dtype == "int64":
-            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-        converted = pc.fill_null(column.cast(_ARROW[dtype], safe=dtype == "int64"), fill)
-        return np.ascontiguousarray(converted.to_numpy(zero_copy_only=False)).astype(dtype)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(
-            f"source: column {name!r} must be {dtype}, received {column.type}; {error}"
-        ) from None
-
-
-def _text_to_int(column: pa.Array) -> pa.Array:
-    """Text to int64, through float64 only where a value is written like 4.0."""
-    try:
-        return column.cast(pa.int64())
-    except pa.ArrowInvalid:
-        return column.cast(pa.float64())
-
-
 def _pad(column: Any, name: str, dtype: str, length: int, padding: Any) -> np.ndarray:
     """Pads or cuts lists to [n, length]."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     rows = len(column)
     lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
-    flat = _convert(column.flatten(), name, dtype, padding)
+    flat = convert(column.flatten(), name, dtype, padding)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if rows else np.zeros(0, np.int64)
     at = np.arange(length)[None, :]
     inside = at < lengths[:, None]

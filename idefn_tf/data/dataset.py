@@ -51,7 +51,8 @@ def open_dataset(
         clock: tells the epoch; default one that counts the iterations.
         drop_remainder: leaves out a last batch that is not full (never the only one).
         labels: False gives (features,) of a table without labels.
-        reader: "tensorflow-io" reads Parquet through tensorflow-io (null-free scalars only).
+        reader: "tensorflow-io" reads the numbers of Parquet through tensorflow-io (null-free, no
+            lists) once a sample equals pyarrow's; text and booleans are pyarrow's all the same.
         shuffle_rows: rows held in memory to shuffle among, where the source is larger.
         shard: (index, count): deals worker `index`'s share of every batch. All workers have as
             many batches; a row of weight 0 stands in where a last batch does not come out even.
@@ -160,8 +161,7 @@ def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> 
 
         if kind != "parquet":
             raise ValueError(f"reader: tensorflow-io reads Parquet here, received {kind} files")
-        tensorflow_io.check(schema, files, labels)
-        tensorflow_io.load_tensorflow_io()
+        tensorflow_io.verify(schema, files, labels)
         return lambda some: tensorflow_io.read_parquet(schema, some, labels)
     if kind == "tfrecord":
         from idefn_tf.data.tfrecord import read_tfrecord

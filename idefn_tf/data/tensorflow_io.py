@@ -1,21 +1,27 @@
-"""Parquet through tensorflow-io, for null-free scalar columns."""
+"""Parquet through tensorflow-io: the numbers it reads rightly; text and booleans through pyarrow.
+
+tensorflow-io 0.37.1 gives other rows' text where a column's pages are of several kinds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from idefn_tf.data import remote
+from idefn_tf.data import remote, trusted
 from idefn_tf.data.arrays import hide_labels
+from idefn_tf.data.convert import convert
 from idefn_tf.data.native import stream
+from idefn_tf.data.tables import column_values, iterate_span
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
-_NUMBERS = {"int8", "int16", "int32", "int64", "float", "double", "bool"}
-_TEXT = {"string", "large_string", "binary", "large_binary"}
+# rows that pyarrow reads at a time
+_PIECE = 16_384
 
 
 def load_tensorflow_io() -> Any:
@@ -45,15 +51,14 @@ def read_parquet(
     """Yields the rows of Parquet files in order, as `to_arrays` would give them.
 
     Raises:
-        ValueError: for lists or columns with nulls, which tensorflow-io misreads.
+        ValueError: for what `trusted.plan` refuses.
         ImportError: where tensorflow-io does not load.
     """
-    columns = check(schema, files, labels)
+    plan = trusted.plan(schema, files, labels)
+    parse = _parse(schema, labels)
     for file in files:
-        for batch in load_tensorflow_io().IODataset.from_parquet(file, columns=columns).batch(rows):
-            arrays = {
-                name: tensor.numpy() for name, tensor in _parse(schema, labels)(batch).items()
-            }
+        for batch in _rows(plan, file).batch(rows):
+            arrays = {name: tensor.numpy() for name, tensor in parse(batch).items()}
             if labels:
                 hide_labels(arrays)
             yield arrays
@@ -63,13 +68,57 @@ def stream_parquet(
     schema: Schema, files: Sequence[str], labels: bool, **options: Any
 ) -> tf.data.Dataset:
     """Deals Parquet files that do not fit in memory; the options are those of `stream`."""
-    columns = check(schema, files, labels)
-    tfio = load_tensorflow_io()
-    every = [tfio.IODataset.from_parquet(file, columns=columns) for file in files]
-    joined = every[0]
-    for one in every[1:]:
-        joined = joined.concatenate(one)
+    plan = trusted.plan(schema, files, labels)
+    joined = _rows(plan, files[0])
+    for file in files[1:]:
+        joined = joined.concatenate(_rows(plan, file))
     return stream(lambda seed: joined, _parse(schema, labels), labels=labels, **options)
+
+
+def verify(schema: Schema, files: Sequence[str], labels: bool) -> None:
+    """Compares what tensorflow-io reads in some rows of each file with what pyarrow reads.
+
+    Raises:
+        ValueError: for what `trusted.plan` refuses, and naming the first value that differs.
+        ImportError: where tensorflow-io does not load.
+    """
+    plan = trusted.plan(schema, files, labels)
+    tfio = load_tensorflow_io()
+    for file in files if plan.native else ():
+        for start, end in trusted.spans(pq.read_metadata(remote.opened(file)).num_rows):
+            right = pa.concat_tables(iterate_span([file], start, end))
+            for name in plan.native:
+                found = tfio.IOTensor.from_parquet(file)(name)[start:end].numpy()
+                trusted.compare(file, name, start, found, np.asarray(column_values(right, name)))
+
+
+def _rows(plan: trusted.Plan, file: str) -> tf.data.Dataset:
+    """Returns the rows of one file as dicts: numbers by tensorflow-io, the rest by pyarrow."""
+    parts = []
+    if plan.native:
+        tfio = load_tensorflow_io()
+        parts.append(tfio.IODataset.from_parquet(file, columns=list(plan.native)))
+    if plan.by_arrow:
+        parts.append(_arrow_rows(plan.by_arrow, file))
+    if len(parts) == 1:
+        return parts[0]
+    return tf.data.Dataset.zip(tuple(parts)).map(lambda one, other: {**one, **other})
+
+
+def _arrow_rows(columns: Mapping[str, tuple[str, Any]], file: str) -> tf.data.Dataset:
+    """Returns columns as pyarrow reads them, through tensorflow-io's file system if remote."""
+
+    def pieces() -> Iterator[dict[str, np.ndarray]]:
+        with remote.explained(file), pq.ParquetFile(remote.opened(file)) as parquet:
+            for batch in parquet.iter_batches(_PIECE, columns=list(columns)):
+                table = pa.Table.from_batches([batch])
+                yield {
+                    name: convert(column_values(table, name), name, dtype, fill)
+                    for name, (dtype, fill) in columns.items()
+                }
+
+    signature = {name: tf.TensorSpec([None], dtype) for name, (dtype, _) in columns.items()}
+    return tf.data.Dataset.from_generator(pieces, output_signature=signature).unbatch()
 
 
 def _parse(schema: Schema, labels: bool) -> Callable[[Any], dict[str, tf.Tensor]]:
@@ -94,36 +143,3 @@ def _parse(schema: Schema, labels: bool) -> Callable[[Any], dict[str, tf.Tensor]
 
 def _text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else name
-
-
-def check(schema: Schema, files: Sequence[str], labels: bool) -> list[str]:
-    """Returns the columns to read, having refused what tensorflow-io would misread."""
-    wanted = [f.name for f in schema.features] + ([CLICK, CONVERSION] if labels else [])
-    for file in files:
-        metadata = pq.read_metadata(remote.opened(file))
-        kinds = {field.name: str(field.type) for field in metadata.schema.to_arrow_schema()}
-        for name in wanted:
-            kind = kinds.get(name)
-            if kind is None:
-                raise ValueError(f"source: {file} has no column {name!r}, received {list(kinds)}")
-            if kind not in _NUMBERS | _TEXT:
-                raise ValueError(
-                    f"reader: tensorflow-io flattens lists, and {name!r} of {file} is {kind}; "
-                    "use reader='pyarrow'."
-                )
-        for group in range(metadata.num_row_groups):
-            for i in range(metadata.num_columns):
-                column = metadata.row_group(group).column(i)
-                if column.path_in_schema not in wanted:
-                    continue
-                statistics = column.statistics
-                if statistics is None or statistics.null_count is None or statistics.null_count:
-                    count = getattr(statistics, "null_count", None)
-                    raise ValueError(
-                        "reader: tensorflow-io shifts the values past a null, and column "
-                        f"{column.path_in_schema!r} of {file} has "
-                        f"{'an unknown number of' if count is None else count} nulls; fill them, "
-                        "or use reader='pyarrow'."
-                    )
-    extra = ["sample_weight"] if labels and "sample_weight" in kinds else []
-    return wanted + extra
