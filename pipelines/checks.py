@@ -93,11 +93,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Rule:
-    """A predicate that is true on rows which break the rule."""
+    """A predicate that is true on rows which break the rule; `beside` is shown with the column."""
 
     column: str
     text: str
     broken: ir.BooleanValue
+    beside: str | None = None
 
 
 def typed(
@@ -254,13 +255,14 @@ def _list_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:
                 yield Rule(feature.source, f"every entry must be {word} {limit:g}", broken)
     if feature.weights:
         weights = encode.entry_weights(table, feature)
+        beside = feature.source
+        places, others = (encode.pieces(table[c], feature) for c in (beside, feature.weights))
+        unequal = places.length() != others.length()
         broken = weights.filter(lambda entry: entry.isnull() | entry.isinf()).length() > 0
-        yield Rule(feature.weights, "every weight must be a finite number", broken)
-        yield Rule(
-            feature.weights,
-            f"must hold one weight for each entry of {feature.source}",
-            weights.length() != entries.length(),
-        )
+        text = "every weight must be a finite number"
+        yield Rule(feature.weights, text, broken & ~unequal, beside)
+        text = f"must hold one weight for each entry of {beside}"
+        yield Rule(feature.weights, text, unequal, beside)
 
 
 def _absent(table: ir.Table, feature: Feature) -> ir.BooleanValue:
@@ -284,7 +286,7 @@ def _apply(table: ir.Table, rules: Sequence[Rule], keys: Sequence[str], report: 
 
 
 def _finding(table: ir.Table, rule: Rule, rows: int, keys: Sequence[str]) -> Finding:
-    shown = [rule.column, *(key for key in keys if key != rule.column)]
+    shown = list(dict.fromkeys([rule.column, *([rule.beside] if rule.beside else []), *keys]))
     with translated_errors("checking the data"):
         found = table.filter(rule.broken).select(*shown).limit(_EXAMPLES).to_pyarrow().to_pylist()
     examples = tuple(", ".join(f"{k}={v!r}" for k, v in row.items()) for row in found)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from idefn_tf.export.stability import MOVED, stability_index
-from idefn_tf.schema import Feature, Schema
+from idefn_tf.schema import Feature, Schema, lists
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -64,15 +64,25 @@ def describe(
 
 
 def _missing(feature: Feature, table: pa.Table, values: np.ndarray) -> float | None:
+    if feature.multi_valued:
+        return float(np.mean(_empty(feature, values)))
     name = feature.name if feature.name in table.column_names else feature.source
     nulls = table[name].null_count / max(table.num_rows, 1) if name in table.column_names else 0.0
     if nulls:
         return float(nulls)
-    if feature.multi_valued:
-        return float(np.mean(~_present(feature, values).any(axis=1)))
     if feature.missing is None and feature.dtype == "float32":
         return 0.0  # a 0.0 may be a value like any other
     return float(np.mean(values == _stored(feature.fill)))
+
+
+def _empty(feature: Feature, values: np.ndarray) -> np.ndarray:
+    """Returns the rows whose list is empty, or holds nothing but what stands for that."""
+    present = _present(feature, values)
+    missing = lists.stand_in(feature)
+    alone = np.zeros(len(values), bool)
+    if missing is not None:
+        alone = (values[:, 0] == _stored(missing)) & ~present[:, 1:].any(axis=1)
+    return np.asarray(~present.any(axis=1) | alone)
 
 
 def _unknown(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from idefn_tf.schema import Schema
+from idefn_tf.schema import Schema, lists
 
 #: One row, rows, or a pandas DataFrame.
 Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
@@ -16,7 +16,6 @@ Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
 Columns = dict[str, list[Any]]
 
 _DTYPES = {"DT_INT64": "int64", "DT_FLOAT": "float32", "DT_STRING": "string"}
-_PADDING: dict[str, int | float | str] = {"int64": -1, "float32": 0.0, "string": ""}
 
 
 class MissingInputError(ValueError):
@@ -35,6 +34,8 @@ class Input:
         keys: names under which a row may hold it, the first one present counts.
         separator: splits text into a list.
         example: a valid value.
+        missing: stands for an empty list; None leaves it empty.
+        weights: the input that holds a list's weights.
     """
 
     name: str
@@ -44,26 +45,40 @@ class Input:
     keys: tuple[str, ...] = ()
     separator: str | None = None
     example: int | float | str = ""
+    missing: int | float | str | None = None
+    weights: str | None = None
 
     def value(self, value: Any) -> Any:
-        """Converts one row's value; a null becomes the fill, a list is padded or cut."""
+        """Converts one row's value; a null becomes the fill, a list is read, padded or cut."""
         if self.length is None:
             return self.fill if _is_null(value) else self._scalar(value)
-        entries = [self.fill if _is_null(v) else self._scalar(v) for v in self._entries(value)]
+        if self.dtype == "float32":  # weights that nobody pairs with their entries
+            return self.padded([self.fill if v is None else v for v in self.entries(value)])
+        found, _ = lists.read(
+            (self.name, ""), 0, self.entries(value), None, self.fill, self.missing
+        )
+        return self.padded(found)
+
+    def entries(self, value: Any) -> list[Any]:
+        """Converts a list's entries, None where one is absent."""
+        return [None if _is_null(v) else self._scalar(v) for v in self._entries(value)]
+
+    def padded(self, entries: list[Any]) -> list[Any]:
+        """Pads or cuts a list to its length."""
         entries = entries[: self.length]
-        return entries + [self.fill] * (self.length - len(entries))
+        return entries + [self.fill] * ((self.length or 0) - len(entries))
 
     def column(self, values: Iterable[Any]) -> list[Any]:
         """Converts a column; integers and floats of NumPy pass without a look at each value."""
         kind = getattr(getattr(values, "dtype", None), "kind", "")
-        if self.length is None and kind in "iu" and self.dtype == "int64":
+        if self.length is None and kind in ("i", "u") and self.dtype == "int64":
             return list(values.tolist())  # type: ignore[attr-defined]
         return [self.value(value) for value in values]
 
     def _entries(self, value: Any) -> list[Any]:
         if isinstance(value, str | bytes):
             text = value.decode() if isinstance(value, bytes) else value
-            parts = [text] if self.separator is None else text.split(self.separator)
+            parts = lists.split(text, self.separator)
             return parts if self.dtype == "string" else [self._number(part) for part in parts]
         if isinstance(value, list | tuple) or hasattr(value, "tolist"):
             items = value.tolist() if hasattr(value, "tolist") else value
@@ -94,11 +109,10 @@ class Input:
         raise self._wrong(value)
 
     def _wrong(self, value: Any) -> ValueError:
-        of = "" if self.length is None else f" (a list of up to {self.length})"
-        return ValueError(
-            f"{self.name}: must be {self.dtype}{of}, received {value!r}; convert it, or give null "
-            f"for {self.fill!r}"
-        )
+        of, cure = f" (a list of up to {self.length})", "convert it"
+        if self.length is None:
+            of, cure = "", f"convert it, or give null for {self.fill!r}"
+        return ValueError(f"{self.name}: must be {self.dtype}{of}, received {value!r}; {cure}")
 
 
 class RequestBuilder:
@@ -127,18 +141,18 @@ class RequestBuilder:
                     feature.name,
                     feature.dtype,
                     feature.max_length,
-                    _PADDING[feature.dtype] if listed else feature.fill,
+                    lists.PADDING[feature.dtype] if listed else feature.fill,
                     (feature.name, feature.source),
-                    feature.separator,
+                    lists.separator_of(feature) if listed else None,
                     "a" if feature.dtype == "string" else int(max(low, 1)),
+                    lists.stand_in(feature) if listed else None,
+                    None if feature.weights is None else feature.weights_name,
                 )
             )
             if feature.weights is not None:
                 keys = (feature.weights_name, feature.weights)
-                weights = Input(
-                    keys[0], "float32", feature.max_length, 0.0, keys, feature.separator, 1.0
-                )
-                inputs.append(weights)
+                length, separator = feature.max_length, lists.separator_of(feature)
+                inputs.append(Input(keys[0], "float32", length, 0.0, keys, separator, 1.0))
         return cls(inputs)
 
     @classmethod
@@ -160,9 +174,12 @@ class RequestBuilder:
                     "send the JSON yourself"
                 )
             length = sizes[1] if len(sizes) == 2 else None
-            fill = _PADDING[dtype]
+            fill = lists.PADDING[dtype]
             example: Any = "a" if dtype == "string" else 1
-            inputs.append(Input(name, dtype, length, fill, (name,), None, example))  # type: ignore[arg-type]
+            twin = f"{name}_weights" if length and f"{name}_weights" in found else None
+            inputs.append(
+                Input(name, dtype, length, fill, (name,), None, example, weights=twin)  # type: ignore[arg-type]
+            )
         return cls(inputs)
 
     def columns(self, rows: Rows) -> Columns:
@@ -186,19 +203,29 @@ class RequestBuilder:
                 f"rows: must be rows (mappings), at least one, received {rows!r:.200}; expected: "
                 f"{json.dumps([self.example_row()])}"
             )
-        columns: Columns = {}
+        values: dict[str, Any] = {}
         for item in self.inputs:
             keys = [self._key(item, row, i) for i, row in enumerate(listed)]
-            columns[item.name] = [
-                item.value(row[key]) for row, key in zip(listed, keys, strict=True)
-            ]
-        return columns
+            values[item.name] = [row[key] for row, key in zip(listed, keys, strict=True)]
+        return self._converted(values)
 
     def _from_frame(self, frame: Any) -> Columns:
         if not len(frame):
             raise ValueError("rows: must hold at least one row, received an empty DataFrame")
         names = dict.fromkeys(frame.columns)
-        return {i.name: i.column(frame[self._key(i, names, 0)]) for i in self.inputs}
+        return self._converted({i.name: frame[self._key(i, names, 0)] for i in self.inputs})
+
+    def _converted(self, values: Mapping[str, Iterable[Any]]) -> Columns:
+        """Converts columns of raw values, weighted lists together with their weights."""
+        columns: Columns = {item.name: [] for item in self.inputs}
+        inputs = {item.name: item for item in self.inputs}
+        paired = {item.weights for item in self.inputs}
+        for item in self.inputs:
+            if item.weights is not None:
+                _add_weighted(columns, item, inputs[item.weights], values)
+            elif item.name not in paired:
+                columns[item.name] = item.column(values[item.name])
+        return columns
 
     def _key(self, item: Input, row: Mapping[str, Any], at: int) -> str:
         for key in item.keys:
@@ -220,6 +247,18 @@ class RequestBuilder:
     def example_body(self) -> dict[str, Any]:
         """Returns a valid body of a predict request, in columnar form."""
         return {"inputs": {name: [value] for name, value in self.example_row().items()}}
+
+
+def _add_weighted(
+    columns: Columns, item: Input, twin: Input, values: Mapping[str, Iterable[Any]]
+) -> None:
+    names = (item.name, twin.name)
+    pairs = zip(values[item.name], values[twin.name], strict=True)
+    for row, (value, weight) in enumerate(pairs):
+        entries, weights = item.entries(value), twin.entries(weight)
+        found = lists.read(names, row, entries, weights, item.fill, item.missing)
+        columns[item.name].append(item.padded(found[0]))
+        columns[twin.name].append(twin.padded(list(found[1] or [])))
 
 
 def _text(value: bytes) -> str | bytes:

@@ -1,4 +1,4 @@
-"""Arrow columns to NumPy arrays by the schema: nulls filled, lists padded, labels hidden."""
+"""Arrow columns to NumPy arrays by the schema: nulls filled, labels hidden."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from idefn_tf.data import lists
 from idefn_tf.data.convert import convert
 from idefn_tf.data.tables import column_values
 from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema
@@ -77,57 +77,23 @@ def _add_feature(arrays: dict[str, np.ndarray], feature: Feature, table: pa.Tabl
                 f"source: column {feature.source!r} of feature {feature.name!r} is missing, "
                 f"received {sorted(names)}; add it, or take the feature out of the schema."
             )
-        kind = object if feature.dtype == "string" else feature.dtype
         stand_in: Any = feature.serving_value
+        if feature.multi_valued:
+            arrays |= lists.one_entry(feature, stand_in, table.num_rows)
+            return
+        kind = object if feature.dtype == "string" else feature.dtype
         value = stand_in.encode() if isinstance(stand_in, str) else stand_in
         arrays[feature.name] = np.full(table.num_rows, value, kind)
         return
-    column = column_values(table, found)
     if not feature.multi_valued:
+        column = column_values(table, found)
         arrays[feature.name] = convert(column, found, feature.dtype, feature.fill)
         return
-    if not _is_list(column.type):
-        column = _split(column, feature)
-    length = feature.max_length or 1
-    padding: Any = "" if feature.dtype == "string" else -1
-    arrays[feature.name] = _pad(column, found, feature.dtype, length, padding)
+    twin = None
     if feature.weights is not None:
         twin = next((n for n in (feature.weights_name, feature.weights) if n in names), None)
         if twin is None:
             raise ValueError(
                 f"source: column {feature.weights!r}, the weights of {feature.name!r}, is missing"
             )
-        weights = column_values(table, twin)
-        if not _is_list(weights.type):
-            weights = _split(weights, feature)
-        arrays[feature.weights_name] = _pad(weights, twin, "float32", length, 0.0)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(is_kind(kind) for is_kind in kinds)
-
-
-def _split(column: pa.Array, feature: Feature) -> pa.Array:
-    """Splits text such as "12, 65" at the separator; without one it is a list of one value."""
-    text = pc.fill_null(column.cast(pa.string()), "")
-    if feature.separator is None:
-        text = pc.replace_substring(text, "\x00", "")
-    parts = pc.split_pattern(text, feature.separator or "\x00")
-    return pa.ListArray.from_arrays(parts.offsets, pc.utf8_trim_whitespace(parts.values))
-
-
-def _pad(column: Any, name: str, dtype: str, length: int, padding: Any) -> np.ndarray:
-    """Pads or cuts lists to [n, length]."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    rows = len(column)
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
-    flat = convert(column.flatten(), name, dtype, padding)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if rows else np.zeros(0, np.int64)
-    at = np.arange(length)[None, :]
-    inside = at < lengths[:, None]
-    value: Any = padding.encode() if isinstance(padding, str) else padding
-    out = np.full((rows, length), value, object if dtype == "string" else dtype)
-    out[inside] = flat[(starts[:, None] + at)[inside]]
-    return out
+    arrays |= lists.read(feature, table, found, twin)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from idefn_tf.data.arrays import hide_labels
 from idefn_tf.data.native import stream
+from idefn_tf.features import lists
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
 
@@ -37,12 +38,11 @@ def parse_examples(schema: Schema, serialized: tf.Tensor, labels: bool = False) 
     parsed = tf.io.parse_example(serialized, example_spec(schema, labels))
     for feature in schema.features:
         if feature.multi_valued:
-            padding: Any = "" if feature.dtype == "string" else -1
-            shape = [None, feature.max_length]
-            parsed[feature.name] = parsed[feature.name].to_tensor(padding, shape=shape)
+            weights = None if feature.weights is None else parsed[feature.weights_name]
+            values, weights = lists.densify(feature, parsed[feature.name], weights)
+            parsed[feature.name] = values
             if feature.weights is not None:
-                name = feature.weights_name
-                parsed[name] = parsed[name].to_tensor(0.0, shape=shape)
+                parsed[feature.weights_name] = weights
     return parsed
 
 

@@ -17,7 +17,7 @@ def edge_rows(schema: Schema, fields: Sequence[Field], rows: int = 64, seed: int
     """Makes requests that visit the corners of every feature.
 
     Known and unknown values, absent ones, ids out of range, numbers at and around every boundary,
-    lists of every length with weights of zero.
+    lists of every length, the first ones empty, with weights of zero.
 
     Args:
         schema: of the raw features.
@@ -40,7 +40,9 @@ def edge_rows(schema: Schema, fields: Sequence[Field], rows: int = 64, seed: int
             made[feature.name] = pool[rng.integers(0, len(pool), rows)]
             continue
         length = feature.max_length or 1
-        inside = np.arange(length) < rng.integers(0, length + 1, rows)[:, None]
+        lengths = rng.integers(0, length + 1, rows)
+        lengths[: max(rows // 16, 1)] = 0  # what an empty list means must not be left to the draw
+        inside = np.arange(length) < lengths[:, None]
         drawn = pool[rng.integers(0, len(pool), (rows, length))]
         made[feature.name] = np.where(inside, drawn, b"" if feature.dtype == "string" else -1)
         made[feature.name] = made[feature.name].astype(kind)

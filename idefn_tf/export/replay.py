@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf.data import lists
 from idefn_tf.data.arrays import to_arrays
 from idefn_tf.data.tables import Source, read_table
 from idefn_tf.export.examples import to_examples
@@ -47,6 +48,9 @@ def python_scores(
 ) -> Arrays:
     """Scores requests with the Python model, train-only features at their serving value.
 
+    Empty lists are written out as training reads them, so that a graph which takes them for
+    something else is found out.
+
     Args:
         model: the trained model.
         schema: of its raw features.
@@ -58,7 +62,11 @@ def python_scores(
         By output name, float32 [rows].
     """
     rows = len(next(iter(arrays.values())))
-    features = {**arrays, **{k: v.numpy() for k, v in stand_ins(schema, rows).items()}}
+    given = dict(arrays)
+    for feature in serving_schema(schema).features:
+        if feature.multi_valued:
+            lists.fill_empty(feature, given)
+    features = {**given, **{k: v.numpy() for k, v in stand_ins(schema, rows).items()}}
     dataset = tf.data.Dataset.from_tensor_slices(features).batch(batch_size)
     scores = {k: np.asarray(v) for k, v in model.predict(dataset, verbose=0).items()}
     if calibrator is not None:

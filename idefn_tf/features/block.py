@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from idefn_tf.features.encoding import FieldEncoder, look_up_array, padded, take
 from idefn_tf.features.field import Field
+from idefn_tf.features.lists import fill_empty
+from idefn_tf.schema.lists import PADDING
 
 #: Row 0 of every fused table belongs to nobody; absent values point there.
 FIRST_ROW = 1
@@ -99,7 +101,10 @@ class Block:
             weights = None
             if field.weights:
                 weights = padded(take(features, field.weights, fields), field, 0.0)
-            encoded, coefficient = self.encoders[field.name](values[field.name], weights)
+            entries = values[field.name]
+            if field.max_length:
+                entries, weights = fill_empty(entries, weights, PADDING[field.dtype], field.fill)
+            encoded, coefficient = self.encoders[field.name](entries, weights)
             rows.append(encoded)
             coefficients.append(coefficient)
         return _joined(rows), _joined(coefficients) if coefficients else None

@@ -46,7 +46,9 @@ class Feature(Strict):
         None, description="feature whose table, vocabulary, num_buckets and oov this shares"
     )
     max_length: int | None = Field(None, ge=1, description="multi-valued: the padded length")
-    separator: str | None = Field(None, description="multi-valued string: splits the raw value")
+    separator: str | None = Field(
+        None, description="multi-valued text: what splits it; default a comma"
+    )
     weights: str | None = Field(None, description="multi-valued: column of per-entry weights")
     combiner: Literal["mean", "sum", "sqrtn"] = "mean"
     log1p: bool = Field(False, description="numeric: log(1 + x) before standardization")

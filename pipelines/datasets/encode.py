@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from idefn_tf.schema import CLICK, CONVERSION, DType, Feature, Schema
+from idefn_tf.schema import CLICK, CONVERSION, DType, Feature, Schema, lists
 
 #: The exposure time's name in prepared files.
 EXPOSURE_TIME = "exposure_time"
@@ -50,27 +50,49 @@ def unreadable(value: ir.Value, dtype: DType) -> ir.BooleanValue:
     return there & as_dtype(value, dtype).isnull()
 
 
-def items(raw: ir.Value, dtype: DType, separator: str | None) -> ir.ArrayValue:
-    """Returns a raw value as a list of typed entries, an entry null where it cannot be read.
+def pieces(raw: ir.Value, feature: Feature) -> ir.ArrayValue:
+    """Returns a raw value as a list whose blank pieces keep their places (`schema.lists`).
 
-    Text is split at `separator` and its blank pieces are dropped; lists are taken as they are.
-    A null gives an empty list.
+    Text is split and its pieces are trimmed; lists are taken as they are. A null, like blank
+    text, gives an empty list.
     """
-    if raw.type().is_string():
-        pieces = raw.fill_null("").split(separator or ",").map(lambda piece: piece.strip())
-        raw = pieces.filter(lambda piece: piece != "")
-    typed = raw.map(lambda entry: as_dtype(entry, dtype))
-    return ibis.coalesce(typed, ibis.literal([], type=typed.type()))
+    if not raw.type().is_array():
+        text = raw.cast("string")
+        split = text.split(lists.separator_of(feature)).map(lambda piece: piece.strip())
+        raw = ibis.ifelse(text.strip() == "", ibis.null(split.type()), split)
+    return ibis.coalesce(raw, ibis.literal([], type=raw.type()))
 
 
 def entries(table: ir.Table, feature: Feature) -> ir.ArrayValue:
-    """Returns the typed entries of a multi-valued feature, of any length."""
-    return items(table[feature.source], feature.dtype, feature.separator)
+    """Returns the typed entries of a multi-valued feature, of any length, without absent ones.
+
+    An entry that cannot be read is null.
+    """
+    kept = pieces(table[feature.source], feature).filter(lambda entry: _there(entry, feature))
+    typed: ir.ArrayValue = kept.map(lambda entry: as_dtype(entry, feature.dtype))
+    return typed
 
 
 def entry_weights(table: ir.Table, feature: Feature) -> ir.ArrayValue:
-    """Returns the weights of a multi-valued feature's entries, of any length."""
-    return items(table[feature.weights], "float32", feature.separator)
+    """Returns the weights of what `entries` returns, null where one cannot be read."""
+    weights = pieces(table[feature.weights], feature)
+    paired = pieces(table[feature.source], feature).zip(weights)
+    kept = paired.filter(lambda pair: _there(pair["f1"], feature))
+    typed: ir.ArrayValue = kept.map(lambda pair: as_dtype(pair["f2"], "float32"))
+    return typed
+
+
+def _there(entry: ir.Value, feature: Feature) -> ir.BooleanValue:
+    """Returns whether an entry of a list is no blank, null, NaN or padding."""
+    there = entry.notnull()
+    if entry.type().is_string():
+        there &= entry != ""
+    elif entry.type().is_floating():
+        there &= ~entry.isnan()
+    if feature.dtype == "int64":
+        padding = lists.PADDING[feature.dtype]
+        there &= (as_dtype(entry, feature.dtype) != padding).fill_null(True)
+    return there
 
 
 def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
@@ -112,7 +134,7 @@ def _feature_columns(table: ir.Table, feature: Feature) -> dict[str, ir.Value]:
     weights = None
     if feature.weights:
         weights = entry_weights(table, feature)[: feature.max_length].cast("array<float32>")
-    if feature.missing is not None:
+    if lists.stand_in(feature) is not None:
         empty = values.length() == 0
         if weights is not None:
             weights = ibis.ifelse(empty, ibis.literal([1.0], type=weights.type()), weights)

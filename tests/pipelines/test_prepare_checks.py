@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idefn_tf.schema import Schema
+from idefn_tf.schema import Feature, Schema
 from pipelines import checks
 from pipelines.datasets import encode
 from pipelines.datasets.engine import Engine
@@ -97,7 +97,10 @@ def test_floats_with_nan_are_missing_integers(engine):
 
 def test_lists_are_split_stripped_and_typed(engine):
     table = table_of(engine, {"x": ["12, 65", "", None, "7,,8", "a,1"]})
-    rows = table.select(v=encode.items(table.x, "int64", ",")).to_pyarrow()["v"].to_pylist()
+    feature = Feature(
+        name="x", dtype="int64", side="user", kind="hash", num_buckets=9, max_length=4
+    )
+    rows = table.select(v=encode.entries(table, feature)).to_pyarrow()["v"].to_pylist()
     assert rows == [[12, 65], [], [], [7, 8], [None, 1]]
 
 
