@@ -126,8 +126,30 @@ def typed(
         if dtype != "string" and not table[name].type().is_integer():
             broken = encode.unreadable(table[name], dtype)
             rules.append(Rule(name, f"must be {dtype} (in {source})", broken))
-    _apply(table, rules, (), report)
+    apply(table, rules, (), report)
     return table.select(**columns)
+
+
+def apply(table: ir.Table, rules: Sequence[Rule], keys: Sequence[str], report: Report) -> None:
+    """Counts in one pass the rows of a table that break rules.
+
+    Args:
+        table: the rows.
+        rules: predicates on them.
+        keys: columns shown with each example.
+        report: takes the findings.
+    """
+    report.rules += len(rules)
+    if not rules:
+        return
+    with translated_errors("checking the data"):
+        counted = table.aggregate(
+            **{f"broken_{i}": rule.broken.sum() for i, rule in enumerate(rules)}
+        ).to_pyarrow()
+    for i, rule in enumerate(rules):
+        rows = counted[f"broken_{i}"][0].as_py() or 0
+        if rows:
+            report.findings.append(_finding(table, rule, rows, keys))
 
 
 def unique_key(table: ir.Table, key: str, source: str, report: Report) -> None:
@@ -269,20 +291,6 @@ def _absent(table: ir.Table, feature: Feature) -> ir.BooleanValue:
     if feature.multi_valued:
         return encode.entries(table, feature).length() == 0
     return table[feature.source].isnull()
-
-
-def _apply(table: ir.Table, rules: Sequence[Rule], keys: Sequence[str], report: Report) -> None:
-    report.rules += len(rules)
-    if not rules:
-        return
-    with translated_errors("checking the data"):
-        counted = table.aggregate(
-            **{f"broken_{i}": rule.broken.sum() for i, rule in enumerate(rules)}
-        ).to_pyarrow()
-    for i, rule in enumerate(rules):
-        rows = counted[f"broken_{i}"][0].as_py() or 0
-        if rows:
-            report.findings.append(_finding(table, rule, rows, keys))
 
 
 def _finding(table: ir.Table, rule: Rule, rows: int, keys: Sequence[str]) -> Finding:

@@ -115,8 +115,8 @@ def _run(given: argparse.Namespace, console: Console) -> None:
     as_of = None
     if given.as_of is not None:
         named = schema or (base.schema if base else None)
-        unit = named.labels.time_unit if named else "ms"
-        as_of = maturity.read_time(given.as_of, unit)
+        unit, zone = (named.labels.time_unit, named.labels.time_zone) if named else ("ms", "UTC")
+        as_of = maturity.read_time(given.as_of, unit, zone)
     if name == "simulated_funnel":
         refuse_foreign(given.out)
         raw = raw or given.out.with_name(f"{given.out.name}_raw")

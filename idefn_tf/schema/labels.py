@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from idefn_tf.schema import zones
 from idefn_tf.schema.strict import Strict
 
 #: Names of the label columns in prepared files and in every batch.
@@ -24,6 +25,8 @@ class Labels(Strict):
         click, conversion: the label columns.
         exposure_time, click_time, conversion_time: columns of times.
         time_unit: of these.
+        time_zone: where clocks and calendars are read, an IANA name such as Asia/Shanghai: times
+            without an offset are read there, and days begin at its midnight.
         attribution_window_hours: how long after its exposure a row can still convert; rows whose
             window was open when the log ended are immature.
         immature: "drop" leaves immature rows out; "weight" keeps them with the elapsed share of
@@ -37,9 +40,15 @@ class Labels(Strict):
     click_time: str | None = None
     conversion_time: str | None = None
     time_unit: Literal["ms", "s"] = "ms"
+    time_zone: str = "UTC"
     attribution_window_hours: float | None = Field(None, gt=0)
     immature: Literal["drop", "weight"] = "drop"
     negative_keep_rate: float = Field(1.0, gt=0.0, le=1.0)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return zones.check(value)
 
     @model_validator(mode="after")
     def _check(self) -> Labels:

@@ -16,6 +16,10 @@ from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.labels import RESERVED, Labels
 from idefn_tf.schema.strict import Strict
 
+#: Keys of `labels` that came after the first prepared folders: at their default they are no part of
+#: a digest, so that an old folder's stays what it was.
+_LATER_LABELS = ("time_zone",)
+
 
 class Schema(Strict):
     """The whole description of an exposure table.
@@ -99,8 +103,16 @@ class Schema(Strict):
     @property
     def hash(self) -> str:
         """Twelve hex digits that change with any meaning of the schema."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        text = json.dumps(self.digested(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def digested(self) -> dict[str, Any]:
+        """Returns the plain values that digests are made of."""
+        value = self.model_dump(mode="json")
+        for key in _LATER_LABELS:
+            if value["labels"][key] == Labels.model_fields[key].default:
+                del value["labels"][key]
+        return value
 
     @classmethod
     def load(cls, path: str | Path, kept: bool = False) -> Schema:

@@ -43,7 +43,7 @@ def fingerprint(
     parts = {
         "form": FORM,
         "version": idefn_tf.__version__,
-        "schema": schema.model_dump(mode="json"),
+        "schema": schema.digested(),
         "options": options,
         "sources": sources,
     }

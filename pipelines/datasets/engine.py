@@ -16,6 +16,7 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 #: What engines raise; another engine adds its own.
 ERRORS: list[type[Exception]] = [duckdb.Error]
@@ -67,13 +68,28 @@ class Engine:
         """
         with translated_errors(f"reading {path.name}"):
             if path.suffix == ".parquet":
-                return self.connection.read_parquet(str(path))
+                return self._without_nanoseconds(self.connection.read_parquet(str(path)), path)
             if path.suffix == ".csv":
                 # everything is said: a guess would skip lines of another length
                 form = {"header": True, "skip": 0, "quote": '"', "escape": '"'}
                 form |= {"delim": delimiter}
                 return self.connection.read_csv(str(path), all_varchar=True, **form)
         raise ValueError(f"file: {path} must end in .csv or .parquet; convert it")
+
+    def _without_nanoseconds(self, table: ir.Table, path: Path) -> ir.Table:
+        """Cuts timestamps to microseconds: DuckDB's own cast rounds, and Ibis knows not all."""
+        changed = []
+        for name, zoned in nanosecond_columns(path).items():
+            column = '"' + name.replace('"', '""') + '"'
+            ns = f"epoch_ns({column})"
+            whole = f"make_timestamp(({ns} - (({ns} % 1000) + 1000) % 1000) // 1000)"
+            changed.append(f"{whole}{'::TIMESTAMPTZ' if zoned else ''} AS {column}")
+        if not changed:
+            return table
+        source = table.get_name()
+        cut = f'SELECT * REPLACE ({", ".join(changed)}) FROM "{source}"'
+        self.connection.con.execute(f'CREATE TEMP VIEW "{source}_cut" AS {cut}')
+        return self.connection.table(f"{source}_cut")
 
     def read_all(self, paths: list[Path]) -> ir.Table:
         """Returns the rows of several Parquet files of one form as one table."""
@@ -97,6 +113,20 @@ class Engine:
         self._kept += 1
         with translated_errors("reading the raw tables"):
             return self.connection.create_table(f"kept_{self._kept}", table, temp=True)
+
+
+def nanosecond_columns(path: Path) -> dict[str, bool]:
+    """Returns the columns of a Parquet file that hold nanoseconds: whether they are of UTC."""
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return {}  # the engine says what is wrong with the file
+    kinds = {field.name: field.type for field in schema}
+    return {
+        name: kind.tz is not None
+        for name, kind in kinds.items()
+        if pa.types.is_timestamp(kind) and kind.unit == "ns"
+    }
 
 
 def connect(address: str, work: Path, memory: str, threads: int | None) -> Engine:

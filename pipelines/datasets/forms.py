@@ -1,4 +1,4 @@
-"""How people write tables: other separators, decimal commas, yes and no, days before months."""
+"""How people write tables: other separators, decimal commas, yes and no."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ ABSENT = ("", "nan", "NaN", "NULL", "null", "None", "NA", "N/A")
 TRUE, FALSE = ("true", "yes", "y", "t"), ("false", "no", "n", "f")
 #: A number with a decimal comma, thousands set apart by points or not at all.
 DECIMAL_COMMA = r"^[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]+$"
-#: A date such as 31.12.2024, with or without a time of day.
-DAY_FIRST = r"^[0-3][0-9][.][01][0-9][.][0-9]{4}($|[T ])"
 
 
 def delimiter_of(path: Path) -> str:
@@ -47,11 +45,3 @@ def truth(value: ir.StringValue) -> ir.StringValue:
     """Returns words for true and false as "1" and "0"; other text as it is."""
     lower = value.lower()
     return ibis.cases((lower.isin(TRUE), "1"), (lower.isin(FALSE), "0"), else_=value)
-
-
-def year_first(value: ir.StringValue) -> ir.StringValue:
-    """Returns "31.12.2024 8:00" as "2024-12-31 8:00"; other text as it is."""
-    length = value.length()
-    changed = value.substr(6, 4) + "-" + value.substr(3, 2) + "-" + value.substr(0, 2)
-    rest = ibis.ifelse(length > 10, value.substr(10, length - 10), "")
-    return ibis.ifelse(value.re_search(DAY_FIRST), changed + rest, value)

@@ -8,8 +8,9 @@ share of their window as sample weight.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
@@ -90,8 +91,13 @@ def _written(time: int, second: int) -> str:
     return datetime.fromtimestamp(time // second, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def read_time(text: str, unit: str) -> int:
-    """Reads ``--as-of``: a day or a moment in ISO form (UTC without a zone), or a number.
+def read_time(text: str, unit: str, zone: str = "UTC") -> int:
+    """Reads ``--as-of``: a day or a moment in ISO form, or a number.
+
+    Args:
+        text: the option.
+        unit: the schema's unit.
+        zone: where a moment without an offset is read from a clock.
 
     Raises:
         ValueError: if it is neither.
@@ -105,5 +111,6 @@ def read_time(text: str, unit: str) -> int:
             f"--as-of: must be a moment such as 2024-05-08 or 2024-05-08T06:00, received {text!r}"
         ) from None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * (1000 if unit == "ms" else 1))
+        moment = moment.replace(tzinfo=ZoneInfo(zone))
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return since // (timedelta(milliseconds=1) if unit == "ms" else timedelta(seconds=1))

@@ -19,7 +19,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from pipelines.datasets.engine import ERRORS, Engine, translated_errors
+from pipelines.datasets.engine import ERRORS, Engine, nanosecond_columns, translated_errors
 
 _SIZE = re.compile(r"^\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT])i?B?\s*$", re.IGNORECASE)
 _MEGABYTES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
@@ -95,7 +95,7 @@ class SparkEngine(Engine):
         """
         with translated_errors(f"reading {path.name}"):
             if path.suffix == ".parquet":
-                return self._view(self._session.read.parquet(str(path)))
+                return self._timed(path)
             if path.suffix == ".csv":
                 options: dict[str, Any] = {"header": True, "escape": '"', "mode": "FAILFAST"}
                 options["sep"] = delimiter
@@ -121,6 +121,24 @@ class SparkEngine(Engine):
         with translated_errors("reading the raw tables"):
             self._kept.append(table.cache())
         return self._kept[-1]
+
+    def _timed(self, path: Path) -> ir.Table:
+        """Reads a Parquet file; Ibis learns which times count from 1970 in UTC.
+
+        Spark has no nanoseconds: they come as whole numbers and are cut to microseconds.
+        """
+        self._session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+        frame = self._session.read.parquet(str(path))
+        found = nanosecond_columns(path)
+        for name, zoned in found.items():
+            column = "`" + name.replace("`", "``") + "`"
+            cut = f"timestamp_micros(({column} - pmod({column}, 1000L)) div 1000L)"
+            cut = cut if zoned else f"CAST({cut} AS TIMESTAMP_NTZ)"
+            frame = frame.withColumn(name, _sql(cut))
+        table = self._view(frame)
+        kinds = {field.name: field.dataType.typeName() for field in frame.schema}
+        utc = [name for name, kind in kinds.items() if kind == "timestamp"]
+        return table.mutate(**{name: table[name].cast("timestamp('UTC')") for name in utc})
 
     def _view(self, frame: Any) -> ir.Table:
         self._views += 1
@@ -150,6 +168,12 @@ def _session_class() -> Any:
         ) from None
     ERRORS.extend(error for error in (PySparkException, Py4JError) if error not in ERRORS)
     return SparkSession
+
+
+def _sql(expression: str) -> Any:
+    from pyspark.sql import functions
+
+    return functions.expr(expression)
 
 
 def _arrow_backend() -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -20,7 +20,7 @@ from idefn_tf.data import find_files
 from idefn_tf.schema import DType, Labels, Schema
 from pipelines import checks
 from pipelines.checks import Report
-from pipelines.datasets import forms, maturity
+from pipelines.datasets import forms, maturity, times
 from pipelines.datasets.base import Dataset, Exposures, Request
 from pipelines.datasets.encode import as_dtype
 from pipelines.datasets.engine import Engine, translated_errors
@@ -32,8 +32,6 @@ _MADE = ("row_id", "day", "part")
 #: Shares of the rows where there are too few days to split by.
 _VALIDATION, _TEST = 0.1, 0.1
 _FEWEST_DAYS = 5
-#: Whole numbers in this span are days written YYYYMMDD.
-_DAYS = (19_000_101, 29_991_231)
 
 
 def sources(raw: Path, options: Mapping[str, Any]) -> list[Path]:
@@ -70,7 +68,9 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
         }
         _unclicked_are_unconverted(made, schema.labels)
         if time is not None:
-            made[time] = epoch(table[time], schema.labels.time_unit)
+            unit = schema.labels.time_unit
+            made[time] = at = times.epoch(table[time], unit, schema.labels.time_zone)
+            checks.apply(table, [times.rule(time, table[time], at, unit, path.name)], (), report)
         pieces.append(checks.typed(table.mutate(**made), wanted, path.name, report))
     report.raise_if_failed()
     table = ibis.union(*pieces) if len(pieces) > 1 else pieces[0]
@@ -129,73 +129,25 @@ def _unclicked_are_unconverted(made: dict[str, ir.Value], labels: Labels) -> Non
         made[labels.conversion] = filled
 
 
-def epoch(value: ir.Value, unit: Literal["ms", "s"]) -> ir.IntegerValue:
-    """Returns a time as whole seconds or milliseconds since 1970, null where it is none.
-
-    Timestamps and dates, texts such as "2024-05-01 10:00:00" or "01.05.2024 10:00", days written
-    YYYYMMDD, and numbers that are already in the unit are understood; texts without a zone are UTC.
-
-    Args:
-        value: the raw column.
-        unit: the schema's unit.
-    """
-    factor = 1000 if unit == "ms" else 1
-    if value.type().is_timestamp() or value.type().is_date():
-        return _since_1970(value.cast("timestamp"), factor)
-    number = as_dtype(value, "int64")
-    day = number.cast("string")
-    written = day.substr(0, 4) + "-" + day.substr(4, 2) + "-" + day.substr(6, 2)
-    is_day = number.between(*_DAYS)
-    text = ibis.ifelse(is_day, written, ibis.null("string"))
-    from_day = _since_1970(text.try_cast("timestamp"), factor)
-    found = ibis.ifelse(is_day, from_day, number)
-    if value.type().is_string():
-        text = forms.year_first(value.strip())
-        found = ibis.coalesce(found, _since_1970(text.try_cast("timestamp"), factor))
-    return found
-
-
-def _since_1970(stamp: ir.TimestampValue, factor: int) -> ir.IntegerValue:
-    seconds = stamp.epoch_seconds().cast("int64") * factor
-    return seconds + stamp.millisecond().cast("int64") if factor == 1000 else seconds
-
-
-def day_number(seconds: ir.IntegerValue) -> ir.IntegerValue:
-    """Returns the day (YYYYMMDD, UTC) of seconds since 1970.
-
-    Plain arithmetic on days since the first of March of year 0, so that no engine's time zone
-    enters.
-    """
-    z = seconds // 86_400 + 719_468
-    era = z // 146_097
-    of_era = z - era * 146_097
-    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
-    month = (5 * of_year + 2) // 153
-    date = of_year - (153 * month + 2) // 5 + 1
-    civil = ibis.ifelse(month < 10, month + 3, month - 9)
-    years = year + era * 400 + ibis.ifelse(civil <= 2, 1, 0)
-    return (years * 10_000 + civil * 100 + date).cast("int64")
-
-
 def _by_time(engine: Engine, table: ir.Table, request: Request, report: Report) -> Exposures:
     schema = request.schema
     time = schema.labels.exposure_time or ""
-    late = table[time].isnull()
+    unit, zone = schema.labels.time_unit, schema.labels.time_zone
     with translated_errors("reading the table"):
-        nulls = int(late.sum().execute() or 0)
+        nulls = int(table[time].isnull().sum().execute() or 0)
     if nulls:
         raise ValueError(
             f"labels.exposure_time: {time!r} must be a time on every row, and is none on "
             f"{nulls:,}; correct them, or remove exposure_time from the schema"
         )
     table, immature = maturity.apply(table, schema, request.as_of, report)
-    divisor = 1000 if schema.labels.time_unit == "ms" else 1
+    if zone != "UTC":
+        report.notes.append(f"days begin at midnight in {zone}")
     order = [table[time], *(table[name] for name in table.columns if name != time)]
     table = engine.keep(
         table.mutate(
             row_id=ibis.row_number().over(order_by=order),
-            day=day_number(table[time] // divisor),
+            day=times.days(table[time], unit, zone),
         )
     )
     if len(days_of(table)) >= _FEWEST_DAYS:

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.datasets.forms import ABSENT, DAY_FIRST
+from idefn_tf.schema import cells
+from pipelines.datasets.forms import ABSENT
 
 Type = Literal["integer", "float", "boolean", "text", "time", "list", "other"]
 
@@ -19,7 +20,6 @@ _ABSENT = pa.array(ABSENT)
 _INTEGER = r"^[+-]?(0|[1-9][0-9]*)$"
 _NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 _LEADING_ZERO = r"^0[0-9]"
-_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,14 @@ class Profile:
         type: what its values are.
         values: typed: int64, float64, bool, string, timestamp or list; nulls where absent.
         was_text: whether the file holds text.
+        zoned: whether every time says its offset from UTC.
     """
 
     name: str
     type: Type
     values: pa.Array
     was_text: bool = False
+    zoned: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -77,7 +79,7 @@ def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
 
     Text that only holds whole numbers is an integer, unless a number begins with 0 (a code such as
     007); text that only holds "true" and "false" is a boolean; text such as 2024-05-01 10:00:00 a
-    time.
+    time, with or without an offset from UTC.
 
     Args:
         name: the raw column.
@@ -99,7 +101,8 @@ def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _floating(name, values.cast(pa.float64()))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return Profile(name, "time", values.cast(pa.timestamp("us"), safe=False))
+        zoned = pa.types.is_timestamp(kind) and kind.tz is not None
+        return Profile(name, "time", values.cast(pa.timestamp("us"), safe=False), zoned=zoned)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return Profile(name, "list", values)
     return Profile(name, "other", values)
@@ -125,16 +128,21 @@ def _text(name: str, values: pa.Array) -> Profile:
     ):
         found = _floating(name, trimmed.cast(pa.float64()))
         return Profile(name, found.type, found.values, True)
-    if _all(distinct, DAY_FIRST):
-        day_first = r"^([0-9]{2})[.]([0-9]{2})[.]([0-9]{4})"
-        trimmed = pc.replace_substring_regex(trimmed, day_first, r"\3-\2-\1")
-        distinct = pc.drop_null(pc.unique(trimmed))
-    if _all(distinct, _DATE):
-        try:
-            return Profile(name, "time", trimmed.cast(pa.timestamp("us")), True)
-        except pa.ArrowInvalid:
-            pass  # a mixture of forms: text
-    return Profile(name, "text", trimmed, True)
+    return _times(name, trimmed) or Profile(name, "text", trimmed, True)
+
+
+def _times(name: str, text: pa.Array) -> Profile | None:
+    """Reads texts as times; None where one of them is none."""
+    encoded = text.dictionary_encode()
+    moments = []
+    for written in encoded.dictionary.to_pylist():
+        moment = cells.read_time(written)
+        if moment is None:
+            return None
+        moments.append(moment)
+    microseconds = pa.array([m.nanoseconds // 1000 for m in moments], pa.int64())
+    values = microseconds.cast(pa.timestamp("us")).take(encoded.indices)
+    return Profile(name, "time", values, True, all(m.zoned for m in moments))
 
 
 def _floating(name: str, values: pa.Array) -> Profile:

@@ -147,6 +147,8 @@ def propose(
             role = "click" if column.name == click else "conversion"
             guesses.append(Guess(column.name, role, "label", f"{values.mean():.2%} of the rows"))
         elif when is not None and column.name == when.name:
+            if column.type == "time" and not column.zoned:
+                said += "; it has no zone and is read as UTC: labels.time_zone names another"
             guesses.append(Guess(column.name, "time", "exposure time", said, never=True))
         else:
             guesses.append(_guess(column, leaks[column.name], keys, names))

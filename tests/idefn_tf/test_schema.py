@@ -203,6 +203,8 @@ def test_label_rules():
     refuses(made(labels={"click": "a"}), "labels.conversion: is required")
     refuses(made(labels={**BASE["labels"], "negative_keep_rate": 0}), "greater than 0")
     refuses(made(labels={**BASE["labels"], "time_unit": "h"}), "labels.time_unit")
+    for zone, hint in (("Asia/Shangai", "did you mean Asia/Shanghai"), ("+08:00", "IANA name")):
+        refuses(made(labels={**BASE["labels"], "time_zone": zone}), "labels.time_zone", hint)
 
 
 def test_several_errors_are_told_at_once():
@@ -258,6 +260,14 @@ def test_the_hash_changes_with_meaning_only():
     assert Schema.parse(made(never_features=[])).hash == schema.hash
     assert Schema.parse(made(embedding_width=17)).hash != schema.hash
     assert len(schema.hash) == 12
+
+
+def test_a_key_that_came_later_leaves_old_hashes_as_they_were():
+    """The hash of this schema before `labels.time_zone` was there: old folders go on working."""
+    utc = made(labels={**BASE["labels"], "time_zone": "UTC"})
+    assert Schema.parse(made()).hash == Schema.parse(utc).hash == "4554bcb589af"
+    shanghai = made(labels={**BASE["labels"], "time_zone": "Asia/Shanghai"})
+    assert Schema.parse(shanghai).hash != Schema.parse(utc).hash
 
 
 def test_schemas_do_not_change():

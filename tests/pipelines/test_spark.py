@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pytest
 
 from idefn_tf.schema import Schema
 from pipelines import checks
-from pipelines.datasets import ali_ccp, encode
+from pipelines.datasets import ali_ccp, encode, times
 from pipelines.datasets.engine import Engine, connect
 from pipelines.prepare import Settings, main, prepare
 
@@ -139,6 +140,37 @@ def test_texts_are_read_alike(engines, tmp_path):
     assert values["1e3"] == 1000
     assert values["9007199254740993"] == 9007199254740993
     assert values["1_0"] is values["1d"] is values["4L"] is None
+
+
+def test_times_are_read_alike(engines, tmp_path):
+    """Texts with and without an offset, and typed times of every unit, in UTC and another zone."""
+    written = json.loads((ROOT / "tests" / "data" / "times.json").read_text())
+    known = written["milliseconds"]
+    written = [*known, *written["none"], *TEXTS, "31.3.2024 2:30", "2024-10-27T02:30", "2024-07-01"]
+    instants = [1714557600600999999, -1, 1714607999600000000, 1729989000000000000, None]
+    files = {"text": pa.array(written), "date": pa.array([date(2024, 7, 1), None])}
+    for unit, per in (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1)):
+        for zone in (None, "Asia/Tokyo"):
+            values = [None if i is None else i // per for i in instants]
+            files[f"{unit}_{zone is None}"] = pa.array(values, pa.timestamp(unit, zone))
+    for name, column in files.items():
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"i": range(len(column)), "t": column}), path)
+        found = []
+        for engine in engines:
+            table = engine.read(path)
+            for unit, zone in (("ms", "UTC"), ("s", "Europe/Berlin")):
+                at = times.epoch(table["t"], unit, zone)
+                table = engine.keep(table.mutate(**{f"{unit}_{zone}": at}))
+                day = times.days(table[f"{unit}_{zone}"], unit, zone)
+                table = engine.keep(table.mutate(**{f"day_{unit}": day}))
+            rows = table.drop("t").order_by("i")
+            found.append([row for b in engine.batches(rows, 50) for row in b.to_pylist()])
+        assert found[1] == found[0], name
+        if name == "text":
+            assert [row["ms_UTC"] for row in found[1]][: len(known)] == list(known.values())
+        if name == "ns_False":
+            assert found[1][0]["s_Europe/Berlin"] == 1714557600
 
 
 def test_csv_files_are_read_alike(engines, tmp_path):

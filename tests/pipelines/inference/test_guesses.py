@@ -135,3 +135,12 @@ def test_conversions_without_clicks_are_counted(frame):
     found = propose(pa.Table.from_pandas(other, preserve_index=False), "clicked", "bought")
     alone = int(((other["clicked"] == 0) & (other["bought"] == 1)).sum())
     assert any(f"{alone:,} rows hold a conversion without a click" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize(("offset", "says"), [("", True), ("+09:00", False)])
+def test_times_with_and_without_an_offset_are_times(frame, offset, says):
+    shown = frame["shown_at"].str.replace(" ", "T") + offset
+    found = propose(pa.Table.from_pandas(frame.assign(shown_at=shown)), "clicked", "bought")
+    assert found.schema().labels.exposure_time == "shown_at"
+    why = next(guess.why for guess in found.guesses if guess.role == "time")
+    assert ("labels.time_zone" in why) == says

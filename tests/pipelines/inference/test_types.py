@@ -21,6 +21,9 @@ from pipelines.inference.sides import constancy
         (["True", "false"], "boolean"),
         (["2024-05-01", "2024-05-02"], "time"),
         (["2024-05-01 10:00:00", "2024-05-02T11:00:00"], "time"),
+        (["2024-05-01T09:03:47+09:00", "2024-05-01T10:00:00.25Z", None], "time"),
+        (["31.12.2024 8:00", "2024-05-01 10:00:00 +0900"], "time"),
+        (["2024-05-01 10:00:00 PM", "2024-05-01 10:00:00"], "text"),
         (["1_0", "2"], "text"),
         (["12345678901234567890", "1"], "text"),
         ([None, ""], "text"),
@@ -31,6 +34,14 @@ from pipelines.inference.sides import constancy
 )
 def test_types_are_guessed_from_values(values, expected):
     assert profile("x", pa.array(values)).type == expected
+
+
+def test_a_time_with_an_offset_is_a_moment_of_utc():
+    found = profile("x", pa.array(["2024-05-01T09:03:47+09:00", "2024-05-01T00:03:47.5Z"]))
+    assert found.values.cast(pa.int64()).to_pylist() == [1714521827000000, 1714521827500000]
+    assert found.zoned
+    assert not profile("x", pa.array(["2024-05-01T09:03:47+09:00", "2024-05-01"])).zoned
+    assert profile("x", pa.array([0], pa.timestamp("ns", "Asia/Tokyo"))).zoned
 
 
 def test_wide_whole_numbers_keep_their_digits():

@@ -118,7 +118,7 @@ def test_without_a_time_equal_rows_share_a_part(schema_path, frame, tmp_path):
 def test_times_in_every_form(written, unit, expected):
     import ibis
 
-    from pipelines.datasets.table import epoch
+    from pipelines.datasets.times import epoch
 
     table = ibis.memtable(pd.DataFrame({"t": written}))
     value = table.select(made=epoch(table["t"], unit)).to_pyarrow()["made"][0].as_py()
@@ -131,7 +131,7 @@ def test_times_in_every_form(written, unit, expected):
 def test_days_by_plain_arithmetic(day):
     import ibis
 
-    from pipelines.datasets.table import day_number
+    from pipelines.datasets.times import day_number
 
     seconds = int(pd.Timestamp(day).timestamp()) + 86399
     table = ibis.memtable(pd.DataFrame({"s": [seconds]}))
