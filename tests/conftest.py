@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+import importlib.util
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,20 @@ def _fixed_seed() -> None:
     import keras
 
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def warm_processes() -> Iterator[Any]:
+    """Starts processes that have TensorFlow imported already: Popen and run as in subprocess."""
+    spec = importlib.util.spec_from_file_location(
+        "warm_processes", Path(__file__).parent / "warm_processes.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.WarmProcesses() as starter:
+        yield starter
 
 
 @pytest.fixture(scope="session")
