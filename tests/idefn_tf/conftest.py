@@ -1,14 +1,16 @@
 """Small features for the tests of backbones and methods, and processes with two devices."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from idefn_tf.features import FeatureColumns
 from idefn_tf.features.field import Field
+from idefn_tf.transport import match
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Logical devices must be set before TensorFlow starts, hence a process of its own.
@@ -39,6 +41,22 @@ click = (rng.random(n) < 0.4).astype(int)
 frame = pd.DataFrame({"u": rng.integers(0, 501, n), "i": rng.integers(0, 30, n), "click": click,
                       "conversion": click * (rng.random(n) < 0.4)})
 """
+
+
+@pytest.fixture
+def one_by_one(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The transport's operations run one by one, where its programs are not the question.
+
+    To trace and compile a program takes two to seven seconds for every solver, type and size.
+    Tests marked `xla` run them as users do. Not for tests that fit: data sets have programs.
+    """
+    if request.node.get_closest_marker("xla"):
+        yield
+        return
+    monkeypatch.setitem(match.__kwdefaults__, "jit_compile", False)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from idefn_tf.backbones import MLP, DCNv2, DeepFM
 from idefn_tf.models import METHODS, Batch, Outputs
 from idefn_tf.optimizers import RowSparseAdam
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
 NAMES = sorted(METHODS)
 #: One method per kind of program, for what costs a compilation.
 FAMILIES = (

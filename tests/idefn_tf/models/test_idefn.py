@@ -8,6 +8,8 @@ from idefn_tf.backbones import MLP
 from idefn_tf.features import FeatureColumns, Field
 from idefn_tf.models import AllNegative, Batch, IdeFN, Outputs, explain_regime
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
+
 
 def made_features():
     return FeatureColumns(
@@ -55,11 +57,20 @@ def model_of(features, **options):
     return model
 
 
-@pytest.mark.parametrize("rule", ["argmax", "matched_fraction", "top_k"])
-def test_the_rows_beside_the_conversions_are_relabelled(clustered, rule):
+@pytest.mark.parametrize(
+    ("rule", "solver"),
+    [
+        ("argmax", "proximal"),
+        ("matched_fraction", "proximal"),
+        ("top_k", "proximal"),
+        pytest.param("argmax", "sinkhorn", marks=pytest.mark.xla),
+        pytest.param("matched_fraction", "sinkhorn", marks=pytest.mark.xla),
+    ],
+)
+def test_the_rows_beside_the_conversions_are_relabelled(clustered, rule, solver):
     features, z, batch = clustered
-    labels = model_of(features, kappa=16 / 196, rule=rule).pseudo_labels(outputs_of(z), batch)
-    labels = labels.numpy()
+    model = model_of(features, kappa=16 / 196, rule=rule, transport={"solver": solver})
+    labels = model.pseudo_labels(outputs_of(z), batch).numpy()
     assert labels[4:20].sum() >= 14
     assert labels[20:].sum() <= 2
     assert labels[:4].sum() == 0, "clicked rows carry no pseudo-label"
@@ -172,6 +183,9 @@ def test_a_setting_that_cannot_relabel_is_said_in_words(setting, silent):
         ({"rule": "top_k", "transport": {"label_value": 0.1}}, 0.0),
         ({"rule": "soft"}, 0.5),
         ({"rule": "soft", "transport": {"label_value": 0.2}}, 0.1),
+        pytest.param(
+            {"rule": "soft", "transport": {"solver": "sinkhorn"}}, 0.5, marks=pytest.mark.xla
+        ),
     ],
 )
 def test_labels_worth_little_are_counted_all_the_same(clustered, options, floor):

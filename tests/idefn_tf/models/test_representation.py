@@ -7,6 +7,8 @@ import tensorflow as tf
 from idefn_tf.models import Batch, Outputs
 from idefn_tf.models.representation import Representation
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
+
 
 @pytest.fixture
 def outputs():

@@ -11,12 +11,21 @@ from idefn_tf.models.slow_tower import SlowTower
 from idefn_tf.optimizers import RowSparseAdam
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def average(make_model):
     def make(**options):
         return make_model("idefn", representation="hidden_average", kappa=0.2, **options)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def trained(average, tiny_dataset):
+    """A model after two epochs."""
+    model = average(average_decay=0.9)
+    model.compile(RowSparseAdam(0.05))
+    model.fit(tiny_dataset, epochs=2, verbose=0)
+    return model
 
 
 def test_a_weight_moves_a_share_of_the_way_by_hand(tiny_features):
@@ -47,7 +56,9 @@ def test_before_any_step_the_copy_is_the_tower(average):
     assert not {id(v) for v in own} & {id(v) for v in followed}
 
 
-@pytest.mark.parametrize("backbone", ["mlp", "deepfm", "dcnv2"])
+@pytest.mark.parametrize(
+    "backbone", ["deepfm", "dcnv2", pytest.param("mlp", marks=pytest.mark.xla)]
+)
 def test_training_moves_the_copy_behind_the_tower_and_no_gradient_does(
     average, tiny_dataset, backbone
 ):
@@ -69,28 +80,23 @@ def test_training_moves_the_copy_behind_the_tower_and_no_gradient_does(
     assert any(np.any(first != then) for first, then in zip(start, after, strict=True))
 
 
-def test_evaluation_moves_nothing(average, tiny_dataset):
-    model = average()
-    model.compile(RowSparseAdam(0.05))
-    model.fit(tiny_dataset, epochs=1, verbose=0)
-    before = [np.array(w) for w in model.slow.copy.weights]
-    model.evaluate(tiny_dataset, verbose=0)
-    for own, kept in zip(model.slow.copy.weights, before, strict=True):
+def test_evaluation_moves_nothing(trained, tiny_dataset):
+    before = [np.array(w) for w in trained.slow.copy.weights]
+    trained.evaluate(tiny_dataset, verbose=0)
+    for own, kept in zip(trained.slow.copy.weights, before, strict=True):
         np.testing.assert_array_equal(own, kept)
 
 
-def test_a_saved_model_keeps_its_copy(average, tiny_dataset, tmp_path):
-    model = average(average_decay=0.9)
-    model.compile(RowSparseAdam(0.05))
-    model.fit(tiny_dataset, epochs=2, verbose=0)
-    model.save(tmp_path / "model.keras")
+def test_a_saved_model_keeps_its_copy(trained, tmp_path):
+    trained.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.get_config()["average_decay"] == 0.9
     assert again.get_config()["representation"] == "hidden_average"
-    for own, kept in zip(again.slow.copy.weights, model.slow.copy.weights, strict=True):
+    for own, kept in zip(again.slow.copy.weights, trained.slow.copy.weights, strict=True):
         np.testing.assert_array_equal(own, kept)
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_rows_are_compared_by_the_copy(average):
     model = average()
     model.build()

@@ -13,6 +13,8 @@ from idefn_tf.transport import SolverOptions, Status, exact, match, partial_prob
 sys.path.insert(0, str(Path(__file__).parent))
 from problems import CLOUDS, true_error, whole_marginals
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
+
 
 def test_two_by_three_by_hand():
     plan = match([[1.0, 2.0, 10.0], [8.0, 1.0, 3.0]], kappa=2 / 3, solver="exact")
@@ -72,6 +74,7 @@ def test_a_simplex_that_was_stopped_says_so():
     assert np.isfinite(plan.matrix.numpy()).all()
 
 
+@pytest.mark.xla  # for its programs
 def test_it_works_inside_a_graph_with_masks():
     @tf.function
     def run(cost):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from idefn_tf.transport import Status, match, partial_problem, proximal
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
 RNG = np.random.default_rng(0)
 PLAIN = RNG.random((6, 100))
 
@@ -68,7 +69,9 @@ def judged(plan, cost):
     assert paid - (exact[:-1] * cost).sum() <= 2e-3 * moved
 
 
-@pytest.mark.parametrize("name", sorted(RIGHT))
+@pytest.mark.parametrize(
+    "name", ["far outliers", *(pytest.param(name, marks=pytest.mark.xla) for name in sorted(RIGHT))]
+)
 def test_the_sharp_plan_is_the_exact_one_up_to_ties(name):
     judged(match(RIGHT[name], kappa=0.1), RIGHT[name])
 
@@ -81,6 +84,7 @@ def test_bfloat16_is_taken():
 ANY_KAPPA = ("scale 1e30", "all zero", "duplicated rows", "a line")
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("kappa", [1e-3, 0.5, 0.999, 1.0])
 @pytest.mark.parametrize("name", ANY_KAPPA)
 def test_kappa_may_lie_anywhere(name, kappa):
@@ -122,8 +126,9 @@ def with_entry(value):
         (PLAIN, tf.constant(np.nan), Status.NOT_FINITE),
     ],
 )
-def test_what_has_no_answer_has_a_status(cost, kappa, status, solver):
-    plan = match(cost, kappa=kappa, solver=solver, max_iterations=100)
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.xla)])
+def test_what_has_no_answer_has_a_status(cost, kappa, status, solver, dtype):
+    plan = match(cost.astype(dtype), kappa=kappa, solver=solver, max_iterations=100)
     assert int(plan.status) == status
     assert np.isfinite(plan.matrix).all()
     assert np.isfinite(float(plan.marginal_error))

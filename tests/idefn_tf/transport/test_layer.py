@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from idefn_tf.transport import RPOT, PositiveMemory, Status
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
 WIDTH = 6
 
 
@@ -52,9 +53,10 @@ def test_a_batch_smaller_than_the_capacity_works():
     assert float(found.labels[1]) == 1.0
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_compiled_layer_finds_the_same(compiled):
-    layer = layer_of(memory=4)
+    layer = layer_of(memory=4, jit_compile=compiled)
     step = tf.function(lambda *a: layer(*a, training=True).labels, jit_compile=compiled)
     first, second = step(*made()), step(*made(seed=1))
     assert first.numpy()[4:12].sum() >= 7
@@ -216,7 +218,7 @@ def test_odd_batches_are_answered_with_a_status(rows, clicked):
     assert np.isfinite(float(found.marginal_error))
 
 
-@pytest.mark.parametrize("clicked", [0.1, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("clicked", [0.1, 0.3, 0.6, 1.0, pytest.param(0.1, marks=pytest.mark.xla)])
 def test_training_on_the_unclicked_rows_alone_finds_what_the_whole_batch_does(clicked):
     """Batches of 512 and more gather their unclicked rows, where those fit five eighths."""
     rng = np.random.default_rng(4)

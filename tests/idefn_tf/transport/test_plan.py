@@ -7,6 +7,7 @@ import tensorflow as tf
 from idefn_tf.transport import Plan, Status, match, partial_problem
 from idefn_tf.transport.whole import finish_whole
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
 COST = np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 2.0]], np.float32)
 
 
@@ -66,6 +67,7 @@ def test_properties_agree_with_the_matrix_of_a_plan_kept_as_potentials():
     assert float(plan.cost) == pytest.approx((real * cost).sum(), rel=1e-5)
 
 
+@pytest.mark.xla  # for its programs
 def test_a_plan_crosses_the_border_of_a_graph():
     plan = tf.function(lambda cost: match(cost, kappa=0.3))(tf.constant(COST))
     assert isinstance(plan, Plan)

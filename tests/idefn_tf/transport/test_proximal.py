@@ -14,6 +14,9 @@ from idefn_tf.transport.match import SOLVERS
 sys.path.insert(0, str(Path(__file__).parent))
 from problems import CLOUDS, exact_argmax, gaussian, true_error, whole_marginals
 
+pytestmark = pytest.mark.usefixtures("one_by_one")
+COMPILED = pytest.mark.xla
+
 
 def test_two_by_three_by_hand():
     plan = match([[1.0, 2.0, 10.0], [8.0, 1.0, 3.0]], kappa=2 / 3)
@@ -42,7 +45,7 @@ def test_a_row_fills_its_nearest_column_before_the_next():
 
 
 @pytest.mark.parametrize("tight", [False, True])
-@pytest.mark.parametrize("name", sorted(CLOUDS))
+@pytest.mark.parametrize("name", [*sorted(CLOUDS), pytest.param("zipf", marks=COMPILED)])
 def test_labels_are_those_of_the_exact_plan(name, tight):
     labelled = alike = 0
     for seed, rows, columns, kappa in ((0, 64, 2048, 0.05), (1, 40, 1500, 0.1), (2, 60, 2000, 0.3)):
@@ -119,6 +122,7 @@ def test_float32_agrees_with_float64():
     assert float(single.cost) == pytest.approx(float(double.cost), rel=1e-3)
 
 
+@COMPILED
 @pytest.mark.parametrize("compiled", [False, True])
 def test_it_works_inside_graphs(compiled):
     cost = tf.constant(gaussian(5, 60), tf.float32)
@@ -129,7 +133,7 @@ def test_it_works_inside_graphs(compiled):
         return plan.matched_fraction, plan.argmax, plan.converged
 
     fraction, argmax, converged = step(cost, tf.constant(0.1))
-    outside = match(cost, kappa=0.1)
+    outside = match(cost, kappa=0.1, jit_compile=compiled)
     assert bool(converged)
     np.testing.assert_allclose(fraction, outside.matched_fraction, atol=2e-3)
     np.testing.assert_array_equal(argmax, outside.argmax)
@@ -179,6 +183,7 @@ def odd_costs():
 BEYOND_FLOAT32 = [("rows of every size", {"tight": True})]
 
 
+@COMPILED
 @pytest.mark.parametrize("options", [{}, {"solver": "newton", "epsilon": 1e-4}, {"tight": True}])
 @pytest.mark.parametrize("name", sorted(odd_costs()))
 def test_odd_costs_get_the_right_plan(name, options):

@@ -10,7 +10,7 @@ click[0, :2] = 1  # replica 0 has two positives, replica 1 has three
 click[1, :3] = 1
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
-    layer = RPOT(kappa=0.2, capacity=4)
+    layer = RPOT(kappa=0.2, capacity=4, jit_compile=False)
     layer.build((None, 5))
 
 def dealt(value):
@@ -31,6 +31,7 @@ assert [float(p) for p in positives] == [5.0, 5.0], positives
 assert layer.warming_up  # no step of training yet, on any replica
 
 # what one process finds for each half when it is shown all five positives
+tf.config.run_functions_eagerly(True)
 alone = RPOT(kappa=0.2, capacity=8)
 alone.build((None, 5))
 every = np.concatenate([z[0, :2], z[1, :3]])

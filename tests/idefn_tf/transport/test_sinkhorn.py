@@ -16,8 +16,14 @@ from problems import gaussian, true_error, whole_marginals
 COST = gaussian(7, 90) / 128
 
 
-@tf.function(reduce_retracing=True)
 def solve(cost, kappa, epsilon, mode, limit, tolerance):
+    """One program for each mode and type: numbers go in as tensors."""
+    number = cost.dtype.type
+    return program(cost, number(kappa), number(epsilon), mode, np.int32(limit), number(tolerance))
+
+
+@tf.function(reduce_retracing=True)
+def program(cost, kappa, epsilon, mode, limit, tolerance):
     problem = partial_problem(cost, kappa=kappa)
     return sinkhorn(problem, epsilon=epsilon, mode=mode, max_iterations=limit, tolerance=tolerance)
 
@@ -52,7 +58,7 @@ def test_newton_finds_sinkhorns_plan():
 
 @pytest.mark.parametrize("mode", ["log", "kernel"])
 def test_extreme_epsilon_ends_with_a_status_and_a_true_error(mode):
-    found = solve(COST.astype(np.float32), 0.3, np.float32(1e-4), mode, 200, 1e-3)
+    found = solve(COST.astype(np.float32), 0.3, 1e-4, mode, 200, 1e-3)
     matrix = found.matrix.numpy()
     assert np.isfinite(matrix).all()
     assert int(found.status) == Status.ITERATION_LIMIT
