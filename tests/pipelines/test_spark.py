@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from idefn_tf.schema import Schema
+from idefn_tf.schema import Feature, Schema
 from pipelines import checks
 from pipelines.datasets import ali_ccp, encode, times
 from pipelines.datasets.engine import Engine, connect
@@ -31,6 +31,9 @@ if shutil.which("java") is None:
 
 ROOT = Path(__file__).parents[2]
 MADE = ROOT / "tests" / "data" / "kuairand_made"
+LIST = Feature(
+    name="x", dtype="int64", side="item", kind="hash", num_buckets=9, max_length=3, separator=","
+)
 SPARK = Settings(engine="spark", threads=2, memory="1GB")
 TEXTS = [
     "1", "-7", " 12 ", "4.0", "1.5", "1e3", "4e1", "-0.0", ".5", "5.", "+3", "007", "1_0", "0x10",
@@ -130,7 +133,7 @@ def test_texts_are_read_alike(engines, tmp_path):
             for dtype in ("int64", "float32", "string")
             for what, rule in (("value", encode.as_dtype), ("bad", encode.unreadable))
         }
-        lists = encode.items(table["x"], "int64", ",")
+        lists = encode.entries(table, LIST)
         split = {"count": lists.length(), "first": lists[:1], "rest": lists[1:].length()}
         rows = table.select("i", "x", **read, **split).order_by("i")
         found.append([row for b in engine.batches(rows, 7) for row in b.to_pylist()])
@@ -171,6 +174,26 @@ def test_times_are_read_alike(engines, tmp_path):
             assert [row["ms_UTC"] for row in found[1]][: len(known)] == list(known.values())
         if name == "ns_False":
             assert found[1][0]["s_Europe/Berlin"] == 1714557600
+
+
+def test_lists_and_their_weights_are_read_alike(engines, tmp_path):
+    cells = [None, "", ",", " 4 , 5 ", "1,,2", "-1,6", "1,2"]
+    loads = [None, "", "1,2", " 1 , 2 ", "1,,3", "8,9", "1"]
+    path = tmp_path / "lists.parquet"
+    columns = {"i": range(7), "x": pa.array(cells), "w": pa.array(loads)}
+    pq.write_table(pa.table(columns), path)
+    weighted = LIST.model_copy(update={"weights": "w"})
+    for engine in engines:
+        table = engine.read(path)
+        places, others = (encode.pieces(table[name], weighted) for name in ("x", "w"))
+        unequal = (places.length() != others.length()).name("unequal")
+        values, weights = encode.entries(table, weighted), encode.entry_weights(table, weighted)
+        kept = {"x0": values[:1], "x1": values[1:2], "w0": weights[:1], "w1": weights[1:2]}
+        ordered = table.select("i", unequal, **kept).order_by("i")
+        rows = [row for batch in engine.batches(ordered, 7) for row in batch.to_pylist()]
+        assert [row["unequal"] for row in rows] == [False] * 6 + [True]
+        assert [row["x0"] + row["x1"] for row in rows[:6]] == [[], [], [], [4, 5], [1, 2], [6]]
+        assert [row["w0"] + row["w1"] for row in rows[:6]] == [[], [], [], [1, 2], [1, 3], [9]]
 
 
 def test_csv_files_are_read_alike(engines, tmp_path):
