@@ -180,6 +180,7 @@ def parts_of(folder):
     return {part: folder.table(part).drop_columns(["row_id"]).to_pylist() for part in folder.parts}
 
 
+@pytest.mark.slow
 def test_mixed_offsets_keep_the_order_and_csv_parquet_and_typed_times_split_alike(tmp_path):
     frame = exposures()
     texts = as_texts(frame, ["Asia/Tokyo", "America/New_York", "UTC", "Asia/Kolkata"])
