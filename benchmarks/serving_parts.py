@@ -45,6 +45,9 @@ class Process:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        finally:
+            if self.process.stdout is not None:
+                self.process.stdout.close()
 
 
 def start_server(model: str, base: Path, *flags: str) -> Process:

@@ -85,7 +85,9 @@ def test_anything_that_matters_makes_it_anew(tmp_path, what):
 
 
 @pytest.mark.parametrize("there_before", [False, True])
-def test_a_killed_run_leaves_what_was_there_and_the_next_one_cleans_up(tmp_path, there_before):
+def test_a_killed_run_leaves_what_was_there_and_the_next_one_cleans_up(
+    tmp_path, warm_processes, there_before
+):
     raw, out = tmp_path / "raw", tmp_path / "out"
     simulate(raw, Options(exposures=20_000, preset="easy"))
     before = {}
@@ -94,7 +96,7 @@ def test_a_killed_run_leaves_what_was_there_and_the_next_one_cleans_up(tmp_path,
         before = digest(out)
     command = [sys.executable, "-m", "pipelines.prepare", "simulated-funnel", "--raw", str(raw)]
     command += ["--out", str(out), "--exposures", "20000", "--preset", "easy", "--part-rows", "20"]
-    job = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    job = warm_processes.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     half = tmp_path / f".tmp-out-{job.pid}" / "train" / "part-00100.parquet"
     try:
         while not half.exists():

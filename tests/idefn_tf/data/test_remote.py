@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -91,8 +90,8 @@ SOURCES = [
 ]
 
 
-def start(bucket, sources, out, status="0"):
-    return subprocess.run(
+def start(starter, bucket, sources, out, status="0"):
+    return starter.run(
         [sys.executable, "-c", JOB, json.dumps(SCHEMA), json.dumps(sources), str(out), status],
         env={**os.environ, **bucket},
         cwd=ROOT,
@@ -104,8 +103,8 @@ def start(bucket, sources, out, status="0"):
 
 
 @pytest.mark.skipif(not LOADS, reason="tensorflow-io does not load here")
-def test_a_job_reads_every_format_and_ends_with_its_own_status(bucket, tmp_path):
-    done = start(bucket, SOURCES, tmp_path / "found.json")
+def test_a_job_reads_every_format_and_ends_with_its_own_status(bucket, tmp_path, warm_processes):
+    done = start(warm_processes, bucket, SOURCES, tmp_path / "found.json")
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == "all read\n"
     found = json.loads((tmp_path / "found.json").read_text())
@@ -116,9 +115,16 @@ def test_a_job_reads_every_format_and_ends_with_its_own_status(bucket, tmp_path)
 
 
 @pytest.mark.skipif(not LOADS, reason="tensorflow-io does not load here")
-def test_a_job_that_fails_after_reading_keeps_its_status_and_message(bucket, tmp_path):
-    assert start(bucket, SOURCES[:1], tmp_path / "a.json", "3").returncode == 3
-    done = start(bucket, [*SOURCES[:1], ("no", "s3://rows/nothing", 10, {})], tmp_path / "b.json")
+def test_a_job_that_fails_after_reading_keeps_its_status_and_message(
+    bucket, tmp_path, warm_processes
+):
+    assert start(warm_processes, bucket, SOURCES[:1], tmp_path / "a.json", "3").returncode == 3
+    done = start(
+        warm_processes,
+        bucket,
+        [*SOURCES[:1], ("no", "s3://rows/nothing", 10, {})],
+        tmp_path / "b.json",
+    )
     assert done.returncode == 2
     assert "no Parquet, CSV or TFRecord file found at ['s3://rows/nothing']" in done.stderr
 

@@ -2,28 +2,33 @@
 
 import json
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import serving, serving_parts
 from benchmarks.serving_report import targets
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
-def test_it_measures_and_writes(tmp_path: Path) -> None:
+def test_it_measures_and_writes(
+    tmp_path: Path,
+    warm_processes: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The job here; its servers and its load in processes of their own, which start warm."""
+    monkeypatch.setattr(serving_parts, "subprocess", warm_processes)
     out = tmp_path / "results/serving.json"
-    command = [sys.executable, "-m", "benchmarks.serving", "--seconds", "0.4", "--rate", "50"]
-    command += ["--clients", "1", "16", "--rows", "1", "10", "--out", str(out)]
-    command += ["--requests", "400", "--parts"]
-    subprocess.run([*command, "floor", "columns", "reload"], cwd=ROOT, check=True)
-    done = subprocess.run(
-        [*command, "rows", "memory"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    command = ["--seconds", "0.4", "--rate", "50", "--clients", "1", "16", "--rows", "1", "10"]
+    command += ["--out", str(out), "--requests", "400", "--parts"]
+    assert serving.main([*command, "floor", "columns", "reload"]) == 0
+    capsys.readouterr()
+    assert serving.main([*command, "rows", "memory"]) == 0
+    printed = capsys.readouterr().out
     result = json.loads(out.read_text())
     assert set(result["parts"]) == {"floor", "columns", "reload", "rows", "memory"}
     found = {name: part["found"] for name, part in result["parts"].items()}
@@ -37,7 +42,7 @@ def test_it_measures_and_writes(tmp_path: Path) -> None:
     assert found["memory"]["requests"] == 4 * 5 * 20
     assert len(found["memory"]["samples"]) == 25
     assert len(result["targets"]) == 8
-    assert done.stdout.count("\n") > 10
+    assert printed.count("\n") > 10
     page = out.with_suffix(".md").read_text()
     for heading in ("## floor", "## rows", "| 10 rows, 16 clients |", "| aim | measured |"):
         assert heading in page
