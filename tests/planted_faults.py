@@ -40,7 +40,7 @@ OUTCOMES = {0: "not found", 1: "found", 2: "not collected", 4: "no such tests", 
 DONE = ("found", "not found")
 #: What they are called where the tests run without the fault.
 SOUND = {"found": "failing", "not found": "passing"}
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 class Fault(NamedTuple):
@@ -301,20 +301,20 @@ FAULTS: tuple[Fault, ...] = (
         "contract or same_bytes",
     ),
     _fault(
-        "off by one",
-        "pipelines/resume.py",
-        "done = self._offset + batch + 1",
-        "done = self._offset + batch",
+        "a state dropped",
+        "pipelines/snapshot.py",
+        "[*model.variables, *model.optimizer.variables]",
+        "[*model.variables]",
         "pipelines/test_resume.py",
-        "sigterm",
+        "snapshot",
     ),
     _fault(
-        "the least for the most",
-        "pipelines/tuning/search.py",
-        'max(done, key=lambda row: row["goal"])',
-        'min(done, key=lambda row: row["goal"])',
+        "off by one",
+        "pipelines/tuning/trials.py",
+        'if int(row["epoch"]) == best)',
+        'if int(row["epoch"]) == best - 1)',
         "pipelines/tuning/test_tune.py",
-        "winner",
+        "goal_is",
     ),
     _fault(
         "wrong sign",
@@ -346,8 +346,8 @@ FAULTS: tuple[Fault, ...] = (
         "serving/server/models.py",
         "max(available) if version is None",
         "min(available) if version is None",
-        "serving/server/test_lifecycle.py",
-        "broken_version or labels_move or new_version",
+        "serving/server/test_conformance.py",
+        "embedded",
     ),
     _fault(
         "an error no longer raised",
