@@ -1,10 +1,9 @@
 """Small features for the tests of backbones and methods, and processes with two devices."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,25 +59,19 @@ def tiny_features() -> Callable[[], FeatureColumns]:
 
 
 @pytest.fixture(scope="session")
-def on_two_devices() -> Callable[..., str]:
+def on_two_devices(warm_processes: Any) -> Callable[..., str]:
     """Runs a script where TensorFlow has CPU:0 and CPU:1 (and keras, np, pd, tf are imported).
 
     Given are the script and its arguments (sys.argv); returned is what it printed.
     """
 
     def run(script: str, *arguments: str) -> str:
-        answer = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", TWO_DEVICES + script, *arguments],
+        answer = warm_processes.run(
+            [sys.executable, "-c", TWO_DEVICES + script, *arguments],
             capture_output=True,
             text=True,
-            env={
-                **os.environ,
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-                "CUDA_VISIBLE_DEVICES": "-1",
-                "PYTHONPATH": str(ROOT),
-            },
+            cwd=ROOT,
             timeout=300,
-            check=False,
         )
         assert answer.returncode == 0, answer.stdout[-500:] + answer.stderr[-3000:]
         return answer.stdout

@@ -10,11 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, row_gradient, touch
+from idefn_tf.optimizers.row_sparse import RowSparse
 from idefn_tf.optimizers.rules import AdamRule
 from idefn_tf.tables import mark_table
 
 ROWS, WIDTH = 12, 3
 Adam, Adagrad = keras.optimizers.Adam, keras.optimizers.Adagrad
+
+
+@pytest.fixture(autouse=True)
+def _row_programs(request, monkeypatch):
+    """XLA compiles the programs on rows, as in users' models, in tests that are marked `xla`."""
+    compiled = request.node.get_closest_marker("xla") is not None
+    monkeypatch.setattr(RowSparse, "jit_rows", compiled)
+
+
+def compiled(*values):
+    return pytest.param(*values, marks=pytest.mark.xla)
 
 
 class Pair:
@@ -100,7 +112,7 @@ def test_the_first_adagrad_step_by_hand():
     np.testing.assert_allclose(state["accumulator"], [[0.1, 0.1], [9.1, 16.1], [0.1, 0.1]])
 
 
-@pytest.mark.parametrize("cls", [RowSparseAdam, RowSparseAdagrad])
+@pytest.mark.parametrize("cls", [RowSparseAdam, compiled(RowSparseAdagrad)])
 def test_l2_rows_adds_to_the_gradient_of_touched_rows_alone(cls):
     _, with_l2 = apply_once(cls(0.1, l2_rows=2.0), 0.5, [[1.0, -3.0], [2.0, -1.0]])
     _, by_hand = apply_once(cls(0.1), 0.5, [[2.0, -2.0], [2.0, -1.0]])  # + 2 * .5
@@ -126,7 +138,7 @@ def test_the_motion_of_an_untouched_row_by_hand():
 
 
 @pytest.mark.parametrize("width", [1, 2, 16])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, compiled(True)])
 def test_a_row_brought_up_to_date_has_every_column_where_it_belongs(jit, width):
     """Momentum by .9 and velocity by .999 a step, then the step it stands at, then no rate."""
     rule = AdamRule()
@@ -144,12 +156,12 @@ def test_a_row_brought_up_to_date_has_every_column_where_it_belongs(jit, width):
     assert (np.asarray(moved[0]) < rows[0]).all()
 
 
-@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("jit", [False, compiled(True)])
 def test_the_row_of_nobody_reads_as_zero_and_is_not_trained(jit):
     first = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
     table = mark_table(keras.Variable(first, name="table"))
     optimizer = RowSparseAdam(0.1, global_clipnorm=1.0)
-    optimizer.jit_rows = jit
+    assert optimizer.jit_rows == jit
     optimizer.build([table])
 
     @tf.function(autograph=False)
@@ -179,8 +191,18 @@ def test_adam_equals_keras_where_every_row_is_touched():
     np.testing.assert_allclose(*pair.values(), rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("settings_", [{}, {"clipnorm": 0.7}, {"global_clipnorm": 0.4},
-                                       {"clipvalue": 0.2}, {"loss_scale_factor": 8.0}])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {},
+        {"global_clipnorm": 0.4},
+        compiled({}),
+        compiled({"clipnorm": 0.7}),
+        compiled({"clipvalue": 0.2}),
+        compiled({"global_clipnorm": 0.4}),
+        compiled({"loss_scale_factor": 8.0}),
+    ],
+)
 def test_adam_equals_dense_keras_adam_whatever_rows_wait(settings_):
     pair = Pair(RowSparseAdam(0.02, **settings_), Adam(0.02, epsilon=1e-8, **settings_))
     pair.run(draws(120)).check()
@@ -230,7 +252,10 @@ def test_settling_works_through_tables_larger_than_its_chunk(monkeypatch):
     Pair(RowSparseAdam(0.02), Adam(0.02, epsilon=1e-8)).run(draws(60)).check()
 
 
-@pytest.mark.parametrize("settings_", [{}, {"clipnorm": 0.7}, {"weight_decay": 0.05}])
+@pytest.mark.parametrize(
+    "settings_",
+    [{}, compiled({}), compiled({"clipnorm": 0.7}), compiled({"weight_decay": 0.05})],
+)
 def test_adagrad_equals_dense_keras_adagrad(settings_):
     Pair(RowSparseAdagrad(0.1, **settings_), Adagrad(0.1, **settings_)).run(draws(60)).check()
 
@@ -255,6 +280,7 @@ def test_a_slow_schedule_stays_close_to_dense():
 # -- weight decay ---------------------------------------------------------------------------------
 
 
+@pytest.mark.xla
 def test_weight_decay_is_adamws_on_rows_that_wait_too():
     decay = {"weight_decay": 0.02}
     pair = Pair(RowSparseAdam(0.02, **decay), Adam(0.02, epsilon=1e-8, **decay))
