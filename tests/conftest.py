@@ -7,6 +7,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("IDEFN_TF_JIT", "0")  # tests of what XLA compiles are marked `xla`
 
+import importlib.util
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,20 @@ def _xla(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     """Compiles by XLA, as users' models are, in tests that are marked `xla`."""
     if request.node.get_closest_marker("xla"):
         monkeypatch.setenv("IDEFN_TF_JIT", "1")
+
+
+@pytest.fixture(scope="session")
+def warm_processes() -> Iterator[Any]:
+    """Starts processes that have TensorFlow imported already: Popen and run as in subprocess."""
+    spec = importlib.util.spec_from_file_location(
+        "warm_processes", Path(__file__).parent / "warm_processes.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.WarmProcesses() as starter:
+        yield starter
 
 
 @pytest.fixture(scope="session")

@@ -47,12 +47,12 @@ def tiny_base(tiny, tiny_model, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded() -> Iterator[Callable[..., str]]:
+def embedded(warm_processes) -> Iterator[Callable[..., str]]:
     """Starts embedded servers with the given flags and returns their URLs."""
     processes = []
 
     def start(*flags: str) -> str:
-        process = subprocess.Popen(
+        process = warm_processes.Popen(
             [sys.executable, "-m", "serving.server", "--rest_api_port=0", *flags],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},

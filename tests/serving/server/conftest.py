@@ -72,13 +72,18 @@ def ask(
 
 
 class ServerProcess:
-    """`python -m serving.server` with these flags, on a free port."""
+    """`python -m serving.server` with these flags, on a free port.
 
-    def __init__(self, log: Path, *flags: str, wait: bool = True, env: dict | None = None) -> None:
+    `starter` is `subprocess`, or what starts processes that have TensorFlow imported already.
+    """
+
+    def __init__(
+        self, starter: Any, log: Path, *flags: str, wait: bool = True, env: dict | None = None
+    ) -> None:
         self.log_path = log
         self.url = ""
         with log.open("wb") as stream:
-            self.process = subprocess.Popen(
+            self.process = starter.Popen(
                 [sys.executable, "-m", "serving.server", "--rest_api_port=0", *flags],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
@@ -169,16 +174,18 @@ Starter = Callable[..., ServerProcess]
 
 
 @pytest.fixture(scope="module")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+def start_server(
+    warm_processes: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Starter]:
     """Starts servers and, after the module's last test, ends those that still run."""
     with contextlib.ExitStack() as stack:
         count = 0
 
-        def start(*flags: str, **options: Any) -> ServerProcess:
+        def start(*flags: str, starter: Any = warm_processes, **options: Any) -> ServerProcess:
             nonlocal count
             count += 1
             log = tmp_path_factory.mktemp("server") / "log.txt"
-            server = ServerProcess(log, *flags, wait=False, **options)
+            server = ServerProcess(starter, log, *flags, wait=False, **options)
             stack.callback(_end, server)
             return server
 
@@ -198,10 +205,11 @@ def _end(server: ServerProcess) -> None:
 
 @pytest.fixture(scope="session")
 def conformance_server(
-    model_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    warm_processes: Any, model_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
     """One server with all conformance models, for every test that only asks."""
     server = ServerProcess(
+        warm_processes,
         tmp_path_factory.mktemp("server") / "log.txt",
         f"--model_config_file={model_folder / 'models.config'}",
         f"--monitoring_config_file={model_folder / 'monitoring.config'}",

@@ -39,7 +39,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(start_server: Any, model_folder: Path, home: Path) -> Any:
-    """Serves `m` (all versions, labels) and `latest` (the newest version only), re-reading all."""
+    """Serves `m` (all versions, labels) and `latest` (the newest version only), re-reading all.
+
+    From its command line on, as it is documented: the other modules start theirs warm.
+    """
     plus_two, plus_three = model_folder / "half_plus_two/1", model_folder / "half_plus_two/2"
     copy_version(plus_two, home / "m", 1)
     copy_version(plus_three, home / "m", 2)
@@ -53,6 +56,7 @@ def server(start_server: Any, model_folder: Path, home: Path) -> Any:
         "--model_config_file_poll_wait_seconds=1",
         "--file_system_poll_wait_seconds=1",
         "--load_retry_interval_micros=100000",
+        starter=subprocess,
     )
 
 
