@@ -8,6 +8,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("IDEFN_TF_JIT", "0")  # tests of what XLA compiles are marked `xla`
 
 import importlib.util
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,16 +49,27 @@ def warm_processes() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def simulated() -> "Callable[..., Prepared]":
-    """Makes a small simulated log in a folder: raw/ as the simulator writes it, data/ prepared."""
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Prepared]":
+    """Makes a small simulated log in a folder: raw/ as the simulator writes it, data/ prepared.
+
+    One size is made once and copied from then on, so a test may change what it gets.
+    """
     from pipelines.datasets import simulated_funnel
     from pipelines.datasets.funnel_world import Options
     from pipelines.datasets.preparation import prepare
+    from pipelines.prepared import Prepared
+
+    made: dict[int, Path] = {}
 
     def make(folder: Path, exposures: int) -> "Prepared":
-        options = Options(exposures=exposures, preset="easy", seed=1)
-        simulated_funnel.simulate(folder / "raw", options)
-        return prepare("simulated_funnel", folder / "raw", folder / "data")
+        if exposures not in made:
+            first = tmp_path_factory.mktemp("simulated")
+            options = Options(exposures=exposures, preset="easy", seed=1)
+            simulated_funnel.simulate(first / "raw", options)
+            prepare("simulated_funnel", first / "raw", first / "data")
+            made[exposures] = first
+        shutil.copytree(made[exposures], folder, dirs_exist_ok=True)
+        return Prepared.open(folder / "data")
 
     return make
 

@@ -78,31 +78,40 @@ def same_curve(found, expected, names=COMPARED, within=1e-3):
             assert float(one[name]) == pytest.approx(float(other[name]), rel=within), name
 
 
-def start(
-    folder, out, strategy, program=("-m", "pipelines.train"), config="config.yaml", **environment
-):
-    arguments = ["--config", folder / config, "--data", folder / "data", "--out", out]
-    return subprocess.Popen(
-        [sys.executable, *program, *map(str, arguments), "--no-report",
-         "--set", f"training.strategy={strategy}"],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",
-             "PYTHONPATH": str(ROOT), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )  # fmt: skip
+@pytest.fixture
+def start(folder, warm_processes):
+    """Starts one process of a training."""
+
+    def start(out, strategy, program=("-m", "pipelines.train"), config="config.yaml", **variables):
+        arguments = ["--config", folder / config, "--data", folder / "data", "--out", out]
+        return warm_processes.Popen(
+            [sys.executable, *program, *map(str, arguments), "--no-report",
+             "--set", f"training.strategy={strategy}"],
+            cwd=ROOT,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )  # fmt: skip
+
+    return start
 
 
-def start_workers(folder, out, count=2):
-    with ExitStack() as stack:  # all ports at once, so that they differ
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}}
-             for i in range(count)]  # fmt: skip
-    return [start(folder, out, "multi_worker", TF_CONFIG=json.dumps(task)) for task in tasks]
+@pytest.fixture
+def start_workers(start):
+    """Starts two processes that train together."""
+
+    def start_workers(out, count=2):
+        with ExitStack() as stack:  # all ports at once, so that they differ
+            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for one in sockets:
+                one.bind(("127.0.0.1", 0))
+            workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+        tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}}
+                 for i in range(count)]  # fmt: skip
+        return [start(out, "multi_worker", TF_CONFIG=json.dumps(task)) for task in tasks]
+
+    return start_workers
 
 
 def wait(processes, limit=300):
@@ -139,26 +148,27 @@ def wait_for(path, workers):
 
 
 @pytest.mark.slow
-def test_two_replicas_in_one_process_give_the_curve_of_one(folder, alone):
-    codes, said = wait([start(folder, folder / "mirrored", "mirrored", ("-c", MIRRORED))])
+def test_two_replicas_in_one_process_give_the_curve_of_one(folder, alone, start):
+    codes, said = wait([start(folder / "mirrored", "mirrored", ("-c", MIRRORED))])
     assert codes == [0], said[0]
     same_curve(history(folder / "mirrored"), alone)
 
 
 @pytest.mark.slow
-def test_the_transport_trains_on_two_replicas_almost_as_on_one(folder):
-    train(Config.parse(IDEFN), folder / "data", folder / "idefn_alone", Console(quiet=True))
+def test_the_transport_trains_on_two_replicas_almost_as_on_one(folder, start):
+    quiet = Console(quiet=True)
+    train(Config.parse(IDEFN), folder / "data", folder / "idefn_alone", quiet, evaluate=False)
     out = folder / "idefn"
-    codes, said = wait([start(folder, out, "mirrored", ("-c", MIRRORED), "idefn.yaml")])
+    codes, said = wait([start(out, "mirrored", ("-c", MIRRORED), "idefn.yaml")])
     assert codes == [0], said[0]
     names = ("loss", "cvr_unclicked_loss", "pseudo_positives", "val_loss", "transport_positives")
     same_curve(history(out), history(folder / "idefn_alone"), names, within=0.1)
 
 
 @pytest.mark.slow
-def test_two_workers_give_the_curve_of_one_process(folder, alone):
+def test_two_workers_give_the_curve_of_one_process(folder, alone, start_workers):
     out = folder / "workers"
-    workers = start_workers(folder, out)
+    workers = start_workers(out)
     most = most_threads(workers)
     codes, said = wait(workers)
     assert codes == [0, 0], "\n".join(said)
@@ -173,30 +183,30 @@ def test_two_workers_give_the_curve_of_one_process(folder, alone):
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_is_a_clear_error_and_the_run_goes_on(folder, alone):
+def test_a_worker_that_dies_is_a_clear_error_and_the_run_goes_on(folder, alone, start_workers):
     out = folder / "lost"
-    workers = start_workers(folder, out)
+    workers = start_workers(out)
     wait_for(out / "checkpoints" / "step.npz", workers)
     workers[1].send_signal(signal.SIGKILL)
     codes, said = wait(workers)
     assert codes == [75, -signal.SIGKILL], said[0]
     assert "another worker stopped or cannot be reached" in said[0]
     assert "Traceback" not in said[0]
-    codes, said = wait(start_workers(folder, out))
+    codes, said = wait(start_workers(out))
     assert codes == [0, 0], "\n".join(said)
     assert "resumes" in said[0]
     same_curve(history(out), alone)
 
 
 @pytest.mark.slow
-def test_sigterm_to_one_worker_saves_and_stops_all(folder, alone):
+def test_sigterm_to_one_worker_saves_and_stops_all(folder, alone, start_workers):
     out = folder / "terminated"
-    workers = start_workers(folder, out)
+    workers = start_workers(out)
     wait_for(out / "checkpoints" / "step.npz", workers)
     workers[1].send_signal(signal.SIGTERM)
     codes, said = wait(workers)
     assert codes == [143, 143], "\n".join(said)
-    codes, said = wait(start_workers(folder, out))
+    codes, said = wait(start_workers(out))
     assert codes == [0, 0], "\n".join(said)
     same_curve(history(out), alone)
 

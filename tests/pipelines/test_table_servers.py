@@ -41,20 +41,8 @@ def folder(tmp_path_factory, simulated):
     return folder
 
 
-def start(kind, index, cluster, *words):
-    return subprocess.Popen(
-        [sys.executable, "-m", *map(str, words)],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",
-             "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )  # fmt: skip
-
-
 @contextmanager
-def training(folder, out):
+def training(folder, out, warm_processes):
     """Starts two servers and the chief; whatever is left of them is killed."""
     with ExitStack() as stack:  # all ports at once, so that they differ
         sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
@@ -64,6 +52,18 @@ def training(folder, out):
     cluster = {"chief": [chief], "ps": servers}
     words = ["--config", folder / "config.yaml", "--data", folder / "data", "--out", out]
     words += ["--no-report", "--set", "training.strategy=table_servers"]
+
+    def start(kind, index, cluster, *words):
+        task = {"cluster": cluster, "task": {"type": kind, "index": index}}
+        return warm_processes.Popen(
+            [sys.executable, "-m", *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CONFIG": json.dumps(task)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     started = [start("ps", i, cluster, "pipelines.table_server") for i in range(2)]
     started.append(start("chief", 0, cluster, "pipelines.train", *words))
     try:
@@ -80,10 +80,10 @@ def losses(run):
 
 
 @pytest.mark.slow
-def test_a_run_ends_as_with_tables_of_its_own_even_if_a_server_is_lost(folder):
+def test_a_run_ends_as_with_tables_of_its_own_even_if_a_server_is_lost(folder, warm_processes):
     local = train(Config.parse(CONFIG), folder / "data", folder / "local", Console(quiet=True))
     out = folder / "served"
-    with training(folder, out) as (chief, servers):
+    with training(folder, out, warm_processes) as (chief, servers):
         while not (out / "checkpoints" / "state.json").is_file():
             assert chief.poll() is None, chief.stdout.read()[-3000:]
             time.sleep(0.05)
@@ -91,7 +91,7 @@ def test_a_run_ends_as_with_tables_of_its_own_even_if_a_server_is_lost(folder):
         said = chief.communicate(timeout=240)[0]
         assert chief.returncode == WORKER_LOST, said[-3000:]
         assert "one of 2 table servers stopped or cannot be reached" in said
-    with training(folder, out) as (chief, _):
+    with training(folder, out, warm_processes) as (chief, _):
         said = chief.communicate(timeout=240)[0]
         assert chief.returncode == 0, said[-3000:]
     found = losses(out)
