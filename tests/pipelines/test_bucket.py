@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import socket
-import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -127,9 +126,9 @@ def test_what_jobs_write_stays_here(data, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_training_and_its_judges_read_from_a_bucket(variables, data, folder):
+def test_training_and_its_judges_read_from_a_bucket(variables, data, folder, warm_processes):
     def job(name, *words):
-        done = subprocess.run(
+        done = warm_processes.run(
             [sys.executable, "-m", f"pipelines.{name}", *map(str, words)],
             env={**os.environ, **variables},
             cwd=ROOT,

@@ -46,9 +46,10 @@ def folder(tmp_path_factory, simulated):
     return folder
 
 
-def start(folder, out):
+def start(starter, folder, out):
+    """A run; `starter` is subprocess, or what starts one with TensorFlow imported already."""
     arguments = ["--config", folder / "config.yaml", "--data", folder / "data", "--out", out]
-    return subprocess.Popen(
+    return starter.Popen(
         [sys.executable, "-m", "pipelines.train", *map(str, arguments), "--no-report"],
         cwd=ROOT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
@@ -58,8 +59,8 @@ def start(folder, out):
     )
 
 
-def finish(folder, out):
-    process = start(folder, out)
+def finish(starter, folder, out):
+    process = start(starter, folder, out)
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said
@@ -91,27 +92,28 @@ def outcome(out):
 
 @pytest.fixture(scope="module")
 def alone(folder):
-    finish(folder, folder / "alone")
+    """The numbers of a run from its command line on; those that end early start warm."""
+    finish(subprocess, folder, folder / "alone")
     return outcome(folder / "alone")
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_moments_ends_with_the_same_numbers(folder, alone):
+def test_a_run_killed_at_random_moments_ends_with_the_same_numbers(folder, alone, warm_processes):
     out, rng = folder / "killed", random.Random(7)
     step, state = out / "checkpoints" / "step.npz", out / "checkpoints" / "state.json"
-    process = start(folder, out)
+    process = start(warm_processes, folder, out)
     when(process, step.is_file)  # inside the first epoch
     time.sleep(rng.uniform(0, 0.1))
     process.kill()
     process.communicate()
-    process = start(folder, out)
+    process = start(warm_processes, folder, out)
     when(process, state.is_file)  # at the end of the first, or later
     time.sleep(rng.uniform(0, 1.0))
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not (out / "metrics.json").exists()
-    said = finish(folder, out)
+    said = finish(warm_processes, folder, out)
     assert "resumes" in said
     assert outcome(out) == alone
     assert not list(out.rglob(".tmp-*"))
@@ -119,9 +121,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_numbers(folder, alone
 
 
 @pytest.mark.slow
-def test_sigterm_saves_first_says_so_and_goes_on_at_the_next_batch(folder, alone):
+def test_sigterm_saves_first_says_so_and_goes_on_at_the_next_batch(folder, alone, warm_processes):
     out = folder / "terminated"
-    process = start(folder, out)
+    process = start(warm_processes, folder, out)
     when(process, (out / "checkpoints" / "step.npz").is_file)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=300)
@@ -130,7 +132,7 @@ def test_sigterm_saves_first_says_so_and_goes_on_at_the_next_batch(folder, alone
     assert "Traceback" not in said
     stood = Snapshot.load(out / "checkpoints" / "step.npz")
     assert stood.batch > 3 or stood.epoch > 0
-    said = finish(folder, out)
+    said = finish(warm_processes, folder, out)
     assert f"resumes in epoch {stood.epoch + 1} after batch {stood.batch}" in said
     assert outcome(out) == alone
 
