@@ -34,7 +34,7 @@ def data(folder, simulated):
 @pytest.fixture(scope="module")
 def run(folder, data):
     config = Config.parse({"method": "top_k_cvr", "model": {"kappa": 0.05}, **SMALL})
-    return train(config, data.root, folder / "run", QUIET)
+    return train(config, data.root, folder / "run", QUIET, evaluate=False)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_what_training_left_is_enough_without_data(run, capsys):
 
 def test_a_method_without_labels_is_one_clear_message(data, folder, capsys):
     config = Config.parse({"method": "esmm", **SMALL})
-    other = train(config, data.root, folder / "esmm", QUIET)
+    other = train(config, data.root, folder / "esmm", QUIET, evaluate=False)
     arguments = ["--run", str(other.root), "--quiet"]
     assert audit.main(arguments) == 2
     assert audit.main([*arguments, "--data", str(data.root)]) == 2

@@ -40,7 +40,7 @@ def data(folder, simulated):
 @pytest.fixture(scope="module")
 def run(folder, data):
     config = Config.parse({"method": "all_negative", "model": {"alpha": 0.8}, **SMALL})
-    return train(config, data.root, folder / "run", QUIET)
+    return train(config, data.root, folder / "run", QUIET, evaluate=False)
 
 
 def scored(run, data, part):
@@ -129,7 +129,7 @@ def test_the_command_writes_what_the_export_reads(run, data, method, capsys):
 
 def test_a_wrong_request_is_one_clear_message(run, data, folder, capsys):
     config = Config.parse({"method": "esmm", **SMALL})
-    other = train(config, data.root, folder / "esmm", QUIET)
+    other = train(config, data.root, folder / "esmm", QUIET, evaluate=False)
     arguments = ["--run", str(other.root), "--data", str(data.root), "--click-space", "--quiet"]
     assert calibrate.main(arguments) == 2
     said = capsys.readouterr().err

@@ -35,6 +35,7 @@ CONFIG = {
 IDEFN = {
     **CONFIG,
     "method": "idefn",
+    "training": {**TRAINING, "epochs": 1},
     "model": {"kappa": 0.05, "transport": {"memory": 16, "capacity": 32, "steps": 30,
                                            "jit_compile": False}},
 }  # fmt: skip

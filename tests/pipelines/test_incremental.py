@@ -34,7 +34,7 @@ CONFIG = {
                                           "jit_compile": False}},
     "backbone": {"name": "mlp", "units": [8]},
     "optimizer": {"name": "row_sparse_adam", "learning_rate": 0.01},
-    "training": {"batch_size": 64, "epochs": 2, "jit_compile": False, "audit": False},
+    "training": {"batch_size": 64, "epochs": 1, "jit_compile": False, "audit": False},
 }  # fmt: skip
 
 
@@ -103,9 +103,9 @@ def test_a_third_day_goes_on_from_the_second(days, tmp_path):
 def runs(days, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     config = Config.parse(CONFIG)
-    first = train(config, days[0].root, folder / "first", QUIET)
+    first = train(config, days[0].root, folder / "first", QUIET, evaluate=False)
     slow = Config.parse({**CONFIG, "optimizer": {**CONFIG["optimizer"], "learning_rate": 1e-30}})
-    still = train(slow, days[1].root, folder / "still", QUIET, base=first.root)
+    still = train(slow, days[1].root, folder / "still", QUIET, base=first.root, evaluate=False)
     return first, still
 
 
@@ -139,7 +139,7 @@ def test_a_run_from_another_begins_with_its_model_and_old_ids_keep_their_rows(da
 
 def test_the_new_rows_learn(days, runs, tmp_path):
     config = Config.parse(CONFIG)
-    run = train(config, days[1].root, tmp_path / "second", QUIET, base=runs[0].root)
+    run = train(config, days[1].root, tmp_path / "second", QUIET, base=runs[0].root, evaluate=False)
     table = {n: r.load_model().features.tables["4"].numpy() for n, r in
              (("before", runs[0]), ("after", run))}  # fmt: skip
     model = run.load_model()

@@ -42,9 +42,10 @@ def test_nothing_is_tracked_unless_asked_for(tmp_path):
 
 @pytest.mark.slow
 def test_the_command_line_switches_it_on(tmp_path, capsys, simulated):
-    data = simulated(tmp_path, 3000)
+    data = simulated(tmp_path, 4000)
     words = ["--config", "pipelines/configs/simulated_idefn.yaml", "--data", str(data.root)]
-    for setting in ("epochs=1", "batch_size=256", "jit_compile=false"):
+    words += ["--set", "backbone.units=[8]"]
+    for setting in ("epochs=1", "batch_size=512", "jit_compile=false", "audit=false"):
         words += ["--set", f"training.{setting}"]
     wrong = [*words, "--out", str(tmp_path / "wrong"), "--profile", "ten"]
     assert train.main([*wrong, "--no-report"]) == 2

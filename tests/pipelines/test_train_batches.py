@@ -10,7 +10,7 @@ from pipelines.config import Config, Training
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, simulated):
     folder = tmp_path_factory.mktemp("batches")
-    return simulated(folder, 3000)
+    return simulated(folder, 4000)
 
 
 def config(**training):

@@ -82,7 +82,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data(folder, simulated):
-    return simulated(folder, 8000)
+    return simulated(folder, 6000)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def tune(*arguments, **options):
 
 def test_the_winner_is_a_config_and_a_run(searched, data, rows):
     found = rows(searched)
-    assert [row["status"] for row in found] == ["completed"] * 3
+    assert [row["status"] for row in found] == ["completed"] * 2
     best = max(found, key=lambda row: float(row["goal"]))
     config = Config.load(searched / "best.yaml")
     assert config.tuning is None
@@ -59,20 +59,20 @@ def test_the_same_search_without_what_reports_alone_may_see(searched, data, fold
     shutil.rmtree(copy / "reports")
     shutil.rmtree(copy / "test")
     with pytest.raises((ValueError, OSError)):  # the winner's report needs them; trials do not
-        tune(config(), copy, folder / "blind_out", QUIET, trials=3)
+        tune(config(), copy, folder / "blind_out", QUIET, trials=2)
     a, b = rows(searched), rows(folder / "blind_out")
     assert [r["goal"] for r in a] == [r["goal"] for r in b]
 
 
 def test_asked_again_it_trains_nothing_anew(searched, data, config):
     before = {p: p.stat().st_mtime_ns for p in searched.glob("trials/*/run/history.csv")}
-    tune(config(), data.root, searched, QUIET, trials=3)
+    tune(config(), data.root, searched, QUIET, trials=2)
     assert {p: p.stat().st_mtime_ns for p in searched.glob("trials/*/run/history.csv")} == before
 
 
 def test_another_search_in_the_same_folder_is_refused(searched, data, config):
     with pytest.raises(ValueError, match="another tuner, seed"):
-        tune(config(), data.root, searched, QUIET, trials=3, tuner="grid", seed=5)
+        tune(config(), data.root, searched, QUIET, trials=2, tuner="grid", seed=5)
     with pytest.raises(ValueError, match="another tuning"):
         tune(config({"backbone.units": {"values": [[8], [4]]}}), data.root, searched, QUIET)
 
