@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pipelines.prepared import Prepared
+    from pipelines.preparation.prepared_folder import Prepared
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +54,10 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Prepar
 
     One size is made once and copied from then on, so a test may change what it gets.
     """
-    from pipelines.datasets import simulated_funnel
-    from pipelines.datasets.funnel_world import Options
-    from pipelines.datasets.preparation import prepare
-    from pipelines.prepared import Prepared
+    from pipelines.datasets.registry import prepare
+    from pipelines.datasets.simulated_funnel import simulated_funnel
+    from pipelines.datasets.simulated_funnel.funnel_world import Options
+    from pipelines.preparation.prepared_folder import Prepared
 
     made: dict[int, Path] = {}
 

@@ -81,7 +81,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "wrong sign",
-        "idefn_tf/transport/kernel.py",
+        "idefn_tf/transport/solvers/kernel.py",
         "potential[:, None] - reduced_cost / (1 / beta)",
         "potential[:, None] + reduced_cost / (1 / beta)",
         "idefn_tf/transport/test_proximal.py",
@@ -96,7 +96,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "off by one",
-        "idefn_tf/transport/memory.py",
+        "idefn_tf/transport/rpot/positive_memory.py",
         "step - born <= self.age_limit",
         "step - born < self.age_limit",
         "idefn_tf/transport/test_layer.py",
@@ -111,7 +111,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "off by one",
-        "idefn_tf/relabel.py",
+        "idefn_tf/transport/relabel.py",
         "tf.cumsum(tf.cast(level, tf.int32)) <= room",
         "tf.cumsum(tf.cast(level, tf.int32)) < room",
         "idefn_tf/test_relabel.py",
@@ -119,7 +119,7 @@ FAULTS: tuple[Fault, ...] = (
     # -- models and their losses
     _fault(
         "wrong sign",
-        "idefn_tf/models/escm2_dr.py",
+        "idefn_tf/models/methods/escm2_dr.py",
         "(1.0 - batch.click * inverse) * imputed",
         "(1.0 + batch.click * inverse) * imputed",
         "idefn_tf/models/test_escm2_dr.py",
@@ -133,14 +133,14 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "dropped weight",
-        "idefn_tf/models/ddpo.py",
+        "idefn_tf/models/methods/ddpo.py",
         "batch.mean_within(unclicked, batch.unclicked * no_click)",
         "batch.mean_within(unclicked, batch.unclicked)",
         "idefn_tf/models/test_ddpo.py",
     ),
     _fault(
         "swapped arguments",
-        "idefn_tf/models/all_negative.py",
+        "idefn_tf/models/methods/all_negative.py",
         'scores["cvr"], scores["ctr"], self.alpha',
         'scores["ctr"], scores["cvr"], self.alpha',
         "idefn_tf/models/test_all_negative.py",
@@ -155,7 +155,7 @@ FAULTS: tuple[Fault, ...] = (
     # -- optimizers
     _fault(
         "wrong sign",
-        "idefn_tf/optimizers/rules.py",
+        "idefn_tf/optimizers/row_rules.py",
         "remaining(last) - _power(rho, elapsed) * remaining(last + elapsed)",
         "remaining(last) + _power(rho, elapsed) * remaining(last + elapsed)",
         "idefn_tf/test_optimizers.py",
@@ -180,7 +180,7 @@ FAULTS: tuple[Fault, ...] = (
     # -- features and data
     _fault(
         "off by one",
-        "idefn_tf/features/encoding.py",
+        "idefn_tf/features/lookup.py",
         'flat, side="right")',
         'flat, side="left")',
         "idefn_tf/features/test_layer.py",
@@ -188,7 +188,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "wrong axis",
-        "idefn_tf/features/encoding.py",
+        "idefn_tf/features/lookup.py",
         "tf.math.divide_no_nan(mass, tf.reduce_sum(mass, 1, keepdims=True))",
         "tf.math.divide_no_nan(mass, tf.reduce_sum(mass, 0, keepdims=True))",
         "idefn_tf/features/test_layer.py",
@@ -196,7 +196,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "wrong divisor",
-        "idefn_tf/data/dealing.py",
+        "idefn_tf/data/batch_sampler.py",
         "(1.0 - share) * size / len(rows)",
         "(1.0 - share) * size / size",
         "idefn_tf/data/test_dealing.py",
@@ -213,7 +213,7 @@ FAULTS: tuple[Fault, ...] = (
     # -- metrics, spaces, calibration
     _fault(
         "dropped weight",
-        "idefn_tf/metrics/exact.py",
+        "idefn_tf/metrics/exact_metrics.py",
         "mass = (positives + negatives)[both]",
         "mass = positives[both]",
         "idefn_tf/metrics/test_exact.py",
@@ -221,7 +221,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "a label leaking",
-        "idefn_tf/spaces.py",
+        "idefn_tf/evaluation/spaces.py",
         'return self.label != "funnel"',
         'return self.label == "oracle"',
         "idefn_tf/test_spaces.py",
@@ -262,7 +262,7 @@ FAULTS: tuple[Fault, ...] = (
     # -- pipelines
     _fault(
         "a label leaking",
-        "pipelines/datasets/split.py",
+        "pipelines/preparation/split.py",
         "found[-2 * held_out], found[-held_out - 1]]",
         "found[-2 * held_out], found[-held_out]]",
         "pipelines/test_prepare_split.py",
@@ -270,7 +270,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "off by one",
-        "pipelines/vocabularies.py",
+        "pipelines/preparation/vocabularies.py",
         'counted["rows"] >= owner.min_count',
         'counted["rows"] > owner.min_count',
         "pipelines/test_prepare.py",
@@ -278,7 +278,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "wrong divisor",
-        "pipelines/vocabularies.py",
+        "pipelines/preparation/vocabularies.py",
         'train.aggregate(mean=column.mean(), std=column.std(how="pop"))',
         'train.aggregate(mean=column.mean(), std=column.std(how="sample"))',
         "pipelines/test_prepare.py",
@@ -286,7 +286,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "a label leaking",
-        "pipelines/datasets/encode.py",
+        "pipelines/preparation/encode.py",
         'columns[CONVERSION] = (click * raw).cast("int8")',
         "columns[CONVERSION] = raw",
         "pipelines/test_prepare.py",
@@ -294,7 +294,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "a file not renamed",
-        "pipelines/prepared.py",
+        "pipelines/preparation/prepared_folder.py",
         "    beside.replace(path)",
         "    path.write_bytes(beside.read_bytes())",
         "pipelines/test_prepare.py pipelines/test_prepare_interrupted.py",
@@ -302,7 +302,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "a state dropped",
-        "pipelines/snapshot.py",
+        "pipelines/experiment/checkpoint.py",
         "[*model.variables, *model.optimizer.variables]",
         "[*model.variables]",
         "pipelines/test_resume.py",
@@ -318,7 +318,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "wrong sign",
-        "pipelines/reports/gain.py",
+        "pipelines/reports/sections/gain.py",
         "np.unique(-np.asarray(score), return_inverse=True)",
         "np.unique(np.asarray(score), return_inverse=True)",
         "pipelines/reports/test_numbers.py",
@@ -327,7 +327,7 @@ FAULTS: tuple[Fault, ...] = (
     # -- the server
     _fault(
         "a header not sent",
-        "serving/server/app.py",
+        "serving/server/rest/app.py",
         "if self._cors:",
         "if self._cors and status == 200:",
         "serving/server/test_security.py",
@@ -335,7 +335,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "missing clip",
-        "serving/server/batching.py",
+        "serving/server/runtime/batching.py",
         "job.shapes == batch[0].shapes and rows + job.rows <= self._config.max_batch_size",
         "job.shapes == batch[0].shapes",
         "serving/server/test_batching.py",
@@ -343,7 +343,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "the oldest for the newest",
-        "serving/server/models.py",
+        "serving/server/models/manager.py",
         "max(available) if version is None",
         "min(available) if version is None",
         "serving/server/test_conformance.py",
@@ -351,7 +351,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "an error no longer raised",
-        "serving/server/app.py",
+        "serving/server/rest/app.py",
         "if size > limit:",
         "if size < 0:",
         "serving/server/test_limits.py",
@@ -359,7 +359,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "the last for the first",
-        "serving/server/document.py",
+        "serving/server/codec/document.py",
         "found.setdefault(key, value)",
         "found[key] = value",
         "serving/server/test_document.py",
@@ -367,7 +367,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "wrong axis",
-        "serving/server/format.py",
+        "serving/server/codec/format.py",
         "math.prod(shape[:axis])",
         "math.prod(shape[: axis + 1])",
         "serving/server/test_format.py",
@@ -375,7 +375,7 @@ FAULTS: tuple[Fault, ...] = (
     # -- the client and promotion
     _fault(
         "a header not sent",
-        "serving/transport.py",
+        "serving/common/connection.py",
         'self._session.headers["Authorization"] =',
         'self._session.headers["X-Authorization"] =',
         "serving/test_client.py",

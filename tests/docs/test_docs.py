@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from idefn_tf.models import METHODS
-from pipelines.config import Config
+from pipelines.experiment.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

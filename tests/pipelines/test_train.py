@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pipelines import evaluate, train
-from pipelines.config import Config
-from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.runs import Run
+from pipelines.cli.console import Console
+from pipelines.datasets.simulated_funnel import simulated_funnel
+from pipelines.datasets.simulated_funnel.funnel_world import Options
+from pipelines.experiment.config import Config
+from pipelines.experiment.run_folder import Run
 
 QUIET = Console(quiet=True)
 SMALL = {

@@ -112,7 +112,7 @@ def test_no_training_state_is_saved(version, model):
 
 
 def test_numeric_nan_and_unknown_values_are_scored_like_python(version, model, tiny):
-    from idefn_tf.export.edges import edge_rows
+    from idefn_tf.export.corner_cases import edge_rows
 
     arrays = edge_rows(tiny.SCHEMA, model.features.fields, rows=300, seed=3)
     assert np.isnan(arrays["price"]).any()

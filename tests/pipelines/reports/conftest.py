@@ -7,9 +7,9 @@ import pytest
 
 from pipelines import report as reports
 from pipelines import train
-from pipelines.config import Config
-from pipelines.console import Console
-from pipelines.prepared import Prepared
+from pipelines.cli.console import Console
+from pipelines.experiment.config import Config
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.reports import material
 
 QUIET = Console(quiet=True)

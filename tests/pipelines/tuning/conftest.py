@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from pipelines.config import Config
-from pipelines.console import Console
+from pipelines.cli.console import Console
+from pipelines.experiment.config import Config
 from pipelines.tune import tune
 
 BASE = {
