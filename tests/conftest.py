@@ -114,6 +114,22 @@ _PROCESS_FIXTURES = {
 _NOT_QUICK = {"slow", "spark", "browser", "process", "xla"}
 
 
+#: What another TensorFlow may answer otherwise: save and load, fit, export, data, server.
+_VERSIONS = (
+    "idefn_tf/data",
+    "idefn_tf/export",
+    "idefn_tf/features",
+    "idefn_tf/models",
+    "idefn_tf/optimizers",
+    "pipelines/test_export.py",
+    "pipelines/test_train.py",
+    "serving/server/codec",
+    "serving/server/rest/test_conformance.py",
+    "serving/server/runtime",
+    "serving/test_client.py",
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
@@ -124,6 +140,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        if place.startswith(_VERSIONS):
+            item.add_marker(pytest.mark.versions)
         if _PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
     if not config.getoption("quick"):

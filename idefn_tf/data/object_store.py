@@ -113,7 +113,7 @@ def prepare_for_tensorflow(path: str) -> None:
     Raises:
         ImportError: where tensorflow-io does not load.
     """
-    from idefn_tf.data.readers.tensorflow_io import load_tensorflow_io
+    from idefn_tf.data.tensorflow_io_plugin import load_tensorflow_io
 
     _name_the_server()
     load_tensorflow_io()

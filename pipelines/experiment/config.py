@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -90,6 +91,7 @@ class Config(_Strict):
         Raises:
             ValueError: naming file, line, key and rule.
         """
+        _refuse_old_path(Path(path))
         document = strict_yaml.read(path)
         value = document.value if document.value is not None else {}
         for text in overrides:
@@ -112,6 +114,21 @@ class Config(_Strict):
     def save(self, path: str | Path) -> None:
         """Writes what was trained: the resolved config, defaults included, without `tuning`."""
         strict_yaml.write(path, self.model_dump(mode="json", exclude={"tuning"}))
+
+
+#: The shipped configs' names before each data set had a folder of its own.
+_OLD = re.compile(r"(kuairand|simulated|table)_([a-z_]+?)(?:_(tune|paper|paper_r2))?")
+
+
+def _refuse_old_path(path: Path) -> None:
+    """Answers the path that a shipped config once had with the one that it has."""
+    old = _OLD.fullmatch(path.stem)
+    if path.exists() or old is None:
+        return
+    family, method, kind = old.groups()
+    new = path.parent / family / f"{method}{f'.{kind}' if kind else ''}.yaml"
+    if new.is_file():
+        raise ValueError(f"{path}: has moved; give {new}")
 
 
 def _override(value: dict[str, Any], text: str) -> None:

@@ -129,28 +129,6 @@ def nanosecond_columns(path: Path) -> dict[str, bool]:
     }
 
 
-def connect(address: str, work: Path, memory: str, threads: int | None) -> Engine:
-    """Opens an engine.
-
-    Args:
-        address: "duckdb", "spark" (the master that Spark's own settings name, else this machine)
-            or a cluster's master, such as "spark://HOST:PORT", "yarn" or "k8s://HOST:PORT".
-        work: an existing folder for temporary files.
-        memory: the most memory the engine may hold here.
-        threads: worker threads on this machine; all cores by default.
-
-    Raises:
-        ValueError: if there is no such engine, or it cannot be opened.
-    """
-    if address == "duckdb":
-        return Engine(work, memory, threads)
-    if address in ("spark", "yarn") or address.startswith(("spark://", "k8s://", "local[")):
-        from pipelines.preparation.spark import SparkEngine
-
-        return SparkEngine(work, memory, threads, None if address == "spark" else address)
-    raise ValueError(f"--engine: must be duckdb, spark or spark://HOST:PORT, received {address!r}")
-
-
 @contextmanager
 def translated_errors(doing: str) -> Iterator[None]:
     """Turns the engine's own errors into a ValueError that says what was being done."""

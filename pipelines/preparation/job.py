@@ -14,7 +14,8 @@ from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.preparation import attribution_window, checks, preconditions, vocabularies
 from pipelines.preparation import card as cards
-from pipelines.preparation.engine import Engine, connect, translated_errors
+from pipelines.preparation.engine import Engine, translated_errors
+from pipelines.preparation.engines import connect
 from pipelines.preparation.parquet_slices import Slices
 from pipelines.preparation.prepared_folder import (
     CARD,

@@ -18,31 +18,11 @@ from idefn_tf.data.arrow_to_numpy import hide_labels
 from idefn_tf.data.convert import convert
 from idefn_tf.data.files import column_values, iterate_span
 from idefn_tf.data.readers.tfdata_stream import stream
+from idefn_tf.data.tensorflow_io_plugin import load_tensorflow_io
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
 # rows that pyarrow reads at a time
 _PIECE = 16_384
-
-
-def load_tensorflow_io() -> Any:
-    """Imports tensorflow-io with its native operations.
-
-    Raises:
-        ImportError: with the cure, where it is absent or its natives do not load.
-    """
-    try:
-        import tensorflow_io as tfio
-
-        # the natives are loaded on first use: one cheap call tells
-        tfio.experimental.serialization.decode_json  # noqa: B018
-        tfio.IODataset.from_parquet  # noqa: B018
-    except (ImportError, NotImplementedError, AttributeError, tf.errors.NotFoundError) as error:
-        raise ImportError(
-            f"tensorflow-io cannot be used with TensorFlow {tf.__version__}: {error}. Its last "
-            "release, 0.37.1, loads on TensorFlow 2.16 and 2.17 only; install "
-            "'tensorflow==2.17.1 tensorflow-io==0.37.1', or read with reader='pyarrow'."
-        ) from None
-    return tfio
 
 
 def read_parquet(

@@ -13,7 +13,8 @@ import pytest
 from idefn_tf.schema import Feature, Schema
 from pipelines.datasets.ali_ccp import ali_ccp
 from pipelines.preparation import checks, encode, times
-from pipelines.preparation.engine import Engine, connect
+from pipelines.preparation.engine import Engine
+from pipelines.preparation.engines import connect
 from pipelines.prepare import Settings, main, prepare
 
 pytestmark = [

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from idefn_tf.data import open_dataset, trusted_parquet
-from idefn_tf.data.readers.tensorflow_io import load_tensorflow_io
+from idefn_tf.data.tensorflow_io_plugin import load_tensorflow_io
 from idefn_tf.schema import Schema
 
 try:
