@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format quick test test-fast test-slow test-spark benchmark-training lint docs lock clean
+.PHONY: help setup demo format quick test test-versions test-spark benchmark-training lint docs lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,8 +45,8 @@ test: setup ## the whole test suite
 quick: setup ## one case of every parameter set, without XLA and other processes: under two minutes
 	$(BIN)/python -m pytest --quick -q $(PYTEST_ARGS)
 
-test-fast: setup ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not spark and not browser" $(PYTEST_ARGS)
+test-versions: setup ## what another TensorFlow may answer otherwise (with TF=current)
+	$(BIN)/python -m pytest -m "versions and not spark and not browser" $(PYTEST_ARGS)
 
 test-spark: setup ## preparation on Spark: installs PySpark beside the rest; needs Java 17
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/spark.in
@@ -55,9 +55,6 @@ test-spark: setup ## preparation on Spark: installs PySpark beside the rest; nee
 benchmark-training: ## our training beside DeepCTR and torch-rechub, in environments of their own
 	$(MAKE) setup
 	$(BIN)/python -m benchmarks.training
-
-test-slow: setup ## the slow lane alone
-	$(BIN)/python -m pytest -m "slow or spark or browser" $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -16,9 +16,9 @@ _START, _END = "<!-- results:start -->", "<!-- results:end -->"
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds the experiments' pages, with the pictures and rows that they link to."""
-    for path in sorted(RESULTS.glob("*")):
+    for path in sorted(RESULTS.rglob("*")):
         if path.suffix in (".md", ".png", ".svg", ".json"):
-            name = f"experiments/{path.name}"
+            name = f"experiments/{path.relative_to(RESULTS).as_posix()}"
             files.append(File.generated(config, name, content=path.read_bytes()))
     about = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     about = about.replace("](results/", "](").replace("](../docs/", "](../")
@@ -47,7 +47,7 @@ def readme_results() -> str:
 def experiments() -> str:
     """Returns a list of links to the experiments' pages."""
     lines = ["* [How the experiments are run](experiments/about.md)"]
-    for path in sorted(RESULTS.glob("*.md")):
+    for path in sorted(RESULTS.rglob("*.md")):
         title = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        lines.append(f"* [{title}](experiments/{path.name})")
+        lines.append(f"* [{title}](experiments/{path.relative_to(RESULTS).as_posix()})")
     return "\n".join(lines)

@@ -26,7 +26,7 @@ _HOMES = {
     "EntireSpaceModel": "idefn_tf.models",
     "RowSparseAdam": "idefn_tf.optimizers",
     "SelectBest": "idefn_tf.callbacks",
-    "evaluate_spaces": "idefn_tf.spaces",
+    "evaluate_spaces": "idefn_tf.evaluation.spaces",
     "export_model": "idefn_tf.export",
 }
 

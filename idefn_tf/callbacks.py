@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from idefn_tf.data import EpochClock
-from idefn_tf.spaces import require_selection_space
+from idefn_tf.evaluation.spaces import require_selection_space
 
 
 class SetEpoch(keras.callbacks.Callback):

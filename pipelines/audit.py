@@ -22,18 +22,18 @@ from typing import Any
 
 import numpy as np
 
-from idefn_tf.audit import judge, relabel_rows
 from idefn_tf.data import to_arrays
+from idefn_tf.evaluation.pseudo_label_audit import judge, relabel_rows
 from idefn_tf.models import AllNegative
 from idefn_tf.schema import Schema
-from pipelines import console as consoles
-from pipelines.audit_warnings import warnings_of
-from pipelines.console import Console
-from pipelines.evaluation import predict, report_columns
-from pipelines.prepared import Prepared
-from pipelines.runs import Run
-from pipelines.spies import WAYS, spy_test
-from pipelines.watch import AUDIT_ROWS
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.experiment.audit_warnings import warnings_of
+from pipelines.experiment.evaluation import predict, report_columns
+from pipelines.experiment.hidden_clicks import WAYS, spy_test
+from pipelines.experiment.run_folder import Run
+from pipelines.experiment.training_monitor import AUDIT_ROWS
+from pipelines.preparation.prepared_folder import Prepared
 
 AUDIT_CSV, AUDIT_JSON = "audit.csv", "audit.json"
 #: At most this many values of a feature are shown as slices.

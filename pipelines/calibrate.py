@@ -19,14 +19,14 @@ import numpy as np
 
 from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
 from idefn_tf.data import to_arrays
-from idefn_tf.metrics import exact
+from idefn_tf.evaluation.spaces import SELECTION_SPACES, select
+from idefn_tf.metrics import exact_metrics
 from idefn_tf.models import AllNegative, EntireSpaceModel
-from idefn_tf.spaces import SELECTION_SPACES, select
-from pipelines import console as consoles
-from pipelines.console import Console
-from pipelines.evaluation import predict, row_weights
-from pipelines.prepared import Prepared
-from pipelines.runs import Run
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.experiment.evaluation import predict, row_weights
+from pipelines.experiment.run_folder import Run
+from pipelines.preparation.prepared_folder import Prepared
 
 CALIBRATION = "calibration.json"
 Arrays = dict[str, np.ndarray]
@@ -140,10 +140,10 @@ def _judge(
 
 def _numbers(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> dict[str, float | None]:
     functions = {
-        "logloss": exact.log_loss,
-        "pcoc": exact.pcoc,
-        "ece": exact.ece,
-        "auc": exact.auc,
+        "logloss": exact_metrics.log_loss,
+        "pcoc": exact_metrics.pcoc,
+        "ece": exact_metrics.ece,
+        "auc": exact_metrics.auc,
     }
     values = {name: float(f(label, score, weight)) for name, f in functions.items()}
     return {name: value if np.isfinite(value) else None for name, value in values.items()}

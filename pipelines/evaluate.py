@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from idefn_tf.data import read_table
-from pipelines import console as consoles
-from pipelines.console import Console
-from pipelines.datasets.preparation import prepare_rows
-from pipelines.elsewhere import on_disk
-from pipelines.evaluation import Metrics, evaluate_part, evaluate_table
-from pipelines.prepared import Prepared, write_json
-from pipelines.runs import Run
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.datasets.registry import prepare_rows
+from pipelines.experiment.evaluation import Metrics, evaluate_part, evaluate_table
+from pipelines.experiment.run_folder import Run
+from pipelines.preparation.object_store import on_disk
+from pipelines.preparation.prepared_folder import Prepared, write_json
 from pipelines.train import show_metrics
 
 

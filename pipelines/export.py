@@ -23,12 +23,12 @@ from idefn_tf.calibration import CALIBRATORS, Calibrator
 from idefn_tf.export import Gate, export_model, list_versions, prune
 from idefn_tf.export.gate import require
 from idefn_tf.schema import Schema
-from pipelines import console as consoles
-from pipelines.console import Console
-from pipelines.elsewhere import on_disk
-from pipelines.prepared import PARTS, Prepared
-from pipelines.runs import Run
-from serving.models_config import ModelsConfig
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.experiment.run_folder import Run
+from pipelines.preparation.object_store import on_disk
+from pipelines.preparation.prepared_folder import PARTS, Prepared
+from serving.common.models_config import ModelsConfig
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,17 @@ from dataclasses import fields
 from pathlib import Path
 
 from idefn_tf.schema import Schema
-from pipelines.console import Console, add_arguments, run_job
-from pipelines.datasets import ali_ccp, maturity, simulated_funnel
-from pipelines.datasets.funnel_world import PRESETS, Options
+from pipelines.cli.console import Console, add_arguments, run_job
+from pipelines.datasets.ali_ccp import ali_ccp
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
-from pipelines.datasets.preparation import DATASETS, Settings, prepare, prepare_rows
-from pipelines.datasets.simulated_funnel import SIMULATED_FUNNEL
-from pipelines.datasets.split import parse
-from pipelines.datasets.table import TABLE
-from pipelines.prepared import Prepared, refuse_foreign
+from pipelines.datasets.registry import DATASETS, Settings, prepare, prepare_rows
+from pipelines.datasets.simulated_funnel import simulated_funnel
+from pipelines.datasets.simulated_funnel.funnel_world import PRESETS, Options
+from pipelines.datasets.simulated_funnel.simulated_funnel import SIMULATED_FUNNEL
+from pipelines.datasets.table.table import TABLE
+from pipelines.preparation import attribution_window
+from pipelines.preparation.prepared_folder import Prepared, refuse_foreign
+from pipelines.preparation.split import parse
 
 __all__ = ["DATASETS", "Settings", "main", "prepare", "prepare_rows"]
 
@@ -116,7 +118,7 @@ def _run(given: argparse.Namespace, console: Console) -> None:
     if given.as_of is not None:
         named = schema or (base.schema if base else None)
         unit, zone = (named.labels.time_unit, named.labels.time_zone) if named else ("ms", "UTC")
-        as_of = maturity.read_time(given.as_of, unit, zone)
+        as_of = attribution_window.read_time(given.as_of, unit, zone)
     if name == "simulated_funnel":
         refuse_foreign(given.out)
         raw = raw or given.out.with_name(f"{given.out.name}_raw")

@@ -18,11 +18,14 @@ from pathlib import Path
 import tensorflow as tf
 
 import idefn_tf
-from pipelines import console as consoles
-from pipelines.console import Console
-from pipelines.elsewhere import on_disk
-from pipelines.prepared import Prepared
-from pipelines.reports import (
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.experiment.run_folder import Run
+from pipelines.preparation.object_store import on_disk
+from pipelines.preparation.prepared_folder import Prepared
+from pipelines.reports.material import Material, find_data, gather
+from pipelines.reports.page import number, page, tiles
+from pipelines.reports.sections import (
     by_space,
     comparison,
     data_card,
@@ -30,17 +33,14 @@ from pipelines.reports import (
     gain,
     learning,
     loss_rows,
-    plan,
     pseudo_labels,
     reliability,
+    run_settings,
     scores,
-    settings,
     slices,
+    transport_plan,
 )
-from pipelines.reports.batch import draw_batch
-from pipelines.reports.material import Material, find_data, gather
-from pipelines.reports.page import number, page, tiles
-from pipelines.runs import Run
+from pipelines.reports.train_batch import draw_batch
 
 #: The report's name in a run's folder.
 REPORT = "report.html"
@@ -109,10 +109,10 @@ def render(material: Material) -> str:
         scores.section(material),
         gain.section(material),
         pseudo_labels.section(material),
-        plan.section(material, batch),
+        transport_plan.section(material, batch),
         embedding.section(material, batch),
         slices.section(material),
-        settings.section(material),
+        run_settings.section(material),
     ]
     main = material.main
     dataset = main.card.get("dataset", main.schema.name)

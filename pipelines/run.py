@@ -23,17 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from idefn_tf.schema import Schema
-from pipelines import console as consoles
-from pipelines.config import Config
-from pipelines.console import Console
-from pipelines.datasets import simulated_funnel
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.preparation import prepare
-from pipelines.elsewhere import on_disk
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.datasets.registry import prepare
+from pipelines.datasets.simulated_funnel import simulated_funnel
+from pipelines.datasets.simulated_funnel.funnel_world import Options
+from pipelines.experiment.config import Config
+from pipelines.experiment.run_folder import Run
 from pipelines.export import export
-from pipelines.prepared import Prepared
+from pipelines.preparation.object_store import on_disk
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.report import REPORT, report
-from pipelines.runs import Run
 from pipelines.train import train
 
 ROOT = Path(__file__).resolve().parent
@@ -83,7 +83,7 @@ def run(
     data = prepare(READERS[family], raw, out / "data", schema=columns, console=console)
     runs = {}
     for method in methods:
-        config = Config.load(ROOT / "configs" / f"{family}_{method}.yaml", overrides)
+        config = Config.load(ROOT / "configs" / family / f"{method}.yaml", overrides)
         console.step(f"trains {method}")
         runs[method] = train(config, data.root, out / method, console)
     base = out / "models" / "cvr"

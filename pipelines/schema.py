@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
-from pipelines import console as consoles
-from pipelines.console import Console
-from pipelines.datasets.preparation import DATASETS
-from pipelines.inference import writing
-from pipelines.inference.proposal import Proposal, propose
-from pipelines.inference.reading import SAMPLE_ROWS, read_sample
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.datasets.registry import DATASETS
+from pipelines.schema_inference import proposal_yaml
+from pipelines.schema_inference.proposal import Proposal, propose
+from pipelines.schema_inference.table_sample import SAMPLE_ROWS, read_sample
 
 
 def infer(
@@ -61,7 +61,7 @@ def infer(
     proposal = propose(table, click, conversion, time, user, name, item)
     proposal.schema()  # what is written must load
     show(proposal, console)
-    writing.write(proposal, str(source), path)
+    proposal_yaml.write(proposal, str(source), path)
     console.wrote(path, "(read the reasons, correct what is wrong)")
     name = proposal.name
     console.note(
@@ -71,7 +71,7 @@ def infer(
     console.note(
         f"or step by step: python -m pipelines.prepare table --raw {quote(str(source))} "
         f"--schema {quote(str(path))} "
-        f"--out data/{name}; python -m pipelines.train --config pipelines/configs/table_idefn.yaml "
+        f"--out data/{name}; python -m pipelines.train --config pipelines/configs/table/idefn.yaml "
         f"--data data/{name} --out runs/{name}"
     )
     return proposal

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from pipelines import console as consoles
-from pipelines.cluster import TABLE_SERVER, read_cluster
-from pipelines.console import Console
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.experiment.distribution import TABLE_SERVER, read_cluster
 
 
 def serve() -> None:

@@ -1,6 +1,6 @@
 """Trains one experiment through Keras fit and leaves a run's folder.
 
-    python -m pipelines.train --config pipelines/configs/kuairand_idefn.yaml --data DIR --out RUN
+    python -m pipelines.train --config pipelines/configs/kuairand/idefn.yaml --data DIR --out RUN
 
 DIR may be the address of a prepared folder, such as s3://bucket/folder; RUN is on this machine.
 Stopped at any moment, the same command takes the run up where it was last saved: after its last
@@ -19,21 +19,21 @@ import tensorflow as tf
 
 from idefn_tf.callbacks import HistoryCSV, SelectBest, SetEpoch, StopOnNonFinite
 from idefn_tf.data import EpochClock, open_dataset
-from pipelines import console as consoles
-from pipelines import tracking
-from pipelines.build import build_model
-from pipelines.cluster import WORKER_LOST, WorkerLost, open_cluster
-from pipelines.config import Config, Training
-from pipelines.console import Console
-from pipelines.elsewhere import on_disk
-from pipelines.evaluation import evaluate_part
-from pipelines.prepared import Prepared, write_json
-from pipelines.progress import Progress
-from pipelines.resume import TERMINATED, Keep, Terminated, heeding_sigterm
-from pipelines.runs import Run, read_vocabularies
-from pipelines.snapshot import take
-from pipelines.warm import note_origin, start_from
-from pipelines.watch import Watch
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.cli.progress import Progress
+from pipelines.experiment import tensorboard
+from pipelines.experiment.build import build_model
+from pipelines.experiment.checkpoint import take
+from pipelines.experiment.config import Config, Training
+from pipelines.experiment.distribution import WORKER_LOST, WorkerLost, open_cluster
+from pipelines.experiment.evaluation import evaluate_part
+from pipelines.experiment.interruption import TERMINATED, Keep, Terminated, heeding_sigterm
+from pipelines.experiment.run_folder import Run, read_vocabularies
+from pipelines.experiment.training_monitor import Watch
+from pipelines.experiment.warm_start import note_origin, start_from
+from pipelines.preparation.object_store import on_disk
+from pipelines.preparation.prepared_folder import Prepared, write_json
 
 
 class OpenRows(Protocol):
@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="overrides a key of the config, e.g. model.kappa=0.01; repeatable",
     )
     parser.add_argument("--no-report", action="store_true", help="leaves report.html out")
-    tracking.add_arguments(parser)
+    tensorboard.add_arguments(parser)
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = Config.load(given.config, given.set)
         on_disk(given.out, "--out")
         data = Prepared.open(given.data)
-        callbacks = tracking.make_callbacks(given, data)
+        callbacks = tensorboard.make_callbacks(given, data)
         try:
             run = train(config, data, given.out, console, callbacks=callbacks)
         except (Terminated, WorkerLost) as reason:

@@ -1,6 +1,6 @@
 r"""Searches a config's space with KerasTuner and trains the winner.
 
-    python -m pipelines.tune --config pipelines/configs/kuairand_idefn_tune.yaml --data DIR \
+    python -m pipelines.tune --config pipelines/configs/kuairand/idefn.tune.yaml --data DIR \
                              --out OUT --trials 20 --tuner hyperband
 
 Trials see the training and validation rows only. Every trial gets a process of its own, so that
@@ -23,18 +23,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines import console as consoles
-from pipelines.config import Config
-from pipelines.console import Console
-from pipelines.elsewhere import on_disk
-from pipelines.prepared import Prepared, write_json
-from pipelines.resume import TERMINATED, Terminated
-from pipelines.runs import Run
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.experiment.config import Config
+from pipelines.experiment.interruption import TERMINATED, Terminated
+from pipelines.experiment.run_folder import Run
+from pipelines.experiment.tuning_config import Tuning
+from pipelines.preparation.object_store import on_disk
+from pipelines.preparation.prepared_folder import Prepared, write_json
 from pipelines.train import train
-from pipelines.tuning.apart import Stopped, run_apart
-from pipelines.tuning.oracles import TUNERS, make_oracle
+from pipelines.tuning.resumable_oracles import TUNERS, make_oracle
 from pipelines.tuning.search import Listener, Search, SearchStopped
-from pipelines.tuning.settings import Tuning
+from pipelines.tuning.subprocess_call import Stopped, run_apart
 from pipelines.tuning.trials import describe, winning_config
 
 #: The winner's config and run in a search's folder.
@@ -75,7 +75,9 @@ def tune(
             completed.
     """
     if config.tuning is None:
-        raise ValueError("config: must hold `tuning` with a `space`; see pipelines/configs/*_tune*")
+        raise ValueError(
+            "config: must hold `tuning` with a `space`; see pipelines/configs/*/*.tune.yaml"
+        )
     if trials < 1:
         raise ValueError(f"--trials: must be 1 or more, received {trials}")
     tuning, data, root = config.tuning, Prepared.open(data_dir), on_disk(out, "--out")
@@ -187,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         listener: Listener | None = None
         data = Prepared.open(given.data)
         if given.tensorboard:
-            from pipelines.tracking import HParams
+            from pipelines.experiment.tensorboard import HParams
 
             listener = HParams(Path(given.out) / "tensorboard")
             if not given.together:  # TensorFlow's writer would keep the trials' accelerator

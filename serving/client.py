@@ -17,8 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from idefn_tf.schema import Schema
-from serving.request import Columns, MissingInputError, RequestBuilder, Rows
-from serving.transport import (
+from serving.common.connection import (
     ConnectionFailedError,
     DeniedError,
     Grpc,
@@ -29,6 +28,7 @@ from serving.transport import (
     ServingError,
     TimeoutExpiredError,
 )
+from serving.common.request import Columns, MissingInputError, RequestBuilder, Rows
 
 __all__ = [
     "Client",

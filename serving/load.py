@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.load_memory import MemoryWatch
-from serving.loops import Load, Target, closed_loop, open_loop, run
+from serving.common.load_generator import Load, Target, closed_loop, open_loop, run
+from serving.common.load_memory import MemoryWatch
 
 __all__ = ["Load", "Target", "closed_loop", "made_up_body", "main", "open_loop", "run"]
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from idefn_tf.export.versions import list_versions
-from serving.await_server import Server, wait_until_available, wait_until_labelled
-from serving.models_config import ModelsConfig
+from serving.common.await_server import Server, wait_until_available, wait_until_labelled
+from serving.common.models_config import ModelsConfig
 
 log = logging.getLogger("serving.promote")
 #: Exit status of `set` that has only pinned the version.

@@ -22,13 +22,13 @@ from idefn_tf.data import read_table
 from idefn_tf.export.replay import TOLERANCE, python_scores, request_arrays
 from idefn_tf.export.signatures import CALIBRATED
 from idefn_tf.schema import Schema
-from pipelines import console as consoles
-from pipelines.console import Console
+from pipelines.cli import console as consoles
+from pipelines.cli.console import Console
+from pipelines.experiment.run_folder import Run, read_vocabularies
 from pipelines.export import read_calibrator
-from pipelines.prepared import write_json
-from pipelines.runs import Run, read_vocabularies
-from serving import drift
+from pipelines.preparation.prepared_folder import write_json
 from serving.client import Client, ServingError
+from serving.common import drift
 
 #: Exit status where a score differs, or, if asked for, a feature has drifted.
 FAILED = 1

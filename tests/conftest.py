@@ -8,6 +8,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("IDEFN_TF_JIT", "0")  # tests of what XLA compiles are marked `xla`
 
 import importlib.util
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pipelines.prepared import Prepared
+    from pipelines.preparation.prepared_folder import Prepared
 
 
 @pytest.fixture(autouse=True)
@@ -48,16 +49,27 @@ def warm_processes() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def simulated() -> "Callable[..., Prepared]":
-    """Makes a small simulated log in a folder: raw/ as the simulator writes it, data/ prepared."""
-    from pipelines.datasets import simulated_funnel
-    from pipelines.datasets.funnel_world import Options
-    from pipelines.datasets.preparation import prepare
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Prepared]":
+    """Makes a small simulated log in a folder: raw/ as the simulator writes it, data/ prepared.
+
+    One size is made once and copied from then on, so a test may change what it gets.
+    """
+    from pipelines.datasets.registry import prepare
+    from pipelines.datasets.simulated_funnel import simulated_funnel
+    from pipelines.datasets.simulated_funnel.funnel_world import Options
+    from pipelines.preparation.prepared_folder import Prepared
+
+    made: dict[int, Path] = {}
 
     def make(folder: Path, exposures: int) -> "Prepared":
-        options = Options(exposures=exposures, preset="easy", seed=1)
-        simulated_funnel.simulate(folder / "raw", options)
-        return prepare("simulated_funnel", folder / "raw", folder / "data")
+        if exposures not in made:
+            first = tmp_path_factory.mktemp("simulated")
+            options = Options(exposures=exposures, preset="easy", seed=1)
+            simulated_funnel.simulate(first / "raw", options)
+            prepare("simulated_funnel", first / "raw", first / "data")
+            made[exposures] = first
+        shutil.copytree(made[exposures], folder, dirs_exist_ok=True)
+        return Prepared.open(folder / "data")
 
     return make
 
@@ -102,6 +114,22 @@ _PROCESS_FIXTURES = {
 _NOT_QUICK = {"slow", "spark", "browser", "process", "xla"}
 
 
+#: What another TensorFlow may answer otherwise: save and load, fit, export, data, server.
+_VERSIONS = (
+    "idefn_tf/data",
+    "idefn_tf/export",
+    "idefn_tf/features",
+    "idefn_tf/models",
+    "idefn_tf/optimizers",
+    "pipelines/test_export.py",
+    "pipelines/test_train.py",
+    "serving/server/codec",
+    "serving/server/rest/test_conformance.py",
+    "serving/server/runtime",
+    "serving/test_client.py",
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
@@ -112,6 +140,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        if place.startswith(_VERSIONS):
+            item.add_marker(pytest.mark.versions)
         if _PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
     if not config.getoption("quick"):

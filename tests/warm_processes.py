@@ -51,7 +51,13 @@ READ_LATER = {"TF_CONFIG"}
 
 
 class WarmProcesses:
-    """Starts processes; see the module's docstring. A context manager: the end kills them."""
+    """Starts processes; see the module's docstring. A context manager: the end kills them.
+
+    It can stand where code has the module `subprocess`, and so has its constants.
+    """
+
+    PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
+    TimeoutExpired, CalledProcessError = subprocess.TimeoutExpired, subprocess.CalledProcessError
 
     def __init__(self, preload: Sequence[str] = ("tensorflow", "keras", "pandas")) -> None:
         self._preload = preload

@@ -7,7 +7,7 @@ import keras
 from idefn_tf.backbones.dcnv2 import DCNv2
 from idefn_tf.backbones.deepfm import DeepFM
 from idefn_tf.backbones.mlp import MLP
-from idefn_tf.backbones.published import PublishedDense
+from idefn_tf.backbones.published_dense import PublishedDense
 
 #: Backbones by the name that configs use.
 BACKBONES: dict[str, type[MLP]] = {"mlp": MLP, "deepfm": DeepFM, "dcnv2": DCNv2}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from idefn_tf.backbones.published import PublishedDense
+from idefn_tf.backbones.published_dense import PublishedDense
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns

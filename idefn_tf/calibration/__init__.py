@@ -7,10 +7,10 @@
 * `correct_downsampling`, `correct_funnel_downsampling`: undo a dropped share of negatives.
 """
 
-from idefn_tf.calibration.base import Calibrator
-from idefn_tf.calibration.isotonic import IsotonicCalibrator
+from idefn_tf.calibration.calibrator import Calibrator
+from idefn_tf.calibration.isotonic_calibrator import IsotonicCalibrator
 from idefn_tf.calibration.piecewise_linear import PiecewiseLinear
-from idefn_tf.calibration.platt import PlattCalibrator
+from idefn_tf.calibration.platt_calibrator import PlattCalibrator
 from idefn_tf.calibration.platt_scaling import PlattScaling
 from idefn_tf.rates import (
     apply_downsampling,

@@ -1,10 +1,10 @@
 """Data: files and tables of exposures become tf.data batches."""
 
-from idefn_tf.data.arrays import to_arrays
+from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.batches import EpochClock, encode_dataset
 from idefn_tf.data.dataset import open_dataset
-from idefn_tf.data.learn import learn_vocabularies
-from idefn_tf.data.tables import find_files, read_table
+from idefn_tf.data.files import find_files, read_table
+from idefn_tf.data.vocabularies import learn_vocabularies
 
 __all__ = [
     "EpochClock",

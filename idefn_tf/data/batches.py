@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.data.dealing import Arrays, Dealer, Shard, grouped, hands, level, mix, pick
+from idefn_tf.data.batch_sampler import Arrays, Dealer, Shard, grouped, hands, level, mix, pick
 from idefn_tf.schema import CLICK, CONVERSION
 
 #: Gives the rows of a range, in an order drawn from the generator if there is one.

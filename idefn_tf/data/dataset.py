@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import tensorflow as tf
 
-from idefn_tf.data import remote, tables
-from idefn_tf.data.arrays import to_arrays
+from idefn_tf.data import files as tables
+from idefn_tf.data import object_store
+from idefn_tf.data.arrow_to_numpy import to_arrays
+from idefn_tf.data.batch_sampler import Arrays, Dealer, Shard
 from idefn_tf.data.batches import Batches, EpochClock
-from idefn_tf.data.dealing import Arrays, Dealer, Shard
 from idefn_tf.schema import Schema
 
 #: Sources up to this many rows are converted once and kept in memory over epochs.
@@ -44,7 +45,7 @@ def open_dataset(
         schema: what the columns are.
         source: a path, folder, glob or list of Parquet, CSV or TFRecord files, or a DataFrame.
             Addresses such as s3://bucket/folder are read through tensorflow-io, or pyarrow where
-            that does not load (`idefn_tf.data.remote`).
+            that does not load (`idefn_tf.data.object_store`).
         batch_size: rows a batch, over all workers.
         shuffle: deals files and rows in an order drawn from `seed` and the epoch.
         seed: of the order.
@@ -157,18 +158,18 @@ def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> 
     """Returns what reads files of this format piece by piece."""
     kind = tables.format_of(files)
     if reader == "tensorflow-io":
-        from idefn_tf.data import tensorflow_io
+        from idefn_tf.data.readers import tensorflow_io
 
         if kind != "parquet":
             raise ValueError(f"reader: tensorflow-io reads Parquet here, received {kind} files")
         tensorflow_io.verify(schema, files, labels)
         return lambda some: tensorflow_io.read_parquet(schema, some, labels)
     if kind == "tfrecord":
-        from idefn_tf.data.tfrecord import read_tfrecord
+        from idefn_tf.data.readers.tfrecord import read_tfrecord
 
         for file in files:
-            if remote.is_remote(file):
-                remote.prepare_for_tensorflow(file)
+            if object_store.is_remote(file):
+                object_store.prepare_for_tensorflow(file)
         return lambda some: read_tfrecord(schema, some, labels)
     return lambda some: (
         to_arrays(schema, table, labels) for table in tables.iterate_tables(some, schema)
@@ -178,11 +179,11 @@ def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> 
 def _native(files: Sequence[str], reader: str) -> Callable[..., tf.data.Dataset] | None:
     """Returns what streams files that only TensorFlow reads."""
     if reader == "tensorflow-io":
-        from idefn_tf.data.tensorflow_io import stream_parquet
+        from idefn_tf.data.readers.tensorflow_io import stream_parquet
 
         return stream_parquet
     if tables.format_of(files) == "tfrecord":
-        from idefn_tf.data.tfrecord import stream_tfrecord
+        from idefn_tf.data.readers.tfrecord import stream_tfrecord
 
         return stream_tfrecord
     return None

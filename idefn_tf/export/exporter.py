@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from idefn_tf.data.tables import Source
+from idefn_tf.data.files import Source
 from idefn_tf.export import card, versions, warmup
 from idefn_tf.export import replay as replaying
-from idefn_tf.export.edges import edge_rows
+from idefn_tf.export.corner_cases import edge_rows
 from idefn_tf.export.scorer import Arrays, Scorer
 from idefn_tf.export.signatures import ServingModule
 from idefn_tf.models import EntireSpaceModel

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from idefn_tf.data.arrays import to_arrays
-from idefn_tf.data.tables import Source, read_table
+from idefn_tf.data.arrow_to_numpy import to_arrays
+from idefn_tf.data.files import Source, read_table
+from idefn_tf.evaluation.spaces import evaluate_spaces, require_selection_space
+from idefn_tf.export.psi import MOVED, score_stability
 from idefn_tf.export.replay import request_arrays
 from idefn_tf.export.scorer import Scorer
 from idefn_tf.export.signatures import SCORES
-from idefn_tf.export.stability import MOVED, score_stability
 from idefn_tf.schema import CLICK, CONVERSION, Schema
-from idefn_tf.spaces import evaluate_spaces, require_selection_space
 
 #: Metrics that can be gated; True where higher is better.
 HIGHER_IS_BETTER = {"auc": True, "ks": True, "gauc": True, "logloss": False, "ece": False}

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.data import lists
-from idefn_tf.data.arrays import to_arrays
-from idefn_tf.data.tables import Source, read_table
-from idefn_tf.export.examples import to_examples
+from idefn_tf.data import list_columns
+from idefn_tf.data.arrow_to_numpy import to_arrays
+from idefn_tf.data.files import Source, read_table
 from idefn_tf.export.scorer import Arrays, Scorer
 from idefn_tf.export.signatures import (
     CALIBRATED,
@@ -23,6 +22,7 @@ from idefn_tf.export.signatures import (
     serving_schema,
     stand_ins,
 )
+from idefn_tf.export.tf_examples import to_examples
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
 
@@ -65,7 +65,7 @@ def python_scores(
     given = dict(arrays)
     for feature in serving_schema(schema).features:
         if feature.multi_valued:
-            lists.fill_empty(feature, given)
+            list_columns.fill_empty(feature, given)
     features = {**given, **{k: v.numpy() for k, v in stand_ins(schema, rows).items()}}
     dataset = tf.data.Dataset.from_tensor_slices(features).batch(batch_size)
     scores = {k: np.asarray(v) for k, v in model.predict(dataset, verbose=0).items()}

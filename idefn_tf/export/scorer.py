@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.features.columns import quiet_deprecations
+from idefn_tf.features.column_lowering import quiet_deprecations
 
 Arrays = dict[str, np.ndarray]
 

@@ -22,7 +22,7 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf.data.dataset import feature_signature
-from idefn_tf.data.tfrecord import parse_examples
+from idefn_tf.data.readers.tfrecord import parse_examples
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Feature, Schema
 

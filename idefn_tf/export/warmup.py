@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.export.examples import to_examples
-from idefn_tf.export.messages import message_class
 from idefn_tf.export.scorer import Arrays, Scorer
+from idefn_tf.export.serving_protos import message_class
 from idefn_tf.export.signatures import CLASSIFY, DEFAULT, EXAMPLES, REGRESS
+from idefn_tf.export.tf_examples import to_examples
 from idefn_tf.schema import Schema
 
 #: Where the records lie in a version.

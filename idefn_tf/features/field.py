@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from idefn_tf.features.columns import Standardize
+from idefn_tf.features.column_lowering import Standardize
 from idefn_tf.schema import Schema
 
 #: How messages call an attribute.

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf.metrics import _derive
-from idefn_tf.metrics.histogram import ScoreHistogram
+from idefn_tf.metrics.score_histogram import ScoreHistogram
 
 
 @keras.saving.register_keras_serializable(package="idefn_tf")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
-from idefn_tf.models.replicas import replica_count, total
+from idefn_tf.models.replica_sums import replica_count, total
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Batch:
     """Labels and weights of one mini-batch; every mean over a space says its divisor.
 
     Under ``tf.distribute`` this is a replica's share of the batch, and the means are those of the
-    whole batch (`idefn_tf.models.replicas`).
+    whole batch (`idefn_tf.models.replica_sums`).
 
     Attributes:
         click: o, float32 [B].

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from idefn_tf.optimizers.rules import Rule
+from idefn_tf.optimizers.row_rules import Rule
 from idefn_tf.optimizers.touched import Touched, merge, spread
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from idefn_tf._keras_private import built_variables, variable_index
 from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
-from idefn_tf.optimizers.rules import CLOCK, Rule
+from idefn_tf.optimizers.row_rules import CLOCK, Rule
 from idefn_tf.optimizers.touched import Touched
 from idefn_tf.tables import Distinct, distinct, is_table
 

@@ -5,7 +5,7 @@ The same object drives parsing, validation, feature columns and the serving sign
 
 from idefn_tf.schema.feature import DType, Feature, Kind, Side
 from idefn_tf.schema.labels import CLICK, CONVERSION, REPORT_COLUMNS, RESERVED, Labels
-from idefn_tf.schema.table import Schema
+from idefn_tf.schema.schema import Schema
 
 __all__ = [
     "CLICK",

@@ -8,8 +8,9 @@
 * What is left is cut to `max_length`. An empty list of a feature with `missing` is that one value
   with weight 1; without `missing` it stays empty and gives the zero vector.
 
-`idefn_tf.data.lists` says this to Arrow and NumPy, `idefn_tf.features.lists` to TensorFlow,
-`pipelines.datasets.encode` to Ibis; this module itself reads one row, as the client does.
+`idefn_tf.data.list_columns` says this to Arrow and NumPy, `idefn_tf.data.list_tensors` to
+TensorFlow,
+`pipelines.preparation.encode` to Ibis; this module itself reads one row, as the client does.
 """
 
 from __future__ import annotations

@@ -15,17 +15,17 @@ equations are:
 """
 
 from idefn_tf.transport.costs import COSTS, cosine, cost_scale, squared_euclidean
-from idefn_tf.transport.exact import exact
-from idefn_tf.transport.greenkhorn import greenkhorn
-from idefn_tf.transport.layer import RPOT
-from idefn_tf.transport.literal import proximal_literal
 from idefn_tf.transport.match import TIGHT, SolverOptions, match, solve
-from idefn_tf.transport.matches import Matches
-from idefn_tf.transport.memory import PositiveMemory
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, partial_problem
-from idefn_tf.transport.proximal import proximal
-from idefn_tf.transport.sinkhorn import sinkhorn
+from idefn_tf.transport.reference.greenkhorn import greenkhorn
+from idefn_tf.transport.reference.proximal_loop import proximal_literal
+from idefn_tf.transport.rpot.matches import Matches
+from idefn_tf.transport.rpot.positive_memory import PositiveMemory
+from idefn_tf.transport.rpot.rpot import RPOT
+from idefn_tf.transport.solvers.exact import exact
+from idefn_tf.transport.solvers.proximal import proximal
+from idefn_tf.transport.solvers.sinkhorn import sinkhorn
 from idefn_tf.transport.status import Status
 
 __all__ = [

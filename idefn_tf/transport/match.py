@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from idefn_tf.transport.checks import positive_number, positive_whole
 from idefn_tf.transport.costs import SCALES, cost_scale
-from idefn_tf.transport.exact import exact
-from idefn_tf.transport.greenkhorn import greenkhorn
-from idefn_tf.transport.literal import proximal_literal
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, as_type, partial_problem
-from idefn_tf.transport.proximal import proximal
-from idefn_tf.transport.sinkhorn import sinkhorn
+from idefn_tf.transport.reference.greenkhorn import greenkhorn
+from idefn_tf.transport.reference.proximal_loop import proximal_literal
+from idefn_tf.transport.solvers.exact import exact
+from idefn_tf.transport.solvers.proximal import proximal
+from idefn_tf.transport.solvers.sinkhorn import sinkhorn
 
 SOLVERS = ("proximal", "newton", "sinkhorn", "proximal_literal", "greenkhorn", "exact")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from idefn_tf.spaces import require_selection_space
+from idefn_tf.evaluation.spaces import require_selection_space
 
 #: The metrics that validation reports for each space that selection may see.
 METRICS: dict[str, tuple[str, ...]] = {

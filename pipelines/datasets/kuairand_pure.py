@@ -17,12 +17,11 @@ import ibis
 import ibis.expr.types as ir
 
 from idefn_tf.schema import DType
-from pipelines import checks
-from pipelines.checks import Report
-from pipelines.datasets import sides
-from pipelines.datasets.base import Dataset, Exposures, Request
-from pipelines.datasets.engine import Engine, translated_errors
-from pipelines.datasets.split import Split, last_days, number
+from pipelines.preparation import checks, lookup_tables
+from pipelines.preparation.checks import Report
+from pipelines.preparation.engine import Engine, translated_errors
+from pipelines.preparation.raw_log import Dataset, Exposures, Request
+from pipelines.preparation.split import Split, last_days, number
 
 #: The raw log's columns, all integers; they also put equal times in order.
 LOG_COLUMNS = (
@@ -103,7 +102,7 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     with translated_errors("reading the logs"):
         kept = log.count().execute()
     stems = {key: f"{stem}.csv" for key, stem in _SIDES.items()}
-    table = sides.join(engine, log, found, stems, request.schema, report)
+    table = lookup_tables.join(engine, log, found, stems, request.schema, report)
     keys = ("user_id", "video_id", "time_ms")
     return Exposures(table, duplicates=int(total - kept), keys=keys)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from idefn_tf.metrics.exact import LOG_LOSS_CLIP
-from idefn_tf.spaces import SPACES, select
+from idefn_tf.evaluation.spaces import SPACES, select
+from idefn_tf.metrics.exact_metrics import LOG_LOSS_CLIP
 
 Floats = NDArray[np.float64]
 Draws = dict[tuple[str, str], Floats]
@@ -85,7 +85,7 @@ def bootstrap(
 
     Args:
         scores: "ctr", "cvr" and "ctcvr" [rows].
-        columns: label columns as `idefn_tf.spaces.evaluate_spaces` takes them.
+        columns: label columns as `idefn_tf.evaluation.spaces.evaluate_spaces` takes them.
         weight: sample weights [rows].
         users: the user of each row [rows], or None.
         seed: of the draws.

@@ -15,15 +15,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from idefn_tf.evaluation.spaces import SPACES, evaluate_spaces
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
-from idefn_tf.spaces import SPACES, evaluate_spaces
-from pipelines.config import Config
-from pipelines.evaluation import predict
-from pipelines.prepared import CARD, Prepared
+from pipelines.experiment.config import Config
+from pipelines.experiment.evaluation import predict
+from pipelines.experiment.run_folder import Run
+from pipelines.preparation.prepared_folder import CARD, Prepared
 from pipelines.reports.intervals import Draws, bootstrap, interval
 from pipelines.reports.rows import Rows, read_rows, thin
-from pipelines.runs import Run
 
 #: Training rows read for the plan of a batch.
 TRAIN_ROWS = 200_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from idefn_tf.spaces import SPACES, select
+from idefn_tf.evaluation.spaces import SPACES, select
 from pipelines.reports.material import Material
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from idefn_tf.data import read_table, to_arrays
 from idefn_tf.schema import REPORT_COLUMNS, Schema
-from pipelines.evaluation import report_columns, row_weights
-from pipelines.prepared import Prepared
+from pipelines.experiment.evaluation import report_columns, row_weights
+from pipelines.preparation.prepared_folder import Prepared
 
 #: At most this many rows of a part are scored; more are thinned evenly.
 MOST_ROWS = 500_000

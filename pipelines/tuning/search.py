@@ -13,12 +13,12 @@ from typing import Any
 import keras_tuner
 
 from idefn_tf.tuning import Goal, SearchSpace
-from pipelines.config import Config
-from pipelines.console import Console
-from pipelines.prepared import Prepared, write_json
-from pipelines.resume import Terminated
-from pipelines.runs import Run
-from pipelines.tuning.oracles import WholeTuner
+from pipelines.cli.console import Console
+from pipelines.experiment.config import Config
+from pipelines.experiment.interruption import Terminated
+from pipelines.experiment.run_folder import Run
+from pipelines.preparation.prepared_folder import Prepared, write_json
+from pipelines.tuning.resumable_oracles import WholeTuner
 from pipelines.tuning.trials import (
     Spent,
     chosen_values,

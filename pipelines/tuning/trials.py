@@ -18,13 +18,13 @@ import keras
 
 from idefn_tf.tuning import Goal, SearchSpace
 from idefn_tf.tuning.space import put
-from pipelines.config import Config
-from pipelines.console import Console
-from pipelines.prepared import Prepared, write_json
-from pipelines.resume import Terminated
-from pipelines.runs import Run
+from pipelines.cli.console import Console
+from pipelines.experiment.config import Config
+from pipelines.experiment.interruption import Terminated
+from pipelines.experiment.run_folder import Run
+from pipelines.preparation.prepared_folder import Prepared, write_json
 from pipelines.train import train
-from pipelines.tuning.apart import Stopped, peak_mib, run_apart
+from pipelines.tuning.subprocess_call import Stopped, peak_mib, run_apart
 
 
 class Spent(NamedTuple):

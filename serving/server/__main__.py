@@ -38,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except settings.ConfigError as error:
         log.error("Cannot start: %s", error)
         return 1
-    from serving.server import run  # TensorFlow is loaded here
+    from serving.server import lifecycle  # TensorFlow is loaded here
 
     try:
-        return run.serve(chosen)
+        return lifecycle.serve(chosen)
     finally:
         chosen.listener.close()
 

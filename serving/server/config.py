@@ -10,8 +10,8 @@ import dataclasses
 import os
 from pathlib import Path
 
-from serving.server import textproto
-from serving.server.textproto import Message, Value, Word
+from serving.server import text_proto
+from serving.server.text_proto import Message, Value, Word
 
 
 class ConfigError(ValueError):
@@ -144,10 +144,10 @@ class _Fields:
 
 def _read(path: str, flag: str) -> _Fields:
     try:
-        return _Fields(textproto.parse(Path(path).read_text(encoding="utf-8")), flag)
+        return _Fields(text_proto.parse(Path(path).read_text(encoding="utf-8")), flag)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{flag}: cannot read '{path}': {error}") from None
-    except textproto.TextProtoError as error:
+    except text_proto.TextProtoError as error:
         raise ConfigError(f"{flag}: '{path}': {error}") from None
 
 

@@ -8,8 +8,10 @@ import socket
 import ssl
 from pathlib import Path
 
-from serving.server import config, folders, tls
+from serving.server import config
 from serving.server.config import BatchingConfig, ConfigError, ModelConfig
+from serving.server.models import folders
+from serving.server.rest import tls
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,13 +10,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from idefn_tf.calibration import CALIBRATORS, click_space_cvr
-from idefn_tf.metrics import exact
+from idefn_tf.metrics import exact_metrics
 from pipelines import calibrate
-from pipelines.config import Config
-from pipelines.console import Console
-from pipelines.evaluation import predict
+from pipelines.cli.console import Console
+from pipelines.experiment.config import Config
+from pipelines.experiment.evaluation import predict
 from pipelines.export import read_calibrator
-from pipelines.prepared import Prepared
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
 
 QUIET = Console(quiet=True)
@@ -40,7 +40,7 @@ def data(folder, simulated):
 @pytest.fixture(scope="module")
 def run(folder, data):
     config = Config.parse({"method": "all_negative", "model": {"alpha": 0.8}, **SMALL})
-    return train(config, data.root, folder / "run", QUIET)
+    return train(config, data.root, folder / "run", QUIET, evaluate=False)
 
 
 def scored(run, data, part):
@@ -90,7 +90,7 @@ def test_the_closed_form_is_judged_on_clicked_rows(run, data):
     )
     told = found["report"]["test"]["clicked"]
     assert told["closed_form"]["logloss"] == pytest.approx(
-        exact.log_loss(conversion[rows], recovered[rows]), rel=1e-6
+        exact_metrics.log_loss(conversion[rows], recovered[rows]), rel=1e-6
     )
     # Eq. 15 spreads conversions over unclicked rows: below the click rate before, nearer after
     assert told["before"]["pcoc"] < told["closed_form"]["pcoc"]
@@ -129,7 +129,7 @@ def test_the_command_writes_what_the_export_reads(run, data, method, capsys):
 
 def test_a_wrong_request_is_one_clear_message(run, data, folder, capsys):
     config = Config.parse({"method": "esmm", **SMALL})
-    other = train(config, data.root, folder / "esmm", QUIET)
+    other = train(config, data.root, folder / "esmm", QUIET, evaluate=False)
     arguments = ["--run", str(other.root), "--data", str(data.root), "--click-space", "--quiet"]
     assert calibrate.main(arguments) == 2
     said = capsys.readouterr().err

@@ -1,10 +1,13 @@
 """The export job: the run's whole story in the card, the gate, the clean-up."""
 
+import contextlib
 import importlib.util
+import io
 import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,9 +44,9 @@ def spoiled(tiny, run, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def rows(tiny, tmp_path):
-    path = tmp_path / "rows.parquet"
+@pytest.fixture(scope="module")
+def rows(tiny, tmp_path_factory):
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     tiny.make_frame(300, seed=8).to_parquet(path)
     return path
 
@@ -76,34 +79,55 @@ def test_first_version_carries_the_runs_story(run, tmp_path, rows, tiny, capsys)
 
 
 @pytest.fixture(scope="module")
-def exported(run, spoiled, tmp_path_factory):
-    """One version of each run, to be copied."""
-    base = tmp_path_factory.mktemp("exported")
-    for name, folder in (("run", run), ("spoiled", spoiled)):
-        assert main(folder, base / name / "cvr", "--quiet") == 0
-    return base
+def exported(run, tiny, tmp_path_factory):
+    """A first version, judged on a prepared folder's rows; to be copied."""
+    data = tmp_path_factory.mktemp("data")
+    (data / "validation").mkdir()
+    (data / "test").mkdir()
+    (data / "card.json").write_text("{}")
+    tiny.SCHEMA.save(data / "schema.yaml")
+    tiny.make_frame(50, seed=1).to_parquet(data / "validation" / "part-00000.parquet")
+    tiny.make_frame(60, seed=2).to_parquet(data / "test" / "part-00000.parquet")
+    base = tmp_path_factory.mktemp("models") / "cvr"
+    assert main(run, base, "--rows", data, "--quiet") == 0
+    return base / "1"
 
 
-def test_gate_refuses_what_moved_unless_forced(run, spoiled, exported, tmp_path, rows, capsys):
-    base = tmp_path / "models" / "cvr"
-    shutil.copytree(exported / "run" / "cvr" / "1", base / "1")
+def test_prepared_folder_is_judged_on_validation(exported):
+    card = json.loads((exported / "assets.extra" / "model_card.json").read_text())
+    assert card["check"]["rows"] == 50 + 64
+
+
+@pytest.fixture(scope="module")
+def moved(run, spoiled, exported, rows, tmp_path_factory):
+    """The run again behind its own first version, then what moved: refused, and forced."""
+    base = tmp_path_factory.mktemp("moved") / "cvr"
+    shutil.copytree(exported, base / "1")
     assert main(run, base, "--rows", rows, "--quiet") == 0
-    card = json.loads((base / "2" / "assets.extra" / "model_card.json").read_text())
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        refused = main(spoiled, base, "--rows", rows)
+    left = list(list_versions(base))
+    forced = main(spoiled, base, "--rows", rows, "--force")
+    return SimpleNamespace(base=base, said=said.getvalue(), statuses=(refused, forced), left=left)
+
+
+def test_gate_refuses_what_moved_unless_forced(moved):
+    card = json.loads((moved.base / "2" / "assets.extra" / "model_card.json").read_text())
     assert card["gate"]["refusals"] == []
     assert card["gate"]["served"] == "1"
-    assert main(spoiled, base, "--rows", rows) == 2
-    assert "the mean of cvr is" in capsys.readouterr().err
-    assert list(list_versions(base)) == [1, 2]
-    assert main(spoiled, base, "--rows", rows, "--force") == 0
-    card = json.loads((base / "3" / "assets.extra" / "model_card.json").read_text())
+    assert moved.statuses == (2, 0)
+    assert "the mean of cvr is" in moved.said
+    assert moved.left == [1, 2]
+    card = json.loads((moved.base / "3" / "assets.extra" / "model_card.json").read_text())
     assert card["gate"]["forced"] is True
     assert len(card["gate"]["refusals"]) >= 2
 
 
-def test_label_decides_what_is_served_and_what_stays(run, exported, tmp_path, rows, capsys):
+def test_label_decides_what_is_served_and_what_stays(run, exported, moved, tmp_path, rows, capsys):
     base = tmp_path / "models" / "cvr"
-    shutil.copytree(exported / "spoiled" / "cvr" / "1", base / "1")
-    shutil.copytree(exported / "run" / "cvr" / "1", base / "2")
+    shutil.copytree(moved.base / "3", base / "1")
+    shutil.copytree(exported, base / "2")
     (base.parent / "models.config").write_text(
         f'model_config_list {{ config {{ name: "cvr" base_path: "{base}" '
         'model_platform: "tensorflow" model_version_policy { specific { versions: 1 } } '
@@ -116,20 +140,6 @@ def test_label_decides_what_is_served_and_what_stays(run, exported, tmp_path, ro
     assert "the gate cannot compare with version 1" in said
     assert "removed version 2" in said
     assert list(list_versions(base)) == [1, 3]
-
-
-def test_prepared_folder_is_judged_on_validation(run, tiny, tmp_path):
-    data = tmp_path / "data"
-    (data / "validation").mkdir(parents=True)
-    (data / "test").mkdir()
-    (data / "card.json").write_text("{}")
-    tiny.SCHEMA.save(data / "schema.yaml")
-    tiny.make_frame(50, seed=1).to_parquet(data / "validation" / "part-00000.parquet")
-    tiny.make_frame(60, seed=2).to_parquet(data / "test" / "part-00000.parquet")
-    base = tmp_path / "models" / "cvr"
-    assert main(run, base, "--rows", data, "--quiet") == 0
-    card = json.loads((base / "1" / "assets.extra" / "model_card.json").read_text())
-    assert card["check"]["rows"] == 50 + 64
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 
 from idefn_tf.data import learn_vocabularies
 from idefn_tf.schema import Schema
-from pipelines.datasets.funnel_world import Options
-from pipelines.datasets.simulated_funnel import simulate
-from pipelines.datasets.split import parse
+from pipelines.datasets.simulated_funnel.funnel_world import Options
+from pipelines.datasets.simulated_funnel.simulated_funnel import simulate
+from pipelines.preparation.prepared_folder import Prepared
+from pipelines.preparation.split import parse
 from pipelines.prepare import Settings, main, prepare, prepare_rows
-from pipelines.prepared import Prepared
 
 ROOT = Path(__file__).parents[2]
 MADE = ROOT / "tests" / "data" / "kuairand_made"

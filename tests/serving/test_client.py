@@ -22,7 +22,7 @@ from serving.client import (
     OverloadedError,
     TimeoutExpiredError,
 )
-from serving.request import Input, RequestBuilder
+from serving.common.request import Input, RequestBuilder
 
 ROW = {
     "user": 3,

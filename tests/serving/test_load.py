@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from serving import load, load_memory
+from serving import load
+from serving.common import load_memory
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

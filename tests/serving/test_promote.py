@@ -8,7 +8,7 @@ import pytest
 
 from serving import promote
 from serving.client import Client, InvalidRequestError
-from serving.models_config import ModelsConfig
+from serving.common.models_config import ModelsConfig
 from serving.server.config import read_model_config
 
 TEXT = """\

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from idefn_tf.export.replay import request_arrays
-from serving import drift, skew
+from serving import skew
 from serving.client import Client
+from serving.common import drift
 
 
 @pytest.fixture

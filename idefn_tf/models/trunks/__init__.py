@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from idefn_tf.models.trunks.base import Trunk
-from idefn_tf.models.trunks.mmoe import MMoETrunk
-from idefn_tf.models.trunks.ple import PLETrunk
-from idefn_tf.models.trunks.transfer import AttentionTransfer
+from idefn_tf.models.trunks.attention_transfer import AttentionTransfer
+from idefn_tf.models.trunks.mmoe_trunk import MMoETrunk
+from idefn_tf.models.trunks.ple_trunk import PLETrunk
+from idefn_tf.models.trunks.trunk import Trunk
 
 #: Trunks by the name that configs use.
 TRUNKS: dict[str, type[Trunk]] = {"mmoe": MMoETrunk, "ple": PLETrunk}

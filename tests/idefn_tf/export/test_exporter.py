@@ -112,7 +112,7 @@ def test_no_training_state_is_saved(version, model):
 
 
 def test_numeric_nan_and_unknown_values_are_scored_like_python(version, model, tiny):
-    from idefn_tf.export.edges import edge_rows
+    from idefn_tf.export.corner_cases import edge_rows
 
     arrays = edge_rows(tiny.SCHEMA, model.features.fields, rows=300, seed=3)
     assert np.isnan(arrays["price"]).any()
@@ -222,19 +222,22 @@ except OSError as error:
 """
 
 
-def child(action: str, base: Path, model, *before: str) -> subprocess.Popen:
+def child(starter, action: str, base: Path, model, *before: str):
+    """A process; `starter` is subprocess, or what starts one with TensorFlow imported already."""
     script, saved = Path(__file__).parent / "tiny_run.py", base.parent / "best.keras"
     model.save(saved)
-    return subprocess.Popen(
+    return starter.Popen(
         [*before, sys.executable, "-c", CHILD.format(action=action), str(script), str(base),
          str(saved)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=os.getcwd(),
     )  # fmt: skip
 
 
-def test_kill_leaves_no_version_and_the_next_export_cleans_up(model, tiny, tmp_path):
+def test_kill_leaves_no_version_and_the_next_export_cleans_up(
+    model, tiny, tmp_path, warm_processes
+):
     base = tmp_path / "cvr"
-    with child(WAIT, base, model) as process:
+    with child(warm_processes, WAIT, base, model) as process:
         assert process.stdout.readline() == "built\n"
         process.kill()
     left = [p.name for p in base.iterdir()]
@@ -246,9 +249,11 @@ def test_kill_leaves_no_version_and_the_next_export_cleans_up(model, tiny, tmp_p
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs a file size limit")
-def test_full_disk_leaves_nothing(model, tmp_path):
+def test_full_disk_leaves_nothing(model, tmp_path, warm_processes):
     base = tmp_path / "cvr"
-    with child(EXPORT.format(limit=4096), base, model) as process:  # no file beyond 4 KiB
+    with child(
+        warm_processes, EXPORT.format(limit=4096), base, model
+    ) as process:  # no file beyond 4 KiB
         out, err = process.communicate()
     assert "OSError: " in out, err
     assert list(base.iterdir()) == []
@@ -284,7 +289,7 @@ def test_disk_that_fills_up_during_an_export(model, tmp_path):
     """A real small disk, full at four stages: an error that says so, and the old version alone."""
     base = tmp_path / "disk"
     base.mkdir()
-    with child("import os\n" + FILL, base, model, "unshare", "-m") as process:
+    with child(subprocess, "import os\n" + FILL, base, model, "unshare", "-m") as process:
         out, err = process.communicate()
     if process.returncode == 77 or "unshare" in err:
         pytest.skip("this system mounts nothing for us")

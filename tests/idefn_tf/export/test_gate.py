@@ -5,8 +5,8 @@ import pytest
 
 from idefn_tf.export import Gate, GateError, Scorer, export_model
 from idefn_tf.export.gate import require
+from idefn_tf.export.psi import score_stability, stability_index
 from idefn_tf.export.replay import request_arrays
-from idefn_tf.export.stability import score_stability, stability_index
 from idefn_tf.models import ESMM
 
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from idefn_tf.export import Scorer, warmup
-from idefn_tf.export.edges import edge_rows
-from idefn_tf.export.messages import message_class
+from idefn_tf.export.corner_cases import edge_rows
+from idefn_tf.export.serving_protos import message_class
 
 
 def records(version):

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from idefn_tf.features import FeatureColumns, Standardize
-from idefn_tf.features.columns import quiet_deprecations
+from idefn_tf.features.column_lowering import quiet_deprecations
 from idefn_tf.schema import Schema
 
 LABELS = {"click": "c", "conversion": "r"}

@@ -5,7 +5,7 @@ import gc
 import pytest
 import tensorflow as tf
 
-from idefn_tf.models import training_metrics
+from idefn_tf.models.training import metrics
 from idefn_tf.optimizers import RowSparseAdam
 
 KIND = tf.types.experimental.ConcreteFunction
@@ -28,7 +28,7 @@ def compiled_by_xla(program):
 @pytest.mark.parametrize("jit", [False, True])
 def test_fit_evaluate_and_predict_compile_nothing_unless_asked(make_model, tiny_dataset, jit):
     """IdeFN has every program: rows, losses, transport, update, metrics, and their reading."""
-    training_metrics._summary.cache_clear()
+    metrics._summary.cache_clear()
     before = programs()
     model = make_model("idefn", transport={"memory": 8}, kappa=0.1)
     model.compile(RowSparseAdam(0.02), jit_compile=jit)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from idefn_tf.metrics import exact
+from idefn_tf.metrics import exact_metrics
 from idefn_tf.optimizers import RowSparseAdam
 from idefn_tf.schema import Schema
-from pipelines.evaluation import row_weights
+from pipelines.experiment.evaluation import row_weights
 
 W = 0.25
 
@@ -55,7 +55,7 @@ def test_weighted_rows_and_corrected_scores_agree():
     seen = 100 / 325  # what a model of the kept rows predicts
     full = seen / (seen + (1 - seen) / W)
     assert full == pytest.approx(0.1)
-    assert exact.pcoc(click, np.full(325, full), weights) == pytest.approx(1.0)
+    assert exact_metrics.pcoc(click, np.full(325, full), weights) == pytest.approx(1.0)
 
 
 def test_rate_is_saved_and_checked(models, make_model, tmp_path):

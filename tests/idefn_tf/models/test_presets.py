@@ -24,11 +24,11 @@ def plain(model):
 @pytest.mark.parametrize(
     ("preset", "config"),
     [
-        (preset, f"{family}_{preset.replace('-', '_')}.yaml")
+        (preset, f"{family}/{preset.replace('-', '.', 1).replace('-', '_')}.yaml")
         for family in ("kuairand", "simulated")
         for preset in PRESETS
     ]
-    + [("idefn", "table_idefn.yaml")],
+    + [("idefn", "table/idefn.yaml")],
 )
 def test_the_configs_hold_the_preset(preset, config):
     model = yaml.safe_load((CONFIGS / config).read_text())["model"]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from idefn_tf.transport import Plan, Status, match, partial_problem
-from idefn_tf.transport.whole import finish_whole
+from idefn_tf.transport.full_problem import finish_whole
 
 pytestmark = pytest.mark.usefixtures("one_by_one")
 COST = np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 2.0]], np.float32)

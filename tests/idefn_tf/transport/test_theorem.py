@@ -17,8 +17,8 @@ import pytest
 import tensorflow as tf
 
 from idefn_tf.transport import partial_problem
-from idefn_tf.transport.literal import first_plan, proximal_step
-from idefn_tf.transport.whole import marginal_error, whole
+from idefn_tf.transport.full_problem import marginal_error, whole
+from idefn_tf.transport.reference.proximal_loop import first_plan, proximal_step
 
 INNER = 1e-10
 STEPS = 30

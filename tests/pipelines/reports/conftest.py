@@ -7,9 +7,9 @@ import pytest
 
 from pipelines import report as reports
 from pipelines import train
-from pipelines.config import Config
-from pipelines.console import Console
-from pipelines.prepared import Prepared
+from pipelines.cli.console import Console
+from pipelines.experiment.config import Config
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.reports import material
 
 QUIET = Console(quiet=True)
@@ -82,7 +82,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data(folder, simulated):
-    return simulated(folder, 8000)
+    return simulated(folder, 6000)
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from idefn_tf.metrics import exact
-from pipelines.prepared import Prepared
-from pipelines.reports import gain, intervals, loss_rows, material, plan, reliability, style
-from pipelines.reports.batch import draw_batch
-from pipelines.reports.embedding import principal_axes
-from pipelines.reports.slices import find_slices
+from idefn_tf.metrics import exact_metrics
+from pipelines.preparation.prepared_folder import Prepared
+from pipelines.reports import intervals, material, style
+from pipelines.reports.sections import gain, loss_rows, reliability, transport_plan
+from pipelines.reports.sections.embedding import principal_axes
+from pipelines.reports.sections.slices import find_slices
+from pipelines.reports.train_batch import draw_batch
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -19,8 +20,8 @@ def test_a_draws_auc_and_ks_are_the_exact_ones(seed):
     score = np.round(rng.random(300), 1 + seed % 3)  # ties
     weight = rng.integers(0, 4, 300).astype(float)
     auc, ks = intervals.Ranked(label, score).auc_ks(weight)
-    assert auc == pytest.approx(exact.auc(label, score, weight), abs=1e-12)
-    assert ks == pytest.approx(exact.ks(label, score, weight), abs=1e-12)
+    assert auc == pytest.approx(exact_metrics.auc(label, score, weight), abs=1e-12)
+    assert ks == pytest.approx(exact_metrics.ks(label, score, weight), abs=1e-12)
 
 
 def test_a_draw_takes_whole_users_and_as_many_as_there_are():
@@ -93,7 +94,7 @@ def test_slices_are_large_enough_and_their_auc_is_exact(gathered):
     for one in found:
         assert one.positives >= 20
         assert one.auc == pytest.approx(
-            exact.auc(label[one.mask], gathered.main.scores["cvr"][one.mask])
+            exact_metrics.auc(label[one.mask], gathered.main.scores["cvr"][one.mask])
         )
     names = {feature.name for feature in gathered.main.schema.features}
     assert {one.feature for one in found} <= names
@@ -123,7 +124,7 @@ def test_losses_reach_the_rows_that_the_formulas_name(gathered, runs, data):
 
 def test_the_shown_part_of_the_plan_is_the_plans(gathered):
     batch = draw_batch(gathered)
-    shown = plan.best_part(batch)
+    shown = transport_plan.best_part(batch)
     whole = np.asarray(batch.matches.plan.real_rows)
     column = np.asarray(batch.matches.plan.problem.column_mass)
     assert (batch.conversion[shown.positives] == 1).all()

@@ -8,10 +8,10 @@ import pytest
 
 from pipelines import report as reports
 from pipelines import train
-from pipelines.console import Console
+from pipelines.cli.console import Console
+from pipelines.experiment.run_folder import Run
 from pipelines.reports import material
 from pipelines.reports.page import Cell, table
-from pipelines.runs import Run
 
 QUIET = Console(quiet=True)
 SECTIONS = {

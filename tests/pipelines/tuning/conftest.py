@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from pipelines.config import Config
-from pipelines.console import Console
+from pipelines.cli.console import Console
+from pipelines.experiment.config import Config
 from pipelines.tune import tune
 
 BASE = {
@@ -64,8 +64,8 @@ def config_file(folder):
 
 @pytest.fixture(scope="session")
 def searched(config, data, folder):
-    """A finished search of three trials, left alone, within one process."""
-    tune(config(), data.root, folder / "random", Console(quiet=True), trials=3, apart=False)
+    """A finished search of two trials, left alone, within one process."""
+    tune(config(), data.root, folder / "random", Console(quiet=True), trials=2, apart=False)
     return folder / "random"
 
 

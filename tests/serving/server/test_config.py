@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.server import config, textproto
+from serving.server import config, text_proto
 from serving.server.config import ConfigError, VersionPolicy
 
 
@@ -15,7 +15,7 @@ def write(tmp_path: Path, text: str) -> str:
 
 
 def test_text_format_in_all_its_spellings() -> None:
-    found = textproto.parse(
+    found = text_proto.parse(
         """
         # a comment; then the spellings of one thing
         name: "a" 'b'   # adjacent strings are one
@@ -47,7 +47,7 @@ def test_text_format_agrees_with_protobuf() -> None:
     """
     theirs = text_format.Parse(text, protos.ModelServerConfig())
     entry = json_format.MessageToDict(theirs)["modelConfigList"]["config"][0]
-    ours = textproto.parse(text)["model_config_list"][0]["config"][0]  # type: ignore[index, call-overload]
+    ours = text_proto.parse(text)["model_config_list"][0]["config"][0]  # type: ignore[index, call-overload]
     assert isinstance(ours, dict)
     assert ours["name"] == [entry["name"]]
     assert ours["base_path"] == [entry["basePath"]]
@@ -71,8 +71,8 @@ def test_text_format_agrees_with_protobuf() -> None:
     ],
 )
 def test_malformed_text_names_the_line(text: str, message: str) -> None:
-    with pytest.raises(textproto.TextProtoError, match=message):
-        textproto.parse(text)
+    with pytest.raises(text_proto.TextProtoError, match=message):
+        text_proto.parse(text)
 
 
 def test_model_config(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from idefn_tf.export.messages import message_class
+from idefn_tf.export.serving_protos import message_class
 
 
 def copy_version(source: Path, base: Path, version: int | str) -> None:

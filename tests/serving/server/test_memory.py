@@ -39,10 +39,10 @@ def test_over_many_requests(conformance_server: Any) -> None:
     for model, body in kinds:
         press(server, model, body, 1.0)
     before = resident_mib(server.process.pid)
-    count = sum(press(server, model, body, 4.0) for model, body in kinds)
+    count = sum(press(server, model, body, 2.0) for model, body in kinds)
     grown = resident_mib(server.process.pid) - before
     assert count > 1_000
-    assert grown < 25, f"{grown:.0f} MiB more after {count} requests"
+    assert grown < 12, f"{grown:.0f} MiB more after {count} requests"
 
 
 def test_over_many_versions(
@@ -62,7 +62,7 @@ def test_over_many_versions(
     failed: list[int] = []
 
     def client() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.004):  # some hundred requests a second
             status = server.predict("m", body).status
             if status != 200:
                 failed.append(status)

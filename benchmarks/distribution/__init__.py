@@ -1,0 +1,1 @@
+"""Two processes, sharded tables: what they cost and bring."""

@@ -1,0 +1,1 @@
+"""Studies of pseudo-labels: their quality, recipes, the click's share of a ranking."""

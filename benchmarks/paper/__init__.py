@@ -1,0 +1,1 @@
+"""The paper's comparison: a grid of runs, its statistics, one page."""

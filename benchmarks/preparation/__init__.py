@@ -1,0 +1,1 @@
+"""Preparation at size: rows per second and memory."""

@@ -1,0 +1,7 @@
+"""`python -m benchmarks.training`."""
+
+import sys
+
+from benchmarks.training.command import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The transport against its rivals, and the map of its regimes."""

@@ -1,0 +1,5 @@
+"""`python -m benchmarks.transport`."""
+
+from benchmarks.transport.command import main
+
+main()

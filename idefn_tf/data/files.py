@@ -1,0 +1,211 @@
+"""Sources: files, folders, globs and DataFrames as Arrow tables."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from idefn_tf.data import object_store
+from idefn_tf.schema import Schema
+
+#: The formats that are read, by ending.
+FORMATS = {".parquet": "parquet", ".csv": "csv", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
+
+_PARTS = ("train", "validation", "test", "all")
+
+Source: TypeAlias = str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table
+
+
+def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:
+    """Lists the data files that a path, folder, glob or list of them stands for, in order.
+
+    Raises:
+        ValueError: if none is found, or formats are mixed.
+    """
+    if isinstance(source, (str, Path)):
+        source = [source]
+    files: list[str] = []
+    for item in source:
+        if object_store.is_remote(item):
+            address = str(item).rstrip("/")
+            files += _data_files(address, object_store.files_under(address))
+            continue
+        path = Path(item)
+        if path.is_dir():
+            if (path / "reports").is_dir() and (path / "card.json").is_file():
+                _refuse_whole(path, (p.name for p in path.iterdir() if p.is_dir()))
+            files += sorted(
+                str(p)
+                for p in path.rglob("*")
+                if p.suffix in FORMATS
+                and not any(part.startswith((".", "_")) for part in p.relative_to(path).parts)
+            )
+        elif path.is_file():
+            files.append(str(path))
+        else:
+            files += sorted(glob.glob(str(item), recursive=True))
+    if not files:
+        raise ValueError(
+            f"source: no Parquet, CSV or TFRecord file found at {[str(s) for s in source]}; "
+            "check the path."
+        )
+    format_of(files)
+    return files
+
+
+def _data_files(address: str, found: list[str]) -> list[str]:
+    """Leaves out what is no data file of a remote folder: other endings, hidden names.
+
+    Raises:
+        ValueError: if it is a whole prepared folder.
+    """
+    if found == [address]:
+        return found
+    folders = {file[len(address) + 1 :].partition("/")[0] for file in found}
+    if {"card.json", "reports"} <= folders:
+        _refuse_whole(address, folders)
+    return [
+        file
+        for file in found
+        if Path(file).suffix in FORMATS
+        and not any(part.startswith((".", "_")) for part in file[len(address) :].split("/"))
+    ]
+
+
+def _refuse_whole(folder: str | Path, names: Iterable[str]) -> None:
+    parts = sorted(name for name in names if name in _PARTS)
+    raise ValueError(
+        f"source: {folder} is a whole prepared folder, whose reports training must not read; open "
+        f"one of its parts: {parts}"
+    )
+
+
+def format_of(files: Sequence[str]) -> str:
+    """Returns the one format of `files`: parquet, csv or tfrecord.
+
+    Raises:
+        ValueError: if an ending is unknown or endings differ.
+    """
+    formats = {FORMATS.get(Path(f).suffix, "unknown") for f in files}
+    if len(formats) != 1 or "unknown" in formats:
+        raise ValueError(
+            f"source: files must all end in one of {sorted(FORMATS)}, received {sorted(files)[:5]}"
+        )
+    return formats.pop()
+
+
+def read_table(
+    source: Source, schema: Schema | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Reads a whole source into memory as one Arrow table, its rows in order.
+
+    Args:
+        source: a DataFrame, Arrow table, or Parquet or CSV files.
+        schema: says which columns of a CSV are text; without one their types are guessed.
+        columns: the columns to read; by default all.
+    """
+    if isinstance(source, pd.DataFrame):
+        source = pa.Table.from_pandas(source, preserve_index=False)
+    if isinstance(source, pa.Table):
+        return source if columns is None else source.select(list(columns))
+    files = find_files(source)
+    if format_of(files) == "tfrecord":
+        raise ValueError("source: TFRecord has no table form; open it with open_dataset.")
+    return pa.concat_tables(
+        [_read(f, schema, columns) for f in files], promote_options="permissive"
+    )
+
+
+def iterate_tables(
+    files: Sequence[str], schema: Schema | None = None, rows: int = 131_072
+) -> Iterator[pa.Table]:
+    """Yields the files' rows in order, at most `rows` (or a megabyte of CSV) at a time."""
+    for file in files:
+        with object_store.explained(file):
+            if file.endswith(".parquet"):
+                with pq.ParquetFile(object_store.opened(file)) as parquet:
+                    for batch in parquet.iter_batches(batch_size=rows):
+                        yield pa.Table.from_batches([batch])
+            else:
+                options = _csv_options(schema)
+                with pyarrow.csv.open_csv(
+                    object_store.opened(file), convert_options=options
+                ) as reader:
+                    for batch in reader:
+                        yield pa.Table.from_batches([batch])
+
+
+def iterate_span(
+    files: Sequence[str], start: int, end: int, rows: int = 131_072
+) -> Iterator[pa.Table]:
+    """Yields rows `start` to `end` of Parquet files in order, reading no group of rows beyond."""
+    at = 0  # of the file's first row
+    for file in files:
+        with object_store.explained(file), pq.ParquetFile(object_store.opened(file)) as parquet:
+            sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
+            for group, size in enumerate(sizes):
+                if at < end and at + size > start:
+                    inside = at
+                    for batch in parquet.iter_batches(rows, row_groups=[group]):
+                        first, last = max(start - inside, 0), min(end - inside, len(batch))
+                        if first < last:
+                            yield pa.Table.from_batches([batch.slice(first, last - first)])
+                        inside += len(batch)
+                at += size
+        if at >= end:
+            return
+
+
+def count_rows(files: Sequence[str]) -> int | None:
+    """Returns the number of rows, where the files' footers tell it (Parquet)."""
+    if any(not f.endswith(".parquet") for f in files):
+        return None
+    rows = 0
+    for file in files:
+        with object_store.explained(file):
+            rows += pq.read_metadata(object_store.opened(file)).num_rows
+    return rows
+
+
+def _read(file: str, schema: Schema | None, columns: Sequence[str] | None) -> pa.Table:
+    names = None if columns is None else list(columns)
+    with object_store.explained(file):
+        if file.endswith(".parquet"):
+            return pq.read_table(object_store.opened(file), columns=names)
+        table = pyarrow.csv.read_csv(
+            object_store.opened(file), convert_options=_csv_options(schema)
+        )
+        return table if names is None else table.select(names)
+
+
+def _csv_options(schema: Schema | None) -> pyarrow.csv.ConvertOptions:
+    """Reads columns of integers and text as text, so that "007" stays and no block is misjudged.
+
+    `to_arrays` converts the integers; an empty field is a null, "NA" is a value.
+    """
+    types = {}
+    for feature in schema.features if schema else ():
+        numeric = feature.dtype == "float32" and not feature.multi_valued
+        kind = pa.float64() if numeric else pa.string()
+        names = (feature.name, feature.source, feature.weights, feature.weights_name)
+        types.update({name: kind for name in names if name})
+    return pyarrow.csv.ConvertOptions(
+        column_types=types,
+        null_values=["", "NaN", "nan", "NULL", "null"],
+        strings_can_be_null=True,
+    )
+
+
+def column_values(table: pa.Table, name: str) -> Any:
+    """Returns a column as one Arrow array, categories spelled out."""
+    column = table.column(name).combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column

@@ -1,0 +1,127 @@
+"""List columns as padded arrays: `idefn_tf.schema.lists` said in Arrow and NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from idefn_tf.data.convert import convert
+from idefn_tf.data.files import column_values
+from idefn_tf.schema import Feature
+from idefn_tf.schema import lists as meaning
+
+
+def read(
+    feature: Feature, table: pa.Table, name: str, weights: str | None
+) -> dict[str, np.ndarray]:
+    """Reads a list feature, and its weights, from a table.
+
+    Args:
+        feature: what the list is.
+        table: holds it.
+        name: the column of the entries.
+        weights: the column of their weights; None for a list without.
+
+    Returns:
+        By name, the entries [n, max_length], padded with -1 or "", and float32 weights, padded
+        with 0.
+
+    Raises:
+        ValueError: if entries and weights differ in number, naming columns, row and both lists, or
+            a value cannot be read.
+    """
+    column = _listed(column_values(table, name), feature)
+    lengths = _lengths(column)
+    padding = _stored(meaning.PADDING[feature.dtype])
+    flat = convert(column.flatten(), name, feature.dtype, meaning.PADDING[feature.dtype])
+    present = np.asarray(flat != padding, bool)
+    of_weights: np.ndarray | None = None
+    if weights is not None:
+        twin = _listed(column_values(table, weights), feature)
+        _refuse(_lengths(twin) != lengths, meaning.unequal, table, (name, weights))
+        of_weights = convert(twin.flatten(), weights, "float32", np.nan)
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        wrong = np.zeros(len(lengths), bool)
+        wrong[rows[present & ~np.isfinite(of_weights)]] = True
+        _refuse(wrong, meaning.unweighted, table, (name, weights))
+    return _padded(feature, lengths, flat, present, of_weights)
+
+
+def one_entry(feature: Feature, value: Any, rows: int) -> dict[str, np.ndarray]:
+    """Returns `rows` lists that hold one value, of weight 1."""
+    flat = np.full(rows, _stored(value), _kind(feature))
+    there = np.ones(rows, bool)
+    weights = np.ones(rows, np.float32) if feature.weights is not None else None
+    return _padded(feature, np.ones(rows, np.int64), flat, there, weights)
+
+
+def fill_empty(feature: Feature, arrays: dict[str, np.ndarray]) -> None:
+    """Puts `missing` into the padded lists that hold no entry, as training reads them."""
+    missing = meaning.stand_in(feature)
+    if missing is None:
+        return
+    values = arrays[feature.name] = arrays[feature.name].copy()
+    empty = np.all(values == _stored(meaning.PADDING[feature.dtype]), axis=1)
+    values[empty, 0] = _stored(missing)
+    if feature.weights is not None:
+        weights = arrays[feature.weights_name] = arrays[feature.weights_name].copy()
+        weights[empty] = np.eye(1, weights.shape[1], dtype=np.float32)
+
+
+def _padded(
+    feature: Feature,
+    lengths: np.ndarray,
+    flat: np.ndarray,
+    present: np.ndarray,
+    weights: np.ndarray | None,
+) -> dict[str, np.ndarray]:
+    """Drops absent entries, then pads or cuts every list to the feature's length."""
+    rows = np.repeat(np.arange(len(lengths)), lengths)[present]
+    counts = np.bincount(rows, minlength=len(lengths))
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    length = feature.max_length or 1
+    kept = places < length
+    at = rows[kept], places[kept]
+    padding = _stored(meaning.PADDING[feature.dtype])
+    made = {feature.name: np.full((len(lengths), length), padding, _kind(feature))}
+    made[feature.name][at] = flat[present][kept]
+    if weights is not None:
+        made[feature.weights_name] = np.zeros((len(lengths), length), np.float32)
+        made[feature.weights_name][at] = weights[present][kept]
+    fill_empty(feature, made)
+    return made
+
+
+def _kind(feature: Feature) -> Any:
+    return object if feature.dtype == "string" else feature.dtype
+
+
+def _stored(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _listed(column: pa.Array, feature: Feature) -> pa.Array:
+    """Returns lists as they are, and text (or one number a row) split; blank text is null."""
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if any(is_kind(column.type) for is_kind in kinds):
+        return column
+    text = pc.utf8_trim(column.cast(pa.string()), characters=meaning.BLANKS)
+    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    parts = pc.split_pattern(text, meaning.separator_of(feature))
+    pieces = pc.utf8_trim(parts.flatten(), characters=meaning.BLANKS)
+    offsets = np.concatenate(([0], np.cumsum(_lengths(parts)))).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pieces)
+
+
+def _lengths(column: pa.Array) -> np.ndarray:
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
+
+
+def _refuse(wrong: np.ndarray, say: Any, table: pa.Table, names: tuple[str, str]) -> None:
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        entries, weights = (table.column(name)[row].as_py() for name in names)
+        raise ValueError(f"source: {say(names, row, entries, weights)}")

@@ -1,0 +1,1 @@
+"""Readers of streams and of files in object stores."""

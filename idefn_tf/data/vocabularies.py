@@ -1,0 +1,51 @@
+"""Vocabularies from a table in memory: what a DataFrame user calls in place of preparation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from idefn_tf.data.arrow_to_numpy import to_arrays
+from idefn_tf.data.files import Source, read_table
+from idefn_tf.schema import Feature, Schema
+
+
+def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any]]:
+    """Learns what the schema leaves open, from training rows only.
+
+    Args:
+        schema: the table's description.
+        train: a DataFrame, Arrow table or files; it must fit in memory.
+
+    Returns:
+        By feature: {"kind": "vocabulary", "values": most frequent first, ties by value} or, for
+        numeric features to standardize, {"kind": "numeric", "mean", "std"}.
+    """
+    arrays = to_arrays(schema, read_table(train, schema), labels=False)
+    learned: dict[str, dict[str, Any]] = {}
+    for feature in schema.features:
+        if feature.kind == "vocabulary" and feature.tied_to is None:
+            tied = [f for f in schema.features if f.tied_to == feature.name]
+            values = np.concatenate([arrays[f.name].ravel() for f in (feature, *tied)])
+            learned[feature.name] = {"kind": "vocabulary", "values": _frequent(feature, values)}
+        elif feature.kind == "numeric" and feature.standardize:
+            numbers = arrays[feature.name].astype(np.float64)
+            if feature.log1p:
+                numbers = np.log1p(np.maximum(numbers, 0.0))
+            numbers = numbers[np.isfinite(numbers)]
+            learned[feature.name] = {
+                "kind": "numeric",
+                "mean": float(numbers.mean()) if numbers.size else 0.0,
+                "std": float(numbers.std()) or 1.0 if numbers.size else 1.0,
+            }
+    return learned
+
+
+def _frequent(feature: Feature, values: np.ndarray) -> list[Any]:
+    absent: Any = b"" if feature.dtype == "string" else -1
+    unique, counts = np.unique(values[values != absent], return_counts=True)
+    keep = counts >= feature.min_count
+    unique, counts = unique[keep], counts[keep]
+    order = np.argsort(-counts, kind="stable")[: feature.max_size]
+    return [v.decode() if isinstance(v, bytes) else int(v) for v in unique[order]]

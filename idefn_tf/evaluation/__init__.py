@@ -1,0 +1,1 @@
+"""Evaluation spaces, and the audit of pseudo-labels."""

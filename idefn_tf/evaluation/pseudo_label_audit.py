@@ -1,0 +1,158 @@
+"""The audit of pseudo-labels: how many, how often right, how much they change. Reports only.
+
+It reads recorded conversions of unclicked rows (or the simulator's potential conversions), which
+no training step may see; nothing here flows back into a model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from idefn_tf.models.batch import Batch
+from idefn_tf.models.methods.all_negative import AllNegative
+
+
+@dataclass(frozen=True)
+class PseudoLabelAudit:
+    """What one pass over the training rows says of a model's pseudo-labels.
+
+    Attributes:
+        unclicked: unclicked rows seen.
+        relabelled: rows with a pseudo-label.
+        share: relabelled / unclicked.
+        true: relabelled rows whose recorded (or oracle) conversion is 1.
+        prevalence: share of such rows among all the unclicked.
+        precision: true / relabelled, with its 95 % Wilson interval `precision_low`, `_high`.
+        recall: true / all such rows.
+        lift: precision / prevalence; `lift_low` and `lift_high` from the interval.
+        overlap: Jaccard overlap of the relabelled rows with the previous audit's.
+        mean_cvr_unclicked: mean predicted CVR of the unclicked rows.
+    """
+
+    unclicked: int
+    relabelled: int
+    share: float
+    true: int
+    prevalence: float
+    precision: float
+    precision_low: float
+    precision_high: float
+    recall: float
+    lift: float
+    lift_low: float
+    lift_high: float
+    overlap: float
+    mean_cvr_unclicked: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the numbers by name."""
+        return asdict(self)
+
+
+def wilson(successes: float, trials: float, z: float = 1.959964) -> tuple[float, float]:
+    """Returns Wilson's 95 % interval of a share; (nan, nan) without trials."""
+    if trials <= 0:
+        return math.nan, math.nan
+    share = successes / trials
+    centre = share + z * z / (2 * trials)
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return (centre - half) / scale, (centre + half) / scale
+
+
+def judge(
+    relabelled: np.ndarray,
+    click: np.ndarray,
+    truth: np.ndarray,
+    cvr: np.ndarray | None = None,
+    previous: np.ndarray | None = None,
+) -> PseudoLabelAudit:
+    """Compares pseudo-labels with what is known of the unclicked rows.
+
+    Args:
+        relabelled: which rows have a pseudo-label, boolean [rows]; clicked ones do not count.
+        click: [rows].
+        truth: recorded or potential conversion [rows].
+        cvr: predicted CVR [rows], for its mean.
+        previous: the relabelled rows of the audit before, boolean [rows].
+
+    Returns:
+        The numbers; nan where a share has no denominator.
+    """
+    unclicked = np.asarray(click) == 0
+    chosen = unclicked & np.asarray(relabelled, bool)
+    hits = int(np.sum(chosen & (truth == 1)))
+    hidden = int(np.sum(unclicked & (truth == 1)))
+    count, rows = int(chosen.sum()), int(unclicked.sum())
+    low, high = wilson(hits, count)
+    prevalence = _ratio(hidden, rows)
+    overlap = math.nan
+    if previous is not None:
+        overlap = _ratio(int(np.sum(chosen & previous)), int(np.sum(chosen | previous)))
+    return PseudoLabelAudit(
+        unclicked=rows,
+        relabelled=count,
+        share=_ratio(count, rows),
+        true=hits,
+        prevalence=prevalence,
+        precision=_ratio(hits, count),
+        precision_low=low,
+        precision_high=high,
+        recall=_ratio(hits, hidden),
+        lift=_ratio(_ratio(hits, count), prevalence),
+        lift_low=_ratio(low, prevalence),
+        lift_high=_ratio(high, prevalence),
+        overlap=overlap,
+        mean_cvr_unclicked=math.nan if cvr is None or not rows else float(np.mean(cvr[unclicked])),
+    )
+
+
+def relabel_rows(
+    model: AllNegative,
+    arrays: Mapping[str, np.ndarray],
+    batch_size: int,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs a model's relabelling over all rows, in shuffled batches as training deals them.
+
+    Args:
+        model: a model of the Eq. 15 family (it has `pseudo_labels`).
+        arrays: `to_arrays` of the rows, labels included.
+        batch_size: rows a batch; plans depend on it.
+        seed: of the order.
+
+    Returns:
+        Which rows have a pseudo-label above the model's `label_floor`, boolean [rows], and
+        predicted CVR [rows], in the order of `arrays`.
+    """
+    rows = len(arrays["click"])
+    labels, cvr = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+    step = _relabel_step(model)
+    order = np.random.default_rng(seed).permutation(rows)
+    names = model.features.raw_names
+    for start in range(0, rows, batch_size):
+        at = order[start : start + batch_size]
+        encoded = model.features.encode({name: tf.constant(arrays[name][at]) for name in names})
+        batch = (arrays[k][at] for k in ("click", "conversion", "sample_weight"))
+        labels[at], cvr[at] = step(encoded, *(tf.constant(b) for b in batch))
+    return labels > model.label_floor, cvr
+
+
+def _relabel_step(model: AllNegative) -> Any:
+    @tf.function(reduce_retracing=True, autograph=False)
+    def step(encoded: Any, click: Any, conversion: Any, weight: Any) -> Any:
+        outputs = model.forward(model.features(encoded), training=False)
+        labels = model.pseudo_labels(outputs, Batch(click, conversion, weight))
+        return labels, outputs.probability("cvr")
+
+    return step
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan

@@ -1,0 +1,329 @@
+"""FeatureColumns: the layer that lowers ``tf.feature_column`` objects to fused gathers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema, with_places_left
+from idefn_tf.features.field import Field, lower
+from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, Block, columns, find_runs
+from idefn_tf.features.lookup import normalize, take
+from idefn_tf.features.table_shards import Shards
+from idefn_tf.schema import Schema
+from idefn_tf.tables import mark_table
+
+
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class FeatureColumns(keras.layers.Layer):
+    """Raw feature values to the representation z = concat(user block, item block, context).
+
+    All fields of one embedding width share one table, so a batch costs one gather per width. The
+    work has three steps, which a model may run apart (`encode` in the input pipeline, `gather` on
+    the table's device, `combine` inside XLA)::
+
+        encode:  values -> rows [B, S], coefficients c of the lists' slots, numbers [B, K]
+        gather:  rows -> E [B, S, width]
+        combine: z_field = sum over the field's slots s of c_s * E_s
+
+    The coefficient of a single value is not carried along: it is 1, or 0 where the row is 0.
+
+    Args:
+        columns: ``tf.feature_column`` objects (embedding, indicator or numeric columns), or
+            `Field` records.
+        schema: adds side, headroom, list length and serving values to the fields it names.
+        embedding_stddev: standard deviation of the tables' normal initializer.
+        shards: how many shares every table's rows are dealt to, or the device of each share, such
+            as ``["GPU:0", "GPU:1"]`` (`Shards`). A saved model asks for the same devices, and does
+            without them where it is loaded on another machine.
+
+    Example::
+
+        layer = FeatureColumns.from_schema(schema, vocabularies)
+        z = layer({"user_id": ..., "item_id": ...})
+
+    Raises:
+        ValueError: if a column cannot be lowered, two fields have one name, or a field does not
+            fit the one whose table it shares.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Any],
+        schema: Schema | None = None,
+        embedding_stddev: float = 0.01,
+        shards: int | Sequence[str] = 1,
+        **kwargs: Any,
+    ) -> None:
+        # float32 whatever the policy: raw numbers and tables do not stand rounding to 8 bits
+        super().__init__(**{"dtype": "float32", **kwargs})
+        fields = [c if isinstance(c, Field) else lower(c, schema) for c in columns]
+        if not fields:
+            raise ValueError("columns: must hold at least one column, received none")
+        names = [f.name for f in fields]
+        if len(set(names)) != len(names):
+            raise ValueError(f"columns: names must be unique, received {names}")
+        self.fields = tuple(fields)
+        self.embedding_stddev = embedding_stddev
+        self.shards = Shards.of(shards)
+        self.shards.check()
+        self._by_name = {f.name: f for f in self.fields}
+        self._offsets, self._rows = self._lay_out()
+        starts = {
+            f.name: FIRST_ROW if f.indicator else self._offsets[f.table]
+            for f in self.fields
+            if not f.numeric
+        }
+        self._blocks = {
+            key: Block([f for f in self.fields if f.name in starts and f.width == int(key)], starts)
+            for key in self._rows
+        }
+        hot = [f for f in self.fields if f.indicator]
+        if hot:
+            self._blocks["indicator"] = Block(hot, starts)
+        self._numbers = [f for f in self.fields if f.numeric]
+        self._runs = list(find_runs(self.fields, self._blocks))
+
+    @classmethod
+    def from_schema(
+        cls, schema: Schema, vocabularies: Vocabularies, **kwargs: Any
+    ) -> FeatureColumns:
+        """Builds the layer for every feature of a schema."""
+        roomy = with_places_left(schema, vocabularies)
+        return cls(columns_from_schema(schema, vocabularies), roomy, **kwargs)
+
+    def _lay_out(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Gives every table owner its first row, width by width."""
+        offsets: dict[str, int] = {}
+        rows: dict[str, int] = {}
+        for field in self.fields:
+            if field.numeric or field.indicator or field.table != field.name:
+                continue
+            start = rows.setdefault(str(field.width), FIRST_ROW)
+            offsets[field.name] = start
+            rows[str(field.width)] = start + field.rows
+        for field in self.fields:
+            if field.numeric or field.indicator:
+                continue
+            if field.table not in offsets:
+                raise ValueError(
+                    f"columns: {field.name!r} is tied to {field.table!r}, which is not an embedded "
+                    "column of this layer; add it or remove the tie."
+                )
+            field.check_tie(self._by_name[field.table])
+        return offsets, rows
+
+    @property
+    def table_shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of every table, or share of one, by its key."""
+        return {
+            name: (self.shards.size(rows, share), int(width))
+            for width, rows in self._rows.items()
+            for share, name in enumerate(self.shards.names(width))
+        }
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates one table per embedding width, or one for each of its shares."""
+        self.tables = {}
+        shapes = self.table_shapes
+        for width in self._rows:
+            for share, name in enumerate(self.shards.names(width)):
+                with self.shards.device(share):
+                    table = self.add_weight(
+                        name=f"embeddings_{name}",
+                        shape=shapes[name],
+                        initializer=keras.initializers.RandomNormal(stddev=self.embedding_stddev),
+                        autocast=False,  # a cast would read the whole table
+                    )
+                self.tables[name] = mark_table(table)
+        self.built = True
+
+    # -- encode -------------------------------------------------------------------------------
+
+    @property
+    def raw_names(self) -> tuple[str, ...]:
+        """The batch keys that `encode` reads: the features and the weights of weighted lists."""
+        names = []
+        for field in self.fields:
+            names += [field.name, field.weights] if field.weights else [field.name]
+        return tuple(names)
+
+    @staticmethod
+    def is_encoded(features: Mapping[str, Any]) -> bool:
+        """Whether `features` came from `encode`."""
+        return any(name.startswith(("rows:", NUMBERS)) for name in features)
+
+    def encode(self, features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        """Turns raw values into rows, coefficients and numbers.
+
+        Args:
+            features: by name, values [B], [B, 1], or [B, L] for a list.
+
+        Returns:
+            {"rows:<width>": int32 [B, S], 0 where absent (of dealt tables "rows:<width>_<share>", 0
+            also where the row is another share's); "coefficients:<width>": float32 [B, S_l] of the
+            lists' slots, where there are lists; the same pair under "indicator" for multi-hot
+            fields; "numbers:": float32 [B, K]}.
+
+        Raises:
+            ValueError: if a feature is missing or of the wrong kind.
+        """
+        out: dict[str, tf.Tensor] = {}
+        for key, block in self._blocks.items():
+            rows, coefficients = block(features, self.fields)
+            dealt = [rows] if key == "indicator" else self.shards.deal(rows)
+            out |= {f"rows:{name}": r for name, r in zip(self._names(key), dealt, strict=True)}
+            if coefficients is not None:
+                out[f"coefficients:{key}"] = coefficients
+        if self._numbers:
+            values = [take(features, f.name, self.fields) for f in self._numbers]
+            out[NUMBERS] = normalize(self._numbers, values)
+        return out
+
+    def encoded_signature(self) -> dict[str, tf.TensorSpec]:
+        """Returns the specification of what `encode` gives."""
+        out = {}
+        for key, block in self._blocks.items():
+            rows, coefficients = block.slots
+            for name in self._names(key):
+                out[f"rows:{name}"] = tf.TensorSpec([None, rows], tf.int32)
+            if coefficients:
+                out[f"coefficients:{key}"] = tf.TensorSpec([None, coefficients], tf.float32)
+        if self._numbers:
+            out[NUMBERS] = tf.TensorSpec([None, len(self._numbers)], tf.float32)
+        return out
+
+    def _names(self, key: str) -> list[str]:
+        """Returns the keys of a block's tables."""
+        return [key] if key == "indicator" else self.shards.names(key)
+
+    @property
+    def encoders(self) -> list[Any]:
+        """The encoders that hold look-up tables, for an export to track."""
+        return [e for block in self._blocks.values() for e in block.encoders.values()]
+
+    # -- gather and combine -------------------------------------------------------------------
+
+    def gather(self, encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Reads the rows of every table: {its key: float32 [B, S, width]}."""
+        gathered = {
+            name: tf.gather(table.value, encoded[f"rows:{name}"])
+            for name, table in self.tables.items()
+        }
+        if self.shards.count == 1:
+            return gathered
+        return {  # row 0 of a share must not count for the rows of another
+            name: vectors * tf.cast(encoded[f"rows:{name}"] > 0, vectors.dtype)[:, :, None]
+            for name, vectors in gathered.items()
+        }
+
+    def combine(
+        self,
+        gathered: Mapping[str, tf.Tensor],
+        encoded: Mapping[str, tf.Tensor],
+        zeroed: bool = False,
+    ) -> tf.Tensor:
+        """Pools the gathered rows into z, float32 [B, output_width]; pure, fit for XLA.
+
+        Args:
+            gathered: by table, [B, S, width].
+            encoded: what `encode` gave.
+            zeroed: whether row 0, which belongs to nobody, was gathered as 0 already.
+        """
+        parts: dict[str, tf.Tensor] = {}
+        for key, block in self._blocks.items():
+            names = self._names(key)
+            rows = encoded[f"rows:{names[0]}"]
+            coefficients = encoded.get(f"coefficients:{key}")
+            if key == "indicator":
+                parts.update(block.multi_hot(rows, coefficients))
+            elif len(names) == 1:
+                parts.update(block.pool(gathered[key], rows, coefficients, zeroed))
+            else:
+                vectors = tf.add_n([gathered[name] for name in names])
+                parts.update(block.pool(vectors, rows, coefficients, zeroed=True))
+        if self._numbers:
+            parts[NUMBERS] = encoded[NUMBERS]
+        pieces = [columns(parts[key], at) for key, at in self._runs]
+        return pieces[0] if len(pieces) == 1 else tf.concat(pieces, 1)
+
+    def call(self, features: Mapping[str, Any]) -> tf.Tensor:
+        """Returns z [B, output_width] of raw or encoded features."""
+        encoded = features if self.is_encoded(features) else self.encode(features)
+        return self.combine(self.gather(encoded), encoded)
+
+    # -- what others ask ----------------------------------------------------------------------
+
+    @property
+    def output_width(self) -> int:
+        """The width of z."""
+        return sum(f.output_width for f in self.fields)
+
+    @property
+    def embedded_widths(self) -> tuple[int, ...]:
+        """Width in z of every embedded field, in order (what factorization machines pair)."""
+        return tuple(f.width for f in self.fields if not f.numeric and not f.indicator)
+
+    def field_slices(self) -> dict[str, slice]:
+        """Returns where each field lies in z."""
+        out, start = {}, 0
+        for field in self.fields:
+            out[field.name] = slice(start, start + field.output_width)
+            start += field.output_width
+        return out
+
+    def row_range(self, name: str) -> tuple[int, int, int]:
+        """Returns (first row of unknown values, first row of known ids, end) of a field."""
+        field = self._by_name[self._by_name[name].table]
+        start = self._offsets[field.name]
+        return start, start + field.oov_buckets, start + field.rows
+
+    def set_embedding(self, name: str, matrix: np.ndarray) -> None:
+        """Writes a field's rows: known ids first, then unknown values, as feature columns order.
+
+        Raises:
+            ValueError: if the matrix does not have known + oov_buckets rows of the field's width.
+        """
+        field = self._by_name[self._by_name[name].table]
+        if np.shape(matrix) != (field.known + field.oov_buckets, field.width):
+            raise ValueError(
+                f"matrix: must have shape {(field.known + field.oov_buckets, field.width)} for "
+                f"{name!r}, received {np.shape(matrix)}"
+            )
+        if not self.built:
+            self.build()
+        values = np.array(self.table(str(field.width)))
+        unknown, known, _ = self.row_range(name)
+        values[known : known + field.known] = matrix[: field.known]
+        values[unknown:known] = matrix[field.known :]
+        self.set_table(str(field.width), values)
+
+    def table(self, width: str) -> np.ndarray:
+        """Returns the whole table of a width, [V, width], its shares put together."""
+        return self.shards.join([self.tables[name] for name in self.shards.names(width)])
+
+    def set_table(self, width: str, values: np.ndarray) -> None:
+        """Writes the whole table of a width, [V, width]."""
+        for name, share in zip(self.shards.names(width), self.shards.cut(values), strict=True):
+            self.tables[name].assign(share)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the fields, vocabularies included, so that a saved model needs nothing else."""
+        return {
+            **super().get_config(),
+            "columns": [field.to_config() for field in self.fields],
+            "embedding_stddev": self.embedding_stddev,
+            "shards": self.shards.to_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FeatureColumns:
+        """Builds the layer from `get_config`'s dictionary."""
+        config = dict(config)
+        columns = [Field.from_config(c) for c in config.pop("columns")]
+        shards = Shards.of(config.pop("shards", 1)).where_they_exist()
+        return cls(columns, shards=shards.to_config(), **config)

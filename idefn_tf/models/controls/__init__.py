@@ -1,0 +1,1 @@
+"""Controls: what a relabelling must beat, one file each."""

@@ -1,0 +1,29 @@
+"""TopKCVR: the control that relabels the unclicked rows it already scores highest."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.controls.counted_relabel import CountedRelabel
+from idefn_tf.models.registry import method
+
+
+@method("top_k_cvr")
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class TopKCVR(CountedRelabel):
+    """Eq. 15 with the round(kappa N_U) unclicked rows of the greatest current r^ as positives.
+
+    Plain self-training: it can only confirm what the model believes. The score carries no gradient.
+
+    Args:
+        **kwargs: of `CountedRelabel` (kappa) and `AllNegative`.
+
+    Raises:
+        ValueError: if `kappa` is outside [0, 1].
+    """
+
+    def scores(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
+        """Returns the CVR logits [B]."""
+        return outputs.logits["cvr"]

@@ -1,0 +1,153 @@
+"""EntireSpaceModel: towers, train step and metrics; a method adds one formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf import backbones
+from idefn_tf.features import FeatureColumns
+from idefn_tf.models import trunks
+from idefn_tf.models.batch import Outputs
+from idefn_tf.models.training.trainer import EntireSpaceTrainer
+from idefn_tf.rates import correct_funnel_downsampling
+
+
+class EntireSpaceModel(EntireSpaceTrainer):
+    """Base of every method: click rate and conversion rate, asked about every exposure.
+
+    One tower per task reads z; only the embeddings are shared, unless a trunk of experts lies
+    between. Outputs are probabilities by name, float32 [B]: ``ctr`` (o^), ``cvr`` (r^) and
+    ``ctcvr`` (o^ r^ unless a method knows better).
+
+    A method subclasses this and writes `compute_losses`; masks, divisors and metrics are here and
+    in `Batch`. Training data are batches of (features, labels, sample_weight) as `open_dataset`
+    gives them; raw features are encoded in the input pipeline.
+
+    Args:
+        features: the layer that makes z.
+        backbone: a backbone layer, cloned per task, or its name; default ``MLP()``.
+        trunk: a layer between z and the towers (`MMoETrunk`, `PLETrunk`) or its name ("mmoe",
+            "ple"), cloned; default none. Under a trunk the backbone gives the kind and settings of
+            the experts, the trunk the widths of experts and towers.
+
+    Raises:
+        ValueError: if `features` is no FeatureColumns, or `backbone` or `trunk` is unknown.
+    """
+
+    #: Tasks that get a tower each.
+    tasks: tuple[str, ...] = ("ctr", "cvr")
+    #: Those of them whose tower reads z beside the trunk and sends no gradient into it.
+    detached_tasks: tuple[str, ...] = ()
+    built: bool
+
+    def __init__(
+        self,
+        features: FeatureColumns,
+        backbone: keras.layers.Layer | str | None = None,
+        trunk: keras.layers.Layer | str | None = None,
+        negative_keep_rate: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 < negative_keep_rate <= 1:
+            raise ValueError(
+                "negative_keep_rate: must be above 0 and at most 1, the share of the unclicked "
+                f"rows that was kept, received {negative_keep_rate!r}"
+            )
+        self.negative_keep_rate = float(negative_keep_rate)
+        if not isinstance(features, FeatureColumns):
+            raise ValueError(
+                f"features: must be a FeatureColumns layer, received {type(features).__name__}; "
+                "build one with FeatureColumns.from_schema(schema, vocabularies)."
+            )
+        self.features = features
+        prototype = backbones.get(backbone)
+        self._backbone_config = keras.saving.serialize_keras_object(prototype)
+        mixture = trunks.get(trunk)
+        self._trunk_config = keras.saving.serialize_keras_object(mixture)
+        mixed = [task for task in self.tasks if task not in self.detached_tasks]
+        self.trunk = None if mixture is None else mixture.for_tasks(mixed, prototype, features)
+        self.towers = {
+            task: prototype.for_task(task)
+            if mixture is None or task in self.detached_tasks
+            else prototype.for_head(f"{task}_tower", mixture.tower_units)
+            for task in self.tasks
+        }
+        for tower in self.towers.values():
+            tower.bind(features)
+
+    # -- forward ------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates every variable."""
+        if self.built:
+            return
+        if not self.features.built:
+            self.features.build()
+        shape: tuple[int | None, ...] = (None, self.features.output_width)
+        shapes = dict.fromkeys(self.tasks, shape)
+        if self.trunk is not None:
+            if not self.trunk.built:
+                self.trunk.build(shape)
+            shapes.update(dict.fromkeys(self.trunk.tasks, (None, self.trunk.output_width)))
+        for task, tower in self.towers.items():
+            tower.build(shapes[task])
+        self.build_method(shape)
+        self.built = True
+
+    def build_method(self, z_shape: tuple[int | None, ...]) -> None:
+        """Creates a method's own variables; the default has none."""
+
+    def forward(self, z: tf.Tensor, training: bool) -> Outputs:
+        """Runs trunk and towers on z [B, d]."""
+        inputs = dict.fromkeys(self.tasks, z)
+        if self.trunk is not None:
+            inputs.update(self.trunk(z, training=training))
+        inputs.update(dict.fromkeys(self.detached_tasks, tf.stop_gradient(z)))
+        pairs = {
+            task: tower(inputs[task], training=training) for task, tower in self.towers.items()
+        }
+        return Outputs(
+            z=z,
+            logits={task: logit for task, (logit, _) in pairs.items()},
+            hidden={task: hidden for task, (_, hidden) in pairs.items()},
+            training=training,
+        )
+
+    def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:
+        """Returns {"ctr", "cvr", "ctcvr"} in the log's rows, float32 [B]."""
+        ctr, cvr = outputs.probability("ctr"), outputs.probability("cvr")
+        return {"ctr": ctr, "cvr": cvr, "ctcvr": ctr * cvr}
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, tf.Tensor]:
+        """Scores a batch of raw or encoded features, corrected for dropped unclicked rows."""
+        scores = self.predictions(self.forward(self.features(inputs), bool(training)))
+        if self.negative_keep_rate < 1:
+            full = correct_funnel_downsampling(
+                scores["ctr"], scores["ctcvr"], self.negative_keep_rate
+            )
+            scores["ctr"], scores["ctcvr"] = full
+        return scores
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns features, backbone and trunk, serialized."""
+        return {
+            "name": self.name,
+            "features": keras.saving.serialize_keras_object(self.features),
+            "backbone": self._backbone_config,
+            "trunk": self._trunk_config,
+            "negative_keep_rate": self.negative_keep_rate,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> EntireSpaceModel:
+        """Builds the model from `get_config`'s dictionary."""
+        config = dict(config)
+        for key in ("features", "backbone", "trunk"):
+            if isinstance(config.get(key), dict):
+                config[key] = keras.saving.deserialize_keras_object(config[key])
+        return cls(**config)

@@ -1,0 +1,115 @@
+"""AllNegative: Eq. 15 with every unclicked row a negative; the control of every claim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.losses import cross_entropy
+from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.entire_space_model import EntireSpaceModel
+from idefn_tf.models.registry import method
+from idefn_tf.rates import click_space_cvr
+
+#: How the probability of click and conversion is had from the two outputs.
+CTCVR = ("closed_form", "product")
+
+
+@method("all_negative")
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class AllNegative(EntireSpaceModel):
+    """IdeFN's loss (Eq. 15) with pseudo-labels r~ = 0: no transport at all.
+
+    Formula::
+
+        L = mean_D phi(o, o^) + gamma (alpha S_O + (1 - alpha) S_N)
+        S_O = (1/|D|) sum_O phi(r, r^)        S_N = (1/|D|) sum_N phi(r~, r^)
+
+    Both sums divide by |D|, the number of exposures.
+
+    The optimum is r^ = alpha c p / (alpha c + (1 - alpha) (1 - c)), with c the click rate and p the
+    conversion rate after a click (`idefn_tf.rates`). So r^ holds a part of the
+    click already, all of it at alpha .5, and the probability of click and conversion is ::
+
+        c p = r^ (c + (1 - alpha) / alpha (1 - c)),     at most c,
+
+    not c r^, which counts the click twice. Pseudo-labels lift r^, and this with it.
+
+    Args:
+        alpha: share of the clicked rows, in (0, 1); the paper's is .8.
+        gamma: weight of the CVR part; the paper's is 30.
+        ctr_weight: weight of the CTR term; 0 is the ablation IdeFN-T.
+        ctcvr: "closed_form" (above), or "product" (o^ r^, as the paper multiplies).
+        **kwargs: of `EntireSpaceModel`.
+
+    Raises:
+        ValueError: if alpha is not within (0, 1), gamma not positive, ctr_weight negative or
+            `ctcvr` unknown.
+
+    Source: Zhong et al., AAAI 2026, Eq. 15; TorchEasyRec's multi-task baseline is its kin.
+    """
+
+    loss_names = ("ctr_loss", "cvr_clicked_loss", "cvr_unclicked_loss")
+
+    def __init__(
+        self,
+        *args: Any,
+        alpha: float = 0.8,
+        gamma: float = 30.0,
+        ctr_weight: float = 1.0,
+        ctcvr: str = "closed_form",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if not 0 < alpha < 1:
+            raise ValueError(f"alpha: must lie between 0 and 1, received {alpha}")
+        if not gamma > 0:
+            raise ValueError(f"gamma: must be above 0, received {gamma}")
+        if ctr_weight < 0:
+            raise ValueError(f"ctr_weight: must be 0 or more, received {ctr_weight}")
+        if ctcvr not in CTCVR:
+            raise ValueError(f"ctcvr: must be of {list(CTCVR)}, received {ctcvr!r}")
+        self.alpha, self.gamma, self.ctr_weight, self.ctcvr = alpha, gamma, ctr_weight, ctcvr
+
+    def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:
+        """Returns {"ctr", "cvr", "ctcvr"} in the log's rows, float32 [B]."""
+        scores = super().predictions(outputs)
+        if self.ctcvr == "closed_form":
+            scores["ctcvr"] = scores["ctr"] * click_space_cvr(
+                scores["cvr"], scores["ctr"], self.alpha
+            )
+        return scores
+
+    @property
+    def label_floor(self) -> float:
+        """What a pseudo-label must exceed for its row to be called relabelled in reports."""
+        return 0.0
+
+    def pseudo_labels(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
+        """Returns r~ [B], read on unclicked rows only; here 0 everywhere."""
+        return tf.zeros_like(batch.click)
+
+    def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns the three terms of Eq. 15, each with divisor |D|."""
+        cvr = outputs.logits["cvr"]
+        label = tf.stop_gradient(self.pseudo_labels(outputs, batch))
+        clicked = batch.mean_exposures(cross_entropy(batch.conversion, cvr), batch.click)
+        unclicked = batch.mean_exposures(cross_entropy(label, cvr), batch.unclicked)
+        ctr = batch.mean_exposures(cross_entropy(batch.click, outputs.logits["ctr"]))
+        return {
+            "ctr_loss": self.ctr_weight * ctr,
+            "cvr_clicked_loss": self.gamma * self.alpha * clicked,
+            "cvr_unclicked_loss": self.gamma * (1.0 - self.alpha) * unclicked,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "ctr_weight": self.ctr_weight,
+            "ctcvr": self.ctcvr,
+        }

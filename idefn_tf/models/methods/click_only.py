@@ -1,0 +1,65 @@
+"""ClickOnly: the conversion rate from clicked rows alone."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.losses import cross_entropy
+from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.entire_space_model import EntireSpaceModel
+from idefn_tf.models.registry import method
+
+
+@method("click_only")
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class ClickOnly(EntireSpaceModel):
+    """CTR on all exposures, CVR on the clicked ones; the ablation IdeFN-R of the IdeFN paper.
+
+    Formula::
+
+        L = mean_D phi(o, o^) + weight * (1/divisor) sum_O phi(r, r^)
+
+    with divisor |D| ("exposures", IdeFN-R, then weight = gamma alpha = 24) or |O| ("clicks").
+
+    Args:
+        cvr_weight: weight of the CVR term; 24 is gamma alpha of the paper's setting.
+        divisor: "exposures" or "clicks".
+        **kwargs: of `EntireSpaceModel`.
+
+    Raises:
+        ValueError: if `divisor` is neither, or the weight is not positive.
+
+    Source: Zhong et al., AAAI 2026, ablation IdeFN-R.
+    """
+
+    loss_names = ("ctr_loss", "cvr_loss")
+
+    def __init__(
+        self,
+        *args: Any,
+        cvr_weight: float = 24.0,
+        divisor: Literal["exposures", "clicks"] = "exposures",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if divisor not in ("exposures", "clicks"):
+            raise ValueError(f"divisor: must be 'exposures' or 'clicks', received {divisor!r}")
+        if not cvr_weight > 0:
+            raise ValueError(f"cvr_weight: must be above 0, received {cvr_weight}")
+        self.cvr_weight, self.divisor = cvr_weight, divisor
+
+    def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns ctr_loss (divisor |D|) and cvr_loss (the chosen divisor)."""
+        mean = batch.mean_exposures if self.divisor == "exposures" else batch.mean_within
+        cvr = cross_entropy(batch.conversion, outputs.logits["cvr"])
+        return {
+            "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, outputs.logits["ctr"])),
+            "cvr_loss": self.cvr_weight * mean(cvr, batch.click),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "cvr_weight": self.cvr_weight, "divisor": self.divisor}

@@ -1,0 +1,75 @@
+"""ESMM: click rate and its product with the conversion rate, both on all exposures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.losses import cross_entropy, product_cross_entropy
+from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.entire_space_model import EntireSpaceModel
+from idefn_tf.models.registry import method
+
+
+@method("esmm")
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class ESMM(EntireSpaceModel):
+    """Entire Space Multi-task Model: the CVR is trained only through the CTCVR.
+
+    Formula::
+
+        L = ctr_weight * mean_D phi(o, o^) + ctcvr_weight * mean_D phi(o r, o^ r^)
+
+    Both means divide by |D|. No stop-gradient unless asked for: the CTCVR term trains the CTR
+    tower too.
+
+    Args:
+        ctcvr_weight: weight of the CTCVR term; the paper's is 1. At 30 it has the scale of the
+            Eq. 15 family's conversion loss (gamma), so that one L2 coefficient means the same.
+        ctr_weight: weight of the CTR term; the paper's is 1.
+        stop_ctr_gradient: whether the CTCVR term leaves the CTR tower alone.
+        **kwargs: of `EntireSpaceModel`.
+
+    Raises:
+        ValueError: if the weight is not positive.
+
+    Source: Ma et al., SIGIR 2018 (arXiv 1804.07931).
+    """
+
+    loss_names = ("ctr_loss", "ctcvr_loss")
+
+    def __init__(
+        self,
+        *args: Any,
+        ctcvr_weight: float = 1.0,
+        ctr_weight: float = 1.0,
+        stop_ctr_gradient: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        for name, weight in (("ctcvr_weight", ctcvr_weight), ("ctr_weight", ctr_weight)):
+            if not weight > 0:
+                raise ValueError(f"{name}: must be above 0, received {weight}")
+        self.ctcvr_weight, self.ctr_weight = ctcvr_weight, ctr_weight
+        self.stop_ctr_gradient = stop_ctr_gradient
+
+    def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns ctr_loss and ctcvr_loss, both with divisor |D|."""
+        ctr, cvr = outputs.logits["ctr"], outputs.logits["cvr"]
+        factor = tf.stop_gradient(ctr) if self.stop_ctr_gradient else ctr
+        ctcvr = product_cross_entropy(batch.click * batch.conversion, factor, cvr)
+        return {
+            "ctr_loss": self.ctr_weight * batch.mean_exposures(cross_entropy(batch.click, ctr)),
+            "ctcvr_loss": self.ctcvr_weight * batch.mean_exposures(ctcvr),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "ctcvr_weight": self.ctcvr_weight,
+            "ctr_weight": self.ctr_weight,
+            "stop_ctr_gradient": self.stop_ctr_gradient,
+        }

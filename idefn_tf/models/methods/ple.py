@@ -1,0 +1,47 @@
+"""PLE: shared experts and experts per task, the CVR trained on clicked rows."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+
+from idefn_tf.models.methods.click_only import ClickOnly
+from idefn_tf.models.registry import method
+from idefn_tf.models.trunks import PLETrunk
+
+
+@method("ple")
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class PLE(ClickOnly):
+    """Progressive Layered Extraction with four shared experts and four per task.
+
+    Formula::
+
+        L = mean_D phi(o, o^) + cvr_weight * (1/divisor) sum_O phi(r, r^)
+
+    with divisor |D| ("exposures") or |O| ("clicks"). No stop-gradient. Any other method takes the
+    same experts by ``trunk="ple"``.
+
+    Args:
+        cvr_weight: weight of the CVR term.
+        divisor: "exposures" or "clicks".
+        trunk: default ``PLETrunk(shared=4, specific=4)``.
+        **kwargs: of `EntireSpaceModel`.
+
+    Raises:
+        ValueError: if `divisor` is neither, or the weight is not positive.
+
+    Source: Tang et al., RecSys 2020; counts of Huang et al., RecSys 2024.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        cvr_weight: float = 1.0,
+        divisor: Literal["exposures", "clicks"] = "exposures",
+        trunk: keras.layers.Layer | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        trunk = PLETrunk() if trunk is None else trunk
+        super().__init__(*args, cvr_weight=cvr_weight, divisor=divisor, trunk=trunk, **kwargs)

@@ -1,0 +1,1 @@
+"""The paper's loops as printed: references for the fast solvers."""

@@ -1,0 +1,1 @@
+"""RPOT: the transport of one batch inside a train step."""

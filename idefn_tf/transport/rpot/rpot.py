@@ -1,0 +1,265 @@
+"""RPOT: relaxed partial optimal transport as a Keras layer, for use inside a train step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from idefn_tf.transport import relabel
+from idefn_tf.transport.checks import checked_kappa, checked_value, one_of
+from idefn_tf.transport.costs import COSTS
+from idefn_tf.transport.match import SolverOptions
+from idefn_tf.transport.problem import MARGINALS
+from idefn_tf.transport.rpot.batch_program import Asked, batch_program
+from idefn_tf.transport.rpot.matches import Matches
+from idefn_tf.transport.rpot.positive_memory import PositiveMemory
+from idefn_tf.transport.rpot.positives import first_positives, from_all_replicas
+from idefn_tf.transport.rpot.running_mean import RunningMean
+
+#: kappa before the first estimate under kappa="auto", and its bounds afterwards.
+_AUTO_START, _AUTO_LEAST, _AUTO_MOST = 0.01, 1e-5, 0.5
+
+
+@keras.saving.register_keras_serializable(package="idefn_tf")
+class RPOT(keras.layers.Layer):
+    """Matches a batch's unclicked rows to converted ones (Eq. 4-10) and relabels them (Eq. 13-14).
+
+    Shapes are static: the batch's positives are gathered into `capacity` places, and every row of
+    the batch is a column, the clicked ones masked. The virtual row's scaling is divided out inside
+    the solver, so there is no potential to carry from batch to batch.
+
+    Args:
+        kappa: share of the unclicked rows that may be matched, in [0, 1]; a
+            ``keras.optimizers.schedules`` object of the training step; or "auto", a running
+            estimate of the unclicked rows' conversion rate, given to `call` as `rate`.
+        marginals: "proportion" (R2) or "literal" (R1).
+        rule: "argmax", "matched_fraction", "top_k" or "soft".
+        label_value: 1.0 or another number in (0, 1] that a relabelled row's label takes; or
+            "calibrated": recall of spies x estimated prior / match rate (see `spies`).
+        spies: share of the batch's positives hidden among the unclicked to estimate recall; 0
+            unless `label_value` is "calibrated" (then .1).
+        capacity: most positives of a batch that take part; more are counted as overflow.
+        memory: places of the positive memory; 0 for none.
+        memory_age: training steps after which a memory entry no longer takes part.
+        warmup_steps: training steps before the first label.
+        cost: "squared_euclidean" or "cosine".
+        normalize: scales each z to length one first.
+        epsilon: entropic weight relative to the cost's scale.
+        scale: "median", "mean" or "none".
+        steps: proximal steps; the plan is as sharp as one entropic solve at epsilon / steps.
+        solver: "proximal", "newton" or "sinkhorn".
+        seed: of the choice of spies.
+        jit_compile: whether XLA compiles the solver also where the caller's step is not compiled;
+            a model that was compiled with ``jit_compile=False`` says no for its layer
+            (`jit_allowed`).
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        kappa: Any = 0.02,
+        marginals: str = "proportion",
+        rule: str = "top_k",
+        label_value: float | str = 1.0,
+        spies: float | None = None,
+        capacity: int = 64,
+        memory: int = 0,
+        memory_age: int | None = None,
+        warmup_steps: int = 0,
+        cost: str = "squared_euclidean",
+        normalize: bool = False,
+        epsilon: float = 0.05,
+        scale: str = "median",
+        steps: int = 500,
+        solver: str = "proximal",
+        seed: int = 0,
+        jit_compile: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "trainable": False})
+        if isinstance(kappa, Mapping):
+            kappa = keras.saving.deserialize_keras_object(dict(kappa))
+        self.kappa = checked_kappa(kappa)
+        self.marginals = one_of("marginals", marginals, MARGINALS)
+        self.rule = one_of("rule", rule, tuple(relabel.RULES))
+        self.label_value, self.spies = checked_value(label_value, spies)
+        self.cost = one_of("cost", cost, tuple(COSTS))
+        for name, value, least in (
+            ("capacity", capacity, 1),
+            ("memory", memory, 0),
+            ("warmup_steps", warmup_steps, 0),
+        ):
+            if value < least:
+                raise ValueError(f"`{name}` must be at least {least}. Received: {value!r}.")
+        self.capacity, self.memory, self.memory_age = capacity, memory, memory_age
+        self.warmup_steps, self.normalize, self.seed = warmup_steps, normalize, seed
+        self.jit_compile, self.jit_allowed = jit_compile, True
+        self.options = SolverOptions(solver=solver, epsilon=epsilon, steps=steps, scale=scale)
+        self.bank = PositiveMemory(memory, memory_age, name="memory") if memory else None
+        self.prior = RunningMean(name="prior")
+        self.recall = RunningMean(name="recall")
+        self.match_rate = RunningMean(name="match_rate")
+        self.random = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the step counter and the memory's places for z of shape [B, d]."""
+        self.step = self.add_weight(
+            shape=(), initializer="zeros", dtype="int32", trainable=False, name="step"
+        )
+        if self.bank is not None:
+            self.bank.build(input_shape)
+        self.built = True
+
+    def call(
+        self,
+        z: tf.Tensor,
+        click: tf.Tensor,
+        conversion: tf.Tensor,
+        rate: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> Matches:
+        """Matches one batch.
+
+        Args:
+            z: representations [B, d]; no gradient flows into them.
+            click: [B].
+            conversion: [B].
+            rate: the batch's estimate of the unclicked rows' conversion rate, scalar; needed by
+                kappa="auto" and by calibrated labels.
+            training: only then memory, step and running estimates move on, and only then are
+                spies hidden.
+
+        Returns:
+            The matches.
+        """
+        z = tf.stop_gradient(tf.cast(z, tf.float32))
+        if self.normalize:
+            z = tf.math.l2_normalize(z, axis=1)
+        step = tf.convert_to_tensor(self.step.value)
+        self._learn_rate(rate, training)
+        positive = click * conversion
+        spy = self._hide(positive, training)
+        shown = positive * (1.0 - spy)
+        own, own_mask, rows = first_positives(z, shown, self.capacity)
+        fresh, fresh_mask = from_all_replicas(own, own_mask)
+        side, side_mask = fresh, fresh_mask
+        if self.bank is not None:
+            entries, alive = self.bank.read(step)
+            side, side_mask = tf.concat([side, entries], 0), tf.concat([side_mask, alive], 0)
+        columns = tf.logical_or(click < 0.5, spy > 0.5)
+        kappa = self.kappa_now(step)
+        jit = self.jit_compile and self.jit_allowed
+        program = batch_program(
+            self.cost, self.marginals, self.rule, self.options, jit, narrow=training
+        )
+        plan, found = program(Asked(side, side_mask, z, columns, kappa))
+        found *= tf.cast(step >= self.warmup_steps, tf.float32)
+        if training:
+            self._learn_spies(found, spy, columns)
+            self.step.assign_add(1)
+            if self.bank is not None:
+                self.bank(fresh, fresh_mask, step)  # alike on every replica
+        value = self._value()
+        labels = found * value * (1.0 - click)
+        return Matches(
+            labels=labels,
+            matched_fraction=plan.matched_fraction,
+            pseudo_positives=tf.reduce_sum(tf.cast(labels > 0, tf.float32)),
+            positives=tf.reduce_sum(tf.cast(side_mask, tf.float32)),
+            overflow=tf.reduce_sum(shown) - tf.reduce_sum(tf.cast(own_mask, tf.float32)),
+            kappa=kappa,
+            label_value=value,
+            status=plan.status,
+            iterations=plan.iterations,
+            marginal_error=plan.marginal_error,
+            plan=plan,
+            rows=rows,
+        )
+
+    def kappa_now(self, step: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the kappa of a step (default: the present one), float32 scalar."""
+        if self.kappa == "auto":
+            estimate = tf.clip_by_value(self.prior.mean, _AUTO_LEAST, _AUTO_MOST)
+            return tf.where(self.prior.known, estimate, _AUTO_START)
+        if isinstance(self.kappa, keras.optimizers.schedules.LearningRateSchedule):
+            step = tf.convert_to_tensor(self.step.value) if step is None else step
+            return tf.clip_by_value(tf.cast(self.kappa(step), tf.float32), 0.0, 1.0)
+        return tf.constant(self.kappa, tf.float32)
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether every training step so far lay within the warm-up, where no row is labelled."""
+        return int(tf.identity(self.step.value)) <= self.warmup_steps  # replicas have one each
+
+    @property
+    def needs_rate(self) -> bool:
+        """Whether `call` needs an estimate of the unclicked rows' conversion rate."""
+        return self.kappa == "auto" or self.label_value == "calibrated"
+
+    def _learn_rate(self, rate: tf.Tensor | None, training: bool) -> None:
+        if not self.needs_rate:
+            return
+        if rate is None:
+            raise ValueError(
+                "`rate` must be given under kappa='auto' and label_value='calibrated': the batch's "
+                "estimate of the unclicked rows' conversion rate. Received: None."
+            )
+        if training:
+            rate = tf.cast(rate, tf.float32)
+            self.prior(rate, tf.cast(tf.math.is_finite(rate), tf.float32))
+
+    def _hide(self, positive: tf.Tensor, training: bool) -> tf.Tensor:
+        """Draws the spies: positives that play unclicked rows in this batch, [B] of 0 and 1."""
+        if not training or not self.spies:
+            return tf.zeros_like(positive)
+        draw = keras.random.uniform(tf.shape(positive), seed=self.random)
+        return positive * tf.cast(draw < self.spies, tf.float32)
+
+    def _learn_spies(self, found: tf.Tensor, spy: tf.Tensor, columns: tf.Tensor) -> None:
+        if not self.spies:
+            return
+        spies = tf.reduce_sum(spy)
+        self.recall(tf.math.divide_no_nan(tf.reduce_sum(found * spy), spies), spies)
+        others = tf.cast(columns, tf.float32) * (1.0 - spy)
+        count = tf.reduce_sum(others)
+        rate = tf.math.divide_no_nan(tf.reduce_sum(found * others), count)
+        self.match_rate(rate, tf.cast(count > 0, tf.float32))
+
+    def _value(self) -> tf.Tensor:
+        """Precision = recall of spies x prior / match rate, clipped to [0, 1]; or the number."""
+        if self.label_value != "calibrated":
+            return tf.constant(self.label_value, tf.float32)
+        precision = tf.math.divide_no_nan(self.recall.mean * self.prior.mean, self.match_rate.mean)
+        return tf.clip_by_value(precision, 0.0, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the layer."""
+        kappa = self.kappa
+        if isinstance(kappa, keras.optimizers.schedules.LearningRateSchedule):
+            kappa = keras.saving.serialize_keras_object(kappa)
+        own = (
+            "marginals",
+            "rule",
+            "label_value",
+            "spies",
+            "capacity",
+            "memory",
+            "memory_age",
+            "warmup_steps",
+            "cost",
+            "normalize",
+            "seed",
+            "jit_compile",
+        )
+        solver = ("epsilon", "scale", "steps", "solver")
+        return {
+            **super().get_config(),
+            "kappa": kappa,
+            **{name: getattr(self, name) for name in own},
+            **{name: getattr(self.options, name) for name in solver},
+        }

@@ -1,0 +1,1 @@
+"""Solvers of the partial transport problem, and what they share."""

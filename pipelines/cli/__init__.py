@@ -1,0 +1,1 @@
+"""What every job's command line and terminal output share."""

@@ -1,0 +1,1 @@
+"""Ali-CCP: the raw four files."""

@@ -1,0 +1,1 @@
+"""The funnel simulator, whose potential conversions are known."""

@@ -1,0 +1,1 @@
+"""Any table of exposures, as people write them."""

@@ -1,0 +1,203 @@
+"""Any table of exposures: CSV or Parquet files that hold every column that the schema names.
+
+With a time column the rows are split by it: the last two days are test, the two before validation,
+as for every other data set; where the table spans fewer than five days, the last tenth of the rows
+is test and the tenth before validation. Without one, rows are drawn; rows that are equal fall into
+the same part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from idefn_tf.data import find_files
+from idefn_tf.schema import DType, Labels, Schema
+from pipelines.preparation import attribution_window, checks, text_forms, times
+from pipelines.preparation.checks import Report
+from pipelines.preparation.encode import as_dtype
+from pipelines.preparation.engine import Engine, translated_errors
+from pipelines.preparation.raw_log import Dataset, Exposures, Request
+from pipelines.preparation.split import NamedParts, Split, last_days
+from pipelines.preparation.split import days as days_of
+
+#: Columns that this reader makes.
+_MADE = ("row_id", "day", "part")
+#: Shares of the rows where there are too few days to split by.
+_VALIDATION, _TEST = 0.1, 0.1
+_FEWEST_DAYS = 5
+
+
+def sources(raw: Path, options: Mapping[str, Any]) -> list[Path]:
+    """Lists the files of a table.
+
+    Raises:
+        ValueError: if there are none, or other than CSV and Parquet.
+    """
+    files = [Path(file) for file in find_files(raw)]
+    other = sorted({file.suffix for file in files} - {".csv", ".parquet"})
+    if other:
+        raise ValueError(f"--raw: {raw} must hold CSV or Parquet files, received {other}; convert")
+    return files
+
+
+def read(engine: Engine, request: Request, report: Report) -> Exposures:
+    """Builds one row per exposure, in the order of time."""
+    schema = request.schema
+    wanted = _wanted(schema)
+    time = schema.labels.exposure_time
+    pieces = []
+    for path in request.files:
+        delimiter = text_forms.delimiter_of(path) if path.suffix == ".csv" else ","
+        table = engine.read(path, delimiter)
+        if time is not None and time not in table.columns:
+            raise ValueError(
+                f"{path.name}: the column {time!r} (labels.exposure_time) must be there, received "
+                f"{list(table.columns)}; correct the schema"
+            )
+        made = {
+            name: _plain(table[name], dtype, comma=delimiter != ",")
+            for name, dtype in wanted.items()
+            if name in table.columns and dtype is not None
+        }
+        _unclicked_are_unconverted(made, schema.labels)
+        if time is not None:
+            unit = schema.labels.time_unit
+            made[time] = at = times.epoch(table[time], unit, schema.labels.time_zone)
+            checks.apply(table, [times.rule(time, table[time], at, unit, path.name)], (), report)
+        pieces.append(checks.typed(table.mutate(**made), wanted, path.name, report))
+    report.raise_if_failed()
+    table = ibis.union(*pieces) if len(pieces) > 1 else pieces[0]
+    if time is None:
+        return _drawn(engine, table, list(wanted), report)
+    return _by_time(engine, table, request, report)
+
+
+def auto_split(days: Sequence[int]) -> Split:
+    """Splits by the last days."""
+    return last_days(days)
+
+
+def _wanted(schema: Schema) -> dict[str, DType | None]:
+    wanted: dict[str, DType | None] = dict.fromkeys(schema.labels.columns[:2], "int64")
+    for feature in schema.features:
+        wanted[feature.source] = None if feature.multi_valued else feature.dtype
+        if feature.weights:
+            wanted[feature.weights] = None
+    if schema.labels.exposure_time is not None:
+        wanted[schema.labels.exposure_time] = "int64"
+    clash = sorted(set(_MADE) & set(wanted))
+    if clash:
+        raise ValueError(
+            f"schema: preparation makes the columns {clash} itself; rename them in the table"
+        )
+    return wanted
+
+
+def _plain(value: ir.Value, dtype: DType, comma: bool) -> ir.Value:
+    """Rewrites text as the engines read it: words for nothing, yes and no, decimal commas.
+
+    Args:
+        value: the raw column.
+        dtype: what it is to be.
+        comma: whether a comma may stand before decimals, as in files whose columns another
+            character separates.
+    """
+    if not value.type().is_string():
+        return value
+    if dtype == "string":
+        return text_forms.absent_to_null(value)
+    text = text_forms.present(value)
+    if dtype == "int64":
+        return text_forms.truth(text)
+    return text_forms.decimal_point(text) if comma else text
+
+
+def _unclicked_are_unconverted(made: dict[str, ir.Value], labels: Labels) -> None:
+    """Takes an empty conversion for 0 on unclicked rows, where many logs write nothing."""
+    if labels.click in made and labels.conversion in made:
+        click = as_dtype(made[labels.click], "int64")
+        conversion = made[labels.conversion]
+        zero = ibis.literal("0" if conversion.type().is_string() else 0).cast(conversion.type())
+        filled = ibis.ifelse((click == 0) & conversion.isnull(), zero, conversion)
+        made[labels.conversion] = filled
+
+
+def _by_time(engine: Engine, table: ir.Table, request: Request, report: Report) -> Exposures:
+    schema = request.schema
+    time = schema.labels.exposure_time or ""
+    unit, zone = schema.labels.time_unit, schema.labels.time_zone
+    with translated_errors("reading the table"):
+        nulls = int(table[time].isnull().sum().execute() or 0)
+    if nulls:
+        raise ValueError(
+            f"labels.exposure_time: {time!r} must be a time on every row, and is none on "
+            f"{nulls:,}; correct them, or remove exposure_time from the schema"
+        )
+    table, immature = attribution_window.apply(table, schema, request.as_of, report)
+    if zone != "UTC":
+        report.notes.append(f"days begin at midnight in {zone}")
+    order = [table[time], *(table[name] for name in table.columns if name != time)]
+    table = engine.keep(
+        table.mutate(
+            row_id=ibis.row_number().over(order_by=order),
+            day=times.days(table[time], unit, zone),
+        )
+    )
+    if len(days_of(table)) >= _FEWEST_DAYS:
+        return Exposures(table, keys=(time,), immature=immature)
+    return replace(_by_share(table, time, report), immature=immature)
+
+
+def _by_share(table: ir.Table, time: str, report: Report) -> Exposures:
+    """Splits by time into 80, 10 and 10 % of the rows; rows of one moment stay together."""
+    with translated_errors("reading the table"):
+        rows = int(table.count().execute())
+        at = [int((1 - _VALIDATION - _TEST) * rows), int((1 - _TEST) * rows)]
+        found = table.filter(table["row_id"].isin(at)).order_by("row_id").select(time)
+        cuts = found.to_pyarrow()[time].to_pylist()
+    part = ibis.cases(
+        (table[time] < cuts[0], "train"), (table[time] < cuts[-1], "validation"), else_="test"
+    )
+    table = table.mutate(part=part)
+    rules = {
+        "train": f"{time} before {cuts[0]}",
+        "validation": f"{time} from {cuts[0]} to before {cuts[-1]}",
+        "test": f"{time} from {cuts[-1]}",
+    }
+    report.notes.append(
+        f"fewer than {_FEWEST_DAYS} days: split by {time} into 80, 10 and 10 % of the rows"
+    )
+    return Exposures(table, keys=(time,), split=NamedParts(rules))
+
+
+def _drawn(engine: Engine, table: ir.Table, columns: list[str], report: Report) -> Exposures:
+    """Draws 10 % of the rows for validation and 10 % for test; equal rows share their part."""
+    order = [table[name] for name in columns]
+    table = engine.keep(
+        table.mutate(
+            row_id=ibis.row_number().over(order_by=order),
+            group_of_equals=ibis.dense_rank().over(order_by=order),
+        )
+    )
+    # Knuth's multiplicative hash: the same on every engine
+    spread = (table["group_of_equals"].cast("int64") * 2_654_435_761) % 4_294_967_296
+    share = spread.cast("float64") / 4_294_967_296.0
+    train = 1.0 - _VALIDATION - _TEST
+    part = ibis.cases((share < train, "train"), (share < 1.0 - _TEST, "validation"), else_="test")
+    table = table.mutate(part=part).drop("group_of_equals")
+    report.notes.append("no exposure time in the schema: validation and test rows were drawn")
+    rules = {
+        "train": f"{train:.0%} of the rows, drawn",
+        "validation": f"{_VALIDATION:.0%} of the rows, drawn",
+        "test": f"{_TEST:.0%} of the rows, drawn",
+    }
+    return Exposures(table, split=NamedParts(rules))
+
+
+TABLE = Dataset(command="table", schema="", sources=sources, read=read, auto_split=auto_split)

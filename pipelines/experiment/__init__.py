@@ -1,0 +1,1 @@
+"""One experiment: its config, its run folder, its model, its training."""

@@ -1,0 +1,75 @@
+"""Exact metrics of a model on a part of prepared data, in every space that its columns allow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from idefn_tf.data import open_dataset, to_arrays
+from idefn_tf.evaluation.spaces import evaluate_spaces
+from idefn_tf.models import EntireSpaceModel
+from idefn_tf.schema import REPORT_COLUMNS, Schema
+from pipelines.preparation.prepared_folder import Prepared
+
+Metrics = dict[str, dict[str, Any]]
+
+
+def predict(
+    model: EntireSpaceModel, schema: Schema, table: pa.Table, batch_size: int = 8192
+) -> dict[str, np.ndarray]:
+    """Scores a table: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
+    dataset = open_dataset(schema, table, batch_size=batch_size, labels=False)
+    scores: dict[str, np.ndarray] = model.predict(dataset, verbose=0)
+    return scores
+
+
+def evaluate_table(
+    model: EntireSpaceModel,
+    schema: Schema,
+    table: pa.Table,
+    report: Mapping[str, np.ndarray] | None = None,
+) -> Metrics:
+    """Evaluates a table of exposures.
+
+    Args:
+        model: the model.
+        schema: what the columns are.
+        table: features and labels.
+        report: raw and oracle conversions of the same rows, for the spaces that need them.
+
+    Returns:
+        {space: {metric: value}}.
+    """
+    arrays = to_arrays(schema, table)
+    users = arrays[schema.user_key] if schema.user_key else None
+    return evaluate_spaces(
+        predict(model, schema, table),
+        {"click": arrays["click"], "conversion": arrays["conversion"], **(report or {})},
+        sample_weight=row_weights(schema, arrays),
+        groups=users,
+    )
+
+
+def row_weights(schema: Schema, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Weights with which the log's rows stand for the full log, [rows].
+
+    Where the log kept a share w of the unclicked rows, each of them counts 1 / w times, as the
+    scores are corrected to the full log too.
+    """
+    kept = np.where(arrays["click"] > 0, 1.0, schema.labels.negative_keep_rate)
+    weights: np.ndarray = arrays["sample_weight"] / kept.astype(np.float32)
+    return weights
+
+
+def evaluate_part(model: EntireSpaceModel, data: Prepared, part: str) -> Metrics:
+    """Evaluates one part of prepared data with its report columns."""
+    return evaluate_table(model, data.schema, data.table(part), report_columns(data, part))
+
+
+def report_columns(data: Prepared, part: str) -> dict[str, np.ndarray]:
+    """Reads the columns that reports alone may see, row by row with `data.table(part)`."""
+    table = data.report_table(part)
+    return {name: np.asarray(table[name]) for name in REPORT_COLUMNS if name in table.column_names}

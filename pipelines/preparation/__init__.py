@@ -1,0 +1,1 @@
+"""From raw logs to the prepared form, whatever the data set."""

@@ -1,0 +1,116 @@
+"""Maturity: which rows can still become conversions, and what is done with them.
+
+A conversion may follow its click by the attribution window. Rows whose window was open when the
+log ended are immature: their conversion is unknown, not 0. All of them are left out, converted or
+not, clicked or not (leaving out some kinds only would bend the rates), or kept with the elapsed
+share of their window as sample weight.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.types as ir
+
+from idefn_tf.schema import Schema
+from pipelines.preparation.checks import Report
+from pipelines.preparation.encode import SAMPLE_WEIGHT
+from pipelines.preparation.engine import translated_errors
+
+
+def apply(
+    table: ir.Table, schema: Schema, as_of: int | None, report: Report
+) -> tuple[ir.Table, dict[str, Any]]:
+    """Leaves out or weighs the immature rows, where the schema states an attribution window.
+
+    The window opens at the exposure. It has closed when exposure time + window <= `as_of`.
+
+    Args:
+        table: the exposures, with their time in the schema's unit.
+        schema: states `labels.attribution_window_hours` and `labels.immature`.
+        as_of: when the log ended; the latest exposure by default.
+        report: takes a note.
+
+    Returns:
+        The exposures, and what was done, for the data card; nothing without a window.
+
+    Raises:
+        ValueError: if the log ends before it begins, or no row is mature.
+    """
+    labels = schema.labels
+    if labels.attribution_window_hours is None:
+        return table, {}
+    time = table[labels.exposure_time or ""].cast("int64")
+    second = 1000 if labels.time_unit == "ms" else 1
+    window = round(labels.attribution_window_hours * 3600 * second)
+    with translated_errors("looking for open windows"):
+        first, last = (
+            table.aggregate(first=time.min(), last=time.max()).to_pyarrow().to_pylist()[0].values()
+        )
+        end = int(last) if as_of is None else as_of
+        open_rows = int((time + window > end).sum().execute() or 0)
+        rows = int(table.count().execute())
+    if end < int(last):
+        raise ValueError(
+            f"--as-of: must not lie before the latest exposure {last} "
+            f"({_written(int(last), second)}), received {end}; say when conversions were counted"
+        )
+    if labels.immature == "drop" and open_rows == rows:
+        raise ValueError(
+            f"labels.attribution_window_hours: the window of every row is still open at {end} "
+            f"({_written(end, second)}; the first exposure is of {_written(int(first), second)}); "
+            "wait, give --as-of the time at which conversions were counted, or set "
+            "labels.immature: weight"
+        )
+    done = {
+        "window_hours": labels.attribution_window_hours,
+        "as_of": end,
+        "rows": open_rows,
+        "treatment": labels.immature,
+    }
+    if open_rows:
+        words = {"drop": "left out", "weight": "weighed by the elapsed share of their window"}
+        report.notes.append(
+            f"{open_rows:,} of {rows:,} rows have an attribution window of "
+            f"{labels.attribution_window_hours:g} h still open at {_written(end, second)}: "
+            f"{words[labels.immature]}"
+        )
+    if labels.immature == "drop":
+        table = table.filter(time + window <= end)
+    else:
+        elapsed: ir.FloatingValue = (end - time).cast("float64") / float(window)
+        weight = ibis.ifelse(elapsed > 1.0, 1.0, elapsed).cast("float32")
+        table = table.mutate(**{SAMPLE_WEIGHT: weight})
+    return table, done
+
+
+def _written(time: int, second: int) -> str:
+    return datetime.fromtimestamp(time // second, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def read_time(text: str, unit: str, zone: str = "UTC") -> int:
+    """Reads ``--as-of``: a day or a moment in ISO form, or a number.
+
+    Args:
+        text: the option.
+        unit: the schema's unit.
+        zone: where a moment without an offset is read from a clock.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"--as-of: must be a moment such as 2024-05-08 or 2024-05-08T06:00, received {text!r}"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(zone))
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return since // (timedelta(milliseconds=1) if unit == "ms" else timedelta(seconds=1))

@@ -1,0 +1,85 @@
+"""Writes the prepared rows in the order of row_id, one slice after the other.
+
+A slice is a span of row_id. It is joined to its sides, sorted and streamed out before the next one
+is begun, so that memory follows the slice and not the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from idefn_tf.schema import Schema
+from pipelines.cli.console import Console
+from pipelines.preparation import encode
+from pipelines.preparation.engine import Engine, translated_errors
+from pipelines.preparation.prepared_folder import write_part
+from pipelines.preparation.wide_joins import Side, widened
+
+_BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The rows to write, slice by slice.
+
+    Attributes:
+        engine: runs the expressions.
+        rows: the exposures that belong to a part, with its name in `part`.
+        sides: tables with their further columns.
+        schema: what the columns are.
+        slice_rows: about how many rows a slice holds.
+    """
+
+    engine: Engine
+    rows: ir.Table
+    sides: Sequence[Side]
+    schema: Schema
+    slice_rows: int
+
+    def write(self, root: Path, parts: Sequence[str], part_rows: int, console: Console) -> None:
+        """Writes every part as numbered Parquet files of `part_rows` rows."""
+        features = list(encode.prepared_columns(widened(self.rows, self.sides), self.schema))
+        report = list(encode.report_columns(self.rows, self.schema))
+        wide = self._wide(self.rows)
+        forms = [wide.select(*names).schema().to_pyarrow() for names in (features, report)]
+        spans, total = self._spans()
+        with console.progress(f"writes {total:,} rows", total) as advance:
+            for part in parts:
+                batches = self._batches(part, spans[part])
+                for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
+                    advance(n)
+
+    def _batches(self, part: str, spans: Sequence[tuple[int, int]]) -> Iterator[pa.RecordBatch]:
+        rows = self.rows.filter(self.rows["part"] == part)
+        for first, last in spans:
+            some = rows.filter(rows["row_id"].between(first, last))
+            yield from self.engine.batches(self._wide(some).order_by("row_id"), _BATCH_ROWS)
+
+    def _wide(self, rows: ir.Table) -> ir.Table:
+        table = widened(rows, self.sides)
+        report = encode.report_columns(table, self.schema)
+        return table.select(**(report | encode.prepared_columns(table, self.schema)))
+
+    def _spans(self) -> tuple[dict[str, list[tuple[int, int]]], int]:
+        """Returns by part its spans of row_id, both ends included, and the number of all rows."""
+        row_id = self.rows["row_id"]
+        with translated_errors("counting rows"):
+            counted = (
+                self.rows.group_by("part")
+                .aggregate(rows=self.rows.count(), least=row_id.min(), greatest=row_id.max())
+                .to_pyarrow()
+                .to_pylist()
+            )
+        spans = {}
+        for found in counted:
+            number = -(-found["rows"] // self.slice_rows)
+            least, width = found["least"], found["greatest"] + 1 - found["least"]
+            edges = [least + width * i // number for i in range(number + 1)]
+            spans[found["part"]] = [(a, b - 1) for a, b in pairwise(edges)]
+        return spans, sum(found["rows"] for found in counted)

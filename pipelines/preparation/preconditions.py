@@ -1,0 +1,58 @@
+"""What preparation refuses before it begins, and what it finds already done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import ibis.expr.types as ir
+
+from idefn_tf.schema import Schema
+from pipelines.preparation import card as cards
+from pipelines.preparation import encode
+from pipelines.preparation.prepared_folder import Prepared
+
+
+def grouped(files: Sequence[Path]) -> list[tuple[str, int]]:
+    """Names the files with their bytes; numbered files of one name stand together."""
+    sizes: dict[str, int] = {}
+    for file in files:
+        name = str(file.with_name(re.sub(r"-\d{5}\.", "-*.", file.name)))
+        sizes[name] = sizes.get(name, 0) + file.stat().st_size
+    return list(sizes.items())
+
+
+def check_schema(schema: Schema) -> None:
+    """Refuses features that carry a name which preparation gives to a column of its own."""
+    taken = {encode.EXPOSURE_TIME, "part"} & {feature.name for feature in schema.features}
+    if taken:
+        raise ValueError(f"schema: preparation keeps the names {sorted(taken)} to itself; rename")
+
+
+def check_apart(raw: Path, out: Path) -> None:
+    """Refuses to write where the raw folder lies."""
+    here = raw.resolve()
+    if out.resolve() in (here, *here.parents):
+        raise ValueError(f"--out: {out} must not hold the raw folder {raw}; choose another")
+
+
+def check_labels(table: ir.Table, schema: Schema) -> None:
+    """Refuses a schema whose label columns no file holds."""
+    time = schema.labels.exposure_time
+    needed = (*schema.labels.columns, *((time,) if time else ()))
+    absent = [name for name in needed if name not in table.columns]
+    if absent:
+        raise ValueError(
+            f"schema: `labels` names the raw columns {absent}, which no file holds; correct "
+            f"`labels`, the log has {sorted(table.columns)}"
+        )
+
+
+def is_current(out: Path, fingerprint: str) -> bool:
+    """Whether a folder holds the whole result of the same preparation."""
+    try:
+        card = Prepared.open(out).card
+    except ValueError:
+        return False
+    return card.get("fingerprint") == fingerprint and cards.complete(out, card)

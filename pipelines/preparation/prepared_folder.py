@@ -1,0 +1,296 @@
+"""The prepared form on disk: its paths, its writer, its reader.
+
+::
+
+    OUT/schema.yaml                    the schema used
+    OUT/card.json                      the data card
+    OUT/vocabularies/<feature>.json    learned on train only
+    OUT/<part>/part-00000.parquet      row_id, the features by name, click, conversion
+    OUT/reports/<part>/part-00000.parquet
+                                       the same rows in the same order: row_id, conversion_raw,
+                                       probe, and the oracle's columns on simulated data; apart,
+                                       so that no model can read them
+
+The parts are train, validation and test, or "all" where nothing was split.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fnmatch
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from idefn_tf.data import read_table
+from idefn_tf.data.object_store import files_under, is_remote
+from idefn_tf.schema import Schema
+from pipelines.preparation.object_store import fetch, on_disk
+
+SCHEMA, CARD, VOCABULARIES, REPORTS = "schema.yaml", "card.json", "vocabularies", "reports"
+PARTS = ("train", "validation", "test", "all")
+_EXCHANGE, _HERE = 2, -100  # renameat2: RENAME_EXCHANGE, AT_FDCWD
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared folder, ready to be read.
+
+    Attributes:
+        root: the folder on this disk; of one in a bucket, the copies of its small files.
+        address: of one in a bucket, where it lies.
+        listing: of one in a bucket, its files' paths within `address`.
+    """
+
+    root: Path
+    address: str | None = None
+    listing: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, root: str | Path | Prepared) -> Prepared:
+        """Opens a prepared folder.
+
+        Args:
+            root: a folder, or the address of one such as s3://bucket/folder; one that is open
+                already is returned as it is.
+
+        Raises:
+            ValueError: if it is none.
+        """
+        if isinstance(root, Prepared):
+            return root
+        found = cls._in_bucket(str(root).rstrip("/")) if is_remote(root) else cls(Path(root))
+        if not (found.root / CARD).is_file() or not (found.root / SCHEMA).is_file():
+            raise ValueError(
+                f"data: {root} must be a prepared folder (with {CARD} and {SCHEMA}); make one with "
+                "python -m pipelines.prepare"
+            )
+        return found
+
+    @classmethod
+    def _in_bucket(cls, address: str) -> Prepared:
+        root, listing = fetch(address)
+        return cls(root, address, listing)
+
+    @staticmethod
+    def is_at(place: str | Path) -> bool:
+        """Whether there is a prepared folder, rather than other files or nothing.
+
+        Raises:
+            ValueError: if `place` is an address whose server cannot be asked.
+        """
+        if is_remote(place):
+            return bool(files_under(f"{str(place).rstrip('/')}/{CARD}", "data"))
+        return (Path(place) / CARD).is_file()
+
+    @property
+    def place(self) -> str:
+        """The folder or address, as `open` takes it."""
+        return self.address or str(self.root)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema used."""
+        return Schema.load(self.root / SCHEMA, kept=True)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The data card."""
+        value: dict[str, Any] = json.loads((self.root / CARD).read_text(encoding="utf-8"))
+        return value
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are there, in the order of time."""
+        if self.address is not None:
+            return tuple(part for part in PARTS if self._find(part))
+        return tuple(part for part in PARTS if (self.root / part).is_dir())
+
+    @property
+    def vocabularies(self) -> Path:
+        """The folder of vocabularies."""
+        return self.root / VOCABULARIES
+
+    def files(self, part: str) -> list[str]:
+        """The Parquet files that a model reads, in order."""
+        return self._listed(part, part)
+
+    def report_files(self, part: str) -> list[str]:
+        """The Parquet files that only reports read, row by row beside `files`."""
+        return self._listed(part, f"{REPORTS}/{part}")
+
+    def table(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Reads columns of a part's rows into memory, in order."""
+        return read_table(self.files(part), columns=columns)
+
+    def report_table(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Reads columns of a part's report rows into memory, in the order of `table`."""
+        return read_table(self.report_files(part), columns=columns)
+
+    def _listed(self, part: str, folder: str) -> list[str]:
+        found = self._find(folder)
+        if not found:
+            raise ValueError(f"part: {part!r} must be one of {list(self.parts)} in {self.place}")
+        return found
+
+    def _find(self, folder: str) -> list[str]:
+        """Lists the row files of a folder, in order."""
+        pattern = "part-*.parquet"
+        if self.address is None:
+            return sorted(str(path) for path in (self.root / folder).glob(pattern))
+        inside = [name for name in self.listing if name.rpartition("/")[0] == folder]
+        some = fnmatch.filter(inside, f"{folder}/{pattern}")
+        return [f"{self.address}/{name}" for name in sorted(some)]
+
+
+def write_part(
+    root: Path,
+    part: str,
+    batches: Iterable[pa.RecordBatch],
+    features: pa.Schema,
+    report: pa.Schema,
+    part_rows: int,
+) -> Iterator[int]:
+    """Writes a part's rows as numbered files, and its report rows beside them.
+
+    Args:
+        root: the folder under construction.
+        part: the part's name.
+        batches: rows in order, with the columns of both schemas.
+        features: the columns a model reads.
+        report: the columns only reports read.
+        part_rows: rows in each file but the last.
+
+    Yields:
+        The rows written by each batch.
+    """
+    (root / part).mkdir(parents=True)
+    (root / REPORTS / part).mkdir(parents=True)
+    writers: list[pq.ParquetWriter] = []
+    room = number = 0
+    try:
+        for batch in batches:
+            offset = 0
+            while offset < batch.num_rows:
+                if room == 0:
+                    _close(writers)
+                    name = f"part-{number:05d}.parquet"
+                    writers = [
+                        _writer(root / part / name, features),
+                        _writer(root / REPORTS / part / name, report),
+                    ]
+                    room, number = part_rows, number + 1
+                rows = batch.slice(offset, min(room, batch.num_rows - offset))
+                for writer in writers:
+                    writer.write_batch(rows.select(writer.schema.names).cast(writer.schema))
+                offset += rows.num_rows
+                room -= rows.num_rows
+            yield batch.num_rows
+    finally:
+        _close(writers)
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(path, schema, compression="zstd")
+
+
+def _close(writers: list[pq.ParquetWriter]) -> None:
+    for writer in writers:
+        writer.close()
+    writers.clear()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON that is the same for the same value, beside and then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+@contextmanager
+def replacing(out: Path, mark: str = CARD) -> Iterator[Path]:
+    """Gives a folder beside `out` to build in, and puts it in the place of `out` at the end.
+
+    An error, or the end of the process, leaves `out` as it was. What killed runs left beside it is
+    removed by the next run.
+
+    Args:
+        out: the folder to make or replace.
+        mark: the file by which a folder of this form is known.
+
+    Raises:
+        ValueError: if `out` exists and is no folder of this form.
+    """
+    refuse_foreign(out, mark)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
+    building = out.parent / f".tmp-{out.name}-{os.getpid()}"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        yield building
+        _swap(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def refuse_foreign(out: Path, mark: str = CARD) -> None:
+    """Refuses to replace what preparation has not made.
+
+    Raises:
+        ValueError: if `out` is a file, or a folder with something else in it.
+    """
+    on_disk(out, "--out")
+    if not out.exists():
+        return
+    if not out.is_dir() or (any(out.iterdir()) and not (out / mark).is_file()):
+        raise ValueError(
+            f"--out: {out} exists and is no folder made by this job (no {mark}); choose another "
+            "or remove it"
+        )
+
+
+def remove_leftovers(out: Path) -> None:
+    """Removes what killed runs left beside `out`."""
+    prefix = f".tmp-{out.name}-"
+    for path in out.parent.glob(f"{prefix}*"):
+        owner = path.name.removeprefix(prefix)
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _swap(building: Path, out: Path) -> None:
+    """Puts `building` in the place of `out` in one step; what was there is then in `building`."""
+    if not out.exists():
+        building.rename(out)
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    exchange = getattr(libc, "renameat2", None)
+    paths = (os.fsencode(building.absolute()), os.fsencode(out.absolute()))
+    if exchange and exchange(_HERE, paths[0], _HERE, paths[1], _EXCHANGE) == 0:
+        return
+    # file systems without an exchange: two renames
+    old = out.parent / f"{building.name}-old"
+    out.rename(old)
+    building.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

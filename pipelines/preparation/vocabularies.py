@@ -1,0 +1,246 @@
+"""What is learned from the training rows alone: vocabularies, and the moments of numbers.
+
+A vocabulary lists the values of a feature, the most frequent first and equal counts in the order
+of the values; -1 (int64) and "" (string) mean "absent" and never enter. A tied feature has no file
+of its own: its owner's is learned on the union of both.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+
+from idefn_tf.schema import Feature, Schema
+from pipelines.preparation.engine import translated_errors
+from pipelines.preparation.prepared_folder import write_json
+
+_ABSENT = {"int64": -1, "string": ""}
+_SHOWN = 5
+
+
+def has_file(feature: Feature) -> bool:
+    """Whether something is learned for a feature and written under its name."""
+    if feature.kind == "numeric":
+        return feature.standardize
+    return feature.kind == "vocabulary" and feature.tied_to is None
+
+
+def learn(train: ir.Table, schema: Schema, folder: Path, base: Path | None = None) -> None:
+    """Learns every vocabulary and every mean and deviation, and writes them.
+
+    Args:
+        train: the prepared training rows.
+        schema: their schema.
+        folder: where `<feature>.json` goes.
+        base: earlier vocabularies to extend: their values keep their places, new ones fill the
+            headroom, the most frequent first; means and deviations stay as they are.
+
+    Raises:
+        ValueError: if `base` lacks a feature.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    earlier = {} if base is None else load(base, schema)
+    for feature in schema.features:
+        if not has_file(feature):
+            continue
+        if feature.kind == "numeric":
+            moments = earlier.get(feature.name) or _moments(train, feature)
+            write_json(folder / f"{feature.name}.json", moments)
+            continue
+        family = [feature, *(f for f in schema.features if f.tied_to == feature.name)]
+        found: dict[str, Any] = {"kind": "vocabulary"}
+        if feature.name in earlier:
+            before = earlier[feature.name]["values"]
+            places = capacity(feature, earlier[feature.name])
+            known = frozenset(before)
+            fresh = (value for value in _vocabulary(train, family) if value not in known)
+            found["values"] = [*before, *itertools.islice(fresh, places - len(before))]
+            found["capacity"] = places
+        else:
+            found["values"] = list(_vocabulary(train, family))
+        write_json(folder / f"{feature.name}.json", found)
+
+
+def capacity(feature: Feature, learned: Mapping[str, Any]) -> int:
+    """Returns how many ids the feature's table has places for: those known and the headroom."""
+    return int(learned.get("capacity", max(len(learned["values"]), 1) + feature.headroom))
+
+
+def compare(base: Path, folder: Path, schema: Schema) -> dict[str, dict[str, int]]:
+    """Says for each vocabulary how many ids are new, and how many places are left."""
+    before, after = load(base, schema), load(folder, schema)
+    return {
+        feature.name: {
+            "new": len(after[feature.name]["values"]) - len(before[feature.name]["values"]),
+            "places_left": capacity(feature, after[feature.name])
+            - len(after[feature.name]["values"]),
+        }
+        for feature in schema.features
+        if feature.name in after and feature.kind == "vocabulary"
+    }
+
+
+def take(learned: Path | None, folder: Path) -> None:
+    """Copies what was learned elsewhere; nothing where there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(learned.glob("*.json")) if learned else []:
+        shutil.copyfile(path, folder / path.name)
+
+
+def load(folder: Path, schema: Schema) -> dict[str, dict[str, Any]]:
+    """Reads what was learned, by feature.
+
+    Raises:
+        ValueError: if a feature's file is absent or holds another kind.
+    """
+    learned = {}
+    for feature in schema.features:
+        if not has_file(feature):
+            continue
+        path = folder / f"{feature.name}.json"
+        if not path.is_file():
+            raise ValueError(
+                f"vocabularies: {path} must be there for the feature {feature.name!r}; give the "
+                "vocabularies folder that belongs to this schema"
+            )
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if value.get("kind") != feature.kind:
+            raise ValueError(
+                f"vocabularies: {path} must be of kind {feature.kind}, received {value.get('kind')}"
+            )
+        learned[feature.name] = value
+    return learned
+
+
+def describe(
+    parts: Mapping[str, ir.Table], schema: Schema, learned: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Describes every feature for the data card.
+
+    Args:
+        parts: the prepared rows of each part; the first one gives the top values.
+        schema: their schema.
+        learned: what `load` gives.
+
+    Returns:
+        For each feature its kind and, as far as they apply: vocabulary_size, out_of_vocabulary
+        (share of the values present, per part), distinct and top values with their share, or
+        mean, std, least and greatest.
+    """
+    return {f.name: {"kind": f.kind} | _describe(parts, f, learned) for f in schema.features}
+
+
+def _describe(
+    parts: Mapping[str, ir.Table], feature: Feature, learned: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    first = next(iter(parts))
+    if feature.kind in ("numeric", "bucketized"):
+        column = parts[first][feature.name].cast("float64")
+        with translated_errors("describing the data"):
+            row = parts[first].aggregate(
+                mean=column.mean(),
+                std=column.std(how="pop"),
+                least=column.min(),
+                greatest=column.max(),
+            )
+            described = row.to_pyarrow().to_pylist()[0]
+        return {k: _rounded(v) for k, v in described.items() if v is not None and math.isfinite(v)}
+    known = _known(feature, learned)
+    counts = {part: np.zeros(2, np.int64) for part in parts}  # values present, values unknown
+    top: list[dict[str, Any]] = []
+    distinct = 0
+    for value, rows in _counted(parts, feature):
+        distinct += bool(rows[0])
+        if rows[0] and len(top) < _SHOWN:
+            top.append({"value": value, "share": rows[0]})
+        unknown = known is not None and not known(value)
+        for part, n in zip(parts, rows, strict=True):
+            counts[part] += (n, n * unknown)
+    present = int(counts[first][0])
+    described = {"distinct": distinct}
+    described["top"] = [{**entry, "share": entry["share"] / present} for entry in top]
+    if known is not None:
+        described["out_of_vocabulary"] = {
+            part: float(unknown / total) if total else 0.0
+            for part, (total, unknown) in counts.items()
+        }
+    owner = feature.tied_to or feature.name
+    if owner in learned:
+        described["vocabulary_size"] = len(learned[owner]["values"])
+    return described
+
+
+def _known(feature: Feature, learned: Mapping[str, Mapping[str, Any]]) -> Any:
+    if feature.kind == "identity":
+        buckets = feature.num_buckets or 0
+        return lambda value: 0 <= value < buckets
+    owner = feature.tied_to or feature.name
+    if feature.kind != "vocabulary" or owner not in learned:
+        return None
+    return frozenset(learned[owner]["values"]).__contains__
+
+
+def _values(table: ir.Table, feature: Feature) -> ir.Table:
+    """One row per value present in a feature."""
+    column = table[feature.name]
+    value = column.unnest() if feature.multi_valued else column
+    values = table.select(value=value)
+    return values.filter(values["value"] != _ABSENT[feature.dtype])
+
+
+def _vocabulary(train: ir.Table, family: Sequence[Feature]) -> Iterator[Any]:
+    owner = family[0]
+    tables = [_values(train, feature) for feature in family]
+    union = ibis.union(*tables) if len(tables) > 1 else tables[0]
+    counted = union.group_by("value").aggregate(rows=lambda t: t.count())
+    counted = counted.filter(counted["rows"] >= owner.min_count)
+    counted = counted.order_by(ibis.desc("rows"), "value")
+    if owner.max_size is not None:
+        counted = counted.limit(owner.max_size)
+    with translated_errors("learning vocabularies"):
+        for batch in counted.select("value").to_pyarrow().to_batches():
+            yield from batch["value"].to_pylist()
+
+
+def _counted(parts: Mapping[str, ir.Table], feature: Feature) -> Iterator[tuple[Any, list[int]]]:
+    """Yields every value with its rows in each part, the most frequent of the first part first."""
+    names = {part: f"rows_{i}" for i, part in enumerate(parts)}
+    labelled = [
+        _values(table, feature).mutate(
+            **{n: ibis.literal(int(p == part)) for p, n in names.items()}
+        )
+        for part, table in parts.items()
+    ]
+    union = ibis.union(*labelled) if len(labelled) > 1 else labelled[0]
+    counted = union.group_by("value").aggregate(**{n: union[n].sum() for n in names.values()})
+    counted = counted.order_by(ibis.desc(names[next(iter(parts))]), "value")
+    with translated_errors("describing the data"):
+        for batch in counted.to_pyarrow().to_batches():
+            columns = [batch[name].to_pylist() for name in ("value", *names.values())]
+            yield from ((value, list(rows)) for value, *rows in zip(*columns, strict=True))
+
+
+def _moments(train: ir.Table, feature: Feature) -> dict[str, Any]:
+    """The mean and the (population) deviation of the values that the model reads."""
+    column = train[feature.name].cast("float64")
+    if feature.log1p:
+        column = (ibis.greatest(column, 0.0) + 1.0).ln()  # as the model's input does
+    with translated_errors("learning means and deviations"):
+        row = train.aggregate(mean=column.mean(), std=column.std(how="pop")).to_pyarrow()
+    mean, std = row["mean"][0].as_py(), row["std"][0].as_py()
+    # a constant column stays zero, not 0/0
+    return {"kind": "numeric", "mean": _rounded(mean), "std": _rounded(std) if std else 1.0}
+
+
+def _rounded(value: float) -> float:
+    # sums over threads differ in their last digits from run to run
+    return float(f"{value:.12g}")

@@ -1,0 +1,95 @@
+"""The label columns and the exposure time: found, checked, described."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipelines.preparation import text_forms
+from pipelines.schema_inference.profile import Profile
+
+_TIME_NAMES = re.compile(
+    r"(^|_)(time|timestamp|ts|date|datetime|at|time_ms|created)($|_)", re.IGNORECASE
+)
+#: Seconds, milliseconds and days (YYYYMMDD) as whole numbers: from 2001 to 2100.
+_SECONDS, _MILLISECONDS = (978_307_200, 4_102_444_800), (978_307_200_000, 4_102_444_800_000)
+_DAYS = (20_010_101, 21_001_231)
+
+
+def require(name: str, option: str, known: Sequence[str]) -> None:
+    """Refuses a column that is not there, naming the nearest ones.
+
+    Raises:
+        ValueError: if it is not there.
+    """
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3) or sorted(known)[:12]
+        raise ValueError(
+            f"{option}: {name!r} must be a column of the table; did you mean "
+            f"{' or '.join(repr(n) for n in near)}?"
+        )
+
+
+def label(column: Profile, option: str) -> NDArray[np.float64]:
+    """Returns a label as 0 and 1, nulls as 0.
+
+    Raises:
+        ValueError: if it holds something else, or one class only.
+    """
+    numbers = column.numbers
+    if column.type == "text":
+        numbers = _truth(column)
+    if numbers is None or not np.isin(numbers[np.isfinite(numbers)], (0, 1)).all():
+        shown = pc.unique(column.values).slice(0, 5).to_pylist() if len(column) else []
+        raise ValueError(
+            f"{option}: {column.name!r} must hold 0 and 1 (or true and false, yes and no), "
+            f"received values such as {shown}; turn it into 0 and 1 first"
+        )
+    values = np.nan_to_num(numbers)
+    if values.min() == values.max():
+        raise ValueError(
+            f"{option}: {column.name!r} holds {values[0]:g} on every one of {len(column):,} rows; "
+            "a table of exposures has both. Are the unclicked rows in it?"
+        )
+    return values
+
+
+def _truth(column: Profile) -> NDArray[np.float64] | None:
+    """Reads words such as yes and no; None where a value is neither."""
+    lower = pc.utf8_lower(column.values)
+    yes = pc.is_in(lower, pa.array(text_forms.TRUE))
+    no = pc.is_in(lower, pa.array(text_forms.FALSE))
+    if not pc.all(pc.or_(pc.or_(yes, no), pc.is_null(lower))).as_py():
+        return None
+    return np.where(column.present, np.asarray(yes, np.float64), np.nan)
+
+
+def time_unit(column: Profile) -> Literal["ms", "s"] | None:
+    """Returns the unit of a time column ("ms" for dates and texts too), or None if it is none."""
+    if column.type == "time":
+        return "ms"
+    if column.type != "integer" or column.numbers is None:
+        return None
+    numbers = column.numbers[np.isfinite(column.numbers)]
+    if not numbers.size:
+        return None
+    low, high = numbers.min(), numbers.max()
+    for unit, (first, last) in (("s", _SECONDS), ("ms", _MILLISECONDS), ("ms", _DAYS)):
+        if first <= low and high <= last:
+            return unit  # type: ignore[return-value]
+    return None
+
+
+def find_time(columns: Sequence[Profile]) -> Profile | None:
+    """Finds a column that may be the time of the exposure: a time on every row, by name first."""
+    found = [c for c in columns if c.values.null_count == 0 and time_unit(c) is not None]
+    named = [c for c in found if _TIME_NAMES.search(c.name)]
+    named += [c for c in found if c.type == "time" and c not in named]
+    return max(named, key=lambda c: c.distinct, default=None)

@@ -1,0 +1,158 @@
+"""What a column holds: its type, its distinct values, how much is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from idefn_tf.schema import cells
+from pipelines.preparation.text_forms import ABSENT
+
+Type = Literal["integer", "float", "boolean", "text", "time", "list", "other"]
+
+_ABSENT = pa.array(ABSENT)
+_INTEGER = r"^[+-]?(0|[1-9][0-9]*)$"
+_NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
+_LEADING_ZERO = r"^0[0-9]"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A column of the sample.
+
+    Attributes:
+        name: the raw column.
+        type: what its values are.
+        values: typed: int64, float64, bool, string, timestamp or list; nulls where absent.
+        was_text: whether the file holds text.
+        zoned: whether every time says its offset from UTC.
+    """
+
+    name: str
+    type: Type
+    values: pa.Array
+    was_text: bool = False
+    zoned: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def missing(self) -> float:
+        """The share of rows without a value."""
+        return self.values.null_count / max(len(self.values), 1)
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """A number for every distinct value, -1 where absent [rows]."""
+        if self.type in ("list", "other"):
+            raise ValueError(f"codes: {self.name!r} holds {self.type} values, which have none")
+        encoded = self.values.dictionary_encode()
+        return np.asarray(pc.fill_null(encoded.indices, -1)).astype(np.int64)
+
+    @cached_property
+    def distinct(self) -> int:
+        """Distinct values, absent ones aside."""
+        return int(self.codes.max(initial=-1)) + 1
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64] | None:
+        """The values as numbers, nan where absent; None for text and lists."""
+        if self.type not in ("integer", "float", "boolean"):
+            return None
+        return np.asarray(pc.fill_null(self.values.cast(pa.float64()), np.nan))
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Rows with a value [rows]."""
+        return np.asarray(self.values.is_valid())
+
+
+def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
+    """Guesses a column's type from its values.
+
+    Text that only holds whole numbers is an integer, unless a number begins with 0 (a code such as
+    007); text that only holds "true" and "false" is a boolean; text such as 2024-05-01 10:00:00 a
+    time, with or without an offset from UTC.
+
+    Args:
+        name: the raw column.
+        column: its values.
+
+    Returns:
+        The profile.
+    """
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _text(name, values.cast(pa.string()))
+    if pa.types.is_boolean(kind):
+        return Profile(name, "boolean", values)
+    if pa.types.is_integer(kind):
+        return Profile(name, "integer", values.cast(pa.int64()))
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _floating(name, values.cast(pa.float64()))
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        zoned = pa.types.is_timestamp(kind) and kind.tz is not None
+        return Profile(name, "time", values.cast(pa.timestamp("us"), safe=False), zoned=zoned)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return Profile(name, "list", values)
+    return Profile(name, "other", values)
+
+
+def _text(name: str, values: pa.Array) -> Profile:
+    trimmed = pc.utf8_trim_whitespace(values)
+    trimmed = pc.if_else(pc.is_in(trimmed, _ABSENT), pa.scalar(None, pa.string()), trimmed)
+    distinct = pc.drop_null(pc.unique(trimmed))
+    if len(distinct) == 0:
+        return Profile(name, "text", trimmed, True)
+    if pc.all(pc.is_in(pc.utf8_lower(distinct), pa.array(["true", "false"]))).as_py():
+        truth = pc.equal(pc.utf8_lower(trimmed), "true")
+        return Profile(name, "boolean", truth, True)
+    if _all(distinct, _INTEGER):
+        try:
+            return Profile(name, "integer", trimmed.cast(pa.int64()), True)
+        except pa.ArrowInvalid:  # more digits than a number holds: a code
+            return Profile(name, "text", trimmed, True)
+    if (
+        _all(distinct, _NUMBER)
+        and not pc.any(pc.match_substring_regex(distinct, _LEADING_ZERO + r"[0-9]*$")).as_py()
+    ):
+        found = _floating(name, trimmed.cast(pa.float64()))
+        return Profile(name, found.type, found.values, True)
+    return _times(name, trimmed) or Profile(name, "text", trimmed, True)
+
+
+def _times(name: str, text: pa.Array) -> Profile | None:
+    """Reads texts as times; None where one of them is none."""
+    encoded = text.dictionary_encode()
+    moments = []
+    for written in encoded.dictionary.to_pylist():
+        moment = cells.read_time(written)
+        if moment is None:
+            return None
+        moments.append(moment)
+    microseconds = pa.array([m.nanoseconds // 1000 for m in moments], pa.int64())
+    values = microseconds.cast(pa.timestamp("us")).take(encoded.indices)
+    return Profile(name, "time", values, True, all(m.zoned for m in moments))
+
+
+def _floating(name: str, values: pa.Array) -> Profile:
+    """Whole numbers among floats are integers that had nulls among them."""
+    values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
+    there = np.asarray(pc.drop_null(values))
+    if there.size and np.all(there == np.floor(there)) and np.abs(there).max() < 2**53:
+        return Profile(name, "integer", values.cast(pa.int64()))
+    return Profile(name, "float", values)
+
+
+def _all(distinct: pa.Array, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(distinct, pattern)).as_py())

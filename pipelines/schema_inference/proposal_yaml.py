@@ -1,0 +1,75 @@
+"""A proposal as YAML for people: a reason above every entry, and what to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.schema_inference.proposal import Proposal
+
+
+def as_yaml(proposal: Proposal, source: str) -> str:
+    """Returns the schema's text.
+
+    Args:
+        proposal: the proposal.
+        source: what it was made from, as the user called it.
+    """
+    return "\n".join(_lines(proposal, source)) + "\n"
+
+
+def write(proposal: Proposal, source: str, path: Path) -> None:
+    """Writes the schema beside `path` and renames it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    beside.write_text(as_yaml(proposal, source), encoding="utf-8")
+    beside.replace(path)
+
+
+def _lines(proposal: Proposal, source: str) -> Iterator[str]:
+    yield f"# Proposed from {proposal.rows:,} rows of {source}."
+    yield "# Every guess gives its reason: read them, correct what is wrong, train."
+    for warning in proposal.warnings:
+        yield f"# LOOK: {warning}"
+    yield f"name: {_flow(proposal.name)}"
+    if proposal.user_key:
+        yield f"user_key: {proposal.user_key}"
+    yield "labels:"
+    for key, value in proposal.labels.items():
+        yield f"  {key}: {_flow(value)}"
+    never = [guess for guess in proposal.guesses if guess.never]
+    yield "# known only after the exposure, or of no use to a model"
+    if not never:
+        yield "never_features: []"
+    else:
+        yield "never_features:"
+        for guess in never:
+            yield f"  # {_one_line(guess.warning or guess.why)}"
+            yield f"  - {_flow(guess.column)}"
+    for guess in proposal.guesses:
+        if guess.role == "left out" and not guess.never:
+            yield f"# left out: {guess.column}: {_one_line(guess.why)}"
+    yield "features:"
+    for guess in proposal.guesses:
+        if guess.entry is None:
+            continue
+        if guess.warning:
+            yield f"  # LOOK: {_one_line(guess.warning)}"
+        yield f"  # {_one_line(guess.why)}"
+        yield f"  - {_flow(guess.entry)}"
+
+
+def _flow(value: Any) -> str:
+    """Writes a value on one line."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,1 @@
+"""What the serving commands share: requests, connections, models.config."""

@@ -1,0 +1,1 @@
+"""Request and answer bodies: JSON and tf.Example, in TensorFlow Serving's words."""

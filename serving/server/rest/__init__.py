@@ -1,0 +1,1 @@
+"""The REST door: HTTP connection, routes, application, TLS."""

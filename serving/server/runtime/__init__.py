@@ -1,0 +1,1 @@
+"""Running signatures: sessions, micro-batching, warm-up."""

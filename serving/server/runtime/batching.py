@@ -1,0 +1,279 @@
+"""Micro-batching: requests that wait while a signature runs are run together next.
+
+A request that finds a free thread runs at once; nobody waits for company unless
+`batch_timeout_micros` says so. What has gathered meanwhile becomes one batch, as far as the inner
+shapes agree and `max_batch_size` allows. Requests to a signature whose rows depend on each other
+are never mixed. If a batch fails, each of its requests is run alone, so that only the guilty one
+fails.
+
+Small batches of a signature that has proved quick run in the event loop's own thread, as all the
+requests that arrived together: handing a batch to a thread and its outputs back costs more than
+such a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+
+import numpy as np
+
+from serving.server.config import BatchingConfig
+from serving.server.errors import StatusError, invalid_argument
+from serving.server.metrics import Metrics
+from serving.server.runtime.job_queue import SMALL, Job, Lane, give_up, settle
+from serving.server.runtime.servable import Servable
+from serving.server.runtime.signature import Arrays, Signature
+
+log = logging.getLogger("serving.server")
+
+
+class Batcher:
+    """Runs signatures in threads of its own, for one event loop.
+
+    Args:
+        metrics: Gets the time of every run.
+        config: Limits of batches; None for the defaults without the limits that refuse requests.
+        max_pending: Most requests waiting for a signature; beyond it UNAVAILABLE.
+        mixing: "independent" to mix requests where loading has shown the rows to be independent,
+            "always" wherever the signature's shapes allow it, "never".
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        config: BatchingConfig | None = None,
+        max_pending: int = 1000,
+        mixing: str = "independent",
+    ) -> None:
+        self._metrics = metrics
+        self._strict = config is not None
+        self._config = config or BatchingConfig()
+        self._max_pending = max_pending
+        self._mixing = mixing
+        self._lanes: dict[Signature, Lane] = {}
+        self._work: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, list[Job]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"run-{index}", daemon=True)
+            for index in range(2 * self._config.num_batch_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Ends the threads once their work is done."""
+        for _ in self._threads:
+            self._work.put(None)
+
+    async def run(
+        self, servable: Servable, signature: Signature, arrays: Arrays, deadline: float, api: str
+    ) -> dict[str, np.ndarray]:
+        """Runs one request.
+
+        Args:
+            servable: The version; the caller holds it until this returns.
+            signature: Its signature.
+            arrays: The inputs.
+            deadline: When to give up, on the event loop's clock.
+            api: "Predict", "Classify" or "Regress", for the metrics.
+
+        Returns:
+            The outputs of these inputs alone.
+
+        Raises:
+            StatusError: The graph refused the values, the queue is full, or the time is over.
+        """
+        signature.check_shapes(arrays)
+        loop = asyncio.get_running_loop()
+        rows, shapes = self._mixable(signature, arrays)
+        if self._strict and shapes is not None and not self._config.split_large:
+            limit = self._config.max_batch_size
+            if rows > limit:
+                raise invalid_argument(
+                    f"Task size {rows} is larger than maximum input batch size {limit}"
+                )
+        lane = self._lanes.get(signature)
+        if lane is None:
+            self._lanes = {
+                known: lane for known, lane in self._lanes.items() if known.bound or lane.running
+            }
+            lane = self._lanes[signature] = Lane()
+        if self._full(lane, rows):
+            raise StatusError(
+                "UNAVAILABLE",
+                "The batch scheduling queue to which this task was submitted is full",
+            )
+        numbers = sum([array.size for array in arrays.values()])
+        job = Job(
+            signature, servable.name, api, arrays, rows, shapes, numbers, loop.create_future()
+        )
+        lane.waiting.append(job)
+        if not self._strict and lane.quick and signature.bounded and job.numbers <= SMALL:
+            self._start_here(loop, lane)
+        else:
+            self._start(loop, lane)
+        timer = loop.call_at(deadline, give_up, job)
+        try:
+            return await job.future
+        finally:
+            timer.cancel()
+
+    def _mixable(
+        self, signature: Signature, arrays: Arrays
+    ) -> tuple[int, tuple[tuple[int, ...], ...] | None]:
+        if self._mixing == "never" or not signature.stackable:
+            return 1, None
+        counts = {array.shape[0] for array in arrays.values()}
+        if len(counts) != 1 or 0 in counts:
+            return 1, None
+        if self._mixing == "independent" and not signature.row_independent:
+            return counts.pop(), None
+        return counts.pop(), tuple([array.shape[1:] for array in arrays.values()])
+
+    def _full(self, lane: Lane, rows: int) -> bool:
+        if len(lane.waiting) >= self._max_pending:
+            return True
+        if not self._strict:
+            return False
+        limit = self._config.max_batch_size * max(1, self._config.max_enqueued_batches)
+        return sum(job.rows for job in lane.waiting) + rows > limit
+
+    def _start(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
+        while lane.waiting and lane.running < self._config.num_batch_threads:
+            wait = self._config.batch_timeout_micros / 1e6
+            if wait and not self._ripe(lane):
+                if lane.timer is None:
+                    lane.timer = loop.call_later(wait, self._expire, loop, lane)
+                return
+            batch = self._take(lane)
+            if batch:
+                lane.running += 1
+                self._work.put((loop, batch))
+
+    def _start_here(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
+        """Runs what waits once all requests that have arrived by now are read."""
+        if not lane.due:
+            lane.due = True
+            loop.call_soon(self._run_here, loop, lane)
+
+    def _run_here(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
+        lane.due = False
+        batch = self._take(lane)
+        if not batch:
+            return
+        if lane.quick and sum([job.numbers for job in batch]) <= SMALL:
+            settle(batch, lane, self._run(batch))
+        else:
+            lane.running += 1
+            self._work.put((loop, batch))
+        if lane.waiting:
+            self._start_here(loop, lane)
+
+    def _ripe(self, lane: Lane) -> bool:
+        first = lane.waiting[0]
+        return first.shapes is None or (
+            sum(job.rows for job in lane.waiting if job.shapes == first.shapes)
+            >= self._config.max_batch_size
+        )
+
+    def _expire(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
+        lane.timer = None
+        batch = self._take(lane)
+        if batch:
+            lane.running += 1
+            self._work.put((loop, batch))
+        self._start(loop, lane)
+
+    def _take(self, lane: Lane) -> list[Job]:
+        """The next batch: the oldest job and what may join it; the others keep their order."""
+        batch: list[Job] = []
+        rows, left = 0, []
+        while lane.waiting:
+            job = lane.waiting.popleft()
+            if job.future.done():  # its time is over
+                continue
+            if not batch:
+                batch.append(job)
+                rows = job.rows
+                if job.shapes is None:
+                    break
+            elif job.shapes == batch[0].shapes and rows + job.rows <= self._config.max_batch_size:
+                batch.append(job)
+                rows += job.rows
+            else:
+                left.append(job)
+        lane.waiting.extendleft(reversed(left))
+        return batch
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            loop, batch = work
+            seconds = self._run(batch)
+            try:
+                loop.call_soon_threadsafe(self._finish, loop, batch, seconds)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+            work = batch = None  # type: ignore[assignment]  # no arrays kept while idle
+
+    def _run(self, batch: list[Job]) -> float:
+        """Gives every job its outcome; returns the seconds it took."""
+        started = time.perf_counter()
+        try:
+            self._run_jobs(batch)
+        except BaseException as error:
+            log.exception("A batch failed")
+            for job in batch:
+                job.outcome = StatusError("INTERNAL", type(error).__name__)
+        return time.perf_counter() - started
+
+    def _run_jobs(self, batch: list[Job]) -> None:
+        if len(batch) > 1 or self._config.allowed_batch_sizes:
+            outputs = self._run_together(batch)
+            if outputs is not None:
+                start = 0
+                for job in batch:
+                    end = start + job.rows
+                    job.outcome = {name: array[start:end] for name, array in outputs.items()}
+                    start = end
+                return
+        for job in batch:
+            try:
+                job.outcome = self._timed(job, [job.arrays])
+            except StatusError as error:
+                job.outcome = error
+
+    def _run_together(self, batch: list[Job]) -> dict[str, np.ndarray] | None:
+        """Outputs of all rows; None if the jobs must be run one by one."""
+        first = batch[0]
+        if first.shapes is None:
+            return None
+        rows = sum(job.rows for job in batch)
+        size = next((size for size in self._config.allowed_batch_sizes if size >= rows), rows)
+        sets = [job.arrays for job in batch]
+        if size > rows:
+            one_row = {name: array[:1] for name, array in first.arrays.items()}
+            sets += [one_row] * (size - rows)
+        try:
+            outputs = self._timed(first, sets)
+        except StatusError:
+            return None
+        if any(array.ndim == 0 or array.shape[0] != size for array in outputs.values()):
+            return None
+        return outputs
+
+    def _timed(self, job: Job, sets: list[Arrays]) -> dict[str, np.ndarray]:
+        signature, started = job.signature, time.perf_counter()
+        outputs = signature.run(sets[0]) if len(sets) == 1 else signature.run_together(sets)
+        self._metrics.runtime(job.model, job.api, time.perf_counter() - started)
+        return outputs
+
+    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], seconds: float) -> None:
+        lane = self._lanes[batch[0].signature]
+        lane.running -= 1
+        settle(batch, lane, seconds)
+        self._start(loop, lane)

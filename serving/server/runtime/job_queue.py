@@ -1,0 +1,83 @@
+"""The queue before a signature: its jobs, and what is known of how long they take."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import dataclasses
+
+import numpy as np
+
+from serving.server.errors import StatusError
+from serving.server.runtime.signature import Arrays, Signature
+
+# A batch of at most so many input values is small; a signature is quick after so many small runs,
+# the slowest of late (each run fades the memory of those before) below so many seconds.
+SMALL, _PROOF, _QUICK_SECONDS, _FADING = 2_000, 16, 0.002, 0.98
+
+
+@dataclasses.dataclass(eq=False)
+class Job:
+    """One request's arrays on their way through a signature."""
+
+    signature: Signature
+    model: str
+    api: str
+    arrays: Arrays
+    rows: int
+    shapes: tuple[tuple[int, ...], ...] | None  # inner shapes; None: not to be mixed
+    numbers: int  # input values
+    future: asyncio.Future[dict[str, np.ndarray]]
+    outcome: dict[str, np.ndarray] | StatusError | None = None
+
+
+@dataclasses.dataclass
+class Lane:
+    """The jobs waiting for one signature, and how many batches of it are running.
+
+    Attributes:
+        waiting: Oldest first.
+        running: Batches in threads.
+        timer: Set while the oldest job waits for company.
+        due: Whether a run in the event loop's thread is coming up.
+        small_runs: How many small batches have run.
+        slowest: Seconds of the slowest small run of late.
+    """
+
+    waiting: collections.deque[Job] = dataclasses.field(default_factory=collections.deque)
+    running: int = 0
+    timer: asyncio.TimerHandle | None = None
+    due: bool = False
+    small_runs: int = 0
+    slowest: float = 0.0
+
+    def note(self, numbers: int, seconds: float) -> None:
+        """Remembers how long a batch of so many numbers took."""
+        if numbers <= SMALL:
+            self.small_runs += 1
+            self.slowest = max(seconds, _FADING * self.slowest)
+
+    @property
+    def quick(self) -> bool:
+        """Whether a small batch has no need of a thread."""
+        return self.small_runs >= _PROOF and self.slowest < _QUICK_SECONDS
+
+
+def settle(batch: list[Job], lane: Lane, seconds: float) -> None:
+    """Hands out what a batch gave."""
+    lane.note(sum([job.numbers for job in batch]), seconds)
+    for job in batch:
+        if job.future.done():
+            continue
+        if isinstance(job.outcome, StatusError):
+            job.future.set_exception(job.outcome)
+        elif job.outcome is not None:
+            job.future.set_result(job.outcome)
+
+
+def give_up(job: Job) -> None:
+    """The time of a job is over."""
+    if not job.future.done():
+        job.future.set_exception(
+            StatusError("DEADLINE_EXCEEDED", "Timed out waiting for notification")
+        )

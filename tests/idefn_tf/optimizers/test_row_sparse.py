@@ -1,0 +1,382 @@
+"""Row-sparse optimizers against dense Keras ones, hand-computed steps, and their saved state."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, row_gradient, touch
+from idefn_tf.optimizers.row_rules import AdamRule
+from idefn_tf.optimizers.row_sparse import RowSparse
+from idefn_tf.tables import mark_table
+
+ROWS, WIDTH = 12, 3
+Adam, Adagrad = keras.optimizers.Adam, keras.optimizers.Adagrad
+
+
+@pytest.fixture(autouse=True)
+def _row_programs(request, monkeypatch):
+    """XLA compiles the programs on rows, as in users' models, in tests that are marked `xla`."""
+    compiled = request.node.get_closest_marker("xla") is not None
+    monkeypatch.setattr(RowSparse, "jit_rows", compiled)
+
+
+def compiled(*values):
+    return pytest.param(*values, marks=pytest.mark.xla)
+
+
+class Pair:
+    """A table under a row-sparse optimizer and its twin under a dense one, on one problem.
+
+    The loss is the distance of the read rows to targets, so gradients depend on what was read:
+    a row that is not up to date when it is read gives itself away.
+    """
+
+    def __init__(self, sparse, dense, rows=ROWS):
+        first = np.random.default_rng(1).normal(size=(rows, WIDTH)).astype(np.float32)
+        self.table = mark_table(keras.Variable(first, name="table"))
+        self.twin = keras.Variable(first, name="twin")
+        self.sparse, self.dense = sparse, dense
+        sparse.build([self.table])
+        dense.build([self.twin])
+        self._step = tf.function(self._one_step, reduce_retracing=True, autograph=False)
+
+    def step(self, rows, targets):
+        self._step(tf.constant(rows, tf.int32), tf.constant(targets, tf.float32))
+
+    def _one_step(self, rows, targets):
+        touched = touch(self.sparse, self.table, rows)
+        gradient = touched.spread() - targets
+        self.sparse.apply([row_gradient(self.sparse, touched, gradient)], [self.table])
+        twin = tf.convert_to_tensor(self.twin.value)
+        slices = (rows[:, None], tf.gather(twin, rows) - targets)
+        self.dense.apply([tf.tensor_scatter_nd_add(tf.zeros_like(twin), *slices)], [self.twin])
+
+    def run(self, draws):
+        for rows, targets in draws:
+            self.step(rows, targets)
+        return self
+
+    def values(self):
+        if hasattr(self.sparse, "settle"):
+            self.sparse.settle()
+        return np.array(self.table), np.array(self.twin)
+
+    def check(self, **tolerance):
+        np.testing.assert_allclose(*self.values(), **{"rtol": 0, "atol": 2e-5, **tolerance})
+
+
+def draws(steps, rows=ROWS, seed=0, size=5):
+    """Skewed draws: some rows at every step, others after long waits, repeats within a step."""
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        at = np.minimum(rng.geometric(0.25, size) - 1, rows - 1)
+        yield at, rng.normal(1.0, 1.0, (size, WIDTH)).astype(np.float32)
+
+
+def everything(steps, seed=0):
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        yield np.arange(ROWS), rng.normal(size=(ROWS, WIDTH)).astype(np.float32)
+
+
+# -- one step by hand -----------------------------------------------------------------------------
+
+
+def apply_once(optimizer, value, gradient, indices=(1, 1), rows=3):
+    table = mark_table(keras.Variable(np.full((rows, 2), value, np.float32)))
+    optimizer.build([table])
+    slices = tf.IndexedSlices(tf.constant(gradient, tf.float32), tf.constant(indices), (rows, 2))
+    optimizer.apply([slices], [table])
+    return np.array(table), {k: np.array(v) for k, v in optimizer.state_of(table).items()}
+
+
+def test_the_first_adam_step_by_hand():
+    # the two gradients of row 1 add up to (3, -4); bias correction makes the step lr * sign(g)
+    table, state = apply_once(RowSparseAdam(0.1), 0.5, [[1.0, -3.0], [2.0, -1.0]])
+    np.testing.assert_allclose(table, [[0.5, 0.5], [0.4, 0.6], [0.5, 0.5]], rtol=1e-5)
+    np.testing.assert_allclose(state["momentum"][1], [0.3, -0.4], rtol=1e-6)
+    np.testing.assert_allclose(state["velocity"][1], [0.009, 0.016], rtol=1e-5)
+    assert state["step"].tolist() == [0, 1, 0]
+
+
+def test_the_first_adagrad_step_by_hand():
+    table, state = apply_once(RowSparseAdagrad(0.1, epsilon=0.0), 0.5, [[1.0, -3.0], [2.0, -1.0]])
+    # accumulators .1 + 9 and .1 + 16
+    moved = [0.5 - 0.3 / math.sqrt(9.1), 0.5 + 0.4 / math.sqrt(16.1)]
+    np.testing.assert_allclose(table, [[0.5, 0.5], moved, [0.5, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(state["accumulator"], [[0.1, 0.1], [9.1, 16.1], [0.1, 0.1]])
+
+
+@pytest.mark.parametrize("cls", [RowSparseAdam, compiled(RowSparseAdagrad)])
+def test_l2_rows_adds_to_the_gradient_of_touched_rows_alone(cls):
+    _, with_l2 = apply_once(cls(0.1, l2_rows=2.0), 0.5, [[1.0, -3.0], [2.0, -1.0]])
+    _, by_hand = apply_once(cls(0.1), 0.5, [[2.0, -2.0], [2.0, -1.0]])  # + 2 * .5
+    for name in with_l2:
+        np.testing.assert_allclose(with_l2[name], by_hand[name], rtol=1e-6)
+
+
+def test_the_motion_of_an_untouched_row_by_hand():
+    """Three dense steps without a gradient, in float64, against the closed form."""
+    optimizer = RowSparseAdam(0.1)
+    pair = Pair(optimizer, Adam(0.1, epsilon=1e-8))
+    pair.step([2], np.float32([[0.0, 1.0, -1.0]]))
+    w, start = np.array(pair.table, np.float64)[2], np.array(pair.twin, np.float64)[2]
+    np.testing.assert_allclose(w, start, rtol=1e-6)
+    state = {k: np.array(v, np.float64)[2] for k, v in optimizer.state_of(pair.table).items()}
+    m, v = state["momentum"], state["velocity"]
+    for t in (2, 3, 4):
+        m, v = 0.9 * m, 0.999 * v
+        w = w - 0.1 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-8)
+        pair.step([5], np.float32([[t, 0.0, 0.0]]))
+    read = touch(optimizer, pair.table, tf.constant([2]))
+    np.testing.assert_allclose(read.spread()[0], w, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1, 2, 16])
+@pytest.mark.parametrize("jit", [False, compiled(True)])
+def test_a_row_brought_up_to_date_has_every_column_where_it_belongs(jit, width):
+    """Momentum by .9 and velocity by .999 a step, then the step it stands at, then no rate."""
+    rule = AdamRule()
+    momentum, velocity = np.full((2, 2, width), [[[0.5]], [[0.25]]], np.float32)
+    state = np.concatenate([momentum, velocity, [[3.0, 0.1], [10.0, 0.2]]], 1).astype(np.float32)
+    rows = np.ones((2, width), np.float32)
+    now = tf.function(rule.now, jit_compile=jit)
+    moved, found = now(tf.constant(rows), tf.constant(state), tf.constant(10.0), tf.constant(0.1))
+    assert found.shape == (2, 2 * width + 2)
+    np.testing.assert_allclose(found[0, :width], 0.5 * 0.9**7, rtol=1e-5)
+    np.testing.assert_allclose(found[0, width:-2], 0.25 * 0.999**7, rtol=1e-5)
+    np.testing.assert_array_equal(found[:, -2:], [[10.0, 0.0], [10.0, 0.0]])
+    np.testing.assert_array_equal(found[1, :-2], state[1, :-2])  # touched at this very step
+    np.testing.assert_array_equal(moved[1], rows[1])
+    assert (np.asarray(moved[0]) < rows[0]).all()
+
+
+@pytest.mark.parametrize("jit", [False, compiled(True)])
+def test_the_row_of_nobody_reads_as_zero_and_is_not_trained(jit):
+    first = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    table = mark_table(keras.Variable(first, name="table"))
+    optimizer = RowSparseAdam(0.1, global_clipnorm=1.0)
+    assert optimizer.jit_rows == jit
+    optimizer.build([table])
+
+    @tf.function(autograph=False)
+    def step(rows):
+        touched = touch(optimizer, table, rows, nobody=0)
+        gradient = tf.ones_like(touched.spread())
+        optimizer.apply([row_gradient(optimizer, touched, gradient)], [table])
+        return touched.spread()
+
+    read = step(tf.constant([[0, 3], [3, 0], [0, 5]]))
+    expected = [[first[0] * 0, first[3]], [first[3], first[0] * 0], [first[0] * 0, first[5]]]
+    np.testing.assert_array_equal(read, expected)
+    momentum = np.array(optimizer.state_of(table)["momentum"])
+    # row 3 was asked for twice; the norm of the two rows' gradient is sqrt(10)
+    np.testing.assert_allclose(momentum[3], 0.1 * 2 / math.sqrt(10), rtol=1e-5)
+    np.testing.assert_allclose(momentum[5], 0.1 / math.sqrt(10), rtol=1e-5)
+    untouched = [0, 1, 2, 4]
+    assert not momentum[untouched].any()
+    np.testing.assert_array_equal(np.array(table)[untouched], first[untouched])
+
+
+# -- equal to dense -------------------------------------------------------------------------------
+
+
+def test_adam_equals_keras_where_every_row_is_touched():
+    pair = Pair(RowSparseAdam(0.05, epsilon=1e-7), Adam(0.05)).run(everything(40))
+    np.testing.assert_allclose(*pair.values(), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {},
+        {"global_clipnorm": 0.4},
+        compiled({}),
+        compiled({"clipnorm": 0.7}),
+        compiled({"clipvalue": 0.2}),
+        compiled({"global_clipnorm": 0.4}),
+        compiled({"loss_scale_factor": 8.0}),
+    ],
+)
+def test_adam_equals_dense_keras_adam_whatever_rows_wait(settings_):
+    pair = Pair(RowSparseAdam(0.02, **settings_), Adam(0.02, epsilon=1e-8, **settings_))
+    pair.run(draws(120)).check()
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=6), min_size=1, max_size=25),
+    st.sampled_from([(0.9, 0.999), (0.5, 0.9), (0.0, 0.99)]),
+)
+def test_adam_equals_dense_on_any_pattern_of_rows(pattern, betas):
+    pair = Pair(RowSparseAdam(0.02, *betas), Adam(0.02, *betas, epsilon=1e-8))
+    rng = np.random.default_rng(len(pattern))
+    for rows in pattern:
+        pair.step(rows, rng.normal(size=(len(rows), WIDTH)).astype(np.float32))
+    pair.check(atol=5e-5)
+
+
+def test_adam_equals_dense_after_a_wait_of_many_steps():
+    pair = Pair(RowSparseAdam(0.02), Adam(0.02, epsilon=1e-8))
+    pair.step([3, 4], np.ones((2, WIDTH), np.float32))
+    for rows, targets in draws(300, rows=2, size=1):
+        pair.step(rows, targets)
+    pair.step([3], np.ones((1, WIDTH), np.float32))
+    pair.check()
+
+
+def test_lazy_differs_from_dense():
+    """The control of the tests above: without making up for waits they would fail."""
+    pair = Pair(RowSparseAdam(0.02, lazy=True), Adam(0.02, epsilon=1e-8)).run(draws(120))
+    table, twin = pair.values()
+    assert np.abs(table - twin).max() > 0.05
+
+
+def test_settling_often_changes_nothing():
+    often, once = (Pair(RowSparseAdam(0.02), Adam(0.02, epsilon=1e-8)) for _ in range(2))
+    for i, (rows, targets) in enumerate(draws(90)):
+        often.step(rows, targets)
+        once.step(rows, targets)
+        if i % 7 == 0:
+            often.sparse.settle()
+    np.testing.assert_allclose(often.values()[0], once.values()[0], atol=5e-6)
+
+
+def test_settling_works_through_tables_larger_than_its_chunk(monkeypatch):
+    monkeypatch.setattr("idefn_tf.optimizers.row_sparse._CHUNK", 5)  # 12 rows: 5, 5 and 2
+    Pair(RowSparseAdam(0.02), Adam(0.02, epsilon=1e-8)).run(draws(60)).check()
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [{}, compiled({}), compiled({"clipnorm": 0.7}), compiled({"weight_decay": 0.05})],
+)
+def test_adagrad_equals_dense_keras_adagrad(settings_):
+    Pair(RowSparseAdagrad(0.1, **settings_), Adagrad(0.1, **settings_)).run(draws(60)).check()
+
+
+def test_a_learning_rate_that_is_set_between_epochs():
+    pair = Pair(RowSparseAdam(0.02), Adam(0.02, epsilon=1e-8))
+    for rate in (0.02, 0.005):
+        pair.values()  # as fit does at the end of an epoch
+        pair.sparse.learning_rate = pair.dense.learning_rate = rate
+        pair.run(draws(40, seed=int(rate * 1000)))
+    pair.check()
+
+
+def test_a_slow_schedule_stays_close_to_dense():
+    def schedule():
+        return keras.optimizers.schedules.ExponentialDecay(0.02, 500, 0.5)
+
+    pair = Pair(RowSparseAdam(schedule()), Adam(schedule(), epsilon=1e-8)).run(draws(150))
+    pair.check(atol=0.01)
+
+
+# -- weight decay ---------------------------------------------------------------------------------
+
+
+@pytest.mark.xla
+def test_weight_decay_is_adamws_on_rows_that_wait_too():
+    decay = {"weight_decay": 0.02}
+    pair = Pair(RowSparseAdam(0.02, **decay), Adam(0.02, epsilon=1e-8, **decay))
+    pair.run(draws(100)).check(atol=2e-3)
+    table, twin = pair.values()
+    untouched = Pair(RowSparseAdam(0.02, **decay), Adam(0.02, **decay))
+    first = np.array(untouched.table)[11]
+    untouched.run(draws(50, rows=3))
+    expected = first * (1 - 0.02 * 0.02) ** 50
+    np.testing.assert_allclose(untouched.values()[0][11], expected, rtol=1e-5)
+    assert table.shape == twin.shape
+
+
+def test_weight_decay_can_leave_a_table_out():
+    optimizer = RowSparseAdam(0.02, weight_decay=0.5)
+    table = mark_table(keras.Variable(np.ones((4, 2), np.float32), name="table"))
+    other = mark_table(keras.Variable(np.ones((4, 2), np.float32), name="other"))
+    dense = keras.Variable(np.ones(2, np.float32), name="dense")
+    optimizer.exclude_from_weight_decay(var_names=["other"])
+    variables = [table, other, dense]
+    optimizer.build(variables)
+    none = [tf.IndexedSlices(tf.zeros((1, 2)), [0], (4, 2)) for _ in range(2)]
+    optimizer.apply([*none, tf.zeros(2)], variables)
+    optimizer.settle()
+    np.testing.assert_allclose(table, np.full((4, 2), 0.99), rtol=1e-6)
+    np.testing.assert_allclose(other, np.ones((4, 2)))
+    np.testing.assert_allclose(dense, np.full(2, 0.99), rtol=1e-6)
+
+
+# -- forms of gradient ----------------------------------------------------------------------------
+
+
+def test_a_dense_gradient_of_a_table_updates_every_row():
+    optimizer, dense = RowSparseAdam(0.1, epsilon=1e-7), Adam(0.1)
+    table = mark_table(keras.Variable(np.ones((4, 2), np.float32)))
+    twin = keras.Variable(np.ones((4, 2), np.float32))
+    optimizer.build([table])
+    dense.build([twin])
+    for step in range(3):
+        gradient = tf.constant(np.arange(8, dtype=np.float32).reshape(4, 2) - step)
+        optimizer.apply([gradient], [table])
+        dense.apply([gradient], [twin])
+    np.testing.assert_allclose(table, twin, atol=1e-6)
+
+
+def test_unmarked_variables_are_keras_own():
+    optimizer, dense = RowSparseAdam(0.1, epsilon=1e-7), Adam(0.1)
+    variables = [keras.Variable(np.ones((4, 2), np.float32)) for _ in range(2)]
+    slices = tf.IndexedSlices(tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.constant([2, 2]), (4, 2))
+    for one, variable in zip((optimizer, dense), variables, strict=True):
+        one.build([variable])
+    for _ in range(2):
+        optimizer.apply([slices], [variables[0]])
+        dense.apply([tf.convert_to_tensor(slices)], [variables[1]])
+    np.testing.assert_allclose(*variables, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [
+    lambda **k: keras.optimizers.SGD(0.05, momentum=0.9, **k),
+    lambda **k: keras.optimizers.Adam(0.05, **k),
+    lambda **k: keras.optimizers.Adagrad(0.05, **k),
+    lambda **k: keras.optimizers.RMSprop(0.05, **k),
+])  # fmt: skip
+@pytest.mark.parametrize("option", [{}, {"global_clipnorm": 0.3}, {"loss_scale_factor": 4.0}])
+def test_keras_optimizers_get_repeated_rows_merged(make, option):
+    """Keras' own optimizers are wrong on repeated rows (they square each); `touch` merges them."""
+    pair = Pair(make(**option), make(**option))
+    pair.run(draws(6)).check(atol=1e-6)
+
+
+# -- configs and errors ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [
+    RowSparseAdam(0.3, 0.8, 0.99, 1e-6, 0.5, True, clipnorm=1.0),
+    RowSparseAdagrad(0.3, 0.2, 1e-5, 0.5, weight_decay=0.1),
+    RowSparseAdam(keras.optimizers.schedules.CosineDecay(0.1, 10)),
+])  # fmt: skip
+def test_config_round_trip(optimizer):
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+    assert type(again) is type(optimizer)
+    assert again.get_config() == optimizer.get_config()
+    assert again.rule() == optimizer.rule()
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "message"),
+    [
+        (RowSparseAdam, {"l2_rows": -1.0}, "l2_rows: must be 0 or more, received -1.0"),
+        (RowSparseAdagrad, {"l2_rows": -1.0}, "l2_rows: must be 0 or more"),
+        (RowSparseAdam, {"beta_1": 0.99, "beta_2": 0.9}, "beta_1 < sqrt"),
+        (RowSparseAdam, {"amsgrad": True}, "amsgrad: must be off"),
+        (RowSparseAdam, {"use_ema": True}, "use_ema: must be off"),
+        (RowSparseAdagrad, {"gradient_accumulation_steps": 2}, "gradient_accumulation_steps"),
+    ],
+)
+def test_errors_name_the_option(cls, options, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**options)
