@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from idefn_tf.data import to_arrays
-from idefn_tf.evaluation.pseudo_label_audit import judge, relabel_rows
+from idefn_tf.evaluation.pseudo_label_audit import audit_labels, relabel_rows
 from idefn_tf.models import AllNegative
 from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
@@ -86,7 +86,7 @@ def audit_model(
     relabelled, cvr = relabel_rows(model, arrays, size, config.training.seed)
     truths = {"probes": "conversion_raw", "oracle": "oracle_conversion"}
     found: dict[str, Any] = {
-        name: judge(relabelled, arrays["click"], report[column], cvr).as_dict()
+        name: audit_labels(relabelled, arrays["click"], report[column], cvr).as_dict()
         for name, column in truths.items()
         if column in report
     }
@@ -151,7 +151,7 @@ def groups(
 def _slice(
     at: np.ndarray, relabelled: np.ndarray, click: np.ndarray, truth: np.ndarray, cvr: np.ndarray
 ) -> dict[str, Any]:
-    numbers = judge(relabelled[at], click[at], truth[at], cvr[at]).as_dict()
+    numbers = audit_labels(relabelled[at], click[at], truth[at], cvr[at]).as_dict()
     keys = ("unclicked", "relabelled", "share", "true", "prevalence", "precision", "lift")
     return {key: numbers[key] for key in (*keys, "mean_cvr_unclicked")}
 

@@ -63,9 +63,9 @@ def calibrate(
     calibrator.fit_space(scores["cvr"], rows, rows["sample_weight"])
 
     form = closed_form(run, model) if click_space else None
-    report = {"validation": _judge(calibrator, form, rows, scores)}
+    report = {"validation": _before_and_after(calibrator, form, rows, scores)}
     if "test" in data.parts:
-        report["test"] = _judge(calibrator, form, *_score(model, data, "test"))
+        report["test"] = _before_and_after(calibrator, form, *_score(model, data, "test"))
     found = {
         "calibrator": method,
         "class": type(calibrator).__name__,
@@ -115,7 +115,7 @@ def _score(model: EntireSpaceModel, data: Prepared, part: str) -> tuple[Arrays, 
     return rows, {name: np.asarray(value, np.float64).reshape(-1) for name, value in scores.items()}
 
 
-def _judge(
+def _before_and_after(
     calibrator: Calibrator, form: Mapping[str, float] | None, rows: Arrays, scores: Arrays
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Returns {space: {"before" | "calibrated" | "closed_form": {metric: value}}}."""

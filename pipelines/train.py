@@ -24,7 +24,7 @@ from pipelines.cli.console import Console
 from pipelines.cli.progress import Progress
 from pipelines.experiment import tensorboard
 from pipelines.experiment.build import build_model
-from pipelines.experiment.checkpoint import take
+from pipelines.experiment.checkpoint import capture
 from pipelines.experiment.config import Config, Training
 from pipelines.experiment.distribution import WORKER_LOST, WorkerLost, open_cluster
 from pipelines.experiment.evaluation import evaluate_part
@@ -214,7 +214,7 @@ class _Checkpoint(keras.callbacks.Callback):
         self.run, self.select, self.chief = run, select, chief
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        taken = take(self.model, epoch + 1, 0)  # on every worker
+        taken = capture(self.model, epoch + 1, 0)  # on every worker
         if self.chief:
             finished = bool(self.model.stop_training)
             self.run.save_state(epoch, taken, {"select": self.select.state(), "finished": finished})

@@ -163,11 +163,11 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "dropped weight",
-        "idefn_tf/optimizers/touched.py idefn_tf/tables/distinct_rows.py",
-        "return tf.where(tf.equal(rows, nobody)[:, None], tf.zeros_like(summed), summed)",
+        "idefn_tf/optimizers/row_access.py idefn_tf/tables/distinct_rows.py",
+        "return tf.where(tf.equal(rows, padding_row)[:, None], tf.zeros_like(summed), summed)",
         "return summed",
         "idefn_tf/test_optimizers.py idefn_tf/features/test_layer.py",
-        "nobody or trains_nothing",
+        "padding_row or trains_nothing",
     ),
     _fault(
         "missing clip",

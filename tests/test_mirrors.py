@@ -44,7 +44,7 @@ HOLDS = {
     "idefn_tf/optimizers/test_row_sparse": """idefn_tf/optimizers/keras_options
         idefn_tf/optimizers/row_programs idefn_tf/optimizers/row_rules
         idefn_tf/optimizers/row_sparse_adagrad idefn_tf/optimizers/row_sparse_adam
-        idefn_tf/optimizers/touched idefn_tf/tables/mark_table""",
+        idefn_tf/optimizers/row_access idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
     "idefn_tf/transport/test_match": "idefn_tf/transport/checks",

@@ -51,7 +51,7 @@ def between(scores: Arrays, alpha: float, share: float) -> np.ndarray:
     return np.asarray(click_cvr * (ctr + share * (1 - ctr)))
 
 
-def judge(score: np.ndarray, columns: Arrays, spaces: Sequence[str]) -> dict[str, float]:
+def auc_by_space(score: np.ndarray, columns: Arrays, spaces: Sequence[str]) -> dict[str, float]:
     """Returns the AUC of a score in every space."""
     found = {}
     for name in spaces:
@@ -86,11 +86,13 @@ def study(folder: Path, columns: Arrays, spaces: Sequence[str]) -> dict[str, Any
     alpha = get_variant("all_negative").published["alpha"]
     curve = []
     for share in SHARES:
-        judged = [judge(between(s, alpha, share), columns, spaces) for s in made.values()]
+        judged = [auc_by_space(between(s, alpha, share), columns, spaces) for s in made.values()]
         curve.append({"share": share, **_by_space(judged, spaces)})
     trained = []
     for name in TRAINED:
-        judged = [judge(s["cvr"], columns, spaces) for s in read_scores(folder, name).values()]
+        judged = [
+            auc_by_space(s["cvr"], columns, spaces) for s in read_scores(folder, name).values()
+        ]
         if judged:
             variant = get_variant(name)
             beside = {"method": name, "alpha": variant.published["alpha"], "seeds": len(judged)}

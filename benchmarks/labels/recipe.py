@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import machine_facts
-from benchmarks.labels.recipe_metrics import JUDGES, judge
+from benchmarks.labels.recipe_metrics import JUDGES, run_metrics
 from benchmarks.paper.grid import Cell, grid_parser, run_cells
 from benchmarks.paper.settings import make_config
 from benchmarks.paper.statistics import paired_difference, spread
@@ -198,7 +198,7 @@ def collect(cells: Sequence[Cell], data: Prepared) -> list[dict[str, Any]]:
             continue
         run = Run.open(cell.folder)
         rows.append(
-            {"recipe": cell.variant, "seed": cell.seed, "judges": judge(run, data)},
+            {"recipe": cell.variant, "seed": cell.seed, "judges": run_metrics(run, data)},
         )
     return rows
 

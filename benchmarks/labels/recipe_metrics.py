@@ -29,12 +29,12 @@ JUDGES = {
 LEAST_CTR = 0.02
 
 
-def judge(run: Run, data: Prepared) -> dict[str, float]:
+def run_metrics(run: Run, data: Prepared) -> dict[str, float]:
     """Returns every judge's AUC for a run's selected model."""
     table = data.table("validation")
     arrays = to_arrays(data.schema, table)
     scores = predict(run.load_model(), data.schema, table)
-    return judge_scores(
+    return score_metrics(
         scores["cvr"].reshape(-1),
         scores["ctr"].reshape(-1),
         arrays["click"].astype(np.float64),
@@ -42,7 +42,7 @@ def judge(run: Run, data: Prepared) -> dict[str, float]:
     )
 
 
-def judge_scores(
+def score_metrics(
     cvr: np.ndarray, ctr: np.ndarray, click: np.ndarray, conversion: np.ndarray
 ) -> dict[str, float]:
     """Returns every judge's AUC.

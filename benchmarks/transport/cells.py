@@ -79,7 +79,7 @@ def masses(rows: int, columns: int, kappa: float = KAPPA) -> tuple[np.ndarray, n
     return np.append(np.full(rows, kappa / rows), 1 - kappa), np.full(columns, 1 / columns)
 
 
-def judge(matrix: np.ndarray, cost: np.ndarray) -> dict[str, float | None]:
+def plan_metrics(matrix: np.ndarray, cost: np.ndarray) -> dict[str, float | None]:
     """L1 error of both marginals and transport cost of a whole plan, in float64, row by row.
 
     Args:

@@ -43,7 +43,7 @@ def main(mode: str) -> None:
             first = time.perf_counter() - start
             times = cells.measure(run)
             peak = cells.peak_mib()
-            facts = cells.judge(np.asarray(out.matrix), cost)
+            facts = cells.plan_metrics(np.asarray(out.matrix), cost)
             cells.tell(
                 rows=rows,
                 columns=columns,

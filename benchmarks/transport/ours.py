@@ -53,7 +53,7 @@ def main(solver: str) -> None:
             times = cells.measure(run)
             peak = cells.peak_mib()  # before the matrix, which only the judge wants
             whole = plan._replace(problem=partial_problem(given, kappa=cells.KAPPA)).matrix
-            facts = cells.judge(whole.numpy(), cost)
+            facts = cells.plan_metrics(whole.numpy(), cost)
             cells.tell(
                 rows=rows,
                 columns=columns,

@@ -56,7 +56,7 @@ def main(name: str) -> None:
                 start = time.perf_counter()
                 matrix = solve(stop)
                 first = time.perf_counter() - start
-                facts = cells.judge(matrix, cost)
+                facts = cells.plan_metrics(matrix, cost)
                 if name == "emd" or facts["error"] is None or facts["error"] <= cells.PASSES:
                     break
             times = cells.measure(lambda s=solve, t=stop: s(t))  # type: ignore[misc]

@@ -12,14 +12,14 @@ from idefn_tf.schema import CONVERSION
 
 Arrays = dict[str, np.ndarray]
 #: The rows of a batch by number, and what their weights are multiplied by (None: by 1).
-Hand = tuple[np.ndarray, "np.ndarray | None"]
+Indices = tuple[np.ndarray, "np.ndarray | None"]
 
 
 @dataclass(frozen=True)
 class Shard:
     """One of `count` workers, which take turns at the rows of every batch.
 
-    All deal the same batches in the same order, and worker `index` keeps rows index, index +
+    All give the same batches in the same order, and worker `index` keeps rows index, index +
     count, ... of each: together they train on what one process would. Where a last batch does not
     come out even, a row of weight 0 makes up for the missing one, so that all have as many batches
     of one size.
@@ -32,11 +32,11 @@ class Shard:
     index: int = 0
     count: int = 1
 
-    def part(self, hand: Hand) -> Hand:
+    def part(self, indices: Indices) -> Indices:
         """Returns this worker's rows of a batch."""
-        at, factor = hand
+        at, factor = indices
         if self.count == 1:
-            return hand
+            return indices
         mine = slice(self.index, None, self.count)
         own = np.ones(len(at), np.float32) if factor is None else factor
         at_own, factor_own = at[mine], own[mine]
@@ -50,33 +50,33 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Dealer:
+class BatchSampler:
     """Cuts an order of rows into batches.
 
     With `positives` each batch holds at least that many converted rows: a pool's positives are
-    dealt again and again, its other rows once. Weights undo that: with the share p of positives
+    sampled again and again, its other rows once. Weights undo that: with the share p of positives
     among the pool's rows, a batch of B rows with m positives weighs them p B / m and the others
     (1 - p) B / (B - m), so that its weighted mean has the mean over the pool as its expectation,
     and its weights add up to B.
 
     Attributes:
         batch_size: rows a batch.
-        positives: converted rows that each batch holds at least; None deals rows as they come.
+        positives: converted rows that each batch holds at least; None gives rows as they come.
     """
 
     batch_size: int
     positives: int | None = None
 
-    def deal(
+    def sample(
         self, order: np.ndarray, pool: Arrays, rng: np.random.Generator | None, last: bool
-    ) -> tuple[list[Hand], np.ndarray]:
+    ) -> tuple[list[Indices], np.ndarray]:
         """Deals the rows `order` of a pool.
 
         Args:
             order: their numbers.
             pool: holds "conversion" where positives are asked for.
             rng: shuffles the positives at every turn, if there is one.
-            last: whether a part batch may be dealt, because no row follows.
+            last: whether a part batch may be sampled, because no row follows.
 
         Returns:
             The batches, and the rows that did not fill one.
@@ -93,26 +93,26 @@ class Dealer:
         used = len(other) if last else full * others
         turns = -(-count * m // len(positive))
         drawn = [positive if rng is None else rng.permutation(positive) for _ in range(turns)]
-        dealt = np.concatenate([*drawn, positive[:0]])
+        sampled = np.concatenate([*drawn, positive[:0]])
         reached = min(count * m, len(positive))  # the first turn has each of them once
         share = reached / (reached + used) if count else 0.0
-        hands: list[Hand] = []
+        batches: list[Indices] = []
         for i in range(count):
             rows = other[i * others : min((i + 1) * others, used)]
             size = m + len(rows)
             factor = np.empty(size, np.float32)
             factor[:m], factor[m:] = share * size / m, (1.0 - share) * size / len(rows)
-            hands.append((np.concatenate([dealt[i * m : (i + 1) * m], rows]), factor))
+            batches.append((np.concatenate([sampled[i * m : (i + 1) * m], rows]), factor))
         if not count:
-            return hands, order
-        return hands, np.concatenate([other[used:], dealt[reached : len(positive)]])
+            return batches, order
+        return batches, np.concatenate([other[used:], sampled[reached : len(positive)]])
 
     def batches(self, order: np.ndarray, pool: Arrays, full_only: bool = False) -> int:
-        """Returns how many batches `deal` makes of all the rows of a pool.
+        """Returns how many batches `sample` makes of all the rows of a pool.
 
         Args:
             order: the rows' numbers.
-            pool: as in `deal`.
+            pool: as in `sample`.
             full_only: leaves out a part batch, unless it is the only one.
         """
         chosen = self._classes(order, pool)
@@ -126,7 +126,7 @@ class Dealer:
     ) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Returns positives, others and how many positives a batch holds; None for plain dealing.
 
-        More positives than `positives` are dealt where they are that frequent, so that none is
+        More positives than `positives` are sampled where they are that frequent, so that none is
         left out; where there is one class alone, or too few rows, there is nothing to balance.
         """
         if self.positives is None:
@@ -140,9 +140,9 @@ class Dealer:
         return positive, other, m
 
 
-def take(pool: Arrays, hand: Hand) -> Arrays:
+def gather_rows(pool: Arrays, indices: Indices) -> Arrays:
     """Returns the rows of a batch, weighted."""
-    at, factor = hand
+    at, factor = indices
     rows = {name: values.take(at, 0) for name, values in pool.items()}
     if factor is not None:
         rows["sample_weight"] = rows["sample_weight"] * factor
@@ -150,30 +150,30 @@ def take(pool: Arrays, hand: Hand) -> Arrays:
 
 
 def pick(
-    held: Arrays, dealer: Dealer, rng: np.random.Generator | None, shard: Shard = Shard()
+    held: Arrays, sampler: BatchSampler, rng: np.random.Generator | None, shard: Shard = Shard()
 ) -> Iterator[tuple[Arrays, bool]]:
     """Yields batches of rows held in memory, and whether each is full over all workers."""
-    for hand, full in hands(held, dealer, rng, shard):
-        yield take(held, hand), full
+    for indices, full in index_batches(held, sampler, rng, shard):
+        yield gather_rows(held, indices), full
 
 
-def hands(
-    held: Arrays, dealer: Dealer, rng: np.random.Generator | None, shard: Shard = Shard()
-) -> Iterator[tuple[Hand, bool]]:
+def index_batches(
+    held: Arrays, sampler: BatchSampler, rng: np.random.Generator | None, shard: Shard = Shard()
+) -> Iterator[tuple[Indices, bool]]:
     """Yields the numbers and factors of the rows that `pick` takes."""
     rows = len(next(iter(held.values())))
     order = np.arange(rows) if rng is None else rng.permutation(rows)
-    for hand in dealer.deal(order, held, rng, last=True)[0]:
-        yield shard.part(hand), len(hand[0]) >= dealer.batch_size
+    for indices in sampler.sample(order, held, rng, last=True)[0]:
+        yield shard.part(indices), len(indices[0]) >= sampler.batch_size
 
 
-def grouped(dealt: Iterable[Hand], most: int = 64) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def grouped(sampled: Iterable[Indices], most: int = 64) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Stacks up to `most` neighbours of one size, so that few pieces pass through Python.
 
     Yields:
-        Row numbers int64 [n, B] and factors float32 [n, B], 1 where a hand has none.
+        Row numbers int64 [n, B] and factors float32 [n, B], 1 where there are none.
     """
-    for _, group in itertools.groupby(dealt, key=lambda hand: len(hand[0])):
+    for _, group in itertools.groupby(sampled, key=lambda indices: len(indices[0])):
         while some := list(itertools.islice(group, most)):
             factors = [np.ones(len(at), np.float32) if f is None else f for at, f in some]
             yield np.stack([at for at, _ in some]).astype(np.int64), np.stack(factors)
@@ -181,15 +181,15 @@ def grouped(dealt: Iterable[Hand], most: int = 64) -> Iterator[tuple[np.ndarray,
 
 def mix(
     chunks: Iterable[Arrays],
-    dealer: Dealer,
+    sampler: BatchSampler,
     rng: np.random.Generator | None,
     shuffle_rows: int,
     shard: Shard = Shard(),
 ) -> Iterator[tuple[Arrays, bool]]:
     """Yields batches from chunks, holding about `shuffle_rows` rows at a time; as `pick` does."""
-    wanted = dealer.batch_size if rng is None else max(shuffle_rows, dealer.batch_size)
-    if dealer.positives is not None:  # weights come from the pool's share of positives
-        wanted = max(shuffle_rows, dealer.batch_size)
+    wanted = sampler.batch_size if rng is None else max(shuffle_rows, sampler.batch_size)
+    if sampler.positives is not None:  # weights come from the pool's share of positives
+        wanted = max(shuffle_rows, sampler.batch_size)
     held: list[Arrays] = []
     size = 0
     for chunk in itertools.chain(chunks, (None,)):
@@ -204,9 +204,9 @@ def mix(
         order = np.arange(size) if rng is None else rng.permutation(size)
         # while more may come, half a shuffled pool stays to mix with it, and so does a part batch
         end = size if chunk is None or rng is None else size - size // 2
-        hands, left = dealer.deal(order[:end], pool, rng, last=chunk is None)
-        for hand in hands:
-            yield take(pool, shard.part(hand)), len(hand[0]) >= dealer.batch_size
+        batches, left = sampler.sample(order[:end], pool, rng, last=chunk is None)
+        for indices in batches:
+            yield gather_rows(pool, shard.part(indices)), len(indices[0]) >= sampler.batch_size
         order = np.concatenate([left, order[end:]])
         held = [{name: values.take(order, 0) for name, values in pool.items()}]
         size = len(order)
@@ -219,16 +219,16 @@ def level(
 
     Args:
         batches: those of a worker that reads rows of its own.
-        steps: how many batches every worker deals.
+        steps: how many batches every worker gives.
         batch_size: rows of each but the last.
         last: rows of the last.
     """
-    dealt, template = 0, None
+    sampled, template = 0, None
     for rows, _ in itertools.islice(batches, steps):
-        dealt += 1
+        sampled += 1
         template = rows
-        yield _filled(rows, last if dealt == steps else batch_size), True
-    if template is not None and dealt < steps:
+        yield _filled(rows, last if sampled == steps else batch_size), True
+    if template is not None and sampled < steps:
         none = {name: values[:1] for name, values in template.items()}
         none["sample_weight"] = np.zeros_like(none["sample_weight"])
         yield _filled(none, last), True

@@ -1,4 +1,4 @@
-"""Batches: deals the rows of a table or of files, raw or encoded, in an order that repeats."""
+"""Batches: the rows of a table or of files, raw or encoded, in an order that repeats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.data.batch_sampler import Arrays, Dealer, Shard, grouped, hands, level, mix, pick
+from idefn_tf.data.batch_sampler import (
+    Arrays,
+    BatchSampler,
+    Shard,
+    grouped,
+    index_batches,
+    level,
+    mix,
+    pick,
+)
 from idefn_tf.schema import CLICK, CONVERSION
 
 #: Gives the rows of a range, in an order drawn from the generator if there is one.
@@ -33,9 +42,9 @@ class Encoder(Protocol):
 
 
 class EpochClock:
-    """The epoch that a shuffled data set deals; set it to resume in the middle of a run.
+    """The epoch that a shuffled data set gives; set it to resume in the middle of a run.
 
-    Every iteration over the data set deals the epoch that the clock shows and moves it on, unless
+    Every iteration over the data set gives the epoch that the clock shows and moves it on, unless
     `epoch` has been set by the training loop (`idefn_tf.callbacks.SetEpoch`).
     """
 
@@ -45,7 +54,7 @@ class EpochClock:
 
     @property
     def epoch(self) -> int:
-        """The epoch that the next iteration deals."""
+        """The epoch that the next iteration gives."""
         return self._next if self._fixed is None else self._fixed
 
     @epoch.setter
@@ -61,18 +70,18 @@ class EpochClock:
 
 @dataclass(eq=False)
 class Batches:
-    """Rows and the way they are dealt.
+    """Rows and the way they are sampled.
 
     Attributes:
         signature: of the raw features.
-        dealer: how many rows a batch holds, over all workers, and whether positives in each.
+        sampler: how many rows a batch holds, over all workers, and whether positives in each.
         rows: how many there are, where known.
         held: all rows in memory, or None.
         chunks: gives the rows piece by piece, in an order drawn from the generator if there is
             one; used where `held` is None.
         span: where workers can read rows of their own: gives the rows that lie in a range of
             `chunks`' order.
-        shuffle, seed, clock: whether and in which order rows are dealt.
+        shuffle, seed, clock: whether and in which order rows are sampled.
         drop_remainder: leaves out a last batch that is not full (never the only one).
         shuffle_rows: how many rows of chunks are mixed at a time.
         labels: whether rows have labels and a weight.
@@ -80,7 +89,7 @@ class Batches:
     """
 
     signature: dict[str, tf.TensorSpec]
-    dealer: Dealer
+    sampler: BatchSampler
     rows: int | None
     held: Arrays | None
     chunks: Callable[[np.random.Generator | None], Iterable[Arrays]]
@@ -106,7 +115,7 @@ class Batches:
             dataset = self._picked(self._encoded_rows(layer))
         else:
             dataset = tf.data.Dataset.from_generator(
-                lambda: self.deal(self.held), output_signature=self._elements(self.signature)
+                lambda: self.sample(self.held), output_signature=self._elements(self.signature)
             )
         if (count := self._count()) is not None:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
@@ -114,15 +123,15 @@ class Batches:
         _ORIGINS[dataset] = self
         return dataset
 
-    def deal(self, held: Arrays | None) -> Iterator[Any]:
+    def sample(self, held: Arrays | None) -> Iterator[Any]:
         """Yields the batches of one epoch, from rows in memory if there are."""
         rng = self._begin()
         if held is not None:
-            batches = pick(held, self.dealer, rng, self.shard)
+            batches = pick(held, self.sampler, rng, self.shard)
         elif self._reads_its_own:
             batches = self._own(rng)
         else:
-            batches = mix(self.chunks(rng), self.dealer, rng, self.shuffle_rows, self.shard)
+            batches = mix(self.chunks(rng), self.sampler, rng, self.shuffle_rows, self.shard)
         yield from (self._split(arrays) for arrays in self._wanted(batches))
 
     def _begin(self) -> np.random.Generator | None:
@@ -141,9 +150,9 @@ class Batches:
         """Deals encoded rows: Python draws their numbers, TensorFlow picks them."""
         held = cast("Arrays", self.held)
 
-        def deal() -> Iterator[Any]:
-            dealt = self._wanted(hands(held, self.dealer, self._begin(), self.shard))
-            yield from grouped(dealt)
+        def sample() -> Iterator[Any]:
+            sampled = self._wanted(index_batches(held, self.sampler, self._begin(), self.shard))
+            yield from grouped(sampled)
 
         def pick_rows(at: tf.Tensor, factor: tf.Tensor) -> Any:
             batch = {name: tf.gather(values, at) for name, values in rows.items()}
@@ -152,35 +161,35 @@ class Batches:
             return self._split(batch)
 
         numbers = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None], tf.float32)
-        some = tf.data.Dataset.from_generator(deal, output_signature=numbers)
+        some = tf.data.Dataset.from_generator(sample, output_signature=numbers)
         return some.unbatch().map(pick_rows)
 
     @property
     def _reads_its_own(self) -> bool:
         """Whether workers read ranges of rows rather than all rows (positives are over all)."""
         known = self.span is not None and self.rows is not None
-        return known and self.shard.count > 1 and self.dealer.positives is None
+        return known and self.shard.count > 1 and self.sampler.positives is None
 
     def _own(self, rng: np.random.Generator | None) -> Iterator[tuple[Arrays, bool]]:
         """Deals the rows of this worker's range, in as many batches as every other worker."""
-        count, size = self.shard.count, self.dealer.batch_size // self.shard.count
+        count, size = self.shard.count, self.sampler.batch_size // self.shard.count
         total, span = self.rows or 0, cast("Span", self.span)
         steps, rows = self._count() or 0, span(rng, *self.shard.rows(total))
         last = min(size, -(-total // count) - (steps - 1) * size)
-        yield from level(mix(rows, Dealer(size), rng, self.shuffle_rows), steps, size, last)
+        yield from level(mix(rows, BatchSampler(size), rng, self.shuffle_rows), steps, size, last)
 
     def _count(self) -> int | None:
         """Returns how many batches an epoch has, where known."""
-        size = self.dealer.batch_size
+        size = self.sampler.batch_size
         if self._reads_its_own:
             count, total = self.shard.count, self.rows or 0
             own = size // count
             full, most = total // count // own, -(-total // count)
             return full if self.drop_remainder and full else -(-most // own)
-        if self.dealer.positives is not None:
+        if self.sampler.positives is not None:
             if self.held is None:
                 return None
-            return self.dealer.batches(np.arange(self.rows or 0), self.held, self.drop_remainder)
+            return self.sampler.batches(np.arange(self.rows or 0), self.held, self.drop_remainder)
         if self.rows is None:
             return None
         full, rest = divmod(self.rows, size)
@@ -214,7 +223,7 @@ _ORIGINS: weakref.WeakKeyDictionary[tf.data.Dataset, Batches] = weakref.WeakKeyD
 def encode_dataset(dataset: tf.data.Dataset, layer: Encoder) -> tf.data.Dataset:
     """Returns the data set with its features encoded by `layer`, as `layer.encode` would.
 
-    A data set straight from `open_dataset` is dealt anew from encoded rows; any other is mapped.
+    A data set straight from `open_dataset` is sampled anew from encoded rows; any other is mapped.
     """
     origin = _ORIGINS.get(dataset)
     return _mapped(dataset, layer) if origin is None else origin.dataset(layer)

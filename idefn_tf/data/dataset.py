@@ -13,7 +13,7 @@ import tensorflow as tf
 from idefn_tf.data import files as tables
 from idefn_tf.data import object_store
 from idefn_tf.data.arrow_to_numpy import to_arrays
-from idefn_tf.data.batch_sampler import Arrays, Dealer, Shard
+from idefn_tf.data.batch_sampler import Arrays, BatchSampler, Shard
 from idefn_tf.data.batches import Batches, EpochClock
 from idefn_tf.schema import Schema
 
@@ -47,7 +47,7 @@ def open_dataset(
             Addresses such as s3://bucket/folder are read through tensorflow-io, or pyarrow where
             that does not load (`idefn_tf.data.object_store`).
         batch_size: rows a batch, over all workers.
-        shuffle: deals files and rows in an order drawn from `seed` and the epoch.
+        shuffle: gives files and rows in an order drawn from `seed` and the epoch.
         seed: of the order.
         clock: tells the epoch; default one that counts the iterations.
         drop_remainder: leaves out a last batch that is not full (never the only one).
@@ -55,7 +55,7 @@ def open_dataset(
         reader: "tensorflow-io" reads the numbers of Parquet through tensorflow-io (null-free, no
             lists) once a sample equals pyarrow's; text and booleans are pyarrow's all the same.
         shuffle_rows: rows held in memory to shuffle among, where the source is larger.
-        shard: (index, count): deals worker `index`'s share of every batch. All workers have as
+        shard: (index, count): gives worker `index`'s share of every batch. All workers have as
             many batches; a row of weight 0 stands in where a last batch does not come out even.
             Of Parquet files that do not fit in memory a worker reads its own rows alone.
         positives_per_batch: every batch holds at least so many converted rows, repeated as often
@@ -85,13 +85,13 @@ def open_dataset(
         held = _hold(read(files)) if rows is None or rows <= CACHE_ROWS else None
         rows = rows if held is None else len(next(iter(held.values())))
 
-        if held is None and (deal := _native(files, reader)) is not None:
+        if held is None and (native := _native(files, reader)) is not None:
             if positives_per_batch is not None:
                 raise ValueError(
                     "positives_per_batch: must be None for records that do not fit in memory, "
                     f"received {positives_per_batch}; write the rows as Parquet."
                 )
-            return deal(
+            return native(
                 schema,
                 files,
                 labels,
@@ -116,7 +116,7 @@ def open_dataset(
 
     return Batches(
         signature=feature_signature(schema),
-        dealer=Dealer(batch_size, positives_per_batch),
+        sampler=BatchSampler(batch_size, positives_per_batch),
         rows=rows,
         held=held,
         chunks=lambda rng: read(in_order(rng)),

@@ -66,7 +66,7 @@ def wilson(successes: float, trials: float, z: float = 1.959964) -> tuple[float,
     return (centre - half) / scale, (centre + half) / scale
 
 
-def judge(
+def audit_labels(
     relabelled: np.ndarray,
     click: np.ndarray,
     truth: np.ndarray,

@@ -12,7 +12,7 @@ import tensorflow as tf
 from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema, with_places_left
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, Block, columns, find_runs
-from idefn_tf.features.lookup import normalize, take
+from idefn_tf.features.lookup import get_feature, normalize
 from idefn_tf.features.table_shards import Shards
 from idefn_tf.schema import Schema
 from idefn_tf.tables import mark_table
@@ -37,7 +37,7 @@ class FeatureColumns(keras.layers.Layer):
             `Field` records.
         schema: adds side, headroom, list length and serving values to the fields it names.
         embedding_stddev: standard deviation of the tables' normal initializer.
-        shards: how many shares every table's rows are dealt to, or the device of each share, such
+        shards: how many shares every table's rows are sharded to, or the device of each share, such
             as ``["GPU:0", "GPU:1"]`` (`Shards`). A saved model asks for the same devices, and does
             without them where it is loaded on another machine.
 
@@ -164,9 +164,9 @@ class FeatureColumns(keras.layers.Layer):
             features: by name, values [B], [B, 1], or [B, L] for a list.
 
         Returns:
-            {"rows:<width>": int32 [B, S], 0 where absent (of dealt tables "rows:<width>_<share>", 0
-            also where the row is another share's); "coefficients:<width>": float32 [B, S_l] of the
-            lists' slots, where there are lists; the same pair under "indicator" for multi-hot
+            {"rows:<width>": int32 [B, S], 0 where absent (of sharded tables "rows:<width>_<share>",
+            0 also where the row is another share's); "coefficients:<width>": float32 [B, S_l] of
+            the lists' slots, where there are lists; the same pair under "indicator" for multi-hot
             fields; "numbers:": float32 [B, K]}.
 
         Raises:
@@ -175,12 +175,12 @@ class FeatureColumns(keras.layers.Layer):
         out: dict[str, tf.Tensor] = {}
         for key, block in self._blocks.items():
             rows, coefficients = block(features, self.fields)
-            dealt = [rows] if key == "indicator" else self.shards.deal(rows)
-            out |= {f"rows:{name}": r for name, r in zip(self._names(key), dealt, strict=True)}
+            sharded = [rows] if key == "indicator" else self.shards.split(rows)
+            out |= {f"rows:{name}": r for name, r in zip(self._names(key), sharded, strict=True)}
             if coefficients is not None:
                 out[f"coefficients:{key}"] = coefficients
         if self._numbers:
-            values = [take(features, f.name, self.fields) for f in self._numbers]
+            values = [get_feature(features, f.name, self.fields) for f in self._numbers]
             out[NUMBERS] = normalize(self._numbers, values)
         return out
 
@@ -232,7 +232,7 @@ class FeatureColumns(keras.layers.Layer):
         Args:
             gathered: by table, [B, S, width].
             encoded: what `encode` gave.
-            zeroed: whether row 0, which belongs to nobody, was gathered as 0 already.
+            zeroed: whether row 0, which is the padding row, was gathered as 0 already.
         """
         parts: dict[str, tf.Tensor] = {}
         for key, block in self._blocks.items():

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from idefn_tf.data.list_tensors import fill_empty
 from idefn_tf.features.field import Field
-from idefn_tf.features.lookup import FieldEncoder, look_up_array, padded, take
+from idefn_tf.features.lookup import FieldEncoder, get_feature, look_up_array, padded
 from idefn_tf.schema.lists import PADDING
 
-#: Row 0 of every fused table belongs to nobody; absent values point there.
+#: Row 0 of every fused table is the padding row; absent values point there.
 FIRST_ROW = 1
 #: Where `pool` puts all single-valued fields of a width, side by side.
 SINGLES = "singles:{}"
@@ -87,7 +87,8 @@ class Block:
             Rows int32 [B, slots], 0 where absent, and the lists' coefficients float32, or None.
         """
         values = {
-            f.name: _typed(take(features, f.name, fields), f) for f in (*self.singles, *self.lists)
+            f.name: _typed(get_feature(features, f.name, fields), f)
+            for f in (*self.singles, *self.lists)
         }
         parts = []
         if self._indexed:
@@ -100,7 +101,7 @@ class Block:
         for field in self.lists:
             weights = None
             if field.weights:
-                weights = padded(take(features, field.weights, fields), field, 0.0)
+                weights = padded(get_feature(features, field.weights, fields), field, 0.0)
             entries = values[field.name]
             if field.max_length:
                 entries, weights = fill_empty(entries, weights, PADDING[field.dtype], field.fill)
@@ -133,7 +134,7 @@ class Block:
             vectors: the gathered rows, [B, slots, width].
             rows: what `__call__` gave, [B, slots].
             coefficients: of the lists' slots, as `__call__` gave them.
-            zeroed: whether the vectors of row 0, which belongs to nobody, are 0 already.
+            zeroed: whether the vectors of row 0, which is the padding row, are 0 already.
 
         Returns:
             All single-valued fields side by side under `SINGLES`, each list under its name.

@@ -154,7 +154,7 @@ def normalize(fields: Sequence[Field], values: Sequence[tf.Tensor]) -> tf.Tensor
     return tf.where(tf.math.is_finite(numbers), numbers, 0.0)
 
 
-def take(features: Mapping[str, Any], name: str, fields: tuple[Field, ...]) -> Any:
+def get_feature(features: Mapping[str, Any], name: str, fields: tuple[Field, ...]) -> Any:
     """Returns `features[name]`, a dense, sparse or ragged tensor.
 
     Raises:

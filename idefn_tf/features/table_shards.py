@@ -1,4 +1,4 @@
-"""Shards: a table's rows dealt to several devices, each share a table of its own."""
+"""Shards: a table's rows sharded to several devices, each share a table of its own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class Shards:
-    """How the rows of every table are dealt to n shares.
+    """How the rows of every table are sharded to n shares.
 
     Row r > 0 is row 1 + (r - 1) // n of share (r - 1) % n. Every share is a variable with a row 0
-    of its own that belongs to nobody, as a whole table has. An exposure asks every share for its
+    of its own that is padding, as a whole table has. An exposure asks every share for its
     rows, and in place of those that lie elsewhere for row 0, which counts as zero; the shares'
     answers are added up. So each share is read, updated and kept up to date as any table is, on its
     own device, with its moments beside it; what crosses over are the distinct rows of a batch.
@@ -84,7 +84,7 @@ class Shards:
         """Returns how many rows a share of a table of `rows` has, row 0 included."""
         return rows if self.count == 1 else 1 + len(range(share, rows - 1, self.count))
 
-    def deal(self, rows: tf.Tensor) -> list[tf.Tensor]:
+    def split(self, rows: tf.Tensor) -> list[tf.Tensor]:
         """Returns the rows to ask of each share, 0 where they lie elsewhere; shapes stay."""
         if self.count == 1:
             return [rows]

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from idefn_tf.optimizers.row_access import RowsRead, sum_duplicates, to_positions
 from idefn_tf.optimizers.row_rules import Rule
-from idefn_tf.optimizers.touched import Touched, merge, spread
 
 
 class Rows(NamedTuple):
     """What a compiled update needs of the rows of one table.
 
     Attributes:
-        values, state: as in `Touched`.
+        values, state: as in `RowsRead`.
         gradient: with respect to the distinct rows, [K, d].
     """
 
@@ -26,11 +26,11 @@ class Rows(NamedTuple):
     gradient: tf.Tensor
 
     @classmethod
-    def of(cls, touched: Touched, gradient: tf.Tensor) -> Rows:
+    def of(cls, rows_read: RowsRead, gradient: tf.Tensor) -> Rows:
         """Takes what was read and the gradient in the asked-for rows' places, [*shape, d]."""
-        found = touched.found
-        summed = merged(touched.nobody)(gradient, found.rows, found.position)
-        return cls(touched.values, touched.state, summed)
+        found = rows_read.found
+        summed = summing(rows_read.padding_row)(gradient, found.rows, found.position)
+        return cls(rows_read.values, rows_read.state, summed)
 
 
 @dataclass
@@ -53,20 +53,20 @@ def compiled(rule: Rule, part: str, jit: bool) -> Callable[..., tuple[tf.Tensor,
 
 
 @functools.lru_cache(maxsize=64)
-def merged(nobody: int | None) -> Callable[..., tf.Tensor]:
+def summing(padding_row: int | None) -> Callable[..., tf.Tensor]:
     """Returns the program that sums the gradients of repeated rows.
 
     One of its own: together with the update, XLA takes longer than for the two.
     """
 
     def program(gradient: tf.Tensor, rows: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-        return merge(gradient, rows, position, nobody)
+        return sum_duplicates(gradient, rows, position, padding_row)
 
     return tf.function(program, jit_compile=True, autograph=False)
 
 
 @functools.lru_cache(maxsize=64)
-def up_to_date(rule: Rule, nobody: int | None, jit: bool) -> Callable[..., Any]:
+def up_to_date(rule: Rule, padding_row: int | None, jit: bool) -> Callable[..., Any]:
     """Returns the program that brings rows up to date and puts them where they are asked for.
 
     It takes (rows, values, state, position, step, rate) and gives values [K, d], state [K, s] and
@@ -83,6 +83,6 @@ def up_to_date(rule: Rule, nobody: int | None, jit: bool) -> Callable[..., Any]:
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         if not rule.lazy:
             values, state = rule.now(values, state, step, rate)
-        return values, state, spread(rows, values, position, nobody)
+        return values, state, to_positions(rows, values, position, padding_row)
 
     return tf.function(program, jit_compile=jit, autograph=False)

@@ -12,12 +12,12 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._keras_private import built_variables, variable_index
+from idefn_tf.optimizers.row_access import RowsRead
 from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
 from idefn_tf.optimizers.row_rules import CLOCK, Rule
-from idefn_tf.optimizers.touched import Touched
 from idefn_tf.tables import Distinct, distinct, is_table
 
-#: Rows that `settle` brings up to date at a time.
+#: Rows that `catch_up` brings up to date at a time.
 _CHUNK = 131_072
 
 
@@ -30,9 +30,9 @@ class RowSparse(_Keras):
 
     A table is a variable that `mark_table` marked (`FeatureColumns` marks its own). Its rows may
     wait: a row that batches do not touch is brought up to date when it is next read through
-    `touch`, or with all others by `settle`, as every dense step would have moved it. Whoever reads
-    a table otherwise must `settle` first; `EntireSpaceModel` does so before it evaluates, predicts
-    or saves, after every epoch, and at the end of `fit`.
+    `read_rows`, or with all others by `catch_up`, as every dense step would have moved it. Whoever
+    reads a table otherwise must `catch_up` first; `EntireSpaceModel` does so before it evaluates,
+    predicts or saves, after every epoch, and at the end of `fit`.
     """
 
     #: Whether the arithmetic on rows is compiled by XLA.
@@ -53,10 +53,10 @@ class RowSparse(_Keras):
         self._strategy = tf.distribute.get_strategy()
         self._row_state: dict[int, keras.Variable] = {}
         self._tables: dict[int, keras.Variable] = {}
-        self._touched: dict[Any, Touched] = {}
+        self._rows_read: dict[Any, RowsRead] = {}
         self._updates: dict[Any, Any] = {}
         self._fused: FusedUpdate | None = None
-        self._settled_at: int | None = None
+        self._caught_up_at: int | None = None
         self._exempt = self._exclude_tables_from_decay(variables)
         super().build(variables)
         rule = self.rule()
@@ -114,30 +114,30 @@ class RowSparse(_Keras):
 
     # -- reading ------------------------------------------------------------------------------
 
-    def touch(
-        self, table: keras.Variable, rows: tf.Tensor | Distinct, nobody: int | None = None
-    ) -> Touched:
+    def read_rows(
+        self, table: keras.Variable, rows: tf.Tensor | Distinct, padding_row: int | None = None
+    ) -> RowsRead:
         """Reads rows of a table as they stand now; `apply` writes them back with their gradient.
 
         Args:
             table: a marked variable that the optimizer was built with.
             rows: int32, any shape, repeats allowed; or what `distinct` found among them.
-            nobody: a row that counts as zero wherever it is asked for and gets no gradient.
+            padding_row: a row that counts as zero wherever it is asked for and gets no gradient.
         """
         index = variable_index(self, table.value)
         found = rows if isinstance(rows, Distinct) else distinct(rows)
-        touched = self._read(index, table.value, found, nobody)
-        self._touched[self._own(index)] = touched
-        return touched
+        rows_read = self._read(index, table.value, found, padding_row)
+        self._rows_read[self._own(index)] = rows_read
+        return rows_read
 
-    def _read(self, index: int, table: Any, found: Distinct, nobody: int | None) -> Touched:
+    def _read(self, index: int, table: Any, found: Distinct, padding_row: int | None) -> RowsRead:
         values = tf.gather(table, found.rows)
         state = tf.gather(self._row_state[index].value, found.rows)
         step, rate = self._clock(values.dtype)
-        program = up_to_date(self._rule_of(index), nobody, self.jit_rows)
+        program = up_to_date(self._rule_of(index), padding_row, self.jit_rows)
         with tf.name_scope("up_to_date"):  # what a profile calls it
             values, state, places = program(found.rows, values, state, found.position, step, rate)
-        return Touched(found, values, tuple(table.shape), state, nobody, places)
+        return RowsRead(found, values, tuple(table.shape), state, padding_row, places)
 
     def _read_plainly(self, index: int, table: Any, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads rows and their state, up to date, and puts them nowhere.
@@ -172,32 +172,32 @@ class RowSparse(_Keras):
         if not self.built:
             self.build(variables)
         grads = list(grads)
-        noted = self._as_touched(grads, variables) if self.compiles() else {}
+        noted = self._as_read(grads, variables) if self.compiles() else {}
         if noted:
             plain = [None if i in noted else gradient for i, gradient in enumerate(grads)]
             with tf.name_scope("update"):  # what a profile calls it
-                rows = {i: Rows.of(touched, grads[i].values) for i, touched in noted.items()}
+                rows = {i: Rows.of(rows_read, grads[i].values) for i, rows_read in noted.items()}
                 updated = self._update(variables)(plain, rows)
             for place, (values, state) in updated.items():
                 index = variable_index(self, variables[place])
-                self._write(index, self._touched[index].found, values, state)
+                self._write(index, self._rows_read[index].found, values, state)
         else:
             pairs = zip(grads, variables, strict=True)
             super().apply([self._rows_of(*pair) for pair in pairs], variables)
-        self._touched.clear()
+        self._rows_read.clear()
 
-    def _as_touched(self, grads: list[Any], variables: list[Any]) -> dict[int, Touched]:
-        """Returns what was read by place in `grads`; {} unless all is as `touch` left it."""
+    def _as_read(self, grads: list[Any], variables: list[Any]) -> dict[int, RowsRead]:
+        """Returns what was read by place in `grads`; {} unless all is as `read_rows` left it."""
         noted = {}
         for place, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
             index = variable_index(self, variable)
             if index not in self._tables:
                 continue
-            touched = self._touched.get(index)
+            rows_read = self._rows_read.get(index)
             given = isinstance(gradient, tf.IndexedSlices)
-            if touched is None or not given or gradient.indices is not touched.found.position:
+            if rows_read is None or not given or gradient.indices is not rows_read.found.position:
                 return {}
-            noted[place] = touched
+            noted[place] = rows_read
         return noted
 
     def _update(self, variables: list[Any]) -> Any:
@@ -233,23 +233,23 @@ class RowSparse(_Keras):
         index = variable_index(self, key)
         if index not in self._tables:
             return tf.convert_to_tensor(gradient)
-        touched = self._touched.get(self._own(index))
+        rows_read = self._rows_read.get(self._own(index))
         replicas = self._replicas()
-        noted = touched is not None and gradient.indices is touched.found.rows
+        noted = rows_read is not None and gradient.indices is rows_read.found.rows
         if replicas == 1 and noted:
             return gradient.values
         rows, values = gradient.indices, gradient.values
         if replicas > 1:  # every replica updates every touched row of its copy
             if noted:  # without padding
-                count = touched.found.count  # type: ignore[union-attr]
+                count = rows_read.found.count  # type: ignore[union-attr]
                 rows, values = rows[:count], values[:count]
             context = tf.distribute.get_replica_context()
             rows, values = context.all_gather(rows, 0), context.all_gather(values, 0)
             values /= float(replicas)  # Keras sums over replicas what is the same on each
         found = distinct(tf.cast(rows, tf.int32))
         # the state is read where the update runs, on the replica's own copy
-        self._touched[index] = Touched(found, values, (0, 0))
-        return self._touched[index].merge(values).values
+        self._rows_read[index] = RowsRead(found, values, (0, 0))
+        return self._rows_read[index].sum_duplicates(values).values
 
     def _own(self, index: int) -> Any:
         """Returns the key of what this replica's thread touched; the index is for what all did."""
@@ -273,18 +273,18 @@ class RowSparse(_Keras):
             new = rule.advance(row.values, row.state, tf.cast(gradient, table.dtype), step, rate)
             self._fused.advanced[index] = new
             return
-        touched = self._touched.get(index)
-        if touched is None:  # a dense gradient touches every row
+        rows_read = self._rows_read.get(index)
+        if rows_read is None:  # a dense gradient touches every row
             rows = tf.range(table.shape[0])
-            touched = Touched(Distinct(rows, tf.size(rows), rows), gradient, (0, 0))
-        values, state = touched.values, touched.state
+            rows_read = RowsRead(Distinct(rows, tf.size(rows), rows), gradient, (0, 0))
+        values, state = rows_read.values, rows_read.state
         if state is None:
-            values, state = self._read_plainly(index, table, touched.found.rows)
+            values, state = self._read_plainly(index, table, rows_read.found.rows)
         gradient = tf.cast(gradient, table.dtype)
         values, state = compiled(rule, "advance", self.jit_rows)(
             values, state, gradient, step, rate
         )
-        self._write(index, touched.found, values, state, table)
+        self._write(index, rows_read.found, values, state, table)
 
     def _write(
         self, index: int, found: Distinct, values: Any, state: Any, table: Any = None
@@ -295,12 +295,12 @@ class RowSparse(_Keras):
         table.scatter_update(tf.IndexedSlices(values[:count], real))
         self._row_state[index].value.scatter_update(tf.IndexedSlices(state[:count], real))
 
-    def settle(self) -> None:
+    def catch_up(self) -> None:
         """Brings every row of every table up to date, some at a time; costs one pass over them."""
         if not getattr(self, "built", False) or self.rule().lazy:
             return
         iterations = int(self.iterations.numpy())
-        if self._settled_at == iterations:
+        if self._caught_up_at == iterations:
             return
         for index, table in self._tables.items():
             size = int(table.shape[0])
@@ -311,12 +311,12 @@ class RowSparse(_Keras):
                 values, state = self._read_plainly(index, table.value, rows)
                 table.value.scatter_update(tf.IndexedSlices(values, rows))
                 self._row_state[index].value.scatter_update(tf.IndexedSlices(state, rows))
-        self._settled_at = iterations
+        self._caught_up_at = iterations
 
     def load_own_variables(self, store: Any) -> None:
         """Reads saved state; what it says of waiting rows is not known here."""
         super().load_own_variables(store)
-        self._settled_at = None
+        self._caught_up_at = None
 
     def state_of(self, table: keras.Variable) -> dict[str, tf.Tensor]:
         """Returns a table's blocks [V, d], and "step" and "learning_rate" [V] of the last touch."""

@@ -8,7 +8,7 @@ import keras
 
 
 def mark_table(variable: keras.Variable) -> keras.Variable:
-    """Tells row-sparse optimizers to update a variable by rows; its readers must use `touch`."""
+    """Tells row-sparse optimizers to update a variable by rows; its readers use `read_rows`."""
     variable.updated_by_rows = True
     return variable
 

@@ -93,7 +93,7 @@ class Snapshot:
                 variable.assign(value)
 
 
-def take(model: keras.Model, epoch: int, batch: int) -> Snapshot:
+def capture(model: keras.Model, epoch: int, batch: int) -> Snapshot:
     """Reads all that training changes; every worker must take part, since sums are added up."""
     variables = state_variables(model)
     values = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]

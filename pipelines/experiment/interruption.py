@@ -110,7 +110,7 @@ class Keep(keras.callbacks.Callback):
         save |= steps is not None and done % steps == 0
         if not (stop or save):
             return
-        taken = checkpoint.take(self.model, self._epoch, done)
+        taken = checkpoint.capture(self.model, self._epoch, done)
         if self.cluster.chief:
             taken.save(self.run.snapshot_path)
         self._saved_at = time.monotonic()

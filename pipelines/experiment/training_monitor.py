@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from idefn_tf.data import to_arrays
-from idefn_tf.evaluation.pseudo_label_audit import PseudoLabelAudit, judge, relabel_rows
+from idefn_tf.evaluation.pseudo_label_audit import PseudoLabelAudit, audit_labels, relabel_rows
 from idefn_tf.models import AllNegative, IdeFN, explain_regime
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
@@ -111,7 +111,7 @@ class Watch(keras.callbacks.Callback):
         arrays, truth = self._rows
         settings = self.config.training
         relabelled, cvr = relabel_rows(self.model, arrays, settings.batch_size, settings.seed)
-        found = judge(relabelled, arrays["click"], truth, cvr, self._previous)
+        found = audit_labels(relabelled, arrays["click"], truth, cvr, self._previous)
         self._previous = (arrays["click"] == 0) & relabelled
         return found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from idefn_tf.models import EntireSpaceModel
-from pipelines.experiment.checkpoint import take
+from pipelines.experiment.checkpoint import capture
 from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import Run, read_vocabularies
 from pipelines.preparation.prepared_folder import Prepared, write_json
@@ -33,7 +33,7 @@ def start_from(model: EntireSpaceModel, base: Run, config: Config, data: Prepare
     """
     check_continues(base, config, data)
     model.optimizer.build(model.trainable_variables)
-    former = take(base.load_model(), 0, 0)
+    former = capture(base.load_model(), 0, 0)
     former.restore(model, leave=("learning_rate",))
 
 

@@ -165,7 +165,7 @@ class Job:
             if self.base is not None:
                 extended = vocabularies.compare(self.base, root / VOCABULARIES, self.schema)
         else:
-            vocabularies.take(self.learned, root / VOCABULARIES)
+            vocabularies.copy_vocabularies(self.learned, root / VOCABULARIES)
         known = {}
         if self.learns or self.learned is not None:
             known = vocabularies.load(root / VOCABULARIES, self.schema)

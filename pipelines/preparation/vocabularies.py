@@ -89,7 +89,7 @@ def compare(base: Path, folder: Path, schema: Schema) -> dict[str, dict[str, int
     }
 
 
-def take(learned: Path | None, folder: Path) -> None:
+def copy_vocabularies(learned: Path | None, folder: Path) -> None:
     """Copies what was learned elsewhere; nothing where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(learned.glob("*.json")) if learned else []:

@@ -25,10 +25,10 @@ from pipelines.tuning.trials import (
     describe,
     drop_models,
     forget,
-    judge,
     train_trial_apart,
     train_trial_here,
     trial_config,
+    trial_metrics,
 )
 
 #: Called with the values, results and folder of each finished trial.
@@ -112,7 +112,7 @@ class Search(WholeTuner):
                 self._spent = train_trial_here(config, self.data, run, earlier)
         except Terminated as reason:  # the search stops, the trial has not failed
             raise SearchStopped(str(reason)) from None
-        results = judge(run, self.goal)
+        results = trial_metrics(run, self.goal)
         write_json(run.root / "trial.json", {"values": chosen, **results, **self._spent._asdict()})
         return results
 
@@ -132,7 +132,7 @@ class Search(WholeTuner):
         run = self._run(trial.trial_id)
         if self.listener is not None:
             chosen = chosen_values(self.space, trial.hyperparameters)
-            self.listener(chosen, judge(run, self.goal), run.root)
+            self.listener(chosen, trial_metrics(run, self.goal), run.root)
         if "tuner/epochs" not in trial.hyperparameters.values:  # Hyperband may go on from it
             drop_models(run)
 

@@ -137,7 +137,7 @@ def _promote(past: Run, run: Run, config: Config) -> None:
     beside.rename(run.root)
 
 
-def judge(run: Run, goal: Goal) -> dict[str, float]:
+def trial_metrics(run: Run, goal: Goal) -> dict[str, float]:
     """Returns the goal and its terms at the epoch whose model the run kept.
 
     Returns:

@@ -57,7 +57,7 @@ class _Reader:
             return self.tokens[self.at]
         return "end", "end of text", self.tokens[-1][2] if self.tokens else 1
 
-    def take(self) -> tuple[str, str, int]:
+    def next_token(self) -> tuple[str, str, int]:
         token = self.peek()
         self.at += 1
         return token
@@ -70,7 +70,7 @@ class _Reader:
             raise TextProtoError("messages are nested more than 100 deep")
         fields: Message = {}
         while True:
-            token = self.take()
+            token = self.next_token()
             if token[0] == "end" and closing is None:
                 return fields
             if token[1] == closing and token[0] == "punct":
@@ -83,25 +83,25 @@ class _Reader:
         kind, text, _ = self.peek()
         colon = kind == "punct" and text == ":"
         if colon:
-            self.take()
+            self.next_token()
             kind, text, _ = self.peek()
         if kind == "punct" and text == "[":
-            self.take()
+            self.next_token()
             listed: list[Value] = []
             while not (self.peek()[0] == "punct" and self.peek()[1] == "]"):
                 listed.append(self.value(depth, True))
-            self.take()
+            self.next_token()
             return listed
         return [self.value(depth, colon)]
 
     def value(self, depth: int, colon: bool) -> Value:
-        token = self.take()
+        token = self.next_token()
         if token[0] == "punct" and token[1] in "{<":
             return self.message("}" if token[1] == "{" else ">", depth + 1)
         if colon and token[0] == "string":
             text = _unquote(token[1])
             while self.peek()[0] == "string":  # adjacent strings are one
-                text += _unquote(self.take()[1])
+                text += _unquote(self.next_token()[1])
             return text
         if colon and token[0] == "word":
             return Word(token[1])

@@ -1,7 +1,7 @@
 """Streams that TensorFlow reads itself: TFRecord, and Parquet through tensorflow-io.
 
 A generator must not call TensorFlow (the two wait for each other), so what only TensorFlow can
-read is dealt by tf.data alone where it does not fit in memory.
+read is sampled by tf.data alone where it does not fit in memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def stream(
     def epochs() -> Iterator[int]:
         yield clock.start()
 
-    def deal(epoch: tf.Tensor) -> tf.data.Dataset:
+    def sample(epoch: tf.Tensor) -> tf.data.Dataset:
         if not shuffle:
             return rows(None).batch(batch_size, drop_remainder=drop_remainder)
         # of this function's graph alone: under a global seed of 0 TensorFlow would ask a tensor
@@ -69,8 +69,8 @@ def stream(
         return split(columns)
 
     counted = tf.data.Dataset.from_generator(epochs, output_signature=tf.TensorSpec([], tf.int64))
-    dealt = counted.flat_map(deal).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    return dealt.prefetch(tf.data.AUTOTUNE)
+    sampled = counted.flat_map(sample).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    return sampled.prefetch(tf.data.AUTOTUNE)
 
 
 def _part(shard: Shard, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

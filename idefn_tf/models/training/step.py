@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.replica_sums import replica_count
-from idefn_tf.optimizers import row_gradient, touch
+from idefn_tf.optimizers import read_rows, row_gradient
 from idefn_tf.tables import found_rows
 
 
@@ -36,7 +36,7 @@ class TrainingStep:
         self.model = model
         how = {"jit_compile": jit, "autograph": False, "reduce_retracing": False}
         self._combine = tf.function(self.combine, **how)
-        self._judge = tf.function(self.judge, **how)
+        self._losses_and_gradients = tf.function(self.losses_and_gradients, **how)
 
     def __call__(self, encoded: dict[str, tf.Tensor], batch: Batch) -> tuple[Any, Any, Any]:
         """Trains on a batch.
@@ -50,11 +50,11 @@ class TrainingStep:
         """
         model = self.model
         features, optimizer = model.features, model.optimizer
-        touched = {
-            width: touch(optimizer, table, found_rows(encoded, width), nobody=0)
+        rows_read = {
+            width: read_rows(optimizer, table, found_rows(encoded, width), padding_row=0)
             for width, table in features.tables.items()
         }
-        gathered = {width: rows.spread() for width, rows in touched.items()}
+        gathered = {width: rows.to_positions() for width, rows in rows_read.items()}
         dense = self.dense_variables()
         with tf.GradientTape() as tape:
             tape.watch(gathered)
@@ -77,7 +77,7 @@ class TrainingStep:
         for gradient, own, variable in zip(gradients, slopes["variables"], dense, strict=True):
             pairs.append((gradient if own is None else gradient + own, variable))
         for width, table in features.tables.items():
-            gradient = row_gradient(optimizer, touched[width], row_gradients[width])
+            gradient = row_gradient(optimizer, rows_read[width], row_gradients[width])
             pairs.append((gradient, table))
         optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
         return losses, monitor, terms
@@ -108,15 +108,15 @@ class TrainingStep:
         return program if replica_count() == 1 else plain
 
     def losses(self, outputs: Outputs, batch: Batch) -> Any:
-        """Returns what `judge` does, compiled where that can be."""
-        return self._compiled(self._judge, self.judge)(
+        """Returns what `losses_and_gradients` does, compiled where that can be."""
+        return self._compiled(self._losses_and_gradients, self.losses_and_gradients)(
             outputs.z,
             outputs.logits,
             outputs.hidden,
             (batch.click, batch.conversion, batch.weight, batch.extra),
         )
 
-    def judge(
+    def losses_and_gradients(
         self,
         z: tf.Tensor,
         logits: Mapping[str, tf.Tensor],

@@ -13,7 +13,7 @@ from idefn_tf.data import encode_dataset
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.training.metric_tracking import TrackedModel
 from idefn_tf.models.training.step import TrainingStep
-from idefn_tf.optimizers import RowSparse, RowSparseAdam, settle
+from idefn_tf.optimizers import RowSparse, RowSparseAdam, catch_up
 from idefn_tf.schema import CLICK, CONVERSION
 from idefn_tf.tables import look_ahead
 
@@ -152,12 +152,12 @@ class EntireSpaceTrainer(TrackedModel):
         callbacks = kwargs.get("callbacks") or []
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-            kwargs["callbacks"] = [_Settle(), *listed]  # before those that save or look
+            kwargs["callbacks"] = [_CatchUp(), *listed]  # before those that save or look
         prepared = self.prepare(x)
         if self._takes_whole_batches(prepared):
             prepared = look_ahead(prepared)
         history = super().fit(prepared, *args, **kwargs)
-        settle(getattr(self, "optimizer", None))
+        catch_up(getattr(self, "optimizer", None))
         return history
 
     def _takes_whole_batches(self, dataset: Any) -> bool:
@@ -172,23 +172,23 @@ class EntireSpaceTrainer(TrackedModel):
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.evaluate`` on raw or encoded data sets."""
         self.build()
-        settle(getattr(self, "optimizer", None))
+        catch_up(getattr(self, "optimizer", None))
         return super().evaluate(self.prepare(x), *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.predict``: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
         self.build()
-        settle(getattr(self, "optimizer", None))
+        catch_up(getattr(self, "optimizer", None))
         return super().predict(self.prepare(x), *args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """``keras.Model.save``, with every row of the tables up to date."""
-        settle(getattr(self, "optimizer", None))
+        catch_up(getattr(self, "optimizer", None))
         super().save(*args, **kwargs)
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
         """``keras.Model.save_weights``, with every row of the tables up to date."""
-        settle(getattr(self, "optimizer", None))
+        catch_up(getattr(self, "optimizer", None))
         super().save_weights(*args, **kwargs)
 
     def get_build_config(self) -> dict[str, Any]:
@@ -214,8 +214,8 @@ class EntireSpaceTrainer(TrackedModel):
             self.optimizer.build(self.trainable_variables)
 
 
-class _Settle(keras.callbacks.Callback):
+class _CatchUp(keras.callbacks.Callback):
     """Brings the tables up to date at the end of an epoch, for the callbacks that follow."""
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        settle(self.model.optimizer)
+        catch_up(self.model.optimizer)

@@ -93,7 +93,7 @@ def priced_potential(
         exponent = offers(market.price)
         best = fold_columns(tf.maximum, exponent, dtype.min)
         entries = tf.exp(exponent - best[:, None])
-        bids = _settle(entries, market.price, tf.where(active, row, 0), column)
+        bids = _fixed_point(entries, market.price, tf.where(active, row, 0), column)
         sold = 1 - tf.exp(-bids.price)
         gap = tf.where(_has_room(bids.fill, bids.price), tf.zeros_like(sold), bids.fill - sold)
         wrong = tf.abs(gap) > SLACK
@@ -146,7 +146,7 @@ def _twins(
     return alike | tf.equal(tf.range(tf.shape(shared)[0]), column)
 
 
-def _settle(entries: tf.Tensor, price: tf.Tensor, row: tf.Tensor, column: tf.Tensor) -> _Bids:
+def _fixed_point(entries: tf.Tensor, price: tf.Tensor, row: tf.Tensor, column: tf.Tensor) -> _Bids:
     """Gives columns with room the price of their fill; a few products with one kernel."""
     tiny = tf.constant(1e-37, entries.dtype)
 

@@ -24,7 +24,7 @@ import numpy as np
 from serving.server.config import BatchingConfig
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.metrics import Metrics
-from serving.server.runtime.job_queue import SMALL, Job, Lane, give_up, settle
+from serving.server.runtime.job_queue import SMALL, Job, Lane, give_up, resolve
 from serving.server.runtime.servable import Servable
 from serving.server.runtime.signature import Arrays, Signature
 
@@ -167,7 +167,7 @@ class Batcher:
         if not batch:
             return
         if lane.quick and sum([job.numbers for job in batch]) <= SMALL:
-            settle(batch, lane, self._run(batch))
+            resolve(batch, lane, self._run(batch))
         else:
             lane.running += 1
             self._work.put((loop, batch))
@@ -275,5 +275,5 @@ class Batcher:
     def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], seconds: float) -> None:
         lane = self._lanes[batch[0].signature]
         lane.running -= 1
-        settle(batch, lane, seconds)
+        resolve(batch, lane, seconds)
         self._start(loop, lane)

@@ -63,7 +63,7 @@ class Lane:
         return self.small_runs >= _PROOF and self.slowest < _QUICK_SECONDS
 
 
-def settle(batch: list[Job], lane: Lane, seconds: float) -> None:
+def resolve(batch: list[Job], lane: Lane, seconds: float) -> None:
     """Hands out what a batch gave."""
     lane.note(sum([job.numbers for job in batch]), seconds)
     for job in batch:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.labels.recipe import POINT, RECIPES, recipe_cells, summarise, to_markdown
-from benchmarks.labels.recipe_metrics import LEAST_CTR, judge_scores
+from benchmarks.labels.recipe_metrics import LEAST_CTR, score_metrics
 
 
 def test_judges_by_hand():
@@ -13,7 +13,7 @@ def test_judges_by_hand():
     ctr = np.array([0.5, 0.5, 0.25, 0.001, 0.9])
     click = np.array([1.0, 1.0, 1.0, 1.0, 0.0])
     conversion = np.array([1.0, 0.0, 1.0, 0.0, 1.0])  # the last has no click: not observed
-    found = judge_scores(cvr, ctr, click, conversion)
+    found = score_metrics(cvr, ctr, click, conversion)
     # positives .9 and .4 against .2 and .8: three pairs of four are right
     assert found["clicked"] == pytest.approx(3 / 4)
     # against .2, .8 and .3: five of six
@@ -31,7 +31,7 @@ def test_weighting_undoes_a_selection_that_features_explain():
     click = (rng.random(x.size) < ctr).astype(float)
     truth = (rng.random(x.size) < 1 / (1 + np.exp(2 - x - feature))).astype(float)
     score = feature  # knows only what selection does not touch, so clicked rows rank it otherwise
-    found = judge_scores(score, ctr, click, click * truth)
+    found = score_metrics(score, ctr, click, click * truth)
     clicked = click > 0
     assert found["everywhere"] == pytest.approx(roc_auc_score(truth, score), abs=0.01)
     unclicked = roc_auc_score(truth[~clicked], score[~clicked])
@@ -40,7 +40,7 @@ def test_weighting_undoes_a_selection_that_features_explain():
 
 @pytest.mark.parametrize("click", [[0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
 def test_judges_without_both_classes_are_undefined(click):
-    found = judge_scores(np.array([0.1, 0.2]), np.array([0.5, 0.5]), np.array(click), np.zeros(2))
+    found = score_metrics(np.array([0.1, 0.2]), np.array([0.5, 0.5]), np.array(click), np.zeros(2))
     assert all(np.isnan(value) for value in found.values())
 
 

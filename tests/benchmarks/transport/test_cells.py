@@ -9,10 +9,10 @@ from benchmarks.transport import cells, report
 def test_the_judge_counts_both_sides_and_pays_the_real_rows():
     cost = np.array([[2.0, 4.0]], np.float32)
     plan = np.array([[0.02, 0.0], [0.48, 0.5]])  # kappa .02, columns 1/2
-    found = cells.judge(plan, cost)
+    found = cells.plan_metrics(plan, cost)
     assert found == {"error": pytest.approx(0, abs=1e-12), "cost": pytest.approx(0.04)}
     plan[0, 1] = 0.01
-    assert cells.judge(plan, cost)["error"] == pytest.approx(0.02)
+    assert cells.plan_metrics(plan, cost)["error"] == pytest.approx(0.02)
 
 
 def test_costs_are_in_units_of_their_mean_and_never_negative():

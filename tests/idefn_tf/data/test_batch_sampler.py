@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idefn_tf.data import open_dataset
-from idefn_tf.data.batch_sampler import Dealer, Shard, mix, pick
+from idefn_tf.data.batch_sampler import BatchSampler, Shard, mix, pick
 from idefn_tf.data.files import iterate_span
 from idefn_tf.schema import Schema
 
@@ -47,13 +47,15 @@ def records(folder, rows):
     return folder
 
 
-def dealt(dataset):
+def sampled(dataset):
     """Batches as (row numbers, weights)."""
     return [(f["n"], w) for f, _, w in dataset.as_numpy_iterator()]
 
 
 def shards(source, count, **options):
-    return [dealt(open_dataset(SCHEMA, source, shard=(k, count), **options)) for k in range(count)]
+    return [
+        sampled(open_dataset(SCHEMA, source, shard=(k, count), **options)) for k in range(count)
+    ]
 
 
 # -- shards ---------------------------------------------------------------------------------------
@@ -92,7 +94,7 @@ def test_workers_deal_every_row_once_in_equally_many_equal_batches(
 
 def test_workers_that_hold_all_rows_share_the_batches_of_one_process():
     options = {"batch_size": 12, "shuffle": True, "seed": 2}
-    alone = dealt(open_dataset(SCHEMA, frame(100), **options))
+    alone = sampled(open_dataset(SCHEMA, frame(100), **options))
     together = zip(*shards(frame(100), 3, **options), strict=True)
     for (numbers, _), parts in zip(alone, together, strict=True):
         joined = np.concatenate([n[w > 0] for n, w in parts])
@@ -114,7 +116,7 @@ def test_a_worker_reads_its_own_rows_alone_and_others_the_next_epoch(tmp_path, m
     epochs = []
     for _ in range(3):
         read.clear()
-        epochs.append({int(i) for numbers, _ in dealt(dataset) for i in numbers})
+        epochs.append({int(i) for numbers, _ in sampled(dataset) for i in numbers})
         assert sum(read) == 300
         assert len(epochs[-1]) == 300
     assert epochs[0] != epochs[1] or epochs[1] != epochs[2]
@@ -171,16 +173,16 @@ def test_rare_positives_reach_every_batch_and_no_other_row_comes_twice(tmp_path)
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(2, 5), st.integers(0, 99))
 def test_the_weighted_loss_has_the_plain_one_as_its_expectation(positives, m, steps, seed):
-    """Where every row is dealt equally often the mean over batches is the plain mean exactly."""
+    """Where every row is sampled equally often the mean over batches is the plain mean exactly."""
     m = min(m, 8)
     others = 12 - m
     held = pool(positives + others * steps * positives, positives)
     held["sample_weight"] = np.ones_like(held["sample_weight"])
     loss = np.random.default_rng(seed).normal(size=len(held["n"]))
-    dealer = Dealer(12, m)
+    sampler = BatchSampler(12, m)
     if -(-12 * positives // len(held["n"])) > m:
         return
-    batches = [b for b, _ in pick(held, dealer, np.random.default_rng(seed))]
+    batches = [b for b, _ in pick(held, sampler, np.random.default_rng(seed))]
     assert len(batches) * m % positives == 0
     means = [np.average(loss[b["n"]], weights=b["sample_weight"]) for b in batches]
     np.testing.assert_allclose(np.mean(means), loss.mean(), rtol=0, atol=1e-6)
@@ -192,8 +194,8 @@ def test_the_expectation_over_draws_with_weights_of_the_rows_own():
     loss = np.random.default_rng(0).normal(size=103)
     sums = []
     for seed in range(400):
-        hands = pick(held, Dealer(12, 4), np.random.default_rng(seed))
-        batches = [b for b, full in hands if full]
+        batches = pick(held, BatchSampler(12, 4), np.random.default_rng(seed))
+        batches = [b for b, full in batches if full]
         sums.append(np.mean([b["sample_weight"] @ loss[b["n"]] / 12 for b in batches]))
     plain = held["sample_weight"] @ loss / 103
     error = np.std(sums) / np.sqrt(len(sums))
@@ -217,7 +219,7 @@ def test_streams_deal_every_other_row_once_in_full_batches(sizes, rate, m, shuff
         for a, b in itertools.pairwise(edges)
     ]
     order = rng if shuffle else None
-    batches = [b for b, _ in mix(iter(chunks), Dealer(10, m), order, 25)]
+    batches = [b for b, _ in mix(iter(chunks), BatchSampler(10, m), order, 25)]
     assert all(len(b["n"]) == 10 for b in batches[:-1])
     numbers = np.concatenate([b["n"] for b in batches])
     assert set(numbers) == set(range(edges[-1]))
@@ -249,9 +251,9 @@ def test_positives_reach_every_worker(tmp_path, monkeypatch):
 
 def test_where_positives_are_frequent_or_all_rows_are_dealt_as_they_come():
     for positives in (0, 60):
-        batches = [b for b, _ in pick(pool(60, positives), Dealer(20, 3), None)]
+        batches = [b for b, _ in pick(pool(60, positives), BatchSampler(20, 3), None)]
         np.testing.assert_array_equal(np.concatenate([b["n"] for b in batches]), np.arange(60))
-    frequent = [b for b, _ in pick(pool(60, 30), Dealer(20, 3), None)]
+    frequent = [b for b, _ in pick(pool(60, 30), BatchSampler(20, 3), None)]
     assert all(b["conversion"].sum() == 10 for b in frequent)
     assert all((b["sample_weight"] == 1).all() for b in frequent)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idefn_tf.data import EpochClock, open_dataset
-from idefn_tf.data.batch_sampler import Dealer, mix
+from idefn_tf.data.batch_sampler import BatchSampler, mix
 from idefn_tf.schema import Schema
 
 COUNTED = Schema.parse(
@@ -110,7 +110,7 @@ def test_mixing_deals_every_row_once_in_full_batches(sizes, batch_size, shuffle_
     edges = np.cumsum([0, *sizes])
     chunks = [{"n": np.arange(a, b)} for a, b in itertools.pairwise(edges)]
     rng = np.random.default_rng(0) if shuffle else None
-    batches = [b["n"] for b, _ in mix(iter(chunks), Dealer(batch_size), rng, shuffle_rows)]
+    batches = [b["n"] for b, _ in mix(iter(chunks), BatchSampler(batch_size), rng, shuffle_rows)]
     dealt = np.concatenate(batches)
     np.testing.assert_array_equal(np.sort(dealt), np.arange(total))
     assert all(len(b) == batch_size for b in batches[:-1])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from idefn_tf.evaluation.pseudo_label_audit import judge, wilson
+from idefn_tf.evaluation.pseudo_label_audit import audit_labels, wilson
 
 
 def test_the_numbers_of_a_small_table_are_those_counted_by_hand():
@@ -14,7 +14,7 @@ def test_the_numbers_of_a_small_table_are_those_counted_by_hand():
     relabelled = np.array([1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0], bool)
     cvr = np.linspace(0.0, 1.0, 11)
     before = np.array([0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0], bool)
-    found = judge(relabelled, click, truth, cvr, before)
+    found = audit_labels(relabelled, click, truth, cvr, before)
     assert (found.unclicked, found.relabelled, found.true) == (10, 2, 1)
     assert found.share == pytest.approx(0.2)
     assert found.prevalence == pytest.approx(0.2)
@@ -34,7 +34,7 @@ def test_wilsons_interval_is_the_textbooks():
 @pytest.mark.parametrize("click", [np.ones(5), np.zeros(5), np.zeros(1)])
 @pytest.mark.parametrize("relabelled", [False, True])
 def test_one_class_or_one_row_gives_nan_never_an_exception(click, relabelled):
-    found = judge(np.full(len(click), relabelled), click, np.zeros(len(click)))
+    found = audit_labels(np.full(len(click), relabelled), click, np.zeros(len(click)))
     assert found.true == 0
     if found.unclicked == 0:
         assert math.isnan(found.share)

@@ -28,7 +28,7 @@ def rows(tiny, version):
     return frame.assign(click=clicks, conversion=clicks * (scores > np.median(scores)))
 
 
-def judge(candidate, version, tiny, rows, tmp_path, **limits):
+def check(candidate, version, tiny, rows, tmp_path, **limits):
     path = export_model(candidate, tiny.SCHEMA, tmp_path / "cvr")
     return Gate(**limits).compare(path, version, tiny.SCHEMA, rows)
 
@@ -48,7 +48,7 @@ def test_worse_and_shuffled_version_is_refused(version, model, tiny, rows, tmp_p
     candidate = copy_of(model)
     logit = candidate.towers["cvr"].logit
     logit.kernel.assign(-logit.kernel)  # the ranking upside down
-    report = judge(candidate, version, tiny, rows, tmp_path, tolerance=0.0)
+    report = check(candidate, version, tiny, rows, tmp_path, tolerance=0.0)
     assert report["moved"]["cvr"]["rank_correlation"] == pytest.approx(-1.0, abs=1e-3)
     text = "; ".join(report["refusals"])
     assert "ranks the rows differently" in text
@@ -65,7 +65,7 @@ def test_worse_metric_alone_is_refused(version, model, tiny, rows, tmp_path):
     logit = candidate.towers["cvr"].logit
     logit.bias.assign(logit.bias - 3.0)  # half of the clicked rows convert
     wide = {"max_stability_index": 99, "max_mean_ratio": 99, "min_rank_correlation": -1}
-    report = judge(candidate, version, tiny, rows, tmp_path, metric="clicked/cvr_logloss", **wide)
+    report = check(candidate, version, tiny, rows, tmp_path, metric="clicked/cvr_logloss", **wide)
     assert report["metric"]["candidate"] > report["metric"]["served"]
     (refusal,) = report["refusals"]
     assert refusal.startswith("clicked/cvr_logloss is ")
@@ -82,7 +82,7 @@ def test_shifted_version_is_refused_though_it_ranks_the_same(version, model, tin
     candidate = copy_of(model)
     logit = candidate.towers["cvr"].logit
     logit.bias.assign(logit.bias - 3.0)
-    report = judge(candidate, version, tiny, rows, tmp_path)
+    report = check(candidate, version, tiny, rows, tmp_path)
     assert report["moved"]["cvr"]["rank_correlation"] == pytest.approx(1.0, abs=1e-3)
     assert report["moved"]["cvr"]["mean_ratio"] < 0.2
     text = "; ".join(report["refusals"])

@@ -1,4 +1,4 @@
-"""Tables dealt to several shares give what whole tables give, and stay on their devices."""
+"""Tables sharded to several shares give what whole tables give, and stay on their devices."""
 
 import numpy as np
 import pytest
@@ -30,36 +30,36 @@ def test_cutting_and_joining_are_inverse_and_rows_are_found_where_they_were_deal
     np.testing.assert_array_equal(shards.join(cut), whole)
     asked = tf.range(rows)[:, None]
     found = np.zeros_like(whole)
-    for part, local in zip(cut, shards.deal(asked), strict=True):
+    for part, local in zip(cut, shards.split(asked), strict=True):
         at = local.numpy()[:, 0]
         found += part[at] * (at > 0)[:, None]
-    np.testing.assert_array_equal(found[1:], whole[1:])  # row 0 belongs to nobody
+    np.testing.assert_array_equal(found[1:], whole[1:])  # row 0 is the padding row
     assert (found[0] == 0).all() or count == 1
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_dealt_layer_gives_what_the_whole_one_gives(count):
     whole = FeatureColumns(FIELDS, embedding_stddev=1.0)
-    dealt = FeatureColumns(FIELDS, embedding_stddev=1.0, shards=count)
+    sharded = FeatureColumns(FIELDS, embedding_stddev=1.0, shards=count)
     expected = whole(VALUES)
-    dealt.build()
-    assert len(dealt.tables) == 2 * count
+    sharded.build()
+    assert len(sharded.tables) == 2 * count
     for width in ("2", "4"):
-        assert dealt.table(width).shape == whole.table(width).shape
-        dealt.set_table(width, whole.table(width))
-    np.testing.assert_allclose(dealt(VALUES), expected, rtol=1e-6)
-    encoded = dealt.encode(VALUES)
-    assert set(encoded) == set(dealt.encoded_signature())
-    np.testing.assert_allclose(dealt(encoded), expected, rtol=1e-6)
-    again = FeatureColumns.from_config(dealt.get_config())
+        assert sharded.table(width).shape == whole.table(width).shape
+        sharded.set_table(width, whole.table(width))
+    np.testing.assert_allclose(sharded(VALUES), expected, rtol=1e-6)
+    encoded = sharded.encode(VALUES)
+    assert set(encoded) == set(sharded.encoded_signature())
+    np.testing.assert_allclose(sharded(encoded), expected, rtol=1e-6)
+    again = FeatureColumns.from_config(sharded.get_config())
     again.build()
     assert {n: t.shape for n, t in again.tables.items()} == {
-        n: t.shape for n, t in dealt.tables.items()
+        n: t.shape for n, t in sharded.tables.items()
     }
     matrix = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     whole.set_embedding("user", matrix)
-    dealt.set_embedding("user", matrix)
-    np.testing.assert_allclose(dealt(VALUES), whole(VALUES), rtol=1e-6)
+    sharded.set_embedding("user", matrix)
+    np.testing.assert_allclose(sharded(VALUES), whole(VALUES), rtol=1e-6)
 
 
 @pytest.mark.parametrize("wrong", [0, True, [], "GPU:0", [1], 2.5])
@@ -83,9 +83,9 @@ def test_replicas_and_shards_exclude_each_other():
         FeatureColumns(FIELDS, shards=2)
 
 
-#: A model on CPU:0 with its tables whole, and one whose tables are dealt to CPU:0 and CPU:1.
+#: A model on CPU:0 with its tables whole, and one whose tables are sharded to CPU:0 and CPU:1.
 SCRIPT = """
-from pipelines.experiment.checkpoint import take
+from pipelines.experiment.checkpoint import capture
 
 def curve(model, epochs):
     data = open_dataset(schema, frame, batch_size=64, shuffle=True)
@@ -101,30 +101,30 @@ def made(**options):
     model.build()
     return model
 
-whole, dealt = made(), made(shards=["CPU:0", "CPU:1"])
-dealt.features.set_table("8", whole.features.table("8"))
-for name, tower in dealt.towers.items():
+whole, sharded = made(), made(shards=["CPU:0", "CPU:1"])
+sharded.features.set_table("8", whole.features.table("8"))
+for name, tower in sharded.towers.items():
     tower.set_weights(whole.towers[name].get_weights())
-np.testing.assert_allclose(curve(dealt, 2), curve(whole, 2), rtol=1e-5)
-found, expected = (model.features.table("8")[1:] for model in (dealt, whole))  # 0 is nobody's
+np.testing.assert_allclose(curve(sharded, 2), curve(whole, 2), rtol=1e-5)
+found, expected = (model.features.table("8")[1:] for model in (sharded, whole))  # 0 is nobody's
 np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-6)
-assert [t.value.device[-5:] for t in dealt.features.tables.values()] == ["CPU:0", "CPU:1"]
-moments = [v.value for v in dealt.optimizer.variables if v.path.endswith("_rows")]
+assert [t.value.device[-5:] for t in sharded.features.tables.values()] == ["CPU:0", "CPU:1"]
+moments = [v.value for v in sharded.optimizer.variables if v.path.endswith("_rows")]
 assert [m.device[-5:] for m in moments] == ["CPU:0", "CPU:1"]
 assert [m.shape[0] for m in moments] == [267, 266]
 
 # saved and loaded: the same scores, devices and moments; and taken up from a snapshot
 features = open_dataset(schema, frame, batch_size=64, labels=False)
-scores = dealt.predict(features, verbose=0)["cvr"]
-dealt.save(sys.argv[1])
+scores = sharded.predict(features, verbose=0)["cvr"]
+sharded.save(sys.argv[1])
 again = keras.saving.load_model(sys.argv[1])
 np.testing.assert_array_equal(again.predict(features, verbose=0)["cvr"], scores)
 assert again.features.shards.devices == ("CPU:0", "CPU:1")
 assert [t.value.device[-5:] for t in again.features.tables.values()] == ["CPU:0", "CPU:1"]
 other = made(shards=2)
 other.optimizer.build(other.trainable_variables)
-take(dealt, 2, 0).restore(other)
-curves = [curve(model, 1) for model in (dealt, again, other)]
+capture(sharded, 2, 0).restore(other)
+curves = [curve(model, 1) for model in (sharded, again, other)]
 np.testing.assert_allclose(curves[1:], [curves[0]] * 2, rtol=1e-6)
 print("ALIKE")
 """
@@ -133,4 +133,4 @@ print("ALIKE")
 @pytest.mark.slow
 @pytest.mark.parametrize("jit", [0, 1])
 def test_training_on_two_devices_is_training_on_one(on_two_devices, toy_log, tmp_path, jit):
-    assert "ALIKE" in on_two_devices(toy_log + SCRIPT, str(tmp_path / "dealt.keras"), str(jit))
+    assert "ALIKE" in on_two_devices(toy_log + SCRIPT, str(tmp_path / "sharded.keras"), str(jit))

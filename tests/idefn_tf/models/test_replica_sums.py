@@ -59,7 +59,7 @@ for case in sys.argv[1:]:
         tolerance = 2e-2 if name.endswith("_ks") else 1e-3
         np.testing.assert_allclose(b[name], a[name], rtol=tolerance, atol=1e-5, err_msg=name)
     for one, other in zip(weights, others, strict=True):
-        if one.shape[0] == 81:  # the table; its row 0 belongs to nobody and is never read
+        if one.shape[0] == 81:  # the table; its row 0 is the padding row and is never read
             one, other = one[1:], other[1:]
         np.testing.assert_allclose(other, one, rtol=1e-3, atol=2e-5, err_msg=case)
     print("ALIKE", case, flush=True)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, row_gradient, touch
+from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, read_rows, row_gradient
 from idefn_tf.optimizers.row_rules import AdamRule
 from idefn_tf.optimizers.row_sparse import RowSparse
 from idefn_tf.tables import mark_table
@@ -49,9 +49,9 @@ class Pair:
         self._step(tf.constant(rows, tf.int32), tf.constant(targets, tf.float32))
 
     def _one_step(self, rows, targets):
-        touched = touch(self.sparse, self.table, rows)
-        gradient = touched.spread() - targets
-        self.sparse.apply([row_gradient(self.sparse, touched, gradient)], [self.table])
+        rows_read = read_rows(self.sparse, self.table, rows)
+        gradient = rows_read.to_positions() - targets
+        self.sparse.apply([row_gradient(self.sparse, rows_read, gradient)], [self.table])
         twin = tf.convert_to_tensor(self.twin.value)
         slices = (rows[:, None], tf.gather(twin, rows) - targets)
         self.dense.apply([tf.tensor_scatter_nd_add(tf.zeros_like(twin), *slices)], [self.twin])
@@ -62,8 +62,8 @@ class Pair:
         return self
 
     def values(self):
-        if hasattr(self.sparse, "settle"):
-            self.sparse.settle()
+        if hasattr(self.sparse, "catch_up"):
+            self.sparse.catch_up()
         return np.array(self.table), np.array(self.twin)
 
     def check(self, **tolerance):
@@ -133,8 +133,8 @@ def test_the_motion_of_an_untouched_row_by_hand():
         m, v = 0.9 * m, 0.999 * v
         w = w - 0.1 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-8)
         pair.step([5], np.float32([[t, 0.0, 0.0]]))
-    read = touch(optimizer, pair.table, tf.constant([2]))
-    np.testing.assert_allclose(read.spread()[0], w, rtol=1e-5)
+    read = read_rows(optimizer, pair.table, tf.constant([2]))
+    np.testing.assert_allclose(read.to_positions()[0], w, rtol=1e-5)
 
 
 @pytest.mark.parametrize("width", [1, 2, 16])
@@ -166,10 +166,10 @@ def test_the_row_of_nobody_reads_as_zero_and_is_not_trained(jit):
 
     @tf.function(autograph=False)
     def step(rows):
-        touched = touch(optimizer, table, rows, nobody=0)
-        gradient = tf.ones_like(touched.spread())
-        optimizer.apply([row_gradient(optimizer, touched, gradient)], [table])
-        return touched.spread()
+        rows_read = read_rows(optimizer, table, rows, padding_row=0)
+        gradient = tf.ones_like(rows_read.to_positions())
+        optimizer.apply([row_gradient(optimizer, rows_read, gradient)], [table])
+        return rows_read.to_positions()
 
     read = step(tf.constant([[0, 3], [3, 0], [0, 5]]))
     expected = [[first[0] * 0, first[3]], [first[3], first[0] * 0], [first[0] * 0, first[5]]]
@@ -243,7 +243,7 @@ def test_settling_often_changes_nothing():
         often.step(rows, targets)
         once.step(rows, targets)
         if i % 7 == 0:
-            often.sparse.settle()
+            often.sparse.catch_up()
     np.testing.assert_allclose(often.values()[0], once.values()[0], atol=5e-6)
 
 
@@ -304,7 +304,7 @@ def test_weight_decay_can_leave_a_table_out():
     optimizer.build(variables)
     none = [tf.IndexedSlices(tf.zeros((1, 2)), [0], (4, 2)) for _ in range(2)]
     optimizer.apply([*none, tf.zeros(2)], variables)
-    optimizer.settle()
+    optimizer.catch_up()
     np.testing.assert_allclose(table, np.full((4, 2), 0.99), rtol=1e-6)
     np.testing.assert_allclose(other, np.ones((4, 2)))
     np.testing.assert_allclose(dense, np.full(2, 0.99), rtol=1e-6)
@@ -346,7 +346,7 @@ def test_unmarked_variables_are_keras_own():
 ])  # fmt: skip
 @pytest.mark.parametrize("option", [{}, {"global_clipnorm": 0.3}, {"loss_scale_factor": 4.0}])
 def test_keras_optimizers_get_repeated_rows_merged(make, option):
-    """Keras' own optimizers are wrong on repeated rows (they square each); `touch` merges them."""
+    """Keras' own optimizers square each of repeated rows; `read_rows` merges them."""
     pair = Pair(make(**option), make(**option))
     pair.run(draws(6)).check(atol=1e-6)
 

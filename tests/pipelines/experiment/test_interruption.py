@@ -154,7 +154,7 @@ def test_a_snapshot_gives_every_variable_back(folder, tmp_path):
     paths = [v.path for v in checkpoint.state_variables(model)]
     for part in ("memory", "embeddings", "momentum", "losses", "iteration", "seed"):
         assert any(part in path for path in paths), (part, paths)
-    checkpoint.take(model, 2, 17).save(tmp_path / "step.npz")
+    checkpoint.capture(model, 2, 17).save(tmp_path / "step.npz")
     found = Snapshot.load(tmp_path / "step.npz")
     assert (found.epoch, found.batch) == (2, 17)
     found.restore(other)

@@ -12,7 +12,7 @@ from idefn_tf.tables import Distinct, distinct
 
 
 @dataclass
-class Touched:
+class RowsRead:
     """Distinct rows of a table, read once.
 
     Attributes:
@@ -20,7 +20,8 @@ class Touched:
         values: what the rows are worth, [K, d].
         shape: of the table.
         state: what the optimizer keeps for them, up to date as well, [K, s], or None.
-        nobody: a row that counts as zero wherever it is asked for and gets no gradient, or None.
+        padding_row: a row that counts as zero wherever it is asked for and gets no gradient; or
+            None.
         places: the asked-for rows in their places, where they are known already.
     """
 
@@ -28,57 +29,57 @@ class Touched:
     values: tf.Tensor
     shape: tuple[int, ...]
     state: tf.Tensor | None = None
-    nobody: int | None = None
+    padding_row: int | None = None
     places: tf.Tensor | None = None
 
-    def spread(self) -> tf.Tensor:
+    def to_positions(self) -> tf.Tensor:
         """Returns the asked-for rows in their places, [*shape, d]."""
         if self.places is not None:
             return self.places
-        return spread(self.found.rows, self.values, self.found.position, self.nobody)
+        return to_positions(self.found.rows, self.values, self.found.position, self.padding_row)
 
-    def merge(self, gradient: tf.Tensor) -> tf.IndexedSlices:
+    def sum_duplicates(self, gradient: tf.Tensor) -> tf.IndexedSlices:
         """Sums the gradients of repeated rows.
 
         Args:
-            gradient: with respect to what `spread` returned, [*shape, d].
+            gradient: with respect to what `to_positions` returned, [*shape, d].
 
         Returns:
             Values [K, d] at the distinct rows; those of the padding are 0.
         """
-        summed = merge(gradient, self.found.rows, self.found.position, self.nobody)
+        summed = sum_duplicates(gradient, self.found.rows, self.found.position, self.padding_row)
         return tf.IndexedSlices(summed, self.found.rows, tf.constant(self.shape, tf.int32))
 
-    def unmerged(self, gradient: tf.Tensor) -> tf.IndexedSlices:
+    def with_duplicates(self, gradient: tf.Tensor) -> tf.IndexedSlices:
         """Returns the gradient [*shape, d] as it is, at `position`: the optimizer merges it."""
         return tf.IndexedSlices(gradient, self.found.position, tf.constant(self.shape, tf.int32))
 
 
-def spread(
-    rows: tf.Tensor, values: tf.Tensor, position: tf.Tensor, nobody: int | None
+def to_positions(
+    rows: tf.Tensor, values: tf.Tensor, position: tf.Tensor, padding_row: int | None
 ) -> tf.Tensor:
     """Puts distinct rows [K] of `values` [K, d] into the places that asked for them."""
-    if nobody is not None:
-        values = tf.where(tf.equal(rows, nobody)[:, None], tf.zeros_like(values), values)
+    if padding_row is not None:
+        values = tf.where(tf.equal(rows, padding_row)[:, None], tf.zeros_like(values), values)
     return tf.gather(values, position)
 
 
-def merge(
-    gradient: tf.Tensor, rows: tf.Tensor, position: tf.Tensor, nobody: int | None
+def sum_duplicates(
+    gradient: tf.Tensor, rows: tf.Tensor, position: tf.Tensor, padding_row: int | None
 ) -> tf.Tensor:
-    """Sums gradients [*shape, d] of repeated rows to [K, d]: the adjoint of `spread`."""
+    """Sums gradients [*shape, d] of repeated rows to [K, d]: the adjoint of `to_positions`."""
     summed = tf.math.unsorted_segment_sum(gradient, position, tf.shape(rows)[0])
-    if nobody is None:
+    if padding_row is None:
         return summed
-    return tf.where(tf.equal(rows, nobody)[:, None], tf.zeros_like(summed), summed)
+    return tf.where(tf.equal(rows, padding_row)[:, None], tf.zeros_like(summed), summed)
 
 
-def touch(
+def read_rows(
     optimizer: Any,
     table: keras.Variable,
     rows: tf.Tensor | Distinct,
-    nobody: int | None = None,
-) -> Touched:
+    padding_row: int | None = None,
+) -> RowsRead:
     """Reads the rows of a table, up to date.
 
     Args:
@@ -86,18 +87,18 @@ def touch(
             to date; any other optimizer leaves the table itself up to date.
         table: [V, d].
         rows: int32, any shape, repeats allowed; or what `distinct` found among them.
-        nobody: a row that counts as zero and gets no gradient.
+        padding_row: a row that counts as zero and gets no gradient.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     found = rows if isinstance(rows, Distinct) else distinct(rows)
-    if hasattr(optimizer, "touch"):
-        touched: Touched = optimizer.touch(table, found, nobody)
-        return touched
+    if hasattr(optimizer, "read_rows"):
+        rows_read: RowsRead = optimizer.read_rows(table, found, padding_row)
+        return rows_read
     values = tf.gather(table.value, found.rows)
-    return Touched(found, values, tuple(table.shape), nobody=nobody)
+    return RowsRead(found, values, tuple(table.shape), padding_row=padding_row)
 
 
-def row_gradient(optimizer: Any, touched: Touched, gradient: tf.Tensor) -> Any:
+def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> Any:
     """Returns a table's gradient in the form that the optimizer's ``apply`` takes.
 
     Repeated rows are merged here, because Keras' own optimizers do not merge them; `RowSparse`
@@ -106,18 +107,18 @@ def row_gradient(optimizer: Any, touched: Touched, gradient: tf.Tensor) -> Any:
 
     Args:
         optimizer: any Keras optimizer.
-        touched: what was read.
-        gradient: with respect to ``touched.spread()``.
+        rows_read: what was read.
+        gradient: with respect to ``rows_read.to_positions()``.
     """
-    by_rows = hasattr(optimizer, "touch")
+    by_rows = hasattr(optimizer, "read_rows")
     if by_rows and optimizer.compiles():
-        return touched.unmerged(gradient)
-    merged = touched.merge(gradient)
-    return merged if by_rows or not optimizer.loss_scale_factor else tf.convert_to_tensor(merged)
+        return rows_read.with_duplicates(gradient)
+    summed = rows_read.sum_duplicates(gradient)
+    return summed if by_rows or not optimizer.loss_scale_factor else tf.convert_to_tensor(summed)
 
 
-def settle(optimizer: Any) -> None:
+def catch_up(optimizer: Any) -> None:
     """Brings every row of every table up to date, where the optimizer lets rows wait."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if hasattr(optimizer, "settle"):
-        optimizer.settle()
+    if hasattr(optimizer, "catch_up"):
+        optimizer.catch_up()
