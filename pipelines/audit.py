@@ -4,8 +4,8 @@
 
 Without --data it reads what training left in RUN/audit.csv. With it, the best model relabels the
 training rows once more, judged on recorded conversions of unclicked rows (probes), on the
-simulator's potential conversions (oracle) where there are some, and on spies: validation clicks
-that are hidden from the model. The result is RUN/audit.json. Reports only: nothing of it may flow
+simulator's potential conversions (oracle) where there are some, and on hidden clicks: clicks of validation
+that the model does not see. The result is RUN/audit.json. Reports only: nothing of it may flow
 into a model.
 """
 
@@ -30,7 +30,7 @@ from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
 from pipelines.experiment.audit_warnings import warnings_of
 from pipelines.experiment.evaluation import predict, report_columns
-from pipelines.experiment.hidden_clicks import WAYS, spy_test
+from pipelines.experiment.hidden_clicks import WAYS, hidden_click_test
 from pipelines.experiment.run_folder import Run
 from pipelines.experiment.training_monitor import AUDIT_ROWS
 from pipelines.preparation.prepared_folder import Prepared
@@ -68,7 +68,7 @@ def audit_model(
         rows: at most so many training rows.
 
     Returns:
-        {"probes": numbers, "oracle": numbers (simulated data only), "spies": [one per way],
+        {"probes": numbers, "oracle": numbers (simulated data only), "hidden_clicks": [one per way],
         "slices": [{"slice", "value", and numbers}]}.
 
     Raises:
@@ -101,7 +101,9 @@ def audit_model(
     table = data.table("validation")
     ctr = np.asarray(predict(model, schema, table)["ctr"]).reshape(-1)
     held = to_arrays(schema, table)
-    found["spies"] = [spy_test(model, held, ctr, size, spy_share, way) for way in WAYS]
+    found["hidden_clicks"] = [
+        hidden_click_test(model, held, ctr, size, spy_share, way) for way in WAYS
+    ]
     return found
 
 
@@ -187,10 +189,10 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     judged = [[k, *(_cell(n, best[k][n]) for n in shared)] for k in best if k in TRUTHS]
     if judged:
         console.table("the best model", ("judged on", *shared), judged, loud=True)
-    if best.get("spies"):
-        spied = ("way", "spies", "converted", "relabelled", "found", "recall", "precision", "lift")
-        rows = [[_cell(n, spy[n]) for n in spied] for spy in best["spies"]]
-        console.table("spies: hidden clicks of validation", spied, rows, loud=True)
+    if best.get("hidden_clicks"):
+        spied = ("way", "hidden", "converted", "relabelled", "found", "recall", "precision", "lift")
+        rows = [[_cell(n, test[n]) for n in spied] for test in best["hidden_clicks"]]
+        console.table("hidden clicks of validation", spied, rows, loud=True)
     if best.get("slices"):
         sliced = ("slice", "value", "unclicked", *shared)
         rows = [[_cell(n, part[n]) for n in sliced] for part in best["slices"]]
@@ -208,7 +210,7 @@ def _cell(name: str, value: Any) -> str:
         return value
     if isinstance(value, float) and math.isnan(value):
         return ""
-    if name in ("epoch", "relabelled", "unclicked", "spies", "converted", "found"):
+    if name in ("epoch", "relabelled", "unclicked", "hidden", "converted", "found"):
         return f"{int(value):,}"
     return f"{value:.2f}" if name == "lift" else f"{value:.4f}"
 

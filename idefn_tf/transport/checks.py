@@ -29,18 +29,20 @@ def checked_kappa(kappa: Any) -> Any:
     )
 
 
-def checked_value(value: Any, spies: float | None) -> tuple[Any, float]:
-    """Returns what a relabelled row's label is worth, and the share of spies that it needs."""
-    spies = (0.1 if value == "calibrated" else 0.0) if spies is None else spies
-    if not 0 <= spies < 1 or (value == "calibrated" and not spies):
+def checked_value(value: Any, holdout_positives: float | None) -> tuple[Any, float]:
+    """Returns what a relabelled row's label is worth, and the share of held-out positives that it needs."""
+    holdout_positives = (
+        (0.1 if value == "calibrated" else 0.0) if holdout_positives is None else holdout_positives
+    )
+    if not 0 <= holdout_positives < 1 or (value == "calibrated" and not holdout_positives):
         raise ValueError(
-            f"`spies` must lie in [0, 1), above 0 for calibrated labels. Received: {spies!r}."
+            f"`holdout_positives` must lie in [0, 1), above 0 for calibrated labels. Received: {holdout_positives!r}."
         )
     if value != "calibrated" and not (isinstance(value, int | float) and 0 < value <= 1):
         raise ValueError(
             f"`label_value` must be a number in (0, 1] or 'calibrated'. Received: {value!r}."
         )
-    return value, spies
+    return value, holdout_positives
 
 
 def checked_cost(cost: Any) -> tf.Tensor:

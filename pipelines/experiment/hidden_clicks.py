@@ -1,12 +1,12 @@
-"""Spies: clicked rows whose click is hidden, so that a relabelling can be judged on known labels.
+"""Hidden clicks: clicked rows whose click is hidden, so that a relabelling can be judged on known labels.
 
 A share of the clicked rows is presented as unclicked; their true conversion is known. Where the
-relabelling picks converted spies more often than the others, it finds what it claims to find. This
+relabelling picks converted hidden clicks more often than the others, it finds what it claims to find. This
 needs neither a simulator nor recorded conversions below the click, and may therefore be used where
 nothing else is known. Two ways of hiding:
 
 * "uniform": every clicked row alike (selected completely at random);
-* "propensity": with a chance proportional to 1 - o^, so that the spies resemble unclicked rows.
+* "propensity": with a chance proportional to 1 - o^, so that hidden rows resemble unclicked rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Way = Literal["uniform", "propensity"]
 WAYS: tuple[Way, ...] = ("uniform", "propensity")
 
 
-def choose_spies(
+def choose_hidden_clicks(
     click: np.ndarray,
     ctr: np.ndarray,
     share: float,
@@ -66,7 +66,7 @@ def choose_spies(
     return found
 
 
-def spy_test(
+def hidden_click_test(
     model: AllNegative,
     arrays: Mapping[str, np.ndarray],
     ctr: np.ndarray,
@@ -80,27 +80,27 @@ def spy_test(
     Use rows that the model was not trained on: of training rows it has seen the hidden label.
 
     Returns:
-        {"way", "spies", "converted", "relabelled", "found", "recall", "precision",
-        "precision_low", "precision_high", "rate", "lift", "unclicked_share"}: spies and those
-        that converted; spies relabelled and those of them that converted; recall = found /
+        {"way", "hidden", "converted", "relabelled", "found", "recall", "precision",
+        "precision_low", "precision_high", "rate", "lift", "unclicked_share"}: hidden rows and those
+        that converted; hidden rows relabelled and those of them that converted; recall = found /
         converted; precision = found / relabelled with its Wilson interval; rate = converted /
-        spies; lift = precision / rate; and the relabelled share of the truly unclicked rows, for
+        hidden; lift = precision / rate; and the relabelled share of the truly unclicked rows, for
         comparison. A share without a denominator is nan.
     """
-    spies = choose_spies(arrays["click"], ctr, share, way, seed)
+    hidden_clicks = choose_hidden_clicks(arrays["click"], ctr, share, way, seed)
     hidden = dict(arrays)
-    hidden["click"] = np.where(spies, 0.0, arrays["click"]).astype(np.float32)
-    hidden["conversion"] = np.where(spies, 0.0, arrays["conversion"]).astype(np.float32)
+    hidden["click"] = np.where(hidden_clicks, 0.0, arrays["click"]).astype(np.float32)
+    hidden["conversion"] = np.where(hidden_clicks, 0.0, arrays["conversion"]).astype(np.float32)
     chosen, _ = relabel_rows(model, hidden, batch_size, seed)
-    converted = spies & (arrays["conversion"] == 1)
+    converted = hidden_clicks & (arrays["conversion"] == 1)
     unclicked = arrays["click"] == 0
-    relabelled, found = int(np.sum(chosen & spies)), int(np.sum(chosen & converted))
+    relabelled, found = int(np.sum(chosen & hidden_clicks)), int(np.sum(chosen & converted))
     low, high = wilson(found, relabelled)
-    rate = _ratio(int(converted.sum()), int(spies.sum()))
+    rate = _ratio(int(converted.sum()), int(hidden_clicks.sum()))
     precision = _ratio(found, relabelled)
     return {
         "way": way,
-        "spies": int(spies.sum()),
+        "hidden": int(hidden_clicks.sum()),
         "converted": int(converted.sum()),
         "relabelled": relabelled,
         "found": found,

@@ -13,6 +13,7 @@ import keras
 import idefn_tf.models  # noqa: F401  (registers every class that a saved model names)
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema, strict_yaml, ties
+from idefn_tf.transport.rpot.rpot import translate_options
 from pipelines.experiment.checkpoint import Snapshot
 from pipelines.experiment.config import Checkpoint, Config
 from pipelines.preparation.object_store import on_disk
@@ -116,8 +117,12 @@ class Run:
         return schema
 
     def config(self) -> Config:
-        """Reads the config."""
-        return Config.load(self.config_path)
+        """Reads the config; keys of an earlier release have their names of today."""
+        document = strict_yaml.read(self.config_path)
+        saved = dict(document.value or {})
+        if "transport" in (model := saved.get("model") or {}):
+            saved["model"] = {**model, "transport": translate_options(model["transport"])}
+        return Config.parse(saved, document.place)
 
     @property
     def begun(self) -> bool:

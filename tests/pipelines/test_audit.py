@@ -1,4 +1,4 @@
-"""The audit job: spies by hand, slices that add up, warnings that come when they should."""
+"""The audit job: hidden clicks by hand, slices that add up, warnings that come when they should."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from idefn_tf.data import to_arrays
 from pipelines import audit
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
-from pipelines.experiment.hidden_clicks import choose_spies, spy_test
+from pipelines.experiment.hidden_clicks import choose_hidden_clicks, hidden_click_test
 from pipelines.train import train
 
 QUIET = Console(quiet=True)
@@ -78,25 +78,25 @@ def test_slices_cut_every_row_into_one_part(told):
     assert {p["slice"].split()[0] for p in slices} == {"user", "item", "user_segment"}
 
 
-def test_spies_are_counted_as_by_hand(data, run):
+def test_hidden_clicks_are_counted_as_by_hand(data, run):
     model = run.load_model()
     arrays = to_arrays(data.schema, data.table("validation"))
     ctr = np.full(len(arrays["click"]), 0.5)
-    found = spy_test(model, arrays, ctr, batch_size=256, share=0.25, seed=3)
-    spies = choose_spies(arrays["click"], ctr, 0.25, "uniform", 3)
-    assert found["spies"] == spies.sum() == round(0.25 * arrays["click"].sum())
-    assert found["converted"] == arrays["conversion"][spies].sum()
-    assert found["rate"] == pytest.approx(arrays["conversion"][spies].mean())
+    found = hidden_click_test(model, arrays, ctr, batch_size=256, share=0.25, seed=3)
+    hidden = choose_hidden_clicks(arrays["click"], ctr, 0.25, "uniform", 3)
+    assert found["hidden"] == hidden.sum() == round(0.25 * arrays["click"].sum())
+    assert found["converted"] == arrays["conversion"][hidden].sum()
+    assert found["rate"] == pytest.approx(arrays["conversion"][hidden].mean())
     assert 0 <= found["found"] <= min(found["converted"], found["relabelled"])
     if found["relabelled"]:
         assert found["precision"] == pytest.approx(found["found"] / found["relabelled"])
 
 
-def test_only_clicked_rows_become_spies_and_propensity_prefers_unlikely_clicks():
+def test_only_clicked_rows_are_hidden_and_propensity_prefers_unlikely_clicks():
     click = np.tile([1.0, 1.0, 0.0], 2000)
     ctr = np.tile([0.9, 0.1, 0.01], 2000)
-    uniform = choose_spies(click, ctr, 0.2, "uniform", 0)
-    likely = choose_spies(click, ctr, 0.2, "propensity", 0)
+    uniform = choose_hidden_clicks(click, ctr, 0.2, "uniform", 0)
+    likely = choose_hidden_clicks(click, ctr, 0.2, "propensity", 0)
     for chosen in (uniform, likely):
         assert chosen.sum() == 800
         assert not np.any(chosen & (click == 0))
@@ -109,9 +109,9 @@ def test_only_clicked_rows_become_spies_and_propensity_prefers_unlikely_clicks()
     ("share", "way", "message"),
     [(0.0, "uniform", "spy-share"), (1.0, "uniform", "spy-share"), (0.2, "odd", "way")],
 )
-def test_wrong_spies_are_refused(share, way, message):
+def test_wrong_shares_are_refused(share, way, message):
     with pytest.raises(ValueError, match=message):
-        choose_spies(np.ones(10), np.ones(10), share, way, 0)
+        choose_hidden_clicks(np.ones(10), np.ones(10), share, way, 0)
 
 
 def test_a_healthy_run_warns_of_nothing():

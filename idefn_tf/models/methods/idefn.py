@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.models.methods.all_negative import AllNegative
 from idefn_tf.models.presets import get_preset
 from idefn_tf.models.registry import method
@@ -17,6 +18,7 @@ from idefn_tf.models.representation import AVERAGE, Representation
 from idefn_tf.models.slow_tower import SlowTower
 from idefn_tf.rates import click_space_cvr
 from idefn_tf.transport import RPOT, Status
+from idefn_tf.transport.rpot.rpot import translate_options
 
 
 @method("idefn")
@@ -153,7 +155,7 @@ class IdeFN(AllNegative):
         """
         cvr = tf.stop_gradient(outputs.probability("cvr"))
         ctr = tf.stop_gradient(outputs.probability("ctr"))
-        given = self.rpot.match_rate.mean if self.rpot.spies else self.rpot.kappa_now()
+        given = self.rpot.match_rate.mean if self.rpot.holdout_positives else self.rpot.kappa_now()
         recovered = click_space_cvr(cvr, ctr, self.alpha, given)
         return batch.mean_within(recovered, batch.unclicked)
 
@@ -174,6 +176,12 @@ class IdeFN(AllNegative):
             pseudo_label_value=found.label_value,
         )
         return found.labels
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> EntireSpaceModel:
+        """Rebuilds a saved model, also one of an earlier release."""
+        options = translate_options(config.get("transport") or {})
+        return super().from_config({**config, "transport": options})
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -23,6 +23,11 @@ from idefn_tf.transport.rpot.running_mean import RunningMean
 _AUTO_START, _AUTO_LEAST, _AUTO_MOST = 0.01, 1e-5, 0.5
 
 
+def translate_options(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives saved arguments of an earlier release their names of today."""
+    return {"holdout_positives" if key == "spies" else key: value for key, value in saved.items()}
+
+
 @keras.saving.register_keras_serializable(package="idefn_tf")
 class RPOT(keras.layers.Layer):
     """Matches a batch's unclicked rows to converted ones (Eq. 4-10) and relabels them (Eq. 13-14).
@@ -38,8 +43,9 @@ class RPOT(keras.layers.Layer):
         marginals: "proportion" (R2) or "literal" (R1).
         rule: "argmax", "matched_fraction", "top_k" or "soft".
         label_value: 1.0 or another number in (0, 1] that a relabelled row's label takes; or
-            "calibrated": recall of spies x estimated prior / match rate (see `spies`).
-        spies: share of the batch's positives hidden among the unclicked to estimate recall; 0
+            "calibrated": recall of held-out positives x estimated prior / match rate (see
+            `holdout_positives`).
+        holdout_positives: share of the batch's positives hidden among the unclicked to estimate recall; 0
             unless `label_value` is "calibrated" (then .1).
         capacity: most positives of a batch that take part; more are counted as overflow.
         memory: places of the positive memory; 0 for none.
@@ -51,7 +57,7 @@ class RPOT(keras.layers.Layer):
         scale: "median", "mean" or "none".
         steps: proximal steps; the plan is as sharp as one entropic solve at epsilon / steps.
         solver: "proximal", "newton" or "sinkhorn".
-        seed: of the choice of spies.
+        seed: of the choice of held-out positives.
         jit_compile: whether XLA compiles the solver also where the caller's step is not compiled;
             a model that was compiled with ``jit_compile=False`` says no for its layer
             (`jit_allowed`).
@@ -66,7 +72,7 @@ class RPOT(keras.layers.Layer):
         marginals: str = "proportion",
         rule: str = "top_k",
         label_value: float | str = 1.0,
-        spies: float | None = None,
+        holdout_positives: float | None = None,
         capacity: int = 64,
         memory: int = 0,
         memory_age: int | None = None,
@@ -81,13 +87,18 @@ class RPOT(keras.layers.Layer):
         jit_compile: bool = True,
         **kwargs: Any,
     ) -> None:
+        if "spies" in kwargs:
+            raise ValueError(
+                "`spies` is called `holdout_positives`. Received: "
+                f"spies={kwargs['spies']!r}. Give holdout_positives={kwargs['spies']!r}."
+            )
         super().__init__(**{**kwargs, "trainable": False})
         if isinstance(kappa, Mapping):
             kappa = keras.saving.deserialize_keras_object(dict(kappa))
         self.kappa = checked_kappa(kappa)
         self.marginals = one_of("marginals", marginals, MARGINALS)
         self.rule = one_of("rule", rule, tuple(relabel.RULES))
-        self.label_value, self.spies = checked_value(label_value, spies)
+        self.label_value, self.holdout_positives = checked_value(label_value, holdout_positives)
         self.cost = one_of("cost", cost, tuple(COSTS))
         for name, value, least in (
             ("capacity", capacity, 1),
@@ -132,7 +143,7 @@ class RPOT(keras.layers.Layer):
             rate: the batch's estimate of the unclicked rows' conversion rate, scalar; needed by
                 kappa="auto" and by calibrated labels.
             training: only then memory, step and running estimates move on, and only then are
-                spies hidden.
+                positives held out.
 
         Returns:
             The matches.
@@ -143,15 +154,15 @@ class RPOT(keras.layers.Layer):
         step = tf.convert_to_tensor(self.step.value)
         self._learn_rate(rate, training)
         positive = click * conversion
-        spy = self._hide(positive, training)
-        shown = positive * (1.0 - spy)
+        held = self._hide(positive, training)
+        shown = positive * (1.0 - held)
         own, own_mask, rows = first_positives(z, shown, self.capacity)
         fresh, fresh_mask = from_all_replicas(own, own_mask)
         side, side_mask = fresh, fresh_mask
         if self.bank is not None:
             entries, alive = self.bank.read(step)
             side, side_mask = tf.concat([side, entries], 0), tf.concat([side_mask, alive], 0)
-        columns = tf.logical_or(click < 0.5, spy > 0.5)
+        columns = tf.logical_or(click < 0.5, held > 0.5)
         kappa = self.kappa_now(step)
         jit = self.jit_compile and self.jit_allowed
         program = batch_program(
@@ -160,7 +171,7 @@ class RPOT(keras.layers.Layer):
         plan, found = program(Asked(side, side_mask, z, columns, kappa))
         found *= tf.cast(step >= self.warmup_steps, tf.float32)
         if training:
-            self._learn_spies(found, spy, columns)
+            self._learn_recall(found, held, columns)
             self.step.assign_add(1)
             if self.bank is not None:
                 self.bank(fresh, fresh_mask, step)  # alike on every replica
@@ -214,28 +225,33 @@ class RPOT(keras.layers.Layer):
             self.prior(rate, tf.cast(tf.math.is_finite(rate), tf.float32))
 
     def _hide(self, positive: tf.Tensor, training: bool) -> tf.Tensor:
-        """Draws the spies: positives that play unclicked rows in this batch, [B] of 0 and 1."""
-        if not training or not self.spies:
+        """Draws the held-out positives: those that play unclicked rows in this batch, [B] of 0 and 1."""
+        if not training or not self.holdout_positives:
             return tf.zeros_like(positive)
         draw = keras.random.uniform(tf.shape(positive), seed=self.random)
-        return positive * tf.cast(draw < self.spies, tf.float32)
+        return positive * tf.cast(draw < self.holdout_positives, tf.float32)
 
-    def _learn_spies(self, found: tf.Tensor, spy: tf.Tensor, columns: tf.Tensor) -> None:
-        if not self.spies:
+    def _learn_recall(self, found: tf.Tensor, held: tf.Tensor, columns: tf.Tensor) -> None:
+        if not self.holdout_positives:
             return
-        spies = tf.reduce_sum(spy)
-        self.recall(tf.math.divide_no_nan(tf.reduce_sum(found * spy), spies), spies)
-        others = tf.cast(columns, tf.float32) * (1.0 - spy)
+        count = tf.reduce_sum(held)
+        self.recall(tf.math.divide_no_nan(tf.reduce_sum(found * held), count), count)
+        others = tf.cast(columns, tf.float32) * (1.0 - held)
         count = tf.reduce_sum(others)
         rate = tf.math.divide_no_nan(tf.reduce_sum(found * others), count)
         self.match_rate(rate, tf.cast(count > 0, tf.float32))
 
     def _value(self) -> tf.Tensor:
-        """Precision = recall of spies x prior / match rate, clipped to [0, 1]; or the number."""
+        """Precision = recall of held-out positives x prior / match rate, clipped to [0, 1]; or the number."""
         if self.label_value != "calibrated":
             return tf.constant(self.label_value, tf.float32)
         precision = tf.math.divide_no_nan(self.recall.mean * self.prior.mean, self.match_rate.mean)
         return tf.clip_by_value(precision, 0.0, 1.0)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> RPOT:
+        """Rebuilds a saved layer, also one of an earlier release."""
+        return cls(**translate_options(config))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the layer."""
@@ -246,7 +262,7 @@ class RPOT(keras.layers.Layer):
             "marginals",
             "rule",
             "label_value",
-            "spies",
+            "holdout_positives",
             "capacity",
             "memory",
             "memory_age",

@@ -1,4 +1,4 @@
-"""RPOT inside a train step: capacity, memory, warm-up, kappa's three forms, spies."""
+"""RPOT inside a train step: capacity, memory, warm-up, kappa's three forms, held-out positives."""
 
 import keras
 import numpy as np
@@ -144,7 +144,7 @@ def test_kappa_auto_is_the_running_mean_of_the_rates():
 
 
 def test_a_calibrated_label_is_recall_times_prior_over_match_rate():
-    layer = layer_of(label_value="calibrated", spies=0.5)
+    layer = layer_of(label_value="calibrated", holdout_positives=0.5)
     for seed in range(6):
         found = layer(*made(positives=20, seed=seed), rate=tf.constant(0.05), training=True)
     recall, prior = float(layer.recall.mean), float(layer.prior.mean)
@@ -155,7 +155,7 @@ def test_a_calibrated_label_is_recall_times_prior_over_match_rate():
     assert float(found.label_value) == pytest.approx(expected, rel=1e-5)
     values = found.labels.numpy()
     assert values[values > 0] == pytest.approx(expected, rel=1e-5)
-    assert values[:20].sum() == 0, "spies are clicked rows and keep their own label"
+    assert values[:20].sum() == 0, "held-out positives are clicked rows and keep their own label"
 
 
 def test_memory_and_estimates_are_saved_with_the_weights(tmp_path):
@@ -196,7 +196,7 @@ def test_the_config_rebuilds_the_layer():
         ({"capacity": 0}, r"`capacity`"),
         ({"memory": -1}, r"`memory`"),
         ({"label_value": 0}, r"`label_value`"),
-        ({"label_value": "calibrated", "spies": 0}, r"`spies`"),
+        ({"label_value": "calibrated", "holdout_positives": 0}, r"`holdout_positives`"),
         ({"epsilon": 0}, r"`epsilon`"),
         ({"memory": 4, "memory_age": 0}, r"`age_limit`"),
     ],
@@ -234,3 +234,11 @@ def test_training_on_the_unclicked_rows_alone_finds_what_the_whole_batch_does(cl
     np.testing.assert_allclose(narrow.matched_fraction, whole.matched_fraction, atol=1e-2)
     assert narrow.plan.matrix.shape == whole.plan.matrix.shape == (65, 600)
     np.testing.assert_allclose(narrow.plan.matrix, whole.plan.matrix, atol=1e-2 / 60)
+
+
+def test_an_earlier_releases_word_is_translated_where_saved_and_refused_where_written():
+    saved = {**layer_of(holdout_positives=0.25).get_config()}
+    saved["spies"] = saved.pop("holdout_positives")
+    assert RPOT.from_config(saved).holdout_positives == 0.25
+    with pytest.raises(ValueError, match=r"`spies` is called `holdout_positives`.*spies=0\.25"):
+        layer_of(spies=0.25)
