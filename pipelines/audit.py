@@ -4,9 +4,9 @@
 
 Without --data it reads what training left in RUN/audit.csv. With it, the best model relabels the
 training rows once more, judged on recorded conversions of unclicked rows (probes), on the
-simulator's potential conversions (oracle) where there are some, and on hidden clicks: clicks of validation
-that the model does not see. The result is RUN/audit.json. Reports only: nothing of it may flow
-into a model.
+simulator's potential conversions (oracle) where there are some, and on hidden clicks: clicks of
+validation that the model does not see. The result is RUN/audit.json. Reports only: nothing of it
+may flow into a model.
 """
 
 from __future__ import annotations

@@ -30,13 +30,13 @@ def checked_kappa(kappa: Any) -> Any:
 
 
 def checked_value(value: Any, holdout_positives: float | None) -> tuple[Any, float]:
-    """Returns what a relabelled row's label is worth, and the share of held-out positives that it needs."""
-    holdout_positives = (
-        (0.1 if value == "calibrated" else 0.0) if holdout_positives is None else holdout_positives
-    )
+    """Returns what a relabelled row's label is worth, and the share held out that it needs."""
+    if holdout_positives is None:
+        holdout_positives = 0.1 if value == "calibrated" else 0.0
     if not 0 <= holdout_positives < 1 or (value == "calibrated" and not holdout_positives):
         raise ValueError(
-            f"`holdout_positives` must lie in [0, 1), above 0 for calibrated labels. Received: {holdout_positives!r}."
+            "`holdout_positives` must lie in [0, 1), above 0 for calibrated labels. "
+            f"Received: {holdout_positives!r}."
         )
     if value != "calibrated" and not (isinstance(value, int | float) and 0 < value <= 1):
         raise ValueError(

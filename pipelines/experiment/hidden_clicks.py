@@ -1,9 +1,9 @@
-"""Hidden clicks: clicked rows whose click is hidden, so that a relabelling can be judged on known labels.
+"""Hidden clicks: clicked rows shown as unclicked, to measure a relabelling on known labels.
 
 A share of the clicked rows is presented as unclicked; their true conversion is known. Where the
-relabelling picks converted hidden clicks more often than the others, it finds what it claims to find. This
-needs neither a simulator nor recorded conversions below the click, and may therefore be used where
-nothing else is known. Two ways of hiding:
+relabelling picks converted hidden clicks more often than the others, it finds what it claims to
+find. This needs neither a simulator nor recorded conversions below the click, and may therefore be
+used where nothing else is known. Two ways of hiding:
 
 * "uniform": every clicked row alike (selected completely at random);
 * "propensity": with a chance proportional to 1 - o^, so that hidden rows resemble unclicked rows.

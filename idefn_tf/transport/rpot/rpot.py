@@ -45,8 +45,8 @@ class RPOT(keras.layers.Layer):
         label_value: 1.0 or another number in (0, 1] that a relabelled row's label takes; or
             "calibrated": recall of held-out positives x estimated prior / match rate (see
             `holdout_positives`).
-        holdout_positives: share of the batch's positives hidden among the unclicked to estimate recall; 0
-            unless `label_value` is "calibrated" (then .1).
+        holdout_positives: share of the batch's positives hidden among the unclicked to estimate
+            recall; 0 unless `label_value` is "calibrated" (then .1).
         capacity: most positives of a batch that take part; more are counted as overflow.
         memory: places of the positive memory; 0 for none.
         memory_age: training steps after which a memory entry no longer takes part.
@@ -225,7 +225,7 @@ class RPOT(keras.layers.Layer):
             self.prior(rate, tf.cast(tf.math.is_finite(rate), tf.float32))
 
     def _hide(self, positive: tf.Tensor, training: bool) -> tf.Tensor:
-        """Draws the held-out positives: those that play unclicked rows in this batch, [B] of 0 and 1."""
+        """Draws the positives that play unclicked rows in this batch, [B] of 0 and 1."""
         if not training or not self.holdout_positives:
             return tf.zeros_like(positive)
         draw = keras.random.uniform(tf.shape(positive), seed=self.random)
@@ -242,7 +242,7 @@ class RPOT(keras.layers.Layer):
         self.match_rate(rate, tf.cast(count > 0, tf.float32))
 
     def _value(self) -> tf.Tensor:
-        """Precision = recall of held-out positives x prior / match rate, clipped to [0, 1]; or the number."""
+        """Precision = recall x prior / match rate, clipped to [0, 1]; or the number."""
         if self.label_value != "calibrated":
             return tf.constant(self.label_value, tf.float32)
         precision = tf.math.divide_no_nan(self.recall.mean * self.prior.mean, self.match_rate.mean)
