@@ -145,7 +145,7 @@ def test_other_words_are_refused_with_a_cure(tmp_path, capsys):
 @pytest.mark.slow
 def test_it_reaches_an_answer_over_rest(folder, data, schema):
     small = ["training.epochs=1", "training.batch_size=256", "training.jit_compile=false"]
-    small += ["training.audit=false", "backbone.units=[8]"]
+    small += ["training.audit=false", "backbone.units=[8]", "model.transport.steps=20"]
     config = Config.load("pipelines/configs/table/idefn.yaml", small)
     run = train(config, data.root, folder / "run", QUIET, evaluate=False)
     export(run.root, folder / "models" / "cvr", QUIET, rows=data.root / "test")

@@ -41,7 +41,10 @@ def cell(folder, method, seed=0, **model):
 
 @pytest.fixture(scope="module")
 def cells(folder, data):
-    wanted = [cell(folder / "runs", "all_negative"), cell(folder / "runs", "idefn")]
+    wanted = [
+        cell(folder / "runs", "all_negative"),
+        cell(folder / "runs", "idefn", transport={"steps": 20}),
+    ]
     assert run_cells(wanted, data.root, QUIET, jobs=2) == []
     return wanted
 

@@ -44,7 +44,7 @@ def test_nothing_is_tracked_unless_asked_for(tmp_path):
 def test_the_command_line_switches_it_on(tmp_path, capsys, simulated):
     data = simulated(tmp_path, 4000)
     words = ["--config", "pipelines/configs/simulated/idefn.yaml", "--data", str(data.root)]
-    words += ["--set", "backbone.units=[8]"]
+    words += ["--set", "backbone.units=[8]", "--set", "model.transport.steps=20"]
     for setting in ("epochs=1", "batch_size=512", "jit_compile=false", "audit=false"):
         words += ["--set", f"training.{setting}"]
     wrong = [*words, "--out", str(tmp_path / "wrong"), "--profile", "ten"]

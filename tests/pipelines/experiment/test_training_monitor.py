@@ -18,8 +18,8 @@ def data(tmp_path_factory, simulated):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ({"kappa": 0.0}, True),
-        ({"kappa": 0.05, "transport": {"warmup_steps": 10_000}}, False),
+        ({"kappa": 0.0, "transport": {"steps": 20}}, True),
+        ({"kappa": 0.05, "transport": {"warmup_steps": 10_000, "steps": 20}}, False),
     ],
     ids=["kappa 0", "still warming up"],
 )

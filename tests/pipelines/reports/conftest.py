@@ -88,7 +88,10 @@ def data(folder, simulated):
 @pytest.fixture(scope="session")
 def runs(data, folder):
     found = {}
-    for method, model in (("idefn", {"kappa": 0.05, "rule": "top_k"}), ("esmm", {})):
+    for method, model in (
+        ("idefn", {"kappa": 0.05, "rule": "top_k", "transport": {"steps": 50}}),
+        ("esmm", {}),
+    ):
         config = Config.parse({"method": method, "model": model, **SMALL})
         found[method] = train.train(config, data.root, folder / method, QUIET)
     return found
