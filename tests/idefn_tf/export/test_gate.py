@@ -28,9 +28,13 @@ def rows(tiny, version):
     return frame.assign(click=clicks, conversion=clicks * (scores > np.median(scores)))
 
 
-def check(candidate, version, tiny, rows, tmp_path, **limits):
-    path = export_model(candidate, tiny.SCHEMA, tmp_path / "cvr")
-    return Gate(**limits).compare(path, version, tiny.SCHEMA, rows)
+@pytest.fixture(scope="module")
+def lower(model, tiny, tmp_path_factory):
+    """A version whose cvr is lower everywhere, and ranks the same."""
+    candidate = copy_of(model)
+    logit = candidate.towers["cvr"].logit
+    logit.bias.assign(logit.bias - 3.0)
+    return export_model(candidate, tiny.SCHEMA, tmp_path_factory.mktemp("lower") / "cvr")
 
 
 def test_version_passes_against_itself(version, tiny, rows):
@@ -48,7 +52,8 @@ def test_worse_and_shuffled_version_is_refused(version, model, tiny, rows, tmp_p
     candidate = copy_of(model)
     logit = candidate.towers["cvr"].logit
     logit.kernel.assign(-logit.kernel)  # the ranking upside down
-    report = check(candidate, version, tiny, rows, tmp_path, tolerance=0.0)
+    path = export_model(candidate, tiny.SCHEMA, tmp_path / "cvr")
+    report = Gate(tolerance=0.0).compare(path, version, tiny.SCHEMA, rows)
     assert report["moved"]["cvr"]["rank_correlation"] == pytest.approx(-1.0, abs=1e-3)
     text = "; ".join(report["refusals"])
     assert "ranks the rows differently" in text
@@ -60,12 +65,11 @@ def test_worse_and_shuffled_version_is_refused(version, model, tiny, rows, tmp_p
         require(report)
 
 
-def test_worse_metric_alone_is_refused(version, model, tiny, rows, tmp_path):
-    candidate = copy_of(model)
-    logit = candidate.towers["cvr"].logit
-    logit.bias.assign(logit.bias - 3.0)  # half of the clicked rows convert
+def test_worse_metric_alone_is_refused(version, lower, tiny, rows):
+    """Half of the clicked rows convert."""
     wide = {"max_stability_index": 99, "max_mean_ratio": 99, "min_rank_correlation": -1}
-    report = check(candidate, version, tiny, rows, tmp_path, metric="clicked/cvr_logloss", **wide)
+    gate = Gate(metric="clicked/cvr_logloss", **wide)
+    report = gate.compare(lower, version, tiny.SCHEMA, rows)
     assert report["metric"]["candidate"] > report["metric"]["served"]
     (refusal,) = report["refusals"]
     assert refusal.startswith("clicked/cvr_logloss is ")
@@ -73,16 +77,12 @@ def test_worse_metric_alone_is_refused(version, model, tiny, rows, tmp_path):
     share = report["metric"]["candidate"] / served - 1
     assert f"worse by {share:.1%}, more than the 1.0% allowed" in refusal
     # better by as much is no reason to refuse
-    path = tmp_path / "cvr" / "1"
-    turned = Gate(metric="clicked/cvr_logloss", **wide).compare(version, path, tiny.SCHEMA, rows)
+    turned = gate.compare(version, lower, tiny.SCHEMA, rows)
     assert turned["refusals"] == []
 
 
-def test_shifted_version_is_refused_though_it_ranks_the_same(version, model, tiny, rows, tmp_path):
-    candidate = copy_of(model)
-    logit = candidate.towers["cvr"].logit
-    logit.bias.assign(logit.bias - 3.0)
-    report = check(candidate, version, tiny, rows, tmp_path)
+def test_shifted_version_is_refused_though_it_ranks_the_same(version, lower, tiny, rows):
+    report = Gate().compare(lower, version, tiny.SCHEMA, rows)
     assert report["moved"]["cvr"]["rank_correlation"] == pytest.approx(1.0, abs=1e-3)
     assert report["moved"]["cvr"]["mean_ratio"] < 0.2
     text = "; ".join(report["refusals"])

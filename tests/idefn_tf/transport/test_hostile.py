@@ -113,7 +113,17 @@ def with_entry(value):
     return cost
 
 
-@pytest.mark.parametrize("solver", ["proximal", "newton", "sinkhorn", "greenkhorn", "exact"])
+@pytest.mark.parametrize(
+    ("solver", "dtype"),
+    [
+        ("proximal", np.float64),
+        ("exact", np.float64),
+        *(
+            pytest.param(solver, np.float32, marks=pytest.mark.xla)
+            for solver in ("proximal", "newton", "sinkhorn", "greenkhorn")
+        ),
+    ],
+)
 @pytest.mark.parametrize(
     ("cost", "kappa", "status"),
     [
@@ -126,7 +136,6 @@ def with_entry(value):
         (PLAIN, tf.constant(np.nan), Status.NOT_FINITE),
     ],
 )
-@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.xla)])
 def test_what_has_no_answer_has_a_status(cost, kappa, status, solver, dtype):
     plan = match(cost.astype(dtype), kappa=kappa, solver=solver, max_iterations=100)
     assert int(plan.status) == status
