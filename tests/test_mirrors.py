@@ -28,8 +28,9 @@ HOLDS = {
     "idefn_tf/features/test_parity": "idefn_tf/features/column_lowering",
     "idefn_tf/metrics/test_exact_metrics": "idefn_tf/metrics/_inputs",
     "idefn_tf/metrics/test_score_histogram": """idefn_tf/metrics/_derive idefn_tf/metrics/_stream
-        idefn_tf/metrics/binary_metrics idefn_tf/metrics/ece idefn_tf/metrics/histogram_auc
-        idefn_tf/metrics/histogram_ks idefn_tf/metrics/log_loss idefn_tf/metrics/pcoc
+        idefn_tf/metrics/binary_metrics idefn_tf/metrics/calibration_error
+        idefn_tf/metrics/histogram_auc idefn_tf/metrics/histogram_ks
+        idefn_tf/metrics/streaming_log_loss idefn_tf/metrics/streaming_pcoc
         idefn_tf/metrics/weighted_ratio""",
     "idefn_tf/models/test_entire_space_model": """idefn_tf/_keras_private
         idefn_tf/models/training/metric_tracking idefn_tf/models/training/metrics

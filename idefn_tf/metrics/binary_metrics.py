@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from idefn_tf.metrics import _derive, _stream
 from idefn_tf.metrics.exact_metrics import ECE_BINS
-from idefn_tf.metrics.log_loss import cross_entropy
 from idefn_tf.metrics.score_histogram import ScoreHistogram
+from idefn_tf.metrics.streaming_log_loss import cross_entropy
 
 #: The metrics that `BinaryMetrics` can derive.
 BINARY_METRICS = ("auc", "ks", "logloss", "pcoc", "ece")

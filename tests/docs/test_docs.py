@@ -190,6 +190,8 @@ def commands():
 def help_of(module, words):
     """Returns what --help says, of a subcommand where there is one."""
     found = importlib.import_module(module)
+    if module.startswith("benchmarks.") and hasattr(found, "__path__"):
+        found = importlib.import_module(f"{module}.command")  # what its __main__ calls
     if module == "serving.server":
         from serving.server import flags
 

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf.metrics import _derive, _stream
-from idefn_tf.metrics.log_loss import cross_entropy
+from idefn_tf.metrics.streaming_log_loss import cross_entropy
 from idefn_tf.models.batch import Batch
 from idefn_tf.models.replica_sums import greatest
 

@@ -25,7 +25,7 @@ def test_shipped_is_what_the_project_ships(family, name):
     from benchmarks.paper.settings import CONFIGS
     from pipelines.experiment.config import Config
 
-    shipped = Config.load(CONFIGS / f"{family}_{SHIPPED[family][name]}.yaml").model_dump()
+    shipped = Config.load(CONFIGS / family / f"{SHIPPED[family][name]}.yaml").model_dump()
     made = make_config("shipped", name, "mlp", shipped["training"]["seed"], family).model_dump()
     for value in (shipped, made):
         value["training"].pop("audit")
