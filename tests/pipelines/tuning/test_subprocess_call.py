@@ -16,13 +16,13 @@ from pipelines.tuning.subprocess_call import Failed, Stopped, peak_mib, run_apar
 ROOT = Path(__file__).resolve().parents[3]
 ASKING = """
 import signal, sys, time
-from pipelines.tuning import apart
+from pipelines.tuning import subprocess_call
 if __name__ == "__main__":
     # tests begun in a shell's background ignore Ctrl-C, and what they start inherits that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        apart.run_apart({function}, {argument})
-    except apart.Stopped as reason:
+        subprocess_call.run_apart({function}, {argument})
+    except subprocess_call.Stopped as reason:
         sys.exit(f"stopped: {{reason}}")
 """
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
