@@ -20,5 +20,5 @@ def test_a_schema_needs_a_table(tmp_path, capsys):
 @pytest.mark.parametrize("family", ["simulated", "kuairand", "table"])
 def test_every_family_has_the_configs_of_the_road(family):
     for method in run.DEMO_METHODS:
-        assert (run.ROOT / "configs" / f"{family}_{method}.yaml").is_file()
+        assert (run.ROOT / "configs" / family / f"{method}.yaml").is_file()
     assert run.SERVED in run.DEMO_METHODS
