@@ -42,7 +42,7 @@ demo: setup ## data, training, evaluation, export, one REST prediction (DATA=DIR
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-quick: setup ## one case of every parameter set, without XLA and other processes: under two minutes
+quick: setup ## one case of every parameter set, without XLA and other processes
 	$(BIN)/python -m pytest --quick -q $(PYTEST_ARGS)
 
 test-versions: setup ## what another TensorFlow may answer otherwise (with TF=current)
