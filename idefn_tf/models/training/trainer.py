@@ -79,9 +79,8 @@ class EntireSpaceTrainer(TrackedModel):
             )
         if optimizer is None:
             optimizer = RowSparseAdam()
-        if jit_compile == "auto":
-            jit_compile = os.environ.get("IDEFN_TF_JIT", "1") != "0"
-        self._jit = bool(jit_compile) and not kwargs.get("run_eagerly")
+        off = jit_compile == "auto" and os.environ.get("IDEFN_TF_JIT") == "0"
+        self._jit = jit_compile in (True, "auto") and not off and not kwargs.get("run_eagerly")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         if isinstance(self.optimizer, RowSparse):
             self.optimizer.jit_rows = self._jit
