@@ -36,7 +36,7 @@ HOLDS = {
         idefn_tf/models/training/metric_tracking idefn_tf/models/training/metrics
         idefn_tf/models/training/step idefn_tf/models/training/trainer""",
     "idefn_tf/models/test_every_method": """idefn_tf/models/batch idefn_tf/models/options
-        idefn_tf/models/registry idefn_tf/models/methods/click_only""",
+        idefn_tf/models/methods/click_only""",
     "idefn_tf/models/controls/test_top_k_cvr": """idefn_tf/models/controls/counted_relabel
         idefn_tf/models/top_rows""",
     "idefn_tf/models/methods/test_ddpo": "idefn_tf/models/trunks/attention_transfer",
@@ -48,6 +48,7 @@ HOLDS = {
         idefn_tf/optimizers/row_access idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
+    "idefn_tf/test_registry": "idefn_tf/_registry idefn_tf/models/registry",
     "idefn_tf/transport/test_match": "idefn_tf/transport/checks",
     "idefn_tf/transport/test_plan": "idefn_tf/transport/status",
     "idefn_tf/transport/reference/test_proximal_loop": """idefn_tf/transport/full_problem

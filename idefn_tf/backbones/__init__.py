@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import keras
 
+from idefn_tf._registry import REGISTRIES
 from idefn_tf.backbones.dcnv2 import DCNv2
 from idefn_tf.backbones.deepfm import DeepFM
 from idefn_tf.backbones.mlp import MLP
 from idefn_tf.backbones.published_dense import PublishedDense
 
 #: Backbones by the name that configs use.
-BACKBONES: dict[str, type[MLP]] = {"mlp": MLP, "deepfm": DeepFM, "dcnv2": DCNv2}
+BACKBONES: dict[str, type[MLP]] = REGISTRIES["backbone"]
 
 
 def get(backbone: keras.layers.Layer | str | None) -> MLP:

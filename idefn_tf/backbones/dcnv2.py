@@ -9,10 +9,11 @@ import keras
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from idefn_tf._registry import register
 from idefn_tf.backbones.mlp import MLP
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("backbone", "dcnv2")
 class DCNv2(MLP):
     """Deep & Cross Network, version 2, stacked: the perceptron reads what the crosses give.
 

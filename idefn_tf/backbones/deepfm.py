@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.backbones.mlp import MLP
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("backbone", "deepfm")
 class DeepFM(MLP):
     """Factorization machine and perceptron side by side on the same embeddings.
 

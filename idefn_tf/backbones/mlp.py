@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.backbones.published_dense import PublishedDense
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("backbone", "mlp")
 class MLP(keras.layers.Layer):
     """One task's tower: (Dense, BatchNorm, activation, Dropout) per hidden layer, then one logit.
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 
+from idefn_tf._registry import register
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+
+@register("layer")
 class PublishedDense(keras.layers.Dense):
     """Dense whose kernel and bias start uniform in +-1/sqrt(fan_in).
 

@@ -7,8 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._registry import register
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+
+@register("layer")
 class PiecewiseLinear(keras.layers.Layer):
     """Interpolates linearly between knots, constant outside them; `numpy.interp` as a layer.
 

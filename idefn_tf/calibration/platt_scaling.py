@@ -5,11 +5,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
+
 #: Probabilities are clipped to [LOGIT_CLIP, 1 - LOGIT_CLIP] before their logit is taken.
 LOGIT_CLIP = 1e-15
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("layer")
 class PlattScaling(keras.layers.Layer):
     """p' = sigmoid(slope * logit(p) + intercept), computed in float64.
 

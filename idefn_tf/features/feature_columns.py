@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema, with_places_left
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, Block, columns, find_runs
@@ -18,7 +19,7 @@ from idefn_tf.schema import Schema
 from idefn_tf.tables import mark_table
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("layer")
 class FeatureColumns(keras.layers.Layer):
     """Raw feature values to the representation z = concat(user block, item block, context).
 

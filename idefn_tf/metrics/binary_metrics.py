@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.metrics import _derive, _stream
 from idefn_tf.metrics.exact_metrics import ECE_BINS
 from idefn_tf.metrics.score_histogram import ScoreHistogram
@@ -15,7 +15,7 @@ from idefn_tf.metrics.streaming_log_loss import cross_entropy
 BINARY_METRICS = ("auc", "ks", "logloss", "pcoc", "ece")
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("metric")
 class BinaryMetrics(ScoreHistogram):
     """AUC, KS, LogLoss, PCOC and ECE of one output in one space, for the price of one update.
 

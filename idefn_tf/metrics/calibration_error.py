@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.metrics import _derive
 from idefn_tf.metrics.exact_metrics import ECE_BINS
 from idefn_tf.metrics.score_histogram import ScoreHistogram
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("metric")
 class ECE(ScoreHistogram):
     """Expected calibration error over bins of equal mass, formed when the result is read.
 

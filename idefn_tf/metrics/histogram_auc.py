@@ -1,13 +1,13 @@
 """Streaming AUC."""
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.metrics import _derive
 from idefn_tf.metrics.score_histogram import ScoreHistogram
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("metric")
 class HistogramAUC(ScoreHistogram):
     """Area under the ROC curve from one score histogram; rows of one bin count as ties.
 

@@ -1,13 +1,13 @@
 """Streaming Kolmogorov-Smirnov statistic."""
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.metrics import _derive
 from idefn_tf.metrics.score_histogram import ScoreHistogram
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("metric")
 class HistogramKS(ScoreHistogram):
     """KS = max over bin edges of (TPR - FPR), at least 0.
 

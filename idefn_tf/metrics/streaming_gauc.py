@@ -6,13 +6,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.metrics import _derive, _stream
 
 # An odd multiplier makes id -> (multiplier * id + offset) mod 2^k a bijection that scatters ids.
 _MULTIPLIER, _OFFSET = 0x9E3779B1, 0x7F4A7C15
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("metric")
 class GAUC(keras.metrics.Metric):
     """AUC inside each user, averaged with the user's total row weight; one-class users skipped.
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.metrics._stream import to_logit
 from idefn_tf.metrics.exact_metrics import LOG_LOSS_CLIP
 from idefn_tf.metrics.weighted_ratio import WeightedRatio
@@ -23,7 +23,7 @@ def cross_entropy(y: tf.Tensor, s: tf.Tensor, from_logits: bool) -> tf.Tensor:
     return -(y * log_p + (1.0 - y) * log_not_p)
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("metric")
 class LogLoss(WeightedRatio):
     """Mean cross-entropy in nats: -sum w (y ln p + (1 - y) ln(1 - p)) / sum w.
 

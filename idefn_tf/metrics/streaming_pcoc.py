@@ -2,14 +2,14 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.metrics._stream import to_probability
 from idefn_tf.metrics.weighted_ratio import WeightedRatio
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("metric")
 class PCOC(WeightedRatio):
     """Predicted conversions over observed conversions: sum w p / sum w y. 1 is calibrated.
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from idefn_tf._registry import METHODS, register
+
 T = TypeVar("T", bound=type)
 
-METHODS: dict[str, type] = {}
+__all__ = ["METHODS", "get_method", "method"]
 
 
 def method(name: str) -> Callable[[T], T]:
-    """Registers a model class under its method's name; the class learns it as `method_name`."""
-
-    def register(cls: T) -> T:
-        METHODS[name] = cls
-        cls.method_name = name  # type: ignore[attr-defined]
-        return cls
-
-    return register
+    """Registers a model class under its method's name; short for ``register("method", name)``."""
+    return register("method", name)
 
 
 def get_method(name: str) -> type:

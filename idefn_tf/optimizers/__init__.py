@@ -1,12 +1,19 @@
 """Optimizers: those whose step costs what the batch touches, and the published runs' Adam."""
 
+from __future__ import annotations
+
+from idefn_tf._registry import REGISTRIES
 from idefn_tf.optimizers.adam_l2 import AdamL2
 from idefn_tf.optimizers.row_access import RowsRead, catch_up, read_rows, row_gradient
 from idefn_tf.optimizers.row_sparse import RowSparse
 from idefn_tf.optimizers.row_sparse_adagrad import RowSparseAdagrad
 from idefn_tf.optimizers.row_sparse_adam import RowSparseAdam
 
+#: Our optimizers by the name that configs use; any other name is one of Keras'.
+OPTIMIZERS: dict[str, type] = REGISTRIES["optimizer"]
+
 __all__ = [
+    "OPTIMIZERS",
     "AdamL2",
     "RowSparse",
     "RowSparseAdagrad",

@@ -6,8 +6,10 @@ from typing import Any
 
 import keras
 
+from idefn_tf._registry import register
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+
+@register("optimizer", "adam_l2")
 class AdamL2(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) on g + l2 w, for every weight and every row of every table.
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import keras
 
+from idefn_tf._registry import register
 from idefn_tf.optimizers.keras_options import refuse
 from idefn_tf.optimizers.row_rules import AdagradRule
 from idefn_tf.optimizers.row_sparse import RowSparse
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("optimizer", "row_sparse_adagrad")
 class RowSparseAdagrad(RowSparse, keras.optimizers.Adagrad):
     """Adagrad (Duchi et al., 2011) whose step costs what the batch touches.
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import keras
 
+from idefn_tf._registry import register
 from idefn_tf.optimizers.keras_options import refuse
 from idefn_tf.optimizers.row_rules import AdamRule
 from idefn_tf.optimizers.row_sparse import RowSparse
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("optimizer", "row_sparse_adam")
 class RowSparseAdam(RowSparse, keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) whose step costs what the batch touches, not what the table holds.
 

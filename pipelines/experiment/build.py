@@ -8,19 +8,13 @@ from typing import Any
 
 import keras
 
-from idefn_tf import backbones, optimizers
+from idefn_tf import backbones
 from idefn_tf.features import FeatureColumns
 from idefn_tf.features.column_lowering import Vocabularies
 from idefn_tf.models import EntireSpaceModel, get_method
+from idefn_tf.optimizers import OPTIMIZERS
 from idefn_tf.schema import Schema
 from pipelines.experiment.config import Config
-
-#: Our optimizers by name; any other name is one of Keras'.
-OPTIMIZERS: dict[str, type] = {
-    "row_sparse_adam": optimizers.RowSparseAdam,
-    "row_sparse_adagrad": optimizers.RowSparseAdagrad,
-    "adam_l2": optimizers.AdamL2,
-}
 
 
 def build_model(

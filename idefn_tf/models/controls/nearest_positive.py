@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.controls.counted_relabel import CountedRelabel
-from idefn_tf.models.registry import method
 from idefn_tf.transport.costs import squared_euclidean
 
 
-@method("nearest_positive")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("control", "nearest_positive")
 class NearestPositive(CountedRelabel):
     """Eq. 15 with the round(kappa N_U) unclicked rows whose z lies nearest to a converted row's.
 

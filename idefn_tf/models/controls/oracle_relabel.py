@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.methods.all_negative import AllNegative
-from idefn_tf.models.registry import method
 
 #: The label that only studies on simulated data (or on recorded unclicked conversions) feed.
 ORACLE = "oracle_conversion"
 
 
-@method("oracle_relabel")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("control", "oracle_relabel")
 class OracleRelabel(AllNegative):
     """Eq. 15 with the true potential conversion of every unclicked row as its label.
 

@@ -7,13 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.controls.counted_relabel import CountedRelabel
-from idefn_tf.models.registry import method
 
 
-@method("random_relabel")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("control", "random_relabel")
 class RandomRelabel(CountedRelabel):
     """Eq. 15 with round(kappa N_U) unclicked rows drawn uniformly as pseudo-positives.
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.controls.counted_relabel import CountedRelabel
-from idefn_tf.models.registry import method
 
 
-@method("top_k_cvr")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("control", "top_k_cvr")
 class TopKCVR(CountedRelabel):
     """Eq. 15 with the round(kappa N_U) unclicked rows of the greatest current r^ as positives.
 

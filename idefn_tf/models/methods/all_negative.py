@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.losses import cross_entropy
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
-from idefn_tf.models.registry import method
 from idefn_tf.rates import click_space_cvr
 
 #: How the probability of click and conversion is had from the two outputs.
 CTCVR = ("closed_form", "product")
 
 
-@method("all_negative")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "all_negative")
 class AllNegative(EntireSpaceModel):
     """IdeFN's loss (Eq. 15) with pseudo-labels r~ = 0: no transport at all.
 

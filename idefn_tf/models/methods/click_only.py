@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.losses import cross_entropy
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
-from idefn_tf.models.registry import method
 
 
-@method("click_only")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "click_only")
 class ClickOnly(EntireSpaceModel):
     """CTR on all exposures, CVR on the clicked ones; the ablation IdeFN-R of the IdeFN paper.
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.losses import cross_entropy, inverse_probability, product_cross_entropy
 from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
-from idefn_tf.models.registry import method
 from idefn_tf.models.trunks import AttentionTransfer
 
 
-@method("ddpo")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "ddpo")
 class DDPO(EntireSpaceModel):
     """Direct Dual Propensity Optimization: click propensity and conversion propensity.
 

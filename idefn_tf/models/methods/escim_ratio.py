@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.losses import cross_entropy, inverse_probability, product_cross_entropy
 from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
-from idefn_tf.models.registry import method
 from idefn_tf.models.top_rows import top_rows
 
 
-@method("escim_ratio")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "escim_ratio")
 class ESCIMRatio(EntireSpaceModel):
     """Entire Space Counterfactual Inference Model with labels by the ratio rule.
 

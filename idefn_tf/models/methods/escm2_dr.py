@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.losses import cross_entropy, inverse_probability, product_cross_entropy
 from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.methods.escm2_ips import NISE_CODE_FLOOR
 from idefn_tf.models.methods.multi_dr import MultiDR
-from idefn_tf.models.registry import method
 
 
-@method("escm2_dr")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "escm2_dr")
 class ESCM2DR(MultiDR):
     """Entire Space Counterfactual Multi-task Model with a doubly robust CVR loss.
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.losses import product_cross_entropy
 from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.methods.multi_ipw import MultiIPW
-from idefn_tf.models.registry import method
 
 #: Least propensity of the published runs, where only the logarithm is guarded.
 NISE_CODE_FLOOR = 1e-15
 
 
-@method("escm2_ips")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "escm2_ips")
 class ESCM2IPS(MultiIPW):
     """Entire Space Counterfactual Multi-task Model with inverse propensity scores.
 

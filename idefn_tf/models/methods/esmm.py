@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.losses import cross_entropy, product_cross_entropy
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
-from idefn_tf.models.registry import method
 
 
-@method("esmm")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "esmm")
 class ESMM(EntireSpaceModel):
     """Entire Space Multi-task Model: the CVR is trained only through the CTCVR.
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.models.methods.all_negative import AllNegative
 from idefn_tf.models.presets import get_preset
-from idefn_tf.models.registry import method
 from idefn_tf.models.representation import AVERAGE, Representation
 from idefn_tf.models.slow_tower import SlowTower
 from idefn_tf.rates import click_space_cvr
@@ -21,8 +20,7 @@ from idefn_tf.transport import RPOT, Status
 from idefn_tf.transport.rpot.rpot import translate_options
 
 
-@method("idefn")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "idefn")
 class IdeFN(AllNegative):
     """Identifying False Negatives: unclicked rows matched to conversions become pseudo-positives.
 
@@ -196,8 +194,7 @@ class IdeFN(AllNegative):
         }
 
 
-@method("idefn_t")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "idefn_t")
 class IdeFNT(IdeFN):
     """The ablation IdeFN-T: IdeFN without the CTR loss (gamma then only rescales).
 

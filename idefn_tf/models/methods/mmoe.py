@@ -6,13 +6,12 @@ from typing import Any, Literal
 
 import keras
 
+from idefn_tf._registry import register
 from idefn_tf.models.methods.click_only import ClickOnly
-from idefn_tf.models.registry import method
 from idefn_tf.models.trunks import MMoETrunk
 
 
-@method("mmoe")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "mmoe")
 class MMoE(ClickOnly):
     """Multi-gate Mixture-of-Experts with eight experts between z and two small towers.
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.losses import cross_entropy, inverse_probability
 from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
-from idefn_tf.models.registry import method
 
 
-@method("multi_ipw")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "multi_ipw")
 class MultiIPW(EntireSpaceModel):
     """Multi-task inverse propensity weighting; the CTR tower is the propensity model.
 

@@ -6,13 +6,12 @@ from typing import Any, Literal
 
 import keras
 
+from idefn_tf._registry import register
 from idefn_tf.models.methods.click_only import ClickOnly
-from idefn_tf.models.registry import method
 from idefn_tf.models.trunks import PLETrunk
 
 
-@method("ple")
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("method", "ple")
 class PLE(ClickOnly):
     """Progressive Layered Extraction with four shared experts and four per task.
 

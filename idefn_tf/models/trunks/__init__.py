@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from idefn_tf._registry import REGISTRIES
 from idefn_tf.models.trunks.attention_transfer import AttentionTransfer
 from idefn_tf.models.trunks.mmoe_trunk import MMoETrunk
 from idefn_tf.models.trunks.ple_trunk import PLETrunk
 from idefn_tf.models.trunks.trunk import Trunk
 
 #: Trunks by the name that configs use.
-TRUNKS: dict[str, type[Trunk]] = {"mmoe": MMoETrunk, "ple": PLETrunk}
+TRUNKS: dict[str, type[Trunk]] = REGISTRIES["trunk"]
 
 
 def get(trunk: Trunk | str | None) -> Trunk | None:

@@ -9,8 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+
+@register("layer")
 class AttentionTransfer(keras.layers.Layer):
     """A logit from a receiver's features and those of its senders, weighed by attention.
 

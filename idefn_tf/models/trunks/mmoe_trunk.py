@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models import options
 from idefn_tf.models.trunks.trunk import Gate, Trunk, mix
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("trunk", "mmoe")
 class MMoETrunk(Trunk):
     """Multi-gate mixture of experts.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models import options
 from idefn_tf.models.trunks.trunk import Gate, Trunk, mix
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHARED = "shared"
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("trunk", "ple")
 class PLETrunk(Trunk):
     """Progressive layered extraction.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models import options
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Trunk(keras.layers.Layer):
         }
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("layer", public=False)
 class Gate(keras.layers.Layer):
     """Weights over experts: softmax(W x), of [B, d] to [B, experts].
 

@@ -7,11 +7,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
+
 #: Age stamp of an empty place.
 _EMPTY = -1
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("layer")
 class PositiveMemory(keras.layers.Layer):
     """First-in first-out memory of detached representations z of converted rows.
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.transport import relabel
 from idefn_tf.transport.checks import checked_kappa, checked_value, one_of
 from idefn_tf.transport.costs import COSTS
@@ -28,7 +29,7 @@ def translate_options(saved: Mapping[str, Any]) -> dict[str, Any]:
     return {"holdout_positives" if key == "spies" else key: value for key, value in saved.items()}
 
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+@register("layer")
 class RPOT(keras.layers.Layer):
     """Matches a batch's unclicked rows to converted ones (Eq. 4-10) and relabels them (Eq. 13-14).
 

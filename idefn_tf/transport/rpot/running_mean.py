@@ -7,8 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 
-@keras.saving.register_keras_serializable(package="idefn_tf")
+
+@register("layer", public=False)
 class RunningMean(keras.layers.Layer):
     """Exponential moving mean of a scalar, unbiased from the first step, with a 95 % interval.
 
