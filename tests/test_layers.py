@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 #: The library's rooms from the ground up: each imports from those before it.
 LAYERS = (
-    ("_keras_private", "_registry", "losses", "rates"),
+    ("_homes", "_keras_private", "_registry"),
+    ("_front_door", "losses", "rates", "saving"),
     ("schema",),
     ("data",),
     ("tables",),

@@ -48,6 +48,7 @@ HOLDS = {
         idefn_tf/optimizers/row_access idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
+    "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes",
     "idefn_tf/test_registry": "idefn_tf/_registry idefn_tf/models/registry",
     "idefn_tf/transport/test_match": "idefn_tf/transport/checks",
     "idefn_tf/transport/test_plan": "idefn_tf/transport/status",

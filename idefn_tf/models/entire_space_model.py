@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf import backbones
+from idefn_tf._registry import register
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import trunks
 from idefn_tf.models.batch import Outputs
@@ -16,6 +17,7 @@ from idefn_tf.models.training.trainer import EntireSpaceTrainer
 from idefn_tf.rates import correct_funnel_downsampling
 
 
+@register("class")
 class EntireSpaceModel(EntireSpaceTrainer):
     """Base of every method: click rate and conversion rate, asked about every exposure.
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.transport.checks import positive_number, positive_whole
 from idefn_tf.transport.costs import SCALES, cost_scale
 from idefn_tf.transport.plan import Plan
@@ -25,6 +26,7 @@ SOLVERS = ("proximal", "newton", "sinkhorn", "proximal_literal", "greenkhorn", "
 LEAST_ROWS, LEAST_COLUMNS = 8, 128
 
 
+@register("class")
 @dataclasses.dataclass(frozen=True)
 class SolverOptions:
     """How to solve; immutable, so that one compiled program serves one set of options.
@@ -65,6 +67,7 @@ class SolverOptions:
 TIGHT = SolverOptions(steps=10_000, tolerance=1e-4)
 
 
+@register("function")
 def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
     """Solves a problem by the options; a pure function of tensors, for use inside graphs.
 
@@ -104,6 +107,7 @@ def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
     )
 
 
+@register("function")
 def match(
     cost: Any,
     *,

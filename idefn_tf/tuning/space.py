@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
+from idefn_tf._registry import register
+
 _KEY = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
 
 
@@ -91,6 +93,7 @@ class Dimension(BaseModel):
         return self.choices is not None and len(self.choices) == 1
 
 
+@register("class")
 class SearchSpace(RootModel[dict[str, Dimension]]):
     """Dimensions by dotted key: ``{"model.kappa": {"low": 0.001, "high": 0.05, "log": true}}``.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
 
 
+@register("class")
 class Trunk(keras.layers.Layer):
     """Turns z into one input per task by mixing experts; a small tower per task reads it.
 
