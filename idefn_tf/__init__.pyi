@@ -64,6 +64,7 @@ from idefn_tf.models.methods.escm2_ips import ESCM2IPS as ESCM2IPS
 from idefn_tf.models.methods.esmm import ESMM as ESMM
 from idefn_tf.models.methods.idefn import IdeFN as IdeFN
 from idefn_tf.models.methods.idefn import IdeFNT as IdeFNT
+from idefn_tf.models.methods.idefn import explain_regime as explain_regime
 from idefn_tf.models.methods.mmoe import MMoE as MMoE
 from idefn_tf.models.methods.multi_dr import MultiDR as MultiDR
 from idefn_tf.models.methods.multi_ipw import MultiIPW as MultiIPW

@@ -64,6 +64,7 @@ HOMES = {
     "audit_labels": "idefn_tf.evaluation.pseudo_label_audit",
     "cross_entropy": "idefn_tf.losses",
     "evaluate_spaces": "idefn_tf.evaluation.spaces",
+    "explain_regime": "idefn_tf.models.methods.idefn",
     "export_model": "idefn_tf.export.exporter",
     "learn_vocabularies": "idefn_tf.data.vocabularies",
     "load_model": "idefn_tf.saving",

@@ -108,7 +108,10 @@ def make_optimizer(settings: dict[str, Any]) -> keras.optimizers.Optimizer:
 def _make(known: dict[str, type], settings: dict[str, Any], group: str) -> Any:
     name = settings.get("name")
     if name not in known:
-        raise ValueError(f"{group}.name: must be one of {sorted(known)}, received {name!r}")
+        raise ValueError(
+            f"{group}.name: must be one of {sorted(known)}, received {name!r}; a class of your own "
+            "is found once its module is imported (imports: [module])"
+        )
     try:
         return known[name](**{k: v for k, v in settings.items() if k != "name"})
     except TypeError as error:

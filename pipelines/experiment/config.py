@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from idefn_tf.evaluation.spaces import require_selection_space
 from idefn_tf.models import get_method
@@ -17,6 +17,7 @@ from idefn_tf.schema import strict_yaml
 from idefn_tf.tuning.space import put_at
 from pipelines.experiment.tuning_config import Tuning
 from pipelines.experiment.tuning_config import check as check_tuning
+from pipelines.experiment.user_modules import import_modules
 
 
 class _Strict(BaseModel):
@@ -64,6 +65,7 @@ class Config(_Strict):
     """One experiment.
 
     Attributes:
+        imports: modules whose classes the config names, imported before the rest is checked.
         method: a name of `idefn_tf.models.METHODS`.
         model: arguments of the method's class.
         backbone: {"name": ..., and its arguments}.
@@ -75,6 +77,7 @@ class Config(_Strict):
         tuning: what `pipelines.tune` tries; training leaves it out.
     """
 
+    imports: tuple[str, ...] = ()
     method: str
     model: dict[str, Any] = {}
     backbone: dict[str, Any] = {"name": "mlp"}
@@ -83,6 +86,16 @@ class Config(_Strict):
     optimizer: dict[str, Any] = {"name": "row_sparse_adam", "learning_rate": 0.001}
     training: Training = Training()
     tuning: Tuning | None = None
+
+    @field_validator("imports")
+    @classmethod
+    def _import(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Before all other fields: these may name the classes that the modules register."""
+        try:
+            import_modules(names)
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix("imports: ")) from None
+        return names
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -142,7 +155,7 @@ def accepted_arguments(cls: type) -> dict[str, inspect.Parameter]:
     """Returns the keyword arguments of a class and of the classes it extends."""
     found: dict[str, inspect.Parameter] = {}
     for base in cls.__mro__:
-        if not base.__module__.startswith("idefn_tf"):
+        if base.__module__.partition(".")[0] in ("keras", "tensorflow", "builtins"):
             continue
         init = base.__dict__.get("__init__")
         if init is None:
