@@ -67,7 +67,13 @@ def test_the_table_and_the_stub_agree_with_the_source(capsys):
 
 def test_mypy_knows_a_type_of_every_public_name(tmp_path):
     api = pytest.importorskip("mypy.api")
-    deeper = ("transport.match", "metrics.auc", "tuning.IdeFNHyperModel", "export.prune")
+    deeper = (
+        "transport.match",
+        "metrics.auc",
+        "tuning.IdeFNHyperModel",
+        "export.prune",
+        "evaluation.spaces.SPACES",
+    )
     lines = ["import idefn_tf", *(f"from idefn_tf import {name}" for name in (*HOMES, *SUBMODULES))]
     shown = [*HOMES, *(f"idefn_tf.{name}" for name in (*HOMES, *SUBMODULES, *deeper))]
     lines += [f"reveal_type({name})" for name in shown]
