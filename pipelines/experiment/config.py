@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from idefn_tf.evaluation.spaces import require_selection_space
 from idefn_tf.models import get_method
@@ -17,7 +17,7 @@ from idefn_tf.schema import strict_yaml
 from idefn_tf.tuning.space import put_at
 from pipelines.experiment.tuning_config import Tuning
 from pipelines.experiment.tuning_config import check as check_tuning
-from pipelines.experiment.user_modules import import_modules
+from pipelines.experiment.user_modules import import_first
 
 
 class _Strict(BaseModel):
@@ -87,16 +87,6 @@ class Config(_Strict):
     training: Training = Training()
     tuning: Tuning | None = None
 
-    @field_validator("imports")
-    @classmethod
-    def _import(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Before all other fields: these may name the classes that the modules register."""
-        try:
-            import_modules(names)
-        except ValueError as error:
-            raise ValueError(str(error).removeprefix("imports: ")) from None
-        return names
-
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Config:
         """Reads a config and applies overrides such as "model.kappa=0.01".
@@ -114,6 +104,7 @@ class Config(_Strict):
     @classmethod
     def parse(cls, value: Any, place: Any = None) -> Config:
         """Builds a config from plain values."""
+        import_first(value, place)
         try:
             config = cls.model_validate(value)
         except ValidationError as error:
