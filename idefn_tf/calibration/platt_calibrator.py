@@ -78,7 +78,10 @@ class PlattCalibrator(Calibrator):
             to False.
 
     Example:
+        >>> from idefn_tf.calibration import PlattCalibrator
         >>> calibrator = PlattCalibrator("clicked").fit([0.2, 0.4, 0.6, 0.8], [0, 1, 0, 1])
+        >>> round(float(calibrator.transform([0.2, 0.4, 0.6, 0.8]).sum()), 6)  # 2 converted
+        2.0
         >>> layer = calibrator.to_layer()
     """
 

@@ -41,14 +41,16 @@ class FeatureColumns(keras.layers.Layer):
             as ``["GPU:0", "GPU:1"]`` (`Shards`). A saved model asks for the same devices, and does
             without them where it is loaded on another machine.
 
-    Example::
-
-        layer = FeatureColumns.from_schema(schema, vocabularies)
-        z = layer({"user_id": ..., "item_id": ...})
-
     Raises:
         ValueError: if a column cannot be lowered, two fields have one name, or a field does not
             fit the one whose table it shares.
+
+    Example:
+        >>> from idefn_tf.features import FeatureColumns
+        >>> layer = FeatureColumns.from_schema(schema, vocabularies)
+        >>> z = layer({name: tf.constant(table[name][:2]) for name in ("user", "item", "price")})
+        >>> z.shape.as_list()  # 4 for the user, 4 for the item, the price
+        [2, 9]
     """
 
     def __init__(

@@ -33,6 +33,13 @@ class RowSparse(_Keras):
     `read_rows`, or with all others by `catch_up`, as every dense step would have moved it. Whoever
     reads a table otherwise must `catch_up` first; `EntireSpaceModel` does so before it evaluates,
     predicts or saves, after every epoch, and at the end of `fit`.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import RowSparse, RowSparseAdam
+        >>> order = RowSparseAdam.__mro__
+        >>> order.index(RowSparse) < order.index(keras.optimizers.Optimizer)
+        True
     """
 
     #: Whether the arithmetic on rows is compiled by XLA.

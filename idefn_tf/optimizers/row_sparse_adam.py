@@ -45,6 +45,18 @@ class RowSparseAdam(RowSparse, keras.optimizers.Adam):
             its own scale), or an option needs whole tables at every step.
 
     Source: the recurrences are Kingma and Ba's; the closed form is this project's.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import RowSparseAdam, read_rows, row_gradient
+        >>> from idefn_tf.tables import mark_table
+        >>> table_ = mark_table(keras.Variable(tf.zeros([5, 2])))
+        >>> optimizer = RowSparseAdam(learning_rate=0.1)
+        >>> optimizer.build([table_])
+        >>> read = read_rows(optimizer, table_, tf.constant([1, 3, 1]))
+        >>> optimizer.apply([row_gradient(optimizer, read, tf.ones([3, 2]))], [table_])
+        >>> [round(float(row[0]), 4) for row in table_.numpy()]
+        [0.0, -0.1, 0.0, -0.1, 0.0]
     """
 
     block_names = ("momentum", "velocity")

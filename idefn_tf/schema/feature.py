@@ -20,6 +20,12 @@ class Feature(Strict):
 
     A value equal to -1 (int64) or "" (string) in a categorical feature means "absent" and gives
     the zero vector, as in ``tf.feature_column``; any other value of `missing` is a category.
+
+    Example:
+        >>> from idefn_tf.schema import Feature
+        >>> tags = Feature(name="tags", dtype="int64", side="item", kind="vocabulary", max_length=3)
+        >>> tags.multi_valued, tags.categorical, tags.fill
+        (True, True, -1)
     """
 
     name: str = Field(
