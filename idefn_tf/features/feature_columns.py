@@ -13,6 +13,7 @@ from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema,
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, Block, columns, find_runs
 from idefn_tf.features.lookup import get_feature, normalize
+from idefn_tf.features.table_layout import lay_out
 from idefn_tf.features.table_shards import Shards
 from idefn_tf.schema import Schema
 from idefn_tf.tables import mark_table
@@ -74,7 +75,7 @@ class FeatureColumns(keras.layers.Layer):
         self.shards = Shards.of(shards)
         self.shards.check()
         self._by_name = {f.name: f for f in self.fields}
-        self._offsets, self._rows = self._lay_out()
+        self._offsets, self._rows = lay_out(self.fields)
         starts = {
             f.name: FIRST_ROW if f.indicator else self._offsets[f.table]
             for f in self.fields
@@ -97,27 +98,6 @@ class FeatureColumns(keras.layers.Layer):
         """Builds the layer for every feature of a schema."""
         roomy = with_places_left(schema, vocabularies)
         return cls(columns_from_schema(schema, vocabularies), roomy, **kwargs)
-
-    def _lay_out(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Gives every table owner its first row, width by width."""
-        offsets: dict[str, int] = {}
-        rows: dict[str, int] = {}
-        for field in self.fields:
-            if field.numeric or field.indicator or field.table != field.name:
-                continue
-            start = rows.setdefault(str(field.width), FIRST_ROW)
-            offsets[field.name] = start
-            rows[str(field.width)] = start + field.rows
-        for field in self.fields:
-            if field.numeric or field.indicator:
-                continue
-            if field.table not in offsets:
-                raise ValueError(
-                    f"columns: {field.name!r} is tied to {field.table!r}, which is not an embedded "
-                    "column of this layer; add it or remove the tie."
-                )
-            field.check_tie(self._by_name[field.table])
-        return offsets, rows
 
     @property
     def table_shapes(self) -> dict[str, tuple[int, int]]:
