@@ -1,4 +1,4 @@
-"""Columns of ``tf.feature_column`` that have no lowering are refused, with what is wrong in them."""
+"""Columns of ``tf.feature_column`` without a lowering are refused, with what is wrong in them."""
 
 import pytest
 import tensorflow as tf

@@ -71,7 +71,7 @@ def test_a_row_brought_up_to_date_has_every_column_where_it_belongs(jit, width):
 
 
 @pytest.mark.parametrize("jit", [False, compiled(True)])
-def test_the_row_of_nobody_reads_as_zero_and_is_not_trained(jit):
+def test_the_padding_row_reads_as_zero_and_is_not_trained(jit):
     first = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
     table = mark_table(keras.Variable(first, name="table"))
     optimizer = RowSparseAdam(0.1, global_clipnorm=1.0)
