@@ -110,7 +110,7 @@ class PlattCalibrator(Calibrator):
         if not converged:
             raise ValueError(
                 f"`scores` must allow a logistic fit. Received: {y.size} rows on which Newton's "
-                f"method did not settle in {_MAX_STEPS} steps (slope {slope:g}). Use more "
+                f"method did not converge in {_MAX_STEPS} steps (slope {slope:g}). Use more "
                 "validation rows, or smooth_targets=True."
             )
         if slope <= 0:

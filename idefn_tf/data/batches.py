@@ -156,7 +156,7 @@ class Batches:
             yield batch
 
     def _picked(self, rows: dict[str, tf.Tensor]) -> tf.data.Dataset:
-        """Deals encoded rows: Python draws their numbers, TensorFlow picks them."""
+        """Batches encoded rows: Python draws their numbers, TensorFlow picks them."""
         held = cast("Arrays", self.held)
 
         def sample() -> Iterator[Any]:
@@ -180,7 +180,7 @@ class Batches:
         return known and self.shard.count > 1 and self.sampler.positives is None
 
     def _own(self, rng: np.random.Generator | None) -> Iterator[tuple[Arrays, bool]]:
-        """Deals the rows of this worker's range, in as many batches as every other worker."""
+        """Batches the rows of this worker's range, in as many batches as every other worker."""
         count, size = self.shard.count, self.sampler.batch_size // self.shard.count
         total, span = self.rows or 0, cast("Span", self.span)
         steps, rows = self._count() or 0, span(rng, *self.shard.rows(total))

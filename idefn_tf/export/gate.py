@@ -83,7 +83,7 @@ class Gate:
         """Compares two versions on the same rows.
 
         Args:
-            candidate: folder of the version to judge.
+            candidate: folder of the version to compare.
             served: folder of the version that answers now.
             schema: of the raw features.
             rows: exposures with their labels; use validation rows.

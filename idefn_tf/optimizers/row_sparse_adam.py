@@ -25,7 +25,7 @@ class RowSparseAdam(RowSparse, keras.optimizers.Adam):
 
     Dense Adam also moves the rows that a batch does not touch, by what remains of their momentum,
     ten times the first step in all. Leaving that out (`lazy`) trains rare rows too little and was
-    measured to cost .005-.015 AUC. Here a row makes up for the steps it sat out, in closed form
+    measured to cost .005-.015 AUC. Here a row gets the decay of skipped steps, in closed form
     (`idefn_tf.optimizers.row_rules.AdamRule`), before it is next read. The result is dense Adam's
     up to rounding, a slightly different epsilon, and learning rates that change within ~40 steps.
 

@@ -122,7 +122,7 @@ class Feature(Strict):
             raise ValueError(f"serving_value must lie in 0..{buckets - 1}, received {stand_in}")
 
     def _check_meaningless(self) -> None:
-        """Refuses keys that the kind does not read, so that nobody believes they act."""
+        """Refuses keys that the kind does not read, so that none seems to act."""
         readers = {
             "min_count": ("vocabulary",),
             "max_size": ("vocabulary",),
