@@ -1,4 +1,4 @@
-"""Shows a docstring's `Example:` as code: to the site's parser only `Examples:` is a section of it."""
+"""Shows a docstring's `Example:` as code: the site's parser knows `Examples:` alone."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Labels(Strict):
             )
         self._one_window()
         if self.attribution_window_hours is not None and self.exposure_time is None:
-            raise ValueError("attribution_window_hours needs exposure_time, from which it counts")
+            raise ValueError("attribution needs exposure_time, from which its window counts")
         return self
 
     def _one_window(self) -> None:

@@ -96,6 +96,7 @@ def test_an_old_folder_is_found_prepared_and_can_be_continued(tmp_path, capsys):
     assert (folder / "schema.yaml").read_text(encoding="utf-8") == OLD
     later = prepare("table", tmp_path / "log.csv", tmp_path / "more", schema=today, base=folder)
     assert later.schema == today
+    assert later.card["immature"]["window_hours"] == 24.0
     other = Schema.parse(old(25.0))
     with pytest.raises(ValueError, match="another schema"):
         prepare("table", tmp_path / "log.csv", tmp_path / "x", schema=other, base=folder)
