@@ -40,17 +40,17 @@ demo: setup ## data, training, evaluation, export, one REST prediction (DATA=DIR
 	$(BIN)/python -m pipelines.run --out $(RUN) $(if $(DATA),--raw $(DATA))
 
 test: setup ## the whole test suite
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_ARGS)
 
 quick: setup ## one case of every parameter set, without XLA and other processes
-	$(BIN)/python -m pytest --quick -q $(PYTEST_ARGS)
+	$(BIN)/pytest --quick -q $(PYTEST_ARGS)
 
 test-versions: setup ## what another TensorFlow may answer otherwise (with TF=current)
-	$(BIN)/python -m pytest -m "versions and not spark and not browser" $(PYTEST_ARGS)
+	$(BIN)/pytest -m "versions and not spark and not browser" $(PYTEST_ARGS)
 
 test-spark: setup ## preparation on Spark: installs PySpark beside the rest; needs Java 17
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/spark.in
-	$(BIN)/python -m pytest -m spark || [ $$? -eq 5 ]  # 5: all skipped, for want of Java
+	$(BIN)/pytest -m spark || [ $$? -eq 5 ]  # 5: all skipped, for want of Java
 
 benchmark-training: ## our training beside DeepCTR and torch-rechub, in environments of their own
 	$(MAKE) setup

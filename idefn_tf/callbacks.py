@@ -18,7 +18,7 @@ from idefn_tf.evaluation.spaces import require_selection_space
 
 @register("callback")
 class SetEpoch(keras.callbacks.Callback):
-    """Shows the training data's clock which epoch begins, so that a resumed run deals it again."""
+    """Shows the training data's clock which epoch begins, so that a resumed run has it again."""
 
     def __init__(self, clock: EpochClock) -> None:
         super().__init__()

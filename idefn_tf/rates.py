@@ -41,6 +41,11 @@ def entire_space_cvr(
 
     Raises:
         ValueError: On alpha outside (0, 1], and on arrays that are not probabilities.
+
+    Example:
+        >>> from idefn_tf.calibration import entire_space_cvr
+        >>> round(float(entire_space_cvr(0.2, ctr=0.5, alpha=0.5)), 4)  # half are clicked
+        0.1
     """
     alpha = _share("alpha", alpha)
     p, c = _probability("click_cvr", click_cvr), _clip(_probability("ctr", ctr), MIN_CTR, 1.0)
@@ -71,6 +76,11 @@ def click_space_cvr(cvr: Any, ctr: Any, alpha: float, pseudo_positive_rate: Any 
 
     Raises:
         ValueError: On alpha outside (0, 1], and on arrays that are not probabilities.
+
+    Example:
+        >>> from idefn_tf.calibration import click_space_cvr
+        >>> round(float(click_space_cvr(0.1, ctr=0.5, alpha=0.5)), 4)
+        0.2
     """
     alpha = _share("alpha", alpha)
     r, c = _probability("cvr", cvr), _clip(_probability("ctr", ctr), MIN_CTR, 1.0)
@@ -93,6 +103,11 @@ def correct_downsampling(p: Any, keep_rate: float) -> Any:
 
     Raises:
         ValueError: On a keep rate outside (0, 1], and on arrays that are not probabilities.
+
+    Example:
+        >>> from idefn_tf.calibration import correct_downsampling
+        >>> round(float(correct_downsampling(0.5, keep_rate=0.1)), 4)  # odds 1 become 0.1
+        0.0909
     """
     w = _share("keep_rate", keep_rate)
     p = _probability("p", p)
@@ -111,6 +126,11 @@ def apply_downsampling(p: Any, keep_rate: float) -> Any:
 
     Raises:
         ValueError: On a keep rate outside (0, 1], and on arrays that are not probabilities.
+
+    Example:
+        >>> from idefn_tf.calibration import apply_downsampling
+        >>> round(float(apply_downsampling(1 / 11, keep_rate=0.1)), 4)
+        0.5
     """
     w = _share("keep_rate", keep_rate)
     p = _probability("p", p)
@@ -135,6 +155,12 @@ def correct_funnel_downsampling(ctr: Any, ctcvr: Any, keep_rate: float) -> tuple
 
     Raises:
         ValueError: On a keep rate outside (0, 1], and on arrays that are not probabilities.
+
+    Example:
+        >>> from idefn_tf.calibration import correct_funnel_downsampling
+        >>> ctr, ctcvr = correct_funnel_downsampling(0.5, 0.1, keep_rate=0.1)
+        >>> round(float(ctr), 4), round(float(ctcvr / ctr), 4)  # the CVR within clicks stays 0.2
+        (0.0909, 0.2)
     """
     w = _share("keep_rate", keep_rate)
     c, joint = _probability("ctr", ctr), _probability("ctcvr", ctcvr)

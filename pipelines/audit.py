@@ -3,7 +3,7 @@
     python -m pipelines.audit --run RUN [--data DIR] [--by FEATURE]
 
 Without --data it reads what training left in RUN/audit.csv. With it, the best model relabels the
-training rows once more, judged on recorded conversions of unclicked rows (probes), on the
+training rows once more, measured on recorded conversions of unclicked rows (probes), on the
 simulator's potential conversions (oracle) where there are some, and on hidden clicks: clicks of
 validation that the model does not see. The result is RUN/audit.json. Reports only: nothing of it
 may flow into a model.
@@ -58,7 +58,7 @@ def audit_model(
     spy_share: float = 0.2,
     rows: int = AUDIT_ROWS,
 ) -> dict[str, Any]:
-    """Relabels training rows with the best model and judges the labels.
+    """Relabels training rows with the best model and measures the labels.
 
     Args:
         run: a finished run of a method that relabels.
@@ -188,7 +188,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     best = found.get("best", {})
     judged = [[k, *(_cell(n, best[k][n]) for n in shared)] for k in best if k in TRUTHS]
     if judged:
-        console.table("the best model", ("judged on", *shared), judged, loud=True)
+        console.table("the best model", ("measured on", *shared), judged, loud=True)
     if best.get("hidden_clicks"):
         spied = ("way", "hidden", "converted", "relabelled", "found", "recall", "precision", "lift")
         rows = [[_cell(n, test[n]) for n in spied] for test in best["hidden_clicks"]]
@@ -201,7 +201,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         console.warn(text)
 
 
-#: What the fresh audit's labels are judged on.
+#: What the fresh audit's labels are measured on.
 TRUTHS = ("probes", "oracle")
 
 

@@ -3,7 +3,7 @@
     python -m pipelines.calibrate --run RUN --data DIR --space clicked --method platt
 
 The result is RUN/calibration.json; pipelines.export adds it to the SavedModel as `cvr_calibrated`.
-With --click-space the closed form between Eq. 15's optimum and the click-space CVR is judged too.
+With --click-space the closed form between Eq. 15's optimum and the click-space CVR is measured too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Arrays = dict[str, np.ndarray]
 def calibrate(
     run: Run, data: Prepared, space: str, method: str, console: Console, click_space: bool = False
 ) -> dict[str, Any]:
-    """Fits on validation, judges on test, and writes calibration.json.
+    """Fits on validation, measures on test, and writes calibration.json.
 
     Args:
         run: a finished run.
@@ -44,7 +44,7 @@ def calibrate(
             meaning that the calibrated value gets.
         method: "platt" or "isotonic".
         console: says what is done.
-        click_space: whether to judge the closed form of Eq. 15 as well.
+        click_space: whether to measure the closed form of Eq. 15 as well.
 
     Returns:
         What the file holds: calibrator, config, space, and a report of numbers by part.
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--space", choices=sorted(SELECTION_SPACES), default="clicked")
     parser.add_argument("--method", choices=sorted(CALIBRATORS), default="platt")
     parser.add_argument(
-        "--click-space", action="store_true", help="judge the closed form of Eq. 15 too"
+        "--click-space", action="store_true", help="measure the closed form of Eq. 15 too"
     )
     consoles.add_arguments(parser)
     given = parser.parse_args(arguments)

@@ -33,7 +33,7 @@ from serving.common.models_config import ModelsConfig
 
 @dataclass(frozen=True)
 class Options:
-    """How a version is judged and which ones stay.
+    """How a version is compared and which ones stay.
 
     Attributes:
         gate: limits of the promotion gate; None turns it off.
@@ -65,7 +65,7 @@ def export(
         run_dir: a finished run.
         model_base: the served model's folder, `<model base>/<model name>`.
         console: says what is done.
-        rows: labelled rows to replay and to judge on: a file, or a prepared folder, of which the
+        rows: labelled rows to replay and to compare on: a file, or a prepared folder, of which the
             validation part is taken.
         options: gate and clean-up.
 

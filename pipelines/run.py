@@ -1,4 +1,4 @@
-"""The whole road in one command: prepare, train, evaluate, export, serve, ask once.
+"""The whole way in one command: prepare, train, evaluate, export, serve, ask once.
 
     python -m pipelines.run --out runs/demo [--raw DIR] [--methods esmm all_negative idefn]
     python -m pipelines.run --out runs/mine --raw FILE --schema schema.yaml

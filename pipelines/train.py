@@ -60,7 +60,7 @@ class OpenRows(Protocol):
 def open_train(
     data: Prepared, settings: Training, clock: EpochClock, shard: tuple[int, int] = (0, 1)
 ) -> tf.data.Dataset:
-    """Opens the training rows as every run deals them; `OpenRows` says what the arguments are."""
+    """Opens the training rows as every run samples them; `OpenRows` says what the arguments are."""
     return open_dataset(
         data.schema,
         data.files("train"),

@@ -115,7 +115,7 @@ def _gate(config: ModelsConfig, base: Path, version: int, given: argparse.Namesp
 
     served = dict(config.model(given.model).labels).get(given.label)
     if served is None or served == version:
-        log.info("gate: nobody has the label %s yet", given.label)
+        log.info("gate: no version has the label %s yet", given.label)
         return
     candidate = base / str(version)
     schema = read_schema(candidate)

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from pipelines.preparation.prepared_folder import Prepared
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _from_the_root() -> Iterator[None]:
+    """Tests and the processes that they start run in the project's root, wherever pytest began."""
+    began = Path.cwd()
+    os.chdir(Path(__file__).parents[1])
+    yield
+    os.chdir(began)
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     import keras

@@ -25,7 +25,7 @@ LAYERS = (
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 #: Imports against the rule, each with its reason.
 ALLOWED = {
-    ("pipelines.run", "serving.client"): "the whole road ends in one request",
+    ("pipelines.run", "serving.client"): "the whole way ends in one request",
     ("serving.skew", "pipelines"): "reads a run's folder as the jobs do",
 }
 
@@ -145,3 +145,15 @@ def test_a_basename_stands_once_in_a_package(package):
         if path.name not in ("__init__.py", "__main__.py"):
             places[path.name].append(str(path.relative_to(ROOT)))
     assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
+@pytest.mark.parametrize("folder", ["idefn_tf", "pipelines", "serving", "benchmarks", "tests"])
+def test_a_file_holds_one_idea(folder):
+    """Past 320 lines it holds two: give the other one a file of its own."""
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for ending in ("*.py", "*.pyi")
+        for path in (ROOT / folder).rglob(ending)
+    }
+    assert len(lengths) > 10
+    assert not {path: lines for path, lines in lengths.items() if lines > 320}

@@ -6,7 +6,7 @@ of CPU on importing TensorFlow. A `WarmProcesses` has the signatures of `subproc
 environment, folder, streams and exit status, which imports the project anew. Only its start
 differs:
 
-- pytest starts one parent (this file as a script), which imports TensorFlow, Keras, pandas and what
+- pytest starts one parent (tests/warm_parent.py), which imports TensorFlow, Keras, pandas and what
   they import, runs no operation (TensorFlow can be forked until the first), and waits.
 - A request carries command, folder, environment and the three streams over a socket. The parent
   forks. In the child the environment is replaced and `python -m MODULE` (or `-c CODE`, or a file)
@@ -22,24 +22,26 @@ another hash seed: children of one parent share theirs.
 """
 
 import contextlib
-import gc
-import importlib
+import importlib.util
 import io
-import json
 import os
-import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
+
+_PARENT = Path(__file__).with_name("warm_parent.py")
+_spec = importlib.util.spec_from_file_location("warm_parent", _PARENT)
+assert _spec is not None
+assert _spec.loader is not None
+_parent = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_parent)
 
 #: Variables that TensorFlow, Keras, NumPy, pandas or Python read at the import.
 READ_AT_IMPORT = (
@@ -157,8 +159,8 @@ class WarmPopen:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._read: dict[str, Any] = {"stdout": None, "stderr": None}
-        _send(connection, request)
-        self.pid: int = _receive(connection)
+        _parent.send(connection, request)
+        self.pid: int = _parent.receive(connection)
 
     def poll(self) -> int | None:
         return self._ended(0)
@@ -176,7 +178,7 @@ class WarmPopen:
                 select.select([self._connection], [], [], timeout and max(0.0, timeout))
             with self._lock:
                 if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
-                    self.returncode = _receive(self._connection)
+                    self.returncode = _parent.receive(self._connection)
                     self._connection.close()
         return self.returncode
 
@@ -246,7 +248,7 @@ class _Parent:
             # what is not read at the import may be as it is here: COVERAGE_*, for one
             others = {k: v for k, v in os.environ.items() if k not in _at_import(os.environ)}
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), *preload],
+                [sys.executable, _PARENT, str(theirs.fileno()), *preload],
                 env={**others, **_at_import(variables)},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -303,110 +305,3 @@ def _opened(descriptor: int | None, text: bool, writing: bool) -> IO[Any] | None
     binary: Any = io.BufferedWriter if writing else io.BufferedReader
     stream = binary(io.FileIO(descriptor, "wb" if writing else "rb"))
     return io.TextIOWrapper(stream, write_through=writing) if text else stream
-
-
-def _send(connection: socket.socket, value: Any) -> None:
-    data = json.dumps(value).encode()
-    connection.sendall(len(data).to_bytes(4, "big") + data)
-
-
-def _receive(connection: socket.socket) -> Any:
-    def exactly(count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            piece = connection.recv(count - len(data))
-            if not piece:
-                raise RuntimeError("the process that starts others has ended")
-            data += piece
-        return data
-
-    return json.loads(exactly(int.from_bytes(exactly(4), "big")))
-
-
-# From here on, the parent.
-
-
-def serve(control: socket.socket) -> dict[str, Any] | None:
-    """Forks at each request. Returns the request in the child; None at the end, in the parent."""
-    woken, wakes = socket.socketpair()
-    for end in (woken, wakes):
-        end.setblocking(False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-    children: dict[int, socket.socket] = {}
-    while True:
-        ready, _, _ = select.select([control, woken], [], [])
-        if woken in ready:
-            woken.recv(4096)
-            _reap(children, os.WNOHANG)
-        if control not in ready:
-            continue
-        mark, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-        if not mark:
-            break
-        connection = socket.socket(fileno=descriptors.pop())
-        request = _receive(connection)
-        pid = os.fork()
-        if pid == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for stream, descriptor in enumerate(descriptors):
-                os.dup2(descriptor, stream)
-            for ours in (control, woken, wakes, connection, *children.values()):
-                ours.close()
-        for descriptor in descriptors:
-            os.close(descriptor)
-        if pid == 0:
-            return request
-        children[pid] = connection
-        _send(connection, pid)
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)
-    while children:
-        _reap(children, 0)
-    return None
-
-
-def _reap(children: dict[int, socket.socket], options: int) -> None:
-    while children:
-        pid, status = os.waitpid(-1, options)
-        if pid == 0:
-            return
-        with children.pop(pid) as connection, contextlib.suppress(BrokenPipeError):
-            _send(connection, os.waitstatus_to_exitcode(status))
-
-
-def become(request: dict[str, Any]) -> None:
-    """Runs what the request says, as a process that has just been started."""
-    os.environ.clear()
-    os.environ.update(request["env"])
-    time.tzset()
-    tempfile.tempdir = None
-    os.chdir(request["cwd"])
-    if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
-        sys.modules["numpy"].random.seed()
-    kind, *words = request["command"]
-    if kind == "-m":
-        sys.path[0] = request["cwd"]
-        sys.argv = words
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    elif kind == "-c":
-        sys.path[0] = ""
-        sys.argv = ["-c", *words[1:]]
-        main = sys.modules["__main__"] = types.ModuleType("__main__")
-        exec(compile(words[0], "<string>", "exec"), vars(main))
-    else:
-        sys.path[0] = str(Path(kind).resolve().parent)
-        sys.argv = [kind, *words]
-        runpy.run_path(kind, run_name="__main__")
-
-
-if __name__ == "__main__":
-    for name in sys.argv[2:]:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # or each child's own collections would copy and walk all of this
-    # at the top of the stack, so that a child ends as the interpreter does
-    asked = serve(socket.socket(fileno=int(sys.argv[1])))
-    if asked is not None:
-        become(asked)

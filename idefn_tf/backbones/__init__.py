@@ -19,6 +19,11 @@ def get(backbone: keras.layers.Layer | str | None) -> MLP:
 
     Raises:
         ValueError: if the name is unknown, naming those that exist.
+
+    Example:
+        >>> from idefn_tf import backbones
+        >>> backbones.get("dcnv2").units, backbones.get(None).units
+        ((512, 256, 128, 64), (512, 256, 128, 64))
     """
     if backbone is None:
         return MLP()

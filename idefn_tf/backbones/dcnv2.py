@@ -34,6 +34,15 @@ class DCNv2(MLP):
         ValueError: if `cross_layers` or `projection_dim` is below 1.
 
     Source: Wang et al., WWW 2021 (arXiv 2008.13535), Eq. 1 and 2.
+
+    Example:
+        >>> from idefn_tf.backbones import DCNv2
+        >>> from idefn_tf.models import AllNegative
+        >>> model = AllNegative(features, DCNv2((8,), cross_layers=2))
+        >>> model(next(iter(data))[0])["cvr"].shape.as_list()
+        [8]
+        >>> model.towers["cvr"].cross_layers
+        2
     """
 
     def __init__(

@@ -39,6 +39,14 @@ class DeepFM(MLP):
             differ; from `build`, if `bind` was not called.
 
     Source: Guo et al., IJCAI 2017 (arXiv 1703.04247).
+
+    Example:
+        >>> from idefn_tf.backbones import DeepFM
+        >>> from idefn_tf.models import AllNegative
+        >>> model = AllNegative(features, DeepFM((8,)))
+        >>> scores = model(next(iter(data))[0])
+        >>> scores["cvr"].shape.as_list(), [tower.name for tower in model.towers.values()]
+        ([8], ['ctr_tower', 'cvr_tower'])
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -34,6 +34,14 @@ class MLP(keras.layers.Layer):
 
     Raises:
         ValueError: if `units` is empty or not positive, or `parity` is unknown.
+
+    Example:
+        >>> from idefn_tf.backbones import MLP
+        >>> tower = MLP((8, 4)).for_task("cvr")
+        >>> tower.bind(features)
+        >>> logit, hidden = tower(tf.zeros([2, features.output_width]))
+        >>> logit.shape.as_list(), hidden.shape.as_list()
+        ([2], [2, 4])
     """
 
     def __init__(

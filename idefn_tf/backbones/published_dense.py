@@ -16,6 +16,13 @@ class PublishedDense(keras.layers.Dense):
 
     This is what PyTorch's Linear does, with which the published numbers were obtained; Keras
     starts a kernel by Glorot's rule and a bias at zero.
+
+    Example:
+        >>> from idefn_tf.backbones import PublishedDense
+        >>> layer = PublishedDense(3)
+        >>> layer.build([None, 4])
+        >>> bool(np.abs(layer.kernel).max() <= 1 / np.sqrt(4)), layer.count_params()
+        (True, 15)
     """
 
     def build(self, input_shape: Any) -> None:

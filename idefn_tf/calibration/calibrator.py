@@ -23,6 +23,13 @@ class Calibrator:
 
     Raises:
         ValueError: On a space that selection must not use.
+
+    Example:
+        >>> from idefn_tf.calibration import Calibrator, PlattCalibrator
+        >>> calibrator = PlattCalibrator("clicked").fit([0.1, 0.3, 0.2, 0.4], [0, 0, 1, 1])
+        >>> total = calibrator.transform([0.1, 0.3, 0.2, 0.4]).sum()  # as many as converted
+        >>> isinstance(calibrator, Calibrator), round(float(total), 6)
+        (True, 2.0)
     """
 
     def __init__(self, space: str) -> None:

@@ -26,7 +26,8 @@ class IsotonicCalibrator(Calibrator):
         clip: Calibrated values stay in [clip, 1 - clip]: a lowest step without a positive would
             otherwise promise exactly 0. Defaults to 1e-6.
 
-    Examples:
+    Example:
+        >>> from idefn_tf.calibration import IsotonicCalibrator
         >>> calibrator = IsotonicCalibrator("clicked").fit([0.2, 0.4, 0.6, 0.8], [0, 1, 0, 1])
         >>> [round(float(p), 3) for p in calibrator.transform([0.4, 0.5, 0.6])]
         [0.5, 0.5, 0.5]

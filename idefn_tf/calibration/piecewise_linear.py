@@ -20,6 +20,12 @@ class PiecewiseLinear(keras.layers.Layer):
         x: Knots, strictly increasing.
         y: Values at the knots, as many.
         **kwargs: Arguments of `keras.layers.Layer`.
+
+    Example:
+        >>> from idefn_tf.calibration import PiecewiseLinear
+        >>> layer = PiecewiseLinear([0.0, 1.0], [0.0, 0.5])
+        >>> layer(tf.constant([[0.0], [0.5], [2.0]])).numpy().ravel().tolist()
+        [0.0, 0.25, 0.5]
     """
 
     def __init__(self, x: Sequence[float], y: Sequence[float], **kwargs: Any) -> None:

@@ -80,7 +80,10 @@ class PlattCalibrator(Calibrator):
             to False.
 
     Example:
+        >>> from idefn_tf.calibration import PlattCalibrator
         >>> calibrator = PlattCalibrator("clicked").fit([0.2, 0.4, 0.6, 0.8], [0, 1, 0, 1])
+        >>> round(float(calibrator.transform([0.2, 0.4, 0.6, 0.8]).sum()), 6)  # 2 converted
+        2.0
         >>> layer = calibrator.to_layer()
     """
 
@@ -109,7 +112,7 @@ class PlattCalibrator(Calibrator):
         if not converged:
             raise ValueError(
                 f"`scores` must allow a logistic fit. Received: {y.size} rows on which Newton's "
-                f"method did not settle in {_MAX_STEPS} steps (slope {slope:g}). Use more "
+                f"method did not converge in {_MAX_STEPS} steps (slope {slope:g}). Use more "
                 "validation rows, or smooth_targets=True."
             )
         if slope <= 0:

@@ -19,6 +19,12 @@ class PlattScaling(keras.layers.Layer):
         slope: Factor of the logit, positive so that the ranking stays.
         intercept: Shift of the logit.
         **kwargs: Arguments of `keras.layers.Layer`.
+
+    Example:
+        >>> from idefn_tf.calibration import PlattScaling
+        >>> layer = PlattScaling(slope=1.0, intercept=float(np.log(3)))  # odds times 3
+        >>> round(float(layer(tf.constant([[0.5]]))[0, 0]), 4)
+        0.75
     """
 
     def __init__(self, slope: float, intercept: float, **kwargs: Any) -> None:

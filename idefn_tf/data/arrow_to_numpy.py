@@ -29,6 +29,12 @@ def to_arrays(schema: Schema, table: pa.Table, labels: bool = True) -> dict[str,
     Raises:
         ValueError: naming the column that is missing or cannot be converted, or a label that is
             neither 0 nor 1.
+
+    Example:
+        >>> from idefn_tf.data import read_table, to_arrays
+        >>> arrays = to_arrays(schema, read_table(table, schema))
+        >>> sorted(arrays), float(arrays["price"].sum())
+        (['click', 'conversion', 'item', 'price', 'sample_weight', 'user'], 138.0)
     """
     arrays: dict[str, np.ndarray] = {}
     for feature in schema.features:

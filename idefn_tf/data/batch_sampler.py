@@ -1,4 +1,4 @@
-"""Dealing: which rows make which batch, with positives in each if asked for, over any workers."""
+"""Batch sampler: which rows make which batch, over any workers, with positives in each if asked."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BatchSampler:
     def sample(
         self, order: np.ndarray, pool: Arrays, rng: np.random.Generator | None, last: bool
     ) -> tuple[list[Indices], np.ndarray]:
-        """Deals the rows `order` of a pool.
+        """Samples the rows `order` of a pool.
 
         Args:
             order: their numbers.
@@ -124,7 +124,7 @@ class BatchSampler:
     def _classes(
         self, order: np.ndarray, pool: Arrays
     ) -> tuple[np.ndarray, np.ndarray, int] | None:
-        """Returns positives, others and how many positives a batch holds; None for plain dealing.
+        """Returns positives, others and how many positives a batch holds; None for plain batches.
 
         More positives than `positives` are sampled where they are that frequent, so that none is
         left out; where there is one class alone, or too few rows, there is nothing to balance.

@@ -70,6 +70,12 @@ def open_dataset(
 
     Raises:
         ValueError: if the source has no file, lacks a column, or holds a wrong value.
+
+    Example:
+        >>> from idefn_tf.data import open_dataset
+        >>> features_, labels_, weight = next(iter(open_dataset(schema, table, batch_size=8)))
+        >>> sorted(features_), labels_["click"].numpy().sum(), weight.shape.as_list()
+        (['item', 'price', 'user'], 4.0, [8])
     """
     worker = _checked(batch_size, shard, positives_per_batch, labels)
     clock = clock or EpochClock()

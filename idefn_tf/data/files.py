@@ -28,6 +28,12 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[str]:
 
     Raises:
         ValueError: if none is found, or formats are mixed.
+
+    Example:
+        >>> from idefn_tf.data import find_files
+        >>> table.to_parquet("day_1.parquet")
+        >>> find_files("day_*.parquet")
+        ['day_1.parquet']
     """
     if isinstance(source, (str, Path)):
         source = [source]
@@ -110,6 +116,12 @@ def read_table(
         source: a DataFrame, Arrow table, or Parquet or CSV files.
         schema: says which columns of a CSV are text; without one their types are guessed.
         columns: the columns to read; by default all.
+
+    Example:
+        >>> from idefn_tf.data import read_table
+        >>> table.to_parquet("day_1.parquet")
+        >>> read_table("day_1.parquet", columns=["user", "price"]).shape
+        (24, 2)
     """
     if isinstance(source, pd.DataFrame):
         source = pa.Table.from_pandas(source, preserve_index=False)

@@ -38,7 +38,7 @@ class Plan:
 
 
 def plan(schema: Schema, files: Sequence[str], labels: bool) -> Plan:
-    """Deals the columns to tensorflow-io and pyarrow by the files' footers.
+    """Divides the columns between tensorflow-io and pyarrow by the files' footers.
 
     Raises:
         ValueError: for a missing column, a list, a number with nulls, or pages of an encoding that

@@ -23,6 +23,12 @@ def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any
     Returns:
         By feature: {"kind": "vocabulary", "values": most frequent first, ties by value} or, for
         numeric features to standardize, {"kind": "numeric", "mean", "std"}.
+
+    Example:
+        >>> from idefn_tf.data import learn_vocabularies
+        >>> learned = learn_vocabularies(schema, table)
+        >>> learned["item"]["values"], learned["price"]["mean"]
+        ([0, 1, 2, 3], 5.75)
     """
     arrays = to_arrays(schema, read_table(train, schema), labels=False)
     learned: dict[str, dict[str, Any]] = {}

@@ -121,7 +121,7 @@ def relabel_rows(
     batch_size: int,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Runs a model's relabelling over all rows, in shuffled batches as training deals them.
+    """Runs a model's relabelling over all rows, in shuffled batches as in training.
 
     Args:
         model: a model of the Eq. 15 family (it has `pseudo_labels`).

@@ -59,6 +59,14 @@ def export_model(
     Raises:
         ValueError: if scores differ from Python's by more than 1e-6, or are not finite.
         OSError: if the version cannot be written.
+
+    Example:
+        >>> from idefn_tf.export import export_model, list_versions
+        >>> from idefn_tf.models import AllNegative
+        >>> model = AllNegative(features, MLP((4,)))
+        >>> version = export_model(model, schema, "models/cvr")
+        >>> version.name, list(list_versions("models/cvr"))
+        ('1', [1])
     """
     base = Path(model_base)
     made = edge_rows(schema, model.features.fields)

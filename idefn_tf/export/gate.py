@@ -24,7 +24,13 @@ HIGHER_IS_BETTER = {"auc": True, "ks": True, "gauc": True, "logloss": False, "ec
 
 
 class GateError(ValueError):
-    """A candidate must not take the served version's place."""
+    """A candidate must not take the served version's place.
+
+    Example:
+        >>> from idefn_tf.export import GateError
+        >>> issubclass(GateError, ValueError)
+        True
+    """
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,15 @@ class Gate:
 
     Raises:
         ValueError: for a metric or space that cannot decide, or limits out of range.
+
+    Example:
+        >>> from idefn_tf.export import Gate
+        >>> Gate(metric="clicked/cvr_logloss", tolerance=0.02).tolerance
+        0.02
+        >>> Gate(metric="all_raw/cvr_auc")  # decides nothing, for it is for reports
+        Traceback (most recent call last):
+            ...
+        ValueError: ...
     """
 
     metric: str = "all_funnel/cvr_auc"
@@ -68,7 +83,7 @@ class Gate:
         """Compares two versions on the same rows.
 
         Args:
-            candidate: folder of the version to judge.
+            candidate: folder of the version to compare.
             served: folder of the version that answers now.
             schema: of the raw features.
             rows: exposures with their labels; use validation rows.

@@ -27,6 +27,15 @@ class Scorer:
 
     Raises:
         ValueError: if the folder is no SavedModel.
+
+    Example:
+        >>> from idefn_tf.export import Scorer, export_model
+        >>> from idefn_tf.models import AllNegative
+        >>> version = export_model(AllNegative(features, MLP((4,))), schema, "models/cvr")
+        >>> with Scorer(version) as scorer:
+        ...     scores = scorer.run({"user": [1, 2], "item": [3, 0], "price": [1.0, 2.0]})
+        >>> sorted(scores), scores["cvr"].shape
+        (['ctcvr', 'ctr', 'cvr'], (2,))
     """
 
     def __init__(self, path: str | Path) -> None:

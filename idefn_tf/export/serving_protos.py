@@ -1,7 +1,7 @@
 """The few messages of TensorFlow Serving that an export writes, built from field numbers.
 
 tensorflow-serving-api does not exist for every TensorFlow, so the messages are declared here, in a
-pool of their own. What is a message of TensorFlow's own on the wire (TensorProto, Example) is
+pool of their own. What is a message of TensorFlow's own when serialized (TensorProto, Example) is
 declared as bytes, which are encoded alike.
 """
 

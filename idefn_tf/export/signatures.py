@@ -33,7 +33,16 @@ SCORES, CALIBRATED = ("ctr", "cvr", "ctcvr"), "cvr_calibrated"
 
 
 def serving_schema(schema: Schema) -> Schema:
-    """Returns the schema of a request: the same without the features absent at serving."""
+    """Returns the schema of a request: the same without the features absent at serving.
+
+    Example:
+        >>> from idefn_tf.export import serving_schema
+        >>> tab = {"name": "tab", "dtype": "int64", "side": "context", "kind": "identity",
+        ...        "num_buckets": 9, "train_only": True, "serving_value": 0}
+        >>> whole = Schema.parse({"name": "shop", "labels": labels, "features": [user, tab]})
+        >>> [feature.name for feature in serving_schema(whole).features]
+        ['user']
+    """
     kept = tuple(feature for feature in schema.features if not feature.train_only)
     if not kept:
         raise ValueError(
@@ -43,7 +52,13 @@ def serving_schema(schema: Schema) -> Schema:
 
 
 def serving_inputs(schema: Schema) -> dict[str, tf.TensorSpec]:
-    """Returns the inputs of `serving_default` by name, weights of weighted lists included."""
+    """Returns the inputs of `serving_default` by name, weights of weighted lists included.
+
+    Example:
+        >>> from idefn_tf.export import serving_inputs
+        >>> {name: spec.dtype.name for name, spec in serving_inputs(schema).items()}
+        {'user': 'int64', 'item': 'int64', 'price': 'float32'}
+    """
     return feature_signature(serving_schema(schema))
 
 
@@ -83,6 +98,13 @@ class ServingModule(tf.Module):
         model: a trained model; its variables are shared, not copied.
         schema: of its raw features.
         calibrator: a layer, or any function, from cvr [B] to the calibrated cvr [B].
+
+    Example:
+        >>> from idefn_tf.export import ServingModule
+        >>> from idefn_tf.models import AllNegative
+        >>> module = ServingModule(AllNegative(features, MLP((4,))), schema)
+        >>> sorted(module.trace(schema))
+        ['classify', 'predict_examples', 'regress', 'serving_default']
     """
 
     def __init__(

@@ -14,7 +14,16 @@ _PREFIX = ".tmp-"
 
 
 def list_versions(model_base: str | Path) -> dict[int, Path]:
-    """Returns the versions in a model's folder, oldest first; other names are passed over."""
+    """Returns the versions in a model's folder, oldest first; other names are passed over.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from idefn_tf.export import list_versions
+        >>> for version in (1, 2, 10):
+        ...     Path("models", "cvr", str(version)).mkdir(parents=True)
+        >>> list(list_versions("models/cvr"))
+        [1, 2, 10]
+    """
     base = Path(model_base)
     if not base.is_dir():
         return {}
@@ -97,6 +106,14 @@ def prune(model_base: str | Path, keep: int, protect: Collection[int] = ()) -> l
 
     Raises:
         ValueError: if `keep` is below 1.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from idefn_tf.export import list_versions, prune
+        >>> for version in (1, 2, 3, 4):
+        ...     Path("models", "cvr", str(version)).mkdir(parents=True)
+        >>> prune("models/cvr", keep=1, protect=[2]), list(list_versions("models/cvr"))
+        ([1, 3], [2, 4])
     """
     if keep < 1:
         raise ValueError(f"keep: must be 1 or more, received {keep}")

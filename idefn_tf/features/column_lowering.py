@@ -17,7 +17,13 @@ Vocabularies = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Standardize:
-    """The ``normalizer_fn`` of a numeric column: (log1p(x) or x, minus mean) / std."""
+    """The ``normalizer_fn`` of a numeric column: (log1p(x) or x, minus mean) / std.
+
+    Example:
+        >>> from idefn_tf.features import Standardize
+        >>> Standardize(mean=10.0, std=5.0)(tf.constant([10.0, 20.0])).numpy().tolist()
+        [0.0, 2.0]
+    """
 
     mean: float = 0.0
     std: float = 1.0
@@ -55,6 +61,12 @@ def columns_from_schema(schema: Schema, vocabularies: Vocabularies) -> list[Any]
 
     Raises:
         ValueError: if a feature of kind vocabulary has none in `vocabularies`.
+
+    Example:
+        >>> from idefn_tf.features import columns_from_schema
+        >>> columns = columns_from_schema(schema, vocabularies)
+        >>> len(columns), [column.name for column in columns]
+        (3, ['user_embedding', 'item_embedding', 'price'])
     """
     with quiet_deprecations():
         return [_column(schema, feature, vocabularies) for feature in schema.ordered]

@@ -14,6 +14,7 @@ from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema,
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, Block, columns, find_runs
 from idefn_tf.features.lookup import get_feature, normalize
+from idefn_tf.features.table_layout import lay_out
 from idefn_tf.features.table_shards import Shards
 from idefn_tf.schema import Schema
 from idefn_tf.tables import mark_table
@@ -42,14 +43,16 @@ class FeatureColumns(keras.layers.Layer):
             as ``["GPU:0", "GPU:1"]`` (`Shards`). A saved model asks for the same devices, and does
             without them where it is loaded on another machine.
 
-    Example::
-
-        layer = FeatureColumns.from_schema(schema, vocabularies)
-        z = layer({"user_id": ..., "item_id": ...})
-
     Raises:
         ValueError: if a column cannot be lowered, two fields have one name, or a field does not
             fit the one whose table it shares.
+
+    Example:
+        >>> from idefn_tf.features import FeatureColumns
+        >>> layer = FeatureColumns.from_schema(schema, vocabularies)
+        >>> z = layer({name: tf.constant(table[name][:2]) for name in ("user", "item", "price")})
+        >>> z.shape.as_list()  # 4 for the user, 4 for the item, the price
+        [2, 9]
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class FeatureColumns(keras.layers.Layer):
         self.shards = Shards.of(shards)
         self.shards.check()
         self._by_name = {f.name: f for f in self.fields}
-        self._offsets, self._rows = self._lay_out()
+        self._offsets, self._rows = lay_out(self.fields)
         starts = {
             f.name: FIRST_ROW if f.indicator else self._offsets[f.table]
             for f in self.fields
@@ -96,27 +99,6 @@ class FeatureColumns(keras.layers.Layer):
         """Builds the layer for every feature of a schema."""
         roomy = with_places_left(schema, vocabularies)
         return cls(columns_from_schema(schema, vocabularies), roomy, **kwargs)
-
-    def _lay_out(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Gives every table owner its first row, width by width."""
-        offsets: dict[str, int] = {}
-        rows: dict[str, int] = {}
-        for field in self.fields:
-            if field.numeric or field.indicator or field.table != field.name:
-                continue
-            start = rows.setdefault(str(field.width), FIRST_ROW)
-            offsets[field.name] = start
-            rows[str(field.width)] = start + field.rows
-        for field in self.fields:
-            if field.numeric or field.indicator:
-                continue
-            if field.table not in offsets:
-                raise ValueError(
-                    f"columns: {field.name!r} is tied to {field.table!r}, which is not an embedded "
-                    "column of this layer; add it or remove the tie."
-                )
-            field.check_tie(self._by_name[field.table])
-        return offsets, rows
 
     @property
     def table_shapes(self) -> dict[str, tuple[int, int]]:

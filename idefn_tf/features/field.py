@@ -38,6 +38,12 @@ class Field:
         mean, std, log1p: normalization of a numeric field.
         fill: raw value of a null.
         train_only, serving_value: absent at serving, and what stands in there.
+
+    Example:
+        >>> from idefn_tf.features import Field
+        >>> field = Field("hour", "identity", "int64", 4, known=24, table="hour", side="context")
+        >>> field.rows, field.output_width
+        (24, 4)
     """
 
     name: str
@@ -127,6 +133,12 @@ def lower(column: Any, schema: Schema | None = None) -> Field:
 
     Raises:
         ValueError: for a kind of column that cannot be lowered, naming those that can.
+
+    Example:
+        >>> from idefn_tf.features import columns_from_schema, lower
+        >>> field = lower(columns_from_schema(schema, vocabularies)[0], schema)
+        >>> field.name, field.kind, field.width, field.rows
+        ('user', 'vocabulary', 4, 7)
     """
     field = _lower_dense(column)
     if schema is None or field.name not in {f.name for f in schema.features}:

@@ -21,7 +21,7 @@ class Shards:
     answers are added up. So each share is read, updated and kept up to date as any table is, on its
     own device, with its moments beside it; what crosses over are the distinct rows of a batch.
 
-    Dealing by turns gives each share as many of the frequent rows, which stand first in a field.
+    Turns give each share as many of the frequent rows, which stand first in a field.
 
     Attributes:
         count: how many shares, n.

@@ -32,6 +32,7 @@ class BinaryMetrics(ScoreHistogram):
         **kwargs: Arguments of `ScoreHistogram`: bins, logit_limit, from_logits.
 
     Example:
+        >>> from idefn_tf.metrics import BinaryMetrics
         >>> metric = BinaryMetrics("cvr", metrics=("auc", "pcoc"))
         >>> metric.update_state([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6])
         >>> {key: round(float(value), 4) for key, value in metric.result().items()}

@@ -22,6 +22,13 @@ class ECE(ScoreHistogram):
         dtype: Type of the result.
         ece_bins: Number of equal-mass bins. Defaults to 15.
         **kwargs: Arguments of `ScoreHistogram`: bins, logit_limit, from_logits.
+
+    Example:
+        >>> from idefn_tf.metrics import ECE
+        >>> metric = ECE(ece_bins=2)
+        >>> metric.update_state([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.6])
+        >>> round(float(metric.result()), 3)
+        0.3
     """
 
     def __init__(

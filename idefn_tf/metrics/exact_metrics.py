@@ -41,6 +41,11 @@ def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) 
 
     Raises:
         ValueError: On shapes that differ, NaN, labels outside [0, 1] or negative weights.
+
+    Example:
+        >>> from idefn_tf.metrics import auc
+        >>> auc([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6])
+        0.75
     """
     y, s, w, _ = clean_rows(labels, scores, weights, probabilities=False)
     if y.size == 0:
@@ -69,6 +74,11 @@ def ks(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -
 
     Raises:
         ValueError: As for `auc`.
+
+    Example:
+        >>> from idefn_tf.metrics import ks
+        >>> ks([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6])
+        0.5
     """
     y, s, w, _ = clean_rows(labels, scores, weights, probabilities=False)
     if y.size == 0:
@@ -95,6 +105,11 @@ def log_loss(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = N
 
     Raises:
         ValueError: As for `auc`, and on scores outside [0, 1].
+
+    Example:
+        >>> from idefn_tf.metrics import log_loss
+        >>> round(log_loss([0, 1], [0.5, 0.5]), 4)  # ln 2
+        0.6931
     """
     y, p, w, _ = clean_rows(labels, scores, weights, probabilities=True)
     if y.size == 0:
@@ -118,6 +133,11 @@ def pcoc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None)
 
     Raises:
         ValueError: As for `log_loss`.
+
+    Example:
+        >>> from idefn_tf.metrics import pcoc
+        >>> pcoc([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6])
+        1.0
     """
     y, p, w, _ = clean_rows(labels, scores, weights, probabilities=True)
     observed = float(np.dot(w, y))
@@ -171,6 +191,11 @@ def ece(
 
     Raises:
         ValueError: As for `log_loss`, and on unusable bins.
+
+    Example:
+        >>> from idefn_tf.metrics import ece
+        >>> round(ece([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.6], bins=2), 4)  # off by 0.2 and by 0.4
+        0.3
     """
     y, p, w, _ = clean_rows(labels, scores, weights, probabilities=True)
     if y.size == 0:
@@ -202,6 +227,11 @@ def gauc(
 
     Raises:
         ValueError: As for `auc`, and where `groups` does not match the labels.
+
+    Example:
+        >>> from idefn_tf.metrics import gauc
+        >>> gauc([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6], ["a", "a", "b", "b"])  # 1 for a, 0 for b
+        0.5
     """
     y, s, w, kept = clean_rows(labels, scores, weights, probabilities=False)
     ids = np.asarray(groups)

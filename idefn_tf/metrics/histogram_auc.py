@@ -15,9 +15,10 @@ class HistogramAUC(ScoreHistogram):
     `error_bound()`, usually a few 1e-5 with the default bins. NaN without both classes.
 
     Example:
+        >>> from idefn_tf.metrics import HistogramAUC
         >>> metric = HistogramAUC()
         >>> metric.update_state([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6])
-        >>> float(metric.result())
+        >>> round(float(metric.result()), 4)
         0.75
     """
 

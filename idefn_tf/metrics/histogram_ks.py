@@ -14,9 +14,10 @@ class HistogramKS(ScoreHistogram):
     Never above the exact value and below it by at most `error_bound()`. NaN without both classes.
 
     Example:
+        >>> from idefn_tf.metrics import HistogramKS
         >>> metric = HistogramKS()
         >>> metric.update_state([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6])
-        >>> float(metric.result())
+        >>> round(float(metric.result()), 4)
         0.5
     """
 

@@ -27,6 +27,15 @@ class ScoreHistogram(keras.metrics.Metric):
         bins: Number of bins. Defaults to 4096.
         logit_limit: Bins cover logits from -limit to limit. Defaults to 16.
         from_logits: Whether `y_pred` holds logits instead of probabilities. Defaults to False.
+
+    Example:
+        >>> from idefn_tf.metrics import HistogramAUC, ScoreHistogram
+        >>> first, second = HistogramAUC(), HistogramAUC()
+        >>> first.update_state([0, 1], [0.1, 0.9])
+        >>> second.update_state([1, 0], [0.4, 0.6])
+        >>> first.merge_state([second])  # as if one had seen all four rows
+        >>> isinstance(first, ScoreHistogram), round(float(first.result()), 4)
+        (True, 0.75)
     """
 
     def __init__(

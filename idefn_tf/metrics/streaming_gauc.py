@@ -39,6 +39,13 @@ class GAUC(keras.metrics.Metric):
         logit_low: Lower end of the bins. Defaults to -12.
         logit_high: Upper end of the bins. Defaults to 4.
         from_logits: Whether `y_pred` holds logits instead of probabilities. Defaults to False.
+
+    Example:
+        >>> from idefn_tf.metrics import GAUC
+        >>> metric = GAUC(users=2)
+        >>> metric.update_state([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6], groups=[0, 0, 1, 1])
+        >>> float(metric.result())  # 1 for user 0, 0 for user 1
+        0.5
     """
 
     def __init__(

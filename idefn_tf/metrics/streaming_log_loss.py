@@ -33,6 +33,13 @@ class LogLoss(WeightedRatio):
         name: Name of the metric. Defaults to "logloss".
         dtype: Type of the result.
         from_logits: Whether `y_pred` holds logits instead of probabilities. Defaults to False.
+
+    Example:
+        >>> from idefn_tf.metrics import LogLoss
+        >>> metric = LogLoss()
+        >>> metric.update_state([0, 1, 1, 0], [0.5, 0.5, 0.5, 0.5])
+        >>> round(float(metric.result()), 4)
+        0.6931
     """
 
     def __init__(self, name: str = "logloss", dtype: Any = None, from_logits: bool = False) -> None:

@@ -19,6 +19,13 @@ class PCOC(WeightedRatio):
         name: Name of the metric. Defaults to "pcoc".
         dtype: Type of the result.
         from_logits: Whether `y_pred` holds logits instead of probabilities. Defaults to False.
+
+    Example:
+        >>> from idefn_tf.metrics import PCOC
+        >>> metric = PCOC()
+        >>> metric.update_state([0, 1, 1, 0], [0.5, 0.5, 0.5, 0.5])
+        >>> round(float(metric.result()), 4)
+        1.0
     """
 
     def __init__(self, name: str = "pcoc", dtype: Any = None, from_logits: bool = False) -> None:

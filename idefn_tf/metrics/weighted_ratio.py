@@ -21,6 +21,13 @@ class WeightedRatio(keras.metrics.Metric):
         name: Name of the metric.
         dtype: Type of the result; the state is always float64.
         from_logits: Whether `y_pred` holds logits instead of probabilities. Defaults to False.
+
+    Example:
+        >>> from idefn_tf.metrics import PCOC, WeightedRatio
+        >>> metric = PCOC()
+        >>> metric.update_state([0, 1], [0.5, 0.5], sample_weight=[3.0, 1.0])
+        >>> isinstance(metric, WeightedRatio), float(metric.result())  # (1.5 + 0.5) / 1
+        (True, 2.0)
     """
 
     def __init__(

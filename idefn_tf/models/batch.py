@@ -23,6 +23,14 @@ class Batch:
         conversion: r, 0 where unclicked, float32 [B].
         weight: sample weights, float32 [B].
         extra: by name, the further labels that a method asks for (`extra_labels`), float32 [B].
+
+    Example:
+        >>> from idefn_tf.models import Batch
+        >>> made = Batch(tf.constant([1.0, 1.0, 0.0]), tf.constant([1.0, 0.0, 0.0]), tf.ones(3))
+        >>> within = made.mean_within(made.conversion, made.click)  # divisor: clicks
+        >>> over_all = made.mean_exposures(made.conversion)  # divisor: exposures
+        >>> float(within), round(float(over_all), 4)
+        (0.5, 0.3333)
     """
 
     click: tf.Tensor
@@ -74,6 +82,12 @@ class Outputs:
         hidden: by task, the tower's last hidden layer [B, h].
         training: whether this is a training step.
         monitor: scalars that a method reports per step; the model keeps a Keras metric for each.
+
+    Example:
+        >>> from idefn_tf.models import Outputs
+        >>> said = Outputs(z=tf.zeros([2, 3]), logits={"cvr": tf.constant([0.0, 100.0])}, hidden={})
+        >>> said.probability("cvr").numpy().tolist()
+        [0.5, 1.0]
     """
 
     z: tf.Tensor

@@ -38,6 +38,16 @@ class EntireSpaceModel(EntireSpaceTrainer):
 
     Raises:
         ValueError: if `features` is no FeatureColumns, or `backbone` or `trunk` is unknown.
+
+    Example:
+        >>> from idefn_tf.models import AllNegative, EntireSpaceModel
+        >>> from idefn_tf.optimizers import RowSparseAdam
+        >>> model = AllNegative(features, MLP((8,)))
+        >>> model.compile(RowSparseAdam(1e-2))
+        >>> history = model.fit(data, epochs=1, verbose=0)
+        >>> scores = model.predict(data, verbose=0)
+        >>> isinstance(model, EntireSpaceModel), sorted(scores), scores["cvr"].shape
+        (True, ['ctcvr', 'ctr', 'cvr'], (24,))
     """
 
     #: Tasks that get a tower each.

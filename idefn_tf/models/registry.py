@@ -13,7 +13,20 @@ __all__ = ["METHODS", "get_method", "method"]
 
 
 def method(name: str) -> Callable[[T], T]:
-    """Registers a model class under its method's name; short for ``register("method", name)``."""
+    """Registers a model class under its method's name; short for ``register("method", name)``.
+
+    Example:
+        >>> from idefn_tf.models import AllNegative, get_method, method
+        >>> @method("twice_negative")
+        ... class TwiceNegative(AllNegative):
+        ...     def compute_losses(self, outputs, batch):
+        ...         losses = super().compute_losses(outputs, batch)
+        ...         return {name: 2.0 * loss for name, loss in losses.items()}
+        >>> model = get_method("twice_negative")(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> round(float(losses["ctr_loss"]), 4)  # 2 ln 2
+        1.3863
+    """
     return register("method", name)
 
 
@@ -22,6 +35,11 @@ def get_method(name: str) -> type:
 
     Raises:
         ValueError: if the name is unknown, naming those that exist.
+
+    Example:
+        >>> from idefn_tf.models import get_method
+        >>> get_method("esmm").__name__
+        'ESMM'
     """
     if name not in METHODS:
         raise ValueError(

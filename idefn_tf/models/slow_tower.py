@@ -62,6 +62,6 @@ class SlowTower(keras.layers.Layer):
         return hidden
 
     def _pairs(self, tower: Any) -> list[tuple[keras.Variable, keras.Variable]]:
-        """Weights of the copy beside the tower's; a dropout's random state is nobody's average."""
+        """Weights of the copy beside the tower's; a dropout's random state is no average."""
         pairs = zip(self.copy.weights, tower.weights, strict=True)
         return [(own, followed) for own, followed in pairs if "float" in str(own.dtype)]

@@ -35,6 +35,15 @@ class AdamL2(keras.optimizers.Adam):
         ValueError: if `l2` is negative.
 
     Source: PyTorch's documentation of ``torch.optim.Adam``; NISE's public code for the setting.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import AdamL2
+        >>> weight = keras.Variable([1.0, -1.0])
+        >>> optimizer = AdamL2(learning_rate=0.1, l2=0.01)
+        >>> optimizer.apply([tf.zeros(2)], [weight])
+        >>> [round(float(w), 4) for w in weight.numpy()]  # no gradient, yet l2 pulls both to 0
+        [0.9, -0.9]
     """
 
     def __init__(

@@ -23,6 +23,15 @@ class RowsRead:
         padding_row: a row that counts as zero wherever it is asked for and gets no gradient; or
             None.
         places: the asked-for rows in their places, where they are known already.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import read_rows
+        >>> table_ = keras.Variable([[0.0], [1.0]])
+        >>> read = read_rows(keras.optimizers.SGD(), table_, tf.constant([1, 0, 1]))
+        >>> summed = read.sum_duplicates(tf.constant([[1.0], [10.0], [100.0]]))
+        >>> summed.values[:2].numpy().ravel().tolist(), summed.indices[:2].numpy().tolist()
+        ([101.0, 10.0], [1, 0])
     """
 
     found: Distinct
@@ -88,6 +97,14 @@ def read_rows(
         table: [V, d].
         rows: int32, any shape, repeats allowed; or what `distinct` found among them.
         padding_row: a row that counts as zero and gets no gradient.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import read_rows
+        >>> table_ = keras.Variable([[0.0], [1.0], [2.0]])
+        >>> read = read_rows(keras.optimizers.SGD(), table_, tf.constant([2, 1, 2]))
+        >>> read.to_positions().numpy().ravel().tolist(), int(read.found.count)
+        ([2.0, 1.0, 2.0], 2)
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     found = rows if isinstance(rows, Distinct) else distinct(rows)
@@ -109,6 +126,15 @@ def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> An
         optimizer: any Keras optimizer.
         rows_read: what was read.
         gradient: with respect to ``rows_read.to_positions()``.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import read_rows, row_gradient
+        >>> optimizer, table_ = keras.optimizers.SGD(1.0), keras.Variable([[0.0], [1.0]])
+        >>> read = read_rows(optimizer, table_, tf.constant([1, 1]))
+        >>> optimizer.apply([row_gradient(optimizer, read, tf.ones([2, 1]))], [table_])
+        >>> table_.numpy().ravel().tolist()
+        [0.0, -1.0]
     """
     by_rows = hasattr(optimizer, "read_rows")
     if by_rows and optimizer.compiles():
@@ -118,7 +144,22 @@ def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> An
 
 
 def catch_up(optimizer: Any) -> None:
-    """Brings every row of every table up to date, where the optimizer lets rows wait."""
+    """Brings every row of every table up to date, where the optimizer lets rows wait.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import RowSparseAdam, catch_up, read_rows, row_gradient
+        >>> from idefn_tf.tables import mark_table
+        >>> table_, optimizer = mark_table(keras.Variable(tf.zeros([2, 1]))), RowSparseAdam(0.1)
+        >>> optimizer.build([table_])
+        >>> for rows in ([0], [1], [1]):  # dense Adam would move row 0 on
+        ...     read = read_rows(optimizer, table_, tf.constant(rows))
+        ...     optimizer.apply([row_gradient(optimizer, read, tf.ones([1, 1]))], [table_])
+        >>> before = round(float(table_.numpy()[0, 0]), 4)
+        >>> catch_up(optimizer)
+        >>> before, round(float(table_.numpy()[0, 0]), 4)
+        (-0.1, -0.2188)
+    """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if hasattr(optimizer, "catch_up"):
         optimizer.catch_up()

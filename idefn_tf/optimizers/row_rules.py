@@ -122,7 +122,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class AdamRule(Rule):
-    """Adam's arithmetic, with the steps that a row sat out in closed form.
+    """Adam's arithmetic, with the skipped steps of a row in closed form.
 
     After its last touch at step s a row of dense Adam goes on moving by its momentum. With
     rho = beta_1 / sqrt(beta_2) and Adam's bias correction c(t), its next k steps add up to::
@@ -180,7 +180,7 @@ def _power(base: float, exponent: tf.Tensor) -> tf.Tensor:
 
 @functools.lru_cache(maxsize=16)
 def remaining_motion(beta_1: float, beta_2: float) -> np.ndarray:
-    """G(t) = sum_{j>=1} rho^j c(t + j) for t = 0, 1, ... until c has settled at 1, float64."""
+    """G(t) = sum_{j>=1} rho^j c(t + j) for t = 0, 1, ... until c has reached 1, float64."""
     rho = beta_1 / np.sqrt(beta_2)
     last = int(min(20.0 / (1.0 - beta_2), 1_000_000))
     steps = np.arange(1, last + 1, dtype=np.float64)

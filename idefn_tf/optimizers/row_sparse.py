@@ -12,15 +12,15 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._keras_private import built_variables, variable_index
+from idefn_tf.optimizers.replica_rows import gather_row_gradients, replica_count
 from idefn_tf.optimizers.row_access import RowsRead
 from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
-from idefn_tf.optimizers.row_rules import CLOCK, Rule
+from idefn_tf.optimizers.row_rules import Rule
+from idefn_tf.optimizers.row_state import add_row_state, named_blocks
 from idefn_tf.tables import Distinct, distinct, is_table
 
 #: Rows that `catch_up` brings up to date at a time.
 _CHUNK = 131_072
-
-
 #: RowSparse is mixed in front of a Keras optimizer, whose methods it extends; typed as anything.
 _Keras: Any = object
 
@@ -33,6 +33,13 @@ class RowSparse(_Keras):
     `read_rows`, or with all others by `catch_up`, as every dense step would have moved it. Whoever
     reads a table otherwise must `catch_up` first; `EntireSpaceModel` does so before it evaluates,
     predicts or saves, after every epoch, and at the end of `fit`.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import RowSparse, RowSparseAdam
+        >>> order = RowSparseAdam.__mro__
+        >>> order.index(RowSparse) < order.index(keras.optimizers.Optimizer)
+        True
     """
 
     #: Whether the arithmetic on rows is compiled by XLA.
@@ -64,17 +71,8 @@ class RowSparse(_Keras):
             if not is_table(variable):
                 continue
             first = rule.initial(int(variable.shape[-1]))
-
-            def initializer(shape: Any, dtype: Any = None, first: Any = first) -> tf.Tensor:
-                return tf.tile(tf.constant([first], dtype), [shape[0], 1])
-
             with self._strategy.extended.colocate_vars_with(variable.value):
-                self._row_state[i] = self.add_variable(
-                    shape=(variable.shape[0], len(first)),
-                    initializer=initializer,
-                    dtype=variable.dtype,
-                    name=f"{variable.path.replace('/', '_')}_rows",
-                )
+                self._row_state[i] = add_row_state(self, variable, first)
             self._tables[i] = variable
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
@@ -158,7 +156,7 @@ class RowSparse(_Keras):
 
     def compiles(self) -> bool:
         """Whether `apply`, called here and now, would run as one compiled program."""
-        return self.jit_rows and self._replicas() == 1 and tf.inside_function()
+        return self.jit_rows and replica_count() == 1 and tf.inside_function()
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Applies gradients; an ``IndexedSlices`` gradient of a table costs only its rows.
@@ -234,18 +232,14 @@ class RowSparse(_Keras):
         if index not in self._tables:
             return tf.convert_to_tensor(gradient)
         rows_read = self._rows_read.get(self._own(index))
-        replicas = self._replicas()
+        replicas = replica_count()
         noted = rows_read is not None and gradient.indices is rows_read.found.rows
         if replicas == 1 and noted:
             return gradient.values
         rows, values = gradient.indices, gradient.values
         if replicas > 1:  # every replica updates every touched row of its copy
-            if noted:  # without padding
-                count = rows_read.found.count  # type: ignore[union-attr]
-                rows, values = rows[:count], values[:count]
-            context = tf.distribute.get_replica_context()
-            rows, values = context.all_gather(rows, 0), context.all_gather(values, 0)
-            values /= float(replicas)  # Keras sums over replicas what is the same on each
+            padded = rows_read.found if rows_read is not None and noted else None
+            rows, values = gather_row_gradients(gradient, padded)
         found = distinct(tf.cast(rows, tf.int32))
         # the state is read where the update runs, on the replica's own copy
         self._rows_read[index] = RowsRead(found, values, (0, 0))
@@ -253,11 +247,7 @@ class RowSparse(_Keras):
 
     def _own(self, index: int) -> Any:
         """Returns the key of what this replica's thread touched; the index is for what all did."""
-        return index if self._replicas() == 1 else (index, threading.get_ident())
-
-    def _replicas(self) -> int:
-        context = tf.distribute.get_replica_context()
-        return 1 if context is None else context.num_replicas_in_sync
+        return index if replica_count() == 1 else (index, threading.get_ident())
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one variable; a table by the rows that `apply` noted."""
@@ -321,8 +311,5 @@ class RowSparse(_Keras):
     def state_of(self, table: keras.Variable) -> dict[str, tf.Tensor]:
         """Returns a table's blocks [V, d], and "step" and "learning_rate" [V] of the last touch."""
         index = variable_index(self, table.value)
-        state, width = tf.convert_to_tensor(self._row_state[index].value), int(table.shape[-1])
-        blocks = {
-            name: state[:, i * width : (i + 1) * width] for i, name in enumerate(self.block_names)
-        }
-        return {**blocks, "step": state[:, -CLOCK], "learning_rate": state[:, -1]}
+        state = tf.convert_to_tensor(self._row_state[index].value)
+        return named_blocks(state, int(table.shape[-1]), self.block_names)

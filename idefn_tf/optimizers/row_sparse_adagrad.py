@@ -33,6 +33,18 @@ class RowSparseAdagrad(RowSparse, keras.optimizers.Adagrad):
 
     Raises:
         ValueError: if `l2_rows` is negative, or an option needs whole tables at every step.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import RowSparseAdagrad, read_rows, row_gradient
+        >>> from idefn_tf.tables import mark_table
+        >>> table_ = mark_table(keras.Variable(tf.zeros([5, 2])))
+        >>> optimizer = RowSparseAdagrad(learning_rate=0.1)
+        >>> optimizer.build([table_])
+        >>> read = read_rows(optimizer, table_, tf.constant([1, 3, 1]))
+        >>> optimizer.apply([row_gradient(optimizer, read, tf.ones([3, 2]))], [table_])
+        >>> [round(float(row[0]), 4) for row in table_.numpy()]
+        [0.0, -0.0988, 0.0, -0.0953, 0.0]
     """
 
     block_names = ("accumulator",)

@@ -3,7 +3,9 @@
 The same object drives parsing, validation, feature columns and the serving signature.
 """
 
+from idefn_tf.schema.attribution import Attribution
 from idefn_tf.schema.feature import DType, Feature, Kind, Side
+from idefn_tf.schema.history import BehaviourSequence, History, HistoryAggregate
 from idefn_tf.schema.labels import CLICK, CONVERSION, REPORT_COLUMNS, RESERVED, Labels
 from idefn_tf.schema.schema import Schema
 
@@ -12,8 +14,12 @@ __all__ = [
     "CONVERSION",
     "REPORT_COLUMNS",
     "RESERVED",
+    "Attribution",
+    "BehaviourSequence",
     "DType",
     "Feature",
+    "History",
+    "HistoryAggregate",
     "Kind",
     "Labels",
     "Schema",

@@ -20,6 +20,12 @@ class Feature(Strict):
 
     A value equal to -1 (int64) or "" (string) in a categorical feature means "absent" and gives
     the zero vector, as in ``tf.feature_column``; any other value of `missing` is a category.
+
+    Example:
+        >>> from idefn_tf.schema import Feature
+        >>> tags = Feature(name="tags", dtype="int64", side="item", kind="vocabulary", max_length=3)
+        >>> tags.multi_valued, tags.categorical, tags.fill
+        (True, True, -1)
     """
 
     name: str = Field(
@@ -116,7 +122,7 @@ class Feature(Strict):
             raise ValueError(f"serving_value must lie in 0..{buckets - 1}, received {stand_in}")
 
     def _check_meaningless(self) -> None:
-        """Refuses keys that the kind does not read, so that nobody believes they act."""
+        """Refuses keys that the kind does not read, so that none seems to act."""
         readers = {
             "min_count": ("vocabulary",),
             "max_size": ("vocabulary",),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from idefn_tf.schema import zones
+from idefn_tf.schema.attribution import Attribution
 from idefn_tf.schema.strict import Strict
 
 #: Names of the label columns in prepared files and in every batch.
@@ -27,11 +28,24 @@ class Labels(Strict):
         time_unit: of these.
         time_zone: where clocks and calendars are read, an IANA name such as Asia/Shanghai: times
             without an offset are read there, and days begin at its midnight.
-        attribution_window_hours: how long after its exposure a row can still convert; rows whose
-            window was open when the log ended are immature.
+        attribution: how long after its exposure or click a row can still convert; rows whose window
+            was open when the log ended are immature. From the click is not built yet.
+        attribution_window_hours: the length of a window from the exposure; the older way to write
+            `attribution`. Both are there, whichever was written.
         immature: "drop" leaves immature rows out; "weight" keeps them with the elapsed share of
             their window as sample weight.
         negative_keep_rate: share of the unclicked rows that the log kept.
+        exposure_probability: of the policy that chose what to show: a column, or a constant in
+            (0, 1]. Never a feature. Not built yet.
+
+    Example:
+        >>> from idefn_tf.schema import Labels
+        >>> labels = Labels(click="is_click", conversion="bought", exposure_time="shown_at",
+        ...                 attribution_window_hours=24)
+        >>> labels.resolve(["user", "is_click", "bought"])
+        ('is_click', 'bought')
+        >>> labels.attribution.window_hours
+        24.0
     """
 
     click: str
@@ -41,14 +55,26 @@ class Labels(Strict):
     conversion_time: str | None = None
     time_unit: Literal["ms", "s"] = "ms"
     time_zone: str = "UTC"
+    attribution: Attribution | None = None
     attribution_window_hours: float | None = Field(None, gt=0)
     immature: Literal["drop", "weight"] = "drop"
     negative_keep_rate: float = Field(1.0, gt=0.0, le=1.0)
+    exposure_probability: str | Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="column, or constant in (0, 1]: the policy's probability of showing it"
+    )
 
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return zones.check(value)
+
+    @field_validator("exposure_probability", mode="before")
+    @classmethod
+    def _column_or_probability(cls, value: Any) -> Any:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if (number and 0 < value <= 1) or (isinstance(value, str) and value) or value is None:
+            return value
+        raise ValueError(f"must be a column or a constant in (0, 1], received {value!r}")
 
     @model_validator(mode="after")
     def _check(self) -> Labels:
@@ -56,14 +82,38 @@ class Labels(Strict):
             raise ValueError(
                 f"click and conversion must be two columns, received {self.click!r} for both"
             )
+        self._one_window()
         if self.attribution_window_hours is not None and self.exposure_time is None:
-            raise ValueError("attribution_window_hours needs exposure_time, from which it counts")
+            raise ValueError("attribution needs exposure_time, from which its window counts")
         return self
+
+    def _one_window(self) -> None:
+        """Fills in the other of the two ways to write a window from the exposure."""
+        hours, window = self.attribution_window_hours, self.attribution
+        if hours is not None:
+            written = Attribution.model_validate({"window_hours": hours, "from": "exposure"})
+            if window not in (None, written):
+                raise ValueError(
+                    "attribution_window_hours must agree with attribution, received "
+                    f"{hours:g} h from exposure and {window.window_hours:g} h from {window.from_}; "
+                    "remove attribution_window_hours"
+                )
+            # the instance is being made: what comes after sees it frozen
+            object.__setattr__(self, "attribution", written)
+        elif window is not None and window.from_ == "exposure":
+            object.__setattr__(self, "attribution_window_hours", window.window_hours)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column named here; none of them may be a feature."""
-        named = (self.click, self.conversion, self.click_time, self.conversion_time)
+        shown = self.exposure_probability
+        named = (
+            self.click,
+            self.conversion,
+            self.click_time,
+            self.conversion_time,
+            shown if isinstance(shown, str) else None,
+        )
         return tuple(name for name in named if name)
 
     def resolve(self, columns: Iterable[str]) -> tuple[str, str]:

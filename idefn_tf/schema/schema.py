@@ -11,14 +11,12 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from idefn_tf._registry import register
+from idefn_tf.schema import history as histories
 from idefn_tf.schema import strict_yaml, ties
 from idefn_tf.schema.feature import Feature
+from idefn_tf.schema.history import BehaviourSequence, History
 from idefn_tf.schema.labels import RESERVED, Labels
 from idefn_tf.schema.strict import Strict
-
-#: Keys of `labels` that came after the first prepared folders: at their default they are no part of
-#: a digest, so that an old folder's stays what it was.
-_LATER_LABELS = ("time_zone",)
 
 
 @register("class")
@@ -32,6 +30,16 @@ class Schema(Strict):
         never_features: columns known only after the exposure, or leaking the label.
         user_key: the feature by which GAUC groups rows.
         embedding_width: the width of embeddings that name none.
+        history: past events of a key as features. Not built yet.
+        sequences: the last events of a key themselves. Not built yet.
+
+    Example:
+        >>> from idefn_tf.schema import Schema
+        >>> user = {"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"}
+        >>> labels = {"click": "is_click", "conversion": "bought"}
+        >>> schema = Schema.parse({"name": "shop", "labels": labels, "features": [user]})
+        >>> schema.width(schema.feature("user")), schema.hash
+        (16, '63cd5f46987a')
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -41,6 +49,8 @@ class Schema(Strict):
     never_features: tuple[str, ...] = ()
     user_key: str | None = None
     embedding_width: int = Field(16, ge=1)
+    history: History | None = None
+    sequences: tuple[BehaviourSequence, ...] = ()
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Schema:
@@ -71,7 +81,31 @@ class Schema(Strict):
         )
         if self.user_key is not None and self.user_key not in {f.name for f in self.features}:
             raise ValueError(f"user_key: {self.user_key!r} must name a feature")
+        histories.check(
+            self.history,
+            self.sequences,
+            self.features,
+            {*seen, *forbidden},
+            self.labels.exposure_time is not None,
+        )
+        self._refuse_what_is_not_built()
         return self
+
+    def _refuse_what_is_not_built(self) -> None:
+        """Refuses keys that are read and checked, but that nothing acts on yet."""
+        window = self.labels.attribution
+        if window is not None and window.from_ == "click":
+            raise ValueError(
+                "labels.attribution.from: must be exposure, received 'click', which is not built "
+                "yet; write `from: exposure`"
+            )
+        for key, given in (
+            ("labels.exposure_probability", self.labels.exposure_probability is not None),
+            ("history", self.history is not None),
+            ("sequences", bool(self.sequences)),
+        ):
+            if given:
+                raise ValueError(f"{key}: must be left out, it is not built yet; remove the key")
 
     def feature(self, name: str) -> Feature:
         """Returns the feature called `name`.
@@ -108,11 +142,20 @@ class Schema(Strict):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def digested(self) -> dict[str, Any]:
-        """Returns the plain values that digests are made of."""
+        """Returns the plain values that digests are made of.
+
+        Keys that came after the first prepared folders are no part of it where they are at their
+        default, so that an old folder's digest stays what it was.
+        """
         value = self.model_dump(mode="json")
-        for key in _LATER_LABELS:
-            if value["labels"][key] == Labels.model_fields[key].default:
+        for key in ("history", "sequences"):
+            if getattr(self, key) == type(self).model_fields[key].default:
+                del value[key]
+        for key in ("time_zone", "attribution", "exposure_probability"):
+            if getattr(self.labels, key) == Labels.model_fields[key].default:
                 del value["labels"][key]
+        if self.labels.attribution_window_hours is not None:  # which says the same
+            del value["labels"]["attribution"]
         return value
 
     @classmethod
@@ -148,4 +191,7 @@ class Schema(Strict):
 
     def save(self, path: str | Path) -> None:
         """Writes the schema as YAML, beside and then renamed; `load` gives an equal one."""
-        strict_yaml.write(path, self.model_dump(mode="json", exclude_defaults=True))
+        value = self.model_dump(mode="json", exclude_defaults=True)
+        if "attribution" in value["labels"]:
+            value["labels"].pop("attribution_window_hours", None)  # the same, written the older way
+        strict_yaml.write(path, value)

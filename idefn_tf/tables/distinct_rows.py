@@ -24,6 +24,12 @@ class Distinct:
             compiled programs meet few shapes.
         count: how many of them are real, scalar.
         position: where in `rows` each asked-for row stands, int32, of the shape asked for.
+
+    Example:
+        >>> from idefn_tf.tables import distinct
+        >>> found = distinct(tf.constant([[7, 1], [3, 1], [7, 1]]))  # column by column
+        >>> found.rows[: int(found.count)].numpy().tolist(), found.position.numpy().tolist()
+        ([7, 3, 1], [[0, 2], [1, 2], [0, 2]])
     """
 
     rows: tf.Tensor
@@ -36,6 +42,12 @@ def distinct(rows: tf.Tensor) -> Distinct:
 
     Returns:
         The rows in order of first appearance, column by column of a matrix.
+
+    Example:
+        >>> from idefn_tf.tables import distinct
+        >>> found = distinct(tf.constant([7, 3, 7]))
+        >>> int(found.count), found.rows[:2].numpy().tolist(), found.position.numpy().tolist()
+        (2, [7, 3], [0, 1, 0])
     """
     matrix = rows.shape.rank == 2
     by_column = tf.transpose(rows) if matrix else rows
@@ -53,6 +65,13 @@ def look_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns a data set of encoded batches with the distinct rows of every table beside them.
 
     They belong to the batch as it is: a batch that is cut for several replicas has others.
+
+    Example:
+        >>> from idefn_tf.tables import found_rows, look_ahead
+        >>> encoded = tf.data.Dataset.from_tensors({"rows:4": tf.constant([[7], [3], [7]])})
+        >>> found = next(iter(look_ahead(encoded)))
+        >>> sorted(found), int(found_rows(found, "4").count)
+        (['count:4', 'distinct:4', 'position:4', 'rows:4'], 2)
     """
 
     def find(*element: Any) -> Any:
@@ -71,7 +90,14 @@ def look_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def found_rows(encoded: Mapping[str, tf.Tensor], width: str) -> Distinct:
-    """Returns the distinct rows of a table that a batch asks for, found ahead or now."""
+    """Returns the distinct rows of a table that a batch asks for, found ahead or now.
+
+    Example:
+        >>> from idefn_tf.tables import found_rows
+        >>> found = found_rows({"rows:4": tf.constant([[7], [3], [7]])}, "4")
+        >>> int(found.count)
+        2
+    """
     if _ROWS.format(width) not in encoded:
         return distinct(encoded[f"rows:{width}"])
     names = (_ROWS.format(width), _COUNT.format(width), _POSITION.format(width))

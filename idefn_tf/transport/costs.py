@@ -29,6 +29,11 @@ def squared_euclidean(x: Any, y: Any) -> tf.Tensor:
 
     Returns:
         Float tensor [P, U] of distances >= 0.
+
+    Example:
+        >>> from idefn_tf.transport import squared_euclidean
+        >>> squared_euclidean([[0.0, 0.0]], [[3.0, 4.0], [1.0, 0.0]]).numpy().tolist()
+        [[25.0, 1.0]]
     """
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
     centre = _mean_row(y)
@@ -49,6 +54,11 @@ def cosine(x: Any, y: Any) -> tf.Tensor:
 
     Returns:
         Float tensor [P, U] in [0, 2].
+
+    Example:
+        >>> from idefn_tf.transport import cosine
+        >>> cosine([[1.0, 0.0]], [[2.0, 0.0], [0.0, 1.0]]).numpy().tolist()
+        [[0.0, 1.0]]
     """
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
     similarity = tf.matmul(_unit(x), _unit(y), transpose_b=True)
@@ -76,6 +86,12 @@ def cost_scale(
 
     Raises:
         ValueError: If `how` is not one of the three.
+
+    Example:
+        >>> from idefn_tf.transport import cost_scale
+        >>> cost = tf.constant([[1.0, 2.0, 9.0]])
+        >>> float(cost_scale(cost, tf.constant([True]), tf.constant([True, True, True]), "mean"))
+        4.0
     """
     if how not in SCALES:
         raise ValueError(f"`scale` must be one of {SCALES}. Received: {how!r}.")

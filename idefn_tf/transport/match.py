@@ -43,6 +43,13 @@ class SolverOptions:
         tolerance: Largest L1 marginal error, as a share of the positives' mass.
         max_iterations: Most Newton steps, sweeps, greedy updates or pivots in all; None takes the
             solver's own default (for "proximal_literal" one sweep per step).
+
+    Example:
+        >>> from idefn_tf.transport import SolverOptions, partial_problem, solve
+        >>> options = SolverOptions(solver="proximal", epsilon=0.1)
+        >>> plan = solve(partial_problem([[0.0, 1.0]], kappa=0.5), options)
+        >>> int(plan.status), bool(plan.marginal_error < options.tolerance), options.steps
+        (0, True, 500)
     """
 
     solver: str = "proximal"
@@ -77,6 +84,12 @@ def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
 
     Returns:
         The plan; its `epsilon` is in units of the cost.
+
+    Example:
+        >>> from idefn_tf.transport import SolverOptions, partial_problem, solve
+        >>> plan = solve(partial_problem([[0.0, 1.0]], kappa=0.5), SolverOptions())
+        >>> [round(float(share), 3) for share in plan.matched_fraction]
+        [1.0, 0.0]
     """
     scale = cost_scale(problem.cost, problem.row_mask, problem.column_mask, options.scale)
     epsilon = as_type(options.epsilon, problem.cost.dtype) * scale
@@ -143,6 +156,12 @@ def match(
 
     Raises:
         ValueError: For arguments that contradict each other or lie out of range.
+
+    Example:
+        >>> from idefn_tf.transport import match
+        >>> plan = match([[0.0, 1.0, 4.0]], kappa=1 / 3)  # one positive, three unclicked rows
+        >>> [round(float(share), 3) for share in plan.matched_fraction], plan.message
+        ([1.0, 0.0, 0.0], 'Both marginals hold within the tolerance.')
     """
     if options is None:
         base = TIGHT if tight else SolverOptions()

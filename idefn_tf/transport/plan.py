@@ -37,6 +37,13 @@ class Plan(NamedTuple):
         transported: Float tensor [P + 1, U] or None; the whole plan where a solver (`exact`,
             `greenkhorn`, `proximal_literal`) yields a matrix instead of potentials.
         fraction: Float tensor [U] or None; the matched fraction, where the solver knows it.
+
+    Example:
+        >>> from idefn_tf.transport import match
+        >>> plan = match([[0.0, 1.0, 4.0]], kappa=1 / 3)
+        >>> total = round(float(tf.reduce_sum(plan.matrix)), 4)
+        >>> plan.matrix.shape.as_list(), total, bool(plan.converged)
+        ([2, 3], 1.0, True)
     """
 
     problem: TransportProblem

@@ -44,6 +44,12 @@ class TransportProblem(NamedTuple):
         virtual_cost: Scalar xi. A constant per row changes no converged plan.
         capped: Boolean scalar: kappa asked for more mass than the columns hold, so the positives'
             mass was cut to half of it.
+
+    Example:
+        >>> from idefn_tf.transport import partial_problem
+        >>> problem = partial_problem([[0.0, 1.0]], kappa=0.5)
+        >>> problem.column_mass.numpy().tolist(), float(problem.matched_mass)
+        ([0.5, 0.5], 0.5)
     """
 
     cost: tf.Tensor
@@ -121,6 +127,12 @@ def partial_problem(
     Raises:
         ValueError: For a cost that is not a matrix of numbers, masks or masses of another length,
             unknown marginals, or a kappa outside [0, 1].
+
+    Example:
+        >>> from idefn_tf.transport import partial_problem
+        >>> problem = partial_problem([[0.0, 1.0], [4.0, 1.0]], kappa=0.5)
+        >>> problem.row_mass.numpy().tolist(), float(problem.virtual_mass)
+        ([0.25, 0.25], 0.5)
     """
     cost = checked_cost(cost)
     dtype = cost.dtype

@@ -13,7 +13,14 @@ from idefn_tf._registry import register
 
 @register("class")
 class Status(enum.IntEnum):
-    """Outcome of a transport solve; the integer travels inside compiled graphs."""
+    """Outcome of a transport solve; the integer travels inside compiled graphs.
+
+    Example:
+        >>> from idefn_tf.transport import Status, match
+        >>> status = Status(int(match([[0.0, 1.0]], kappa=0.5).status))
+        >>> status.name, int(status)
+        ('CONVERGED', 0)
+    """
 
     CONVERGED = 0
     ITERATION_LIMIT = 1

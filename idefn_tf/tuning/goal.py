@@ -48,6 +48,12 @@ class Goal(BaseModel):
 
     Raises:
         ValueError: naming the term that is unknown, for reports only, or has no weight above zero.
+
+    Example:
+        >>> from idefn_tf.tuning import Goal
+        >>> goal = Goal.model_validate({"all_funnel/cvr_auc": 1.0, "clicked/cvr_pcoc": 0.05})
+        >>> goal.terms["clicked/cvr_pcoc"]
+        0.05
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -23,7 +23,7 @@ class IdeFNHyperModel(keras_tuner.HyperModel):
     KerasTuner fails on one that is not built. Early stopping, retries and the rest are the
     tuner's.
 
-    Example::
+    In a search::
 
         def build(settings):
             features = FeatureColumns.from_schema(schema, vocabularies)
@@ -47,6 +47,20 @@ class IdeFNHyperModel(keras_tuner.HyperModel):
 
     Raises:
         ValueError: if the space or the goal is not valid.
+
+    Example:
+        >>> import keras_tuner
+        >>> from idefn_tf.models import AllNegative
+        >>> from idefn_tf.optimizers import RowSparseAdam
+        >>> from idefn_tf.tuning import IdeFNHyperModel
+        >>> def build(settings):
+        ...     model = AllNegative(features, MLP(settings["units"]))
+        ...     model.compile(RowSparseAdam(settings["learning_rate"]))
+        ...     return model
+        >>> space = {"units": {"values": [[8], [16]]}, "learning_rate": {"values": [0.01, 0.001]}}
+        >>> model = IdeFNHyperModel(build, space).build(keras_tuner.HyperParameters())
+        >>> round(float(model.optimizer.learning_rate), 4)
+        0.01
     """
 
     def __init__(

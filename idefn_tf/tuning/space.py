@@ -27,6 +27,11 @@ class Dimension(BaseModel):
         log: whether the range is sampled evenly in the logarithm.
         steps: tries so many evenly spaced points of the range only; a grid needs it.
         when: {earlier key: values}; only tried where that key has one of these values.
+
+    Example:
+        >>> from idefn_tf.tuning import Dimension
+        >>> Dimension(low=0.001, high=0.1, log=True, steps=3).high
+        0.1
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,6 +106,14 @@ class SearchSpace(RootModel[dict[str, Dimension]]):
 
     Raises:
         ValueError: naming the key whose name, `when` or value is wrong.
+
+    Example:
+        >>> from idefn_tf.tuning import SearchSpace
+        >>> kappa = {"low": 0.001, "high": 0.05, "log": True}
+        >>> batch_size = {"values": [512, 2048]}
+        >>> space = SearchSpace.model_validate({"model.kappa": kappa, "batch": batch_size})
+        >>> len(space.root), space.root["batch"].values
+        (2, (512, 2048))
     """
 
     model_config = ConfigDict(frozen=True)

@@ -76,7 +76,7 @@ def prepare(
     earlier = None if base is None else Prepared.open(base)
     if earlier is not None:
         schema = schema or earlier.schema
-        if schema.hash != earlier.schema.hash:
+        if schema != earlier.schema:
             raise ValueError(
                 f"--base: {earlier.place} was prepared with another schema; prepare both with one"
             )

@@ -30,7 +30,7 @@ def build_model(
         schema: what the columns are.
         vocabularies: by feature.
         table_devices: devices to which the shares of the tables (``features.shards``, by default
-            as many as devices) are dealt by turns.
+            as many as devices) are sharded by turns.
 
     Raises:
         ValueError: if a name or an argument is unknown.

@@ -76,10 +76,10 @@ class Cluster:
         """Gives every replica its share of every batch.
 
         Args:
-            dataset: batches of all replicas' rows, which every worker deals alike: it keeps its
+            dataset: batches of all replicas' rows, which every worker draws alike: it keeps its
                 own rows of each, in order. The union of the shares is, row by row, the batch that
                 a single process would train on.
-            sharded: whether `dataset` deals this worker's share alone already (`shard`).
+            sharded: whether `dataset` holds this worker's share alone already (`shard`).
         """
         if self.strategy is None:
             return dataset

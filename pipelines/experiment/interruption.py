@@ -59,7 +59,7 @@ class Keep(keras.callbacks.Callback):
     """Saves snapshots inside the epoch and takes one up again; last of all callbacks.
 
     Several workers must read their variables at the same step (sums over replicas are added up),
-    so one who wants a snapshot announces it for the next step: nobody can finish that step
+    so one who wants a snapshot announces it for the next step: none can finish that step
     before the announcement is on the shared disk.
 
     Args:

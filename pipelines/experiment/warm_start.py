@@ -52,7 +52,7 @@ def check_continues(base: Run, config: Config, data: Prepared) -> None:
             f"--from: {base.root} was trained with another {', '.join(differing)}; a run goes on "
             "with the same model (epochs, batch size and learning rate may change)"
         )
-    if base.schema().hash != data.schema.hash:
+    if base.schema() != data.schema:
         raise ValueError(f"--from: {data.place} was prepared with another schema than {base.root}")
     before, after = read_vocabularies(base.vocabularies), read_vocabularies(data.vocabularies)
     for name, learned in before.items():

@@ -30,7 +30,7 @@ def apply(
 
     Args:
         table: the exposures, with their time in the schema's unit.
-        schema: states `labels.attribution_window_hours` and `labels.immature`.
+        schema: states `labels.attribution` and `labels.immature`.
         as_of: when the log ended; the latest exposure by default.
         report: takes a note.
 
@@ -60,7 +60,7 @@ def apply(
         )
     if labels.immature == "drop" and open_rows == rows:
         raise ValueError(
-            f"labels.attribution_window_hours: the window of every row is still open at {end} "
+            f"labels.attribution: the window of every row is still open at {end} "
             f"({_written(end, second)}; the first exposure is of {_written(int(first), second)}); "
             "wait, give --as-of the time at which conversions were counted, or set "
             "labels.immature: weight"

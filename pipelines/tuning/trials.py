@@ -1,4 +1,4 @@
-"""A trial is a run: trained through the same code, taken up after a kill, judged by validation."""
+"""A trial is a run: trained by the same code, taken up after a kill, measured on validation."""
 
 from __future__ import annotations
 

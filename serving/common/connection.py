@@ -1,4 +1,4 @@
-"""The wire: REST over a kept connection, or gRPC; and what can go wrong on it."""
+"""HTTP client: REST over a kept connection, or gRPC; and what can go wrong on it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TimeoutExpiredError(ServingError):
 
 
 class ConnectionFailedError(ServingError):
-    """Nobody listens there, or the connection broke twice."""
+    """No server listens there, or the connection broke twice."""
 
 
 _ERRORS: dict[int, type[ServingError]] = {

@@ -10,8 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
@@ -99,29 +97,10 @@ def test_examples_run(path, tmp_path, monkeypatch):
     BACKBONES.pop("wide_and_deep", None)
 
 
-def test_the_readmes_example_runs(tmp_path, monkeypatch):
+def test_the_readmes_example_runs(readme_example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    rows = 1000
-    click = (rng.random(rows) < 0.4).astype(int)
-    made = {
-        "user": rng.integers(0, 90, rows),
-        "item": rng.integers(0, 30, rows),
-        "click": click,
-        "bought": click * (rng.random(rows) < 0.3),
-    }
-    pd.DataFrame(made).to_parquet("exposures.parquet")
-    features = [
-        {"name": side, "dtype": "int64", "side": side, "kind": "vocabulary"}
-        for side in ("user", "item")
-    ]
-    labels = {"click": "click", "conversion": "bought"}
-    schema = {"name": "made", "labels": labels, "features": features}
-    Path("schema.yaml").write_text(yaml.safe_dump(schema), encoding="utf-8")
-    (text,) = blocks(ROOT / "README.md", "python")
-    text = text.replace("80_000", "800").replace("epochs=3", "epochs=1, verbose=0")
     scope = {"__name__": "readme"}
-    exec(compile(text, "README.md", "exec"), scope)
+    exec(compile(readme_example, "README.md", "exec"), scope)
     assert set(scope["scores"]) == {"ctr", "cvr", "ctcvr"}
     assert scope["scores"]["cvr"].shape[0] == 200
 

@@ -3,9 +3,7 @@
 import json
 import math
 import socket
-import threading
 from concurrent import futures
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
@@ -19,8 +17,6 @@ from serving.client import (
     InvalidRequestError,
     MissingInputError,
     NotFoundError,
-    OverloadedError,
-    TimeoutExpiredError,
 )
 from serving.common.request import Input, RequestBuilder
 
@@ -107,83 +103,6 @@ def test_nobody_listens():
         port = free.getsockname()[1]
     with pytest.raises(ConnectionFailedError):
         Client(f"http://127.0.0.1:{port}", "cvr").status()
-
-
-class _Odd(BaseHTTPRequestHandler):
-    """Answers as told by the path's model name; keeps connections, and counts them."""
-
-    protocol_version = "HTTP/1.1"
-    connections: set = set()
-    tokens: list = []
-
-    def do_GET(self):
-        self.connections.add(self.client_address)
-        self.tokens.append(self.headers["Authorization"])
-        if "slow" in self.path:
-            threading.Event().wait(1.0)
-        if "drop" in self.path and len(self.connections) == 1:
-            self.close_connection = True  # as if the server had closed a kept connection
-            return
-        status = 503 if "busy" in self.path else 200
-        body = b'{"error": "too much"}' if status == 503 else b'{"model_version_status": []}'
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = b'{"outputs": {"ctr": [NaN], "cvr": [1e-05], "ctcvr": [-Infinity]}}'
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def odd():
-    _Odd.connections, _Odd.tokens = set(), []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_connection_is_kept_and_the_token_sent(odd):
-    with Client(odd, "cvr", token="secret") as client:
-        for _ in range(5):
-            client.status()
-    assert len(_Odd.connections) == 1
-    assert _Odd.tokens == ["Bearer secret"] * 5
-
-
-def test_dropped_connection_is_tried_once_more(odd):
-    with Client(odd, "drop") as client:
-        assert client.status() == []
-    assert len(_Odd.connections) == 2
-
-
-def test_timeouts_and_overload_have_their_own_errors(odd):
-    with (
-        pytest.raises(TimeoutExpiredError, match="no answer within"),
-        Client(odd, "slow", timeout=0.2) as client,
-    ):
-        client.status()
-    with pytest.raises(OverloadedError, match="503: too much"), Client(odd, "busy") as client:
-        client.status()
-
-
-def test_bare_nan_and_infinity_are_read(odd, tiny):
-    with Client(odd, "cvr", tiny.SCHEMA) as client:
-        scores = client.predict(ROW)
-    assert math.isnan(scores["ctr"][0])
-    assert (scores["cvr"], scores["ctcvr"]) == ([1e-05], [-math.inf])
 
 
 def test_values_become_what_the_model_reads(tiny):

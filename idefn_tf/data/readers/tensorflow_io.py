@@ -47,7 +47,7 @@ def read_parquet(
 def stream_parquet(
     schema: Schema, files: Sequence[str], labels: bool, **options: Any
 ) -> tf.data.Dataset:
-    """Deals Parquet files that do not fit in memory; the options are those of `stream`."""
+    """Streams Parquet files that do not fit in memory; the options are those of `stream`."""
     plan = trusted_parquet.plan(schema, files, labels)
     joined = _rows(plan, files[0])
     for file in files[1:]:

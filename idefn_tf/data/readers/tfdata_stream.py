@@ -29,7 +29,7 @@ def stream(
     labels: bool,
     shard: Shard,
 ) -> tf.data.Dataset:
-    """Deals rows in an order that is drawn from `seed` and the epoch that the clock shows.
+    """Streams rows in an order that is drawn from `seed` and the epoch that the clock shows.
 
     Args:
         rows: gives the unparsed rows, of files in an order drawn from a seed if there is one.

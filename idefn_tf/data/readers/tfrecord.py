@@ -69,7 +69,7 @@ def read_tfrecord(
 def stream_tfrecord(
     schema: Schema, files: Sequence[str], labels: bool, **options: Any
 ) -> tf.data.Dataset:
-    """Deals TFRecord files that do not fit in memory; the options are those of `stream`."""
+    """Streams TFRecord files that do not fit in memory; the options are those of `stream`."""
 
     def rows(seed: tf.Tensor | None) -> tf.data.Dataset:
         names = tf.data.Dataset.from_tensor_slices(list(files))

@@ -29,6 +29,12 @@ class NearestPositive(CountedRelabel):
 
     Raises:
         ValueError: if `kappa` is outside [0, 1] or `capacity` is not positive.
+
+    Example:
+        >>> from idefn_tf.models import NearestPositive
+        >>> model = NearestPositive(features, MLP((8,)), kappa=0.5)
+        >>> model.pseudo_labels(outputs, batch).numpy().tolist()
+        [0.0, 0.0, 1.0, 0.0]
     """
 
     monitors = {**CountedRelabel.monitors, "transport_overflow": "sum"}

@@ -22,6 +22,12 @@ class OracleRelabel(AllNegative):
 
     Args:
         **kwargs: of `AllNegative`.
+
+    Example:
+        >>> from idefn_tf.models import OracleRelabel
+        >>> model = OracleRelabel(features, MLP((8,)))
+        >>> model.pseudo_labels(outputs, batch).numpy().tolist()
+        [0.0, 0.0, 0.0, 1.0]
     """
 
     extra_labels = (ORACLE,)

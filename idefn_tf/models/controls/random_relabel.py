@@ -25,6 +25,13 @@ class RandomRelabel(CountedRelabel):
 
     Raises:
         ValueError: if `kappa` is outside [0, 1].
+
+    Example:
+        >>> from idefn_tf.models import RandomRelabel
+        >>> model = RandomRelabel(features, MLP((8,)), kappa=0.5, seed=1)
+        >>> labels_ = model.pseudo_labels(outputs, batch).numpy()
+        >>> float(labels_.sum()), labels_[:2].tolist()  # one of two unclicked rows, no clicked one
+        (1.0, [0.0, 0.0])
     """
 
     def __init__(self, *args: Any, seed: int | None = None, **kwargs: Any) -> None:

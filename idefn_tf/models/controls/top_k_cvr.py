@@ -20,6 +20,12 @@ class TopKCVR(CountedRelabel):
 
     Raises:
         ValueError: if `kappa` is outside [0, 1].
+
+    Example:
+        >>> from idefn_tf.models import TopKCVR
+        >>> model = TopKCVR(features, MLP((8,)), kappa=0.5)
+        >>> model.pseudo_labels(outputs, batch).numpy().tolist()
+        [0.0, 0.0, 0.0, 1.0]
     """
 
     def scores(self, outputs: Outputs, batch: Batch) -> tf.Tensor:

@@ -47,6 +47,13 @@ class AllNegative(EntireSpaceModel):
             `ctcvr` unknown.
 
     Source: Zhong et al., AAAI 2026, Eq. 15; TorchEasyRec's multi-task baseline is its kin.
+
+    Example:
+        >>> from idefn_tf.models import AllNegative
+        >>> model = AllNegative(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_clicked_loss': 8.3178, 'cvr_unclicked_loss': 2.511}
     """
 
     loss_names = ("ctr_loss", "cvr_clicked_loss", "cvr_unclicked_loss")

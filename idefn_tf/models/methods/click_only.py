@@ -31,6 +31,13 @@ class ClickOnly(EntireSpaceModel):
         ValueError: if `divisor` is neither, or the weight is not positive.
 
     Source: Zhong et al., AAAI 2026, ablation IdeFN-R.
+
+    Example:
+        >>> from idefn_tf.models import ClickOnly
+        >>> model = ClickOnly(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_loss': 8.3178}
     """
 
     loss_names = ("ctr_loss", "cvr_loss")

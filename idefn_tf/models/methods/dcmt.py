@@ -43,6 +43,14 @@ class DCMT(EntireSpaceModel):
     Source: Zhu et al., ICDE 2023 (arXiv 2302.06141); losses of Huang et al., RecSys 2024, Eq. 6.
     The paper's towers share a wide-and-deep trunk; here only the embeddings are shared, as in the
     published comparison.
+
+    Example:
+        >>> from idefn_tf.models import DCMT
+        >>> model = DCMT(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_loss': 0.6931, 'counterfactual_loss': 0.6931, 'prior_loss':
+        0.0001, 'ctcvr_loss': 0.5694}
     """
 
     tasks = ("ctr", "cvr", "counterfactual")

@@ -46,6 +46,14 @@ class DDPO(EntireSpaceModel):
             unknown.
 
     Source: Su et al., SIGIR 2024 (10.1145/3626772.3657817).
+
+    Example:
+        >>> from idefn_tf.models import DDPO
+        >>> model = DDPO(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'ctcvr_loss': 0.5694, 'conversion_loss': 0.3466, 'cvr_clicked_loss':
+        0.6931, 'cvr_unclicked_loss': 0.837}
     """
 
     tasks = ("ctr", "cvr", "conversion")

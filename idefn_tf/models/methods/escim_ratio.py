@@ -46,6 +46,14 @@ class ESCIMRatio(EntireSpaceModel):
         ValueError: if a weight is negative or the floor is outside (0, 1).
 
     Source: the authors' code of ESCIM (ICDM 2025), rule "ratio" and its published weights.
+
+    Example:
+        >>> from idefn_tf.models import ESCIMRatio
+        >>> model = ESCIMRatio(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'ctcvr_loss': 0.5694, 'cvr_clicked_loss': 0.0693, 'cvr_unclicked_loss':
+        0.0002, 'prior_loss': 0.6931}
     """
 
     tasks = ("ctr", "cvr", "prior")

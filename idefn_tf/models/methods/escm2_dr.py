@@ -45,6 +45,13 @@ class ESCM2DR(MultiDR):
             unknown.
 
     Source: Wang et al., SIGIR 2022 (arXiv 2204.05125).
+
+    Example:
+        >>> from idefn_tf.models import ESCM2DR
+        >>> model = ESCM2DR(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_loss': 0.6931, 'imputation_loss': 0.0, 'ctcvr_loss': 0.5694}
     """
 
     loss_names = (*MultiDR.loss_names, "ctcvr_loss")

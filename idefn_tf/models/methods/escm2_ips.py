@@ -42,6 +42,13 @@ class ESCM2IPS(MultiIPW):
             unknown.
 
     Source: Wang et al., SIGIR 2022 (arXiv 2204.05125); settings of Huang et al., RecSys 2024.
+
+    Example:
+        >>> from idefn_tf.models import ESCM2IPS
+        >>> model = ESCM2IPS(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_loss': 0.6931, 'ctcvr_loss': 0.5694}
     """
 
     loss_names = (*MultiIPW.loss_names, "ctcvr_loss")

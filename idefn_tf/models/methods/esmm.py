@@ -34,6 +34,13 @@ class ESMM(EntireSpaceModel):
         ValueError: if the weight is not positive.
 
     Source: Ma et al., SIGIR 2018 (arXiv 1804.07931).
+
+    Example:
+        >>> from idefn_tf.models import ESMM
+        >>> model = ESMM(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'ctcvr_loss': 0.5694}
     """
 
     loss_names = ("ctr_loss", "ctcvr_loss")

@@ -53,6 +53,13 @@ class IdeFN(AllNegative):
         ValueError: if an argument is out of its range.
 
     Source: Zhong et al., AAAI 2026 (10.1609/aaai article 38690).
+
+    Example:
+        >>> from idefn_tf.models import IdeFN
+        >>> model = IdeFN(features, MLP((8,)), kappa=0.5)  # one of two unclicked rows
+        >>> model.build()
+        >>> model.pseudo_labels(outputs, batch).numpy().tolist()
+        [0.0, 0.0, 1.0, 0.0]
     """
 
     monitors = {
@@ -199,6 +206,13 @@ class IdeFNT(IdeFN):
     """The ablation IdeFN-T: IdeFN without the CTR loss (gamma then only rescales).
 
     Source: Zhong et al., AAAI 2026, ablation study. Its CTR output is untrained.
+
+    Example:
+        >>> from idefn_tf.models import IdeFNT
+        >>> model = IdeFNT(features, MLP((8,)), kappa=0.5)  # one of two unclicked rows
+        >>> model.build()
+        >>> model.pseudo_labels(outputs, batch).numpy().tolist()
+        [0.0, 0.0, 1.0, 0.0]
     """
 
     def __init__(self, *args: Any, ctr_weight: float = 0.0, **kwargs: Any) -> None:
@@ -220,6 +234,12 @@ def explain_regime(
         unclicked: expected N_U of a batch.
         marginals: "proportion" or "literal".
         rule: the relabelling rule.
+
+    Example:
+        >>> from idefn_tf.models import explain_regime
+        >>> explain_regime(0.02, positives=1, unclicked=100, marginals="proportion", rule="top_k")
+        >>> "nothing can be relabelled" in explain_regime(0.02, 1, 100, "literal", "top_k")
+        True
     """
     if not isinstance(kappa, int | float) or kappa <= 0 or rule == "soft":
         return None

@@ -33,6 +33,13 @@ class MMoE(ClickOnly):
         ValueError: if `divisor` is neither, or the weight is not positive.
 
     Source: Ma et al., KDD 2018; loss of Huang et al., RecSys 2024.
+
+    Example:
+        >>> from idefn_tf.models import MMoE
+        >>> model = MMoE(features, MLP((8,)), cvr_weight=2.0)
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_loss': 0.6931}
     """
 
     def __init__(

@@ -48,6 +48,13 @@ class MultiDR(EntireSpaceModel):
             unknown.
 
     Source: Zhang et al., WWW 2020 (arXiv 1910.09337); L_imp as in Wang et al., SIGIR 2022.
+
+    Example:
+        >>> from idefn_tf.models import MultiDR
+        >>> model = MultiDR(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_loss': 0.6931, 'imputation_loss': 0.0}
     """
 
     tasks = ("ctr", "cvr", "imputation")

@@ -36,6 +36,13 @@ class MultiIPW(EntireSpaceModel):
         ValueError: if the weight is not positive or the floor is outside (0, 1).
 
     Source: Zhang et al., WWW 2020 (arXiv 1910.09337).
+
+    Example:
+        >>> from idefn_tf.models import MultiIPW
+        >>> model = MultiIPW(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_loss': 0.6931}
     """
 
     loss_names: tuple[str, ...] = ("ctr_loss", "cvr_loss")

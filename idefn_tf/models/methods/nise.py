@@ -43,6 +43,13 @@ class NISE(EntireSpaceModel):
         ValueError: if `scale` or `cap` is not positive or a weight is negative.
 
     Source: Huang et al., RecSys 2024 (10.1145/3640457.3688151), Eq. 8-11 and Algorithm 1.
+
+    Example:
+        >>> from idefn_tf.models import NISE
+        >>> model = NISE(features, MLP((8,)))
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_clicked_loss': 0.3827, 'cvr_unclicked_loss': 0.3105}
     """
 
     loss_names = ("ctr_loss", "cvr_clicked_loss", "cvr_unclicked_loss")

@@ -32,6 +32,13 @@ class PLE(ClickOnly):
         ValueError: if `divisor` is neither, or the weight is not positive.
 
     Source: Tang et al., RecSys 2020; counts of Huang et al., RecSys 2024.
+
+    Example:
+        >>> from idefn_tf.models import PLE
+        >>> model = PLE(features, MLP((8,)), cvr_weight=2.0)
+        >>> losses = model.compute_losses(outputs, batch)
+        >>> {name: round(float(loss), 4) for name, loss in losses.items()}
+        {'ctr_loss': 0.6931, 'cvr_loss': 0.6931}
     """
 
     def __init__(

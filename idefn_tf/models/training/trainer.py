@@ -160,7 +160,7 @@ class EntireSpaceTrainer(TrackedModel):
         return history
 
     def _takes_whole_batches(self, dataset: Any) -> bool:
-        """Whether one replica trains on encoded batches as the input pipeline deals them."""
+        """Whether one replica trains on encoded batches as the input pipeline makes them."""
         if not isinstance(dataset, tf.data.Dataset) or self.run_eagerly:
             return False
         spec = dataset.element_spec

@@ -33,6 +33,13 @@ class MMoETrunk(Trunk):
         ValueError: if there is no expert.
 
     Source: Ma et al., KDD 2018, Eq. 6 and 7.
+
+    Example:
+        >>> from idefn_tf.models import MMoETrunk
+        >>> trunk = MMoETrunk(expert_units=(6,)).for_tasks(("ctr", "cvr"), MLP((8,)), features)
+        >>> mixed = trunk(tf.zeros([2, features.output_width]))
+        >>> {task: value.shape.as_list() for task, value in mixed.items()}
+        {'ctr': [2, 6], 'cvr': [2, 6]}
     """
 
     def __init__(self, experts: int = 8, **kwargs: Any) -> None:

@@ -42,6 +42,13 @@ class PLETrunk(Trunk):
         ValueError: if a count is not positive.
 
     Source: Tang et al., RecSys 2020; counts of Huang et al., RecSys 2024.
+
+    Example:
+        >>> from idefn_tf.models import PLETrunk
+        >>> trunk = PLETrunk(expert_units=(6,)).for_tasks(("ctr", "cvr"), MLP((8,)), features)
+        >>> mixed = trunk(tf.zeros([2, features.output_width]))
+        >>> {task: value.shape.as_list() for task, value in mixed.items()}
+        {'ctr': [2, 6], 'cvr': [2, 6]}
     """
 
     def __init__(self, shared: int = 4, specific: int = 4, levels: int = 1, **kwargs: Any) -> None:

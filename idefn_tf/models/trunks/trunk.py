@@ -32,6 +32,13 @@ class Trunk(keras.layers.Layer):
 
     Raises:
         ValueError: if a width is not positive or `gate` is unknown.
+
+    Example:
+        >>> from idefn_tf.models import MMoETrunk, Trunk
+        >>> trunk = MMoETrunk(experts=3, expert_units=(16, 6))
+        >>> made = trunk.for_tasks(("ctr", "cvr"), MLP((8,)), features)
+        >>> isinstance(made, Trunk), made.output_width
+        (True, 6)
     """
 
     def __init__(

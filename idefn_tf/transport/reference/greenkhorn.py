@@ -56,6 +56,13 @@ def greenkhorn(
 
     Returns:
         The plan as a matrix, columns as the last updates left them. `iterations` counts updates.
+
+    Example:
+        >>> from idefn_tf.transport import greenkhorn, partial_problem
+        >>> problem = partial_problem([[0.0, 1.0]], kappa=0.5)
+        >>> plan = greenkhorn(problem, epsilon=tf.constant(0.5), steps=5)
+        >>> [round(float(share), 2) for share in plan.matched_fraction]
+        [0.99, 0.01]
     """
     dtype = problem.cost.dtype
     epsilon, tolerance = as_type(epsilon, dtype), as_type(tolerance, dtype)

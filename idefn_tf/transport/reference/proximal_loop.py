@@ -43,6 +43,13 @@ def proximal_literal(
 
     Returns:
         The plan, as a matrix. `iterations` counts sweeps.
+
+    Example:
+        >>> from idefn_tf.transport import partial_problem, proximal_literal
+        >>> problem = partial_problem([[0.0, 1.0]], kappa=0.5)
+        >>> plan = proximal_literal(problem, epsilon=tf.constant(0.5), steps=50)
+        >>> [round(float(share), 2) for share in plan.matched_fraction]
+        [0.99, 0.0]
     """
     dtype = problem.cost.dtype
     epsilon, tolerance = as_type(epsilon, dtype), as_type(tolerance, dtype)

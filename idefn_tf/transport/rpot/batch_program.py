@@ -87,7 +87,7 @@ def batch_program(
         if not narrow or options.solver not in _BY_POTENTIALS or (batch or 0) < LEAST_BATCH:
             return found(asked)
         plan, labels = narrowed(asked, -(-int(NARROW * batch) // 128) * 128, found)
-        # Compilers leave the cost out where nobody reads the plan's matrix.
+        # Compilers leave the cost out where the plan's matrix is not read.
         return plan._replace(problem=problem_of(asked)), labels
 
     return tf.function(run, jit_compile=jit_compile or None, autograph=False)
@@ -155,7 +155,7 @@ def narrowed(
 def _rows_in_places(mask: tf.Tensor, place: tf.Tensor, places: int) -> tf.Tensor:
     """Which row of the batch stands in each place [places], 0 in empty ones; cheaper than a sort.
 
-    Where there are more rows than places the last place is nonsense, and nobody looks.
+    Where there are more rows than places the last place is nonsense, and is not read.
     """
     target = tf.where(mask, place, places)  # one more place, for the rows that are left out
     return tf.scatter_nd(target[:, None], tf.range(tf.shape(mask)[0]), [places + 1])[:places]

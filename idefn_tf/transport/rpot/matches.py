@@ -26,6 +26,12 @@ class Matches(NamedTuple):
         plan: the plan itself; its columns are the batch's rows, its rows the batch's positives
             (the first `capacity`) and then the memory.
         rows: index in the batch of the plan's first `capacity` rows.
+
+    Example:
+        >>> from idefn_tf.transport import RPOT
+        >>> found = RPOT(kappa=0.5, capacity=2)(outputs.z, batch.click, batch.conversion)
+        >>> float(found.positives), float(found.overflow), float(found.kappa)
+        (1.0, 0.0, 0.5)
     """
 
     labels: tf.Tensor

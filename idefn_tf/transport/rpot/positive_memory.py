@@ -27,6 +27,14 @@ class PositiveMemory(keras.layers.Layer):
 
     Raises:
         ValueError: if `capacity` or `age_limit` is not positive.
+
+    Example:
+        >>> from idefn_tf.transport import PositiveMemory
+        >>> memory = PositiveMemory(capacity=3)
+        >>> memory(tf.constant([[1.0], [2.0]]), tf.constant([True, True]), tf.constant(0))
+        >>> entries, alive = memory.read(tf.constant(1))
+        >>> entries.numpy().ravel().tolist(), alive.numpy().tolist()
+        ([1.0, 2.0, 0.0], [True, True, False])
     """
 
     def __init__(self, capacity: int, age_limit: int | None = None, **kwargs: Any) -> None:

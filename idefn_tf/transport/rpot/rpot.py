@@ -65,6 +65,12 @@ class RPOT(keras.layers.Layer):
 
     Raises:
         ValueError: if an argument is out of its range.
+
+    Example:
+        >>> from idefn_tf.transport import RPOT
+        >>> found = RPOT(kappa=0.5)(outputs.z, batch.click, batch.conversion)
+        >>> found.labels.numpy().tolist(), float(found.pseudo_positives)
+        ([0.0, 0.0, 1.0, 0.0], 1.0)
     """
 
     def __init__(

@@ -19,7 +19,7 @@ before it is there. Such a price is found by bisection. Of what row i has, the s
 
 stays at price p. The fullest column goes first: what it turns away may fill another.
 
-Nothing here need be exact. Newton starts from these potentials and is the judge of them.
+Nothing here need be exact. Newton starts from these potentials and corrects them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SPARE = 0.05
 #: How far (*) may be off in a full column.
 SLACK = 0.01
 TURNS = 4
-SETTLED = 1e-4
+FIXED = 1e-4
 #: Rows ask for this share less than their mass, so that where a row's part of a column equals the
 #: virtual row's, the virtual row wins and not rounding.
 SHY = 1e-5
@@ -61,7 +61,7 @@ class _Bids(NamedTuple):
     total: tf.Tensor
     fill: tf.Tensor
     turns: tf.Tensor
-    settled: tf.Tensor
+    fixed: tf.Tensor
 
 
 def priced_potential(
@@ -157,11 +157,11 @@ def _fixed_point(entries: tf.Tensor, price: tf.Tensor, row: tf.Tensor, column: t
         fill = tf.math.divide_no_nan(weight * brought, column)
         own = -tf.math.log1p(-tf.minimum(fill, 1 - SPARE))
         new = tf.where(_has_room(fill, bids.price), own, bids.price)
-        settled = tf.reduce_max(tf.abs(new - bids.price)) < SETTLED
-        return (_Bids(new, total, fill, bids.turns + 1, settled),)
+        fixed = tf.reduce_max(tf.abs(new - bids.price)) < FIXED
+        return (_Bids(new, total, fill, bids.turns + 1, fixed),)
 
     start = _Bids(price, row, column, tf.constant(0), tf.constant(False))
-    (bids,) = tf.while_loop(lambda bids: ~bids.settled & (bids.turns < TURNS), turn, (start,))
+    (bids,) = tf.while_loop(lambda bids: ~bids.fixed & (bids.turns < TURNS), turn, (start,))
     return bids
 
 

@@ -35,6 +35,12 @@ def exact(
 
     Raises:
         ImportError: If POT is not installed.
+
+    Example:
+        >>> from idefn_tf.transport import exact, partial_problem
+        >>> plan = exact(partial_problem([[0.0, 1.0]], kappa=0.5))
+        >>> plan.matrix.numpy().round(4).tolist()  # the nearer row, then what the virtual row fills
+        [[0.5, 0.0], [0.0, 0.5]]
     """
     emd = _emd()
     dtype = problem.cost.dtype

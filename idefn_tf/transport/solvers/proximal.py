@@ -87,6 +87,13 @@ def proximal(
 
     Returns:
         The plan. Status CONVERGED or ITERATION_LIMIT, or the reason why there is none.
+
+    Example:
+        >>> from idefn_tf.transport import partial_problem, proximal
+        >>> problem = partial_problem([[0.0, 1.0]], kappa=0.5)
+        >>> plan = proximal(problem, epsilon=tf.constant(0.5), steps=50)
+        >>> [round(float(share), 2) for share in plan.matched_fraction]
+        [1.0, 0.0]
     """
     dtype = problem.cost.dtype
     cost = problem.reduced_cost

@@ -54,6 +54,13 @@ def sinkhorn(
 
     Raises:
         ValueError: If `mode` is unknown or `check_every` is not positive.
+
+    Example:
+        >>> from idefn_tf.transport import partial_problem, sinkhorn
+        >>> problem = partial_problem([[0.0, 1.0]], kappa=0.5)
+        >>> plan = sinkhorn(problem, epsilon=tf.constant(0.5))
+        >>> [round(float(share), 2) for share in plan.matched_fraction]
+        [0.73, 0.27]
     """
     if mode not in MODES:
         raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}.")

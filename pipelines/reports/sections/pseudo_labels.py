@@ -33,7 +33,7 @@ def section(material: Material) -> Section:
     judged = last["prevalence"] > 0
     if not judged:
         found.note(
-            "The data record no conversion of an unclicked row, so nobody can say how many of the "
+            "The data record no conversion of an unclicked row, so it is unknown how many of the "
             "relabelled rows are right; what is shown is how many there are and how they change."
         )
     elif last["lift_low"] <= 1.0:

@@ -146,7 +146,7 @@ class Protocol(HttpToolsProtocol):
     def _body_comes(self) -> None:
         """Keeps the connection of a client that asked whether to send its body.
 
-        Until then nobody knows whether a body or another request follows a refusal.
+        Until then it is unknown whether a body or another request follows a refusal.
         """
         if self.expect_100_continue and not self._stopping:
             self.cycle.keep_alive = self._keeps_alive

@@ -1,6 +1,6 @@
 """Micro-batching: requests that wait while a signature runs are run together next.
 
-A request that finds a free thread runs at once; nobody waits for company unless
+A request that finds a free thread runs at once; none waits for company unless
 `batch_timeout_micros` says so. What has gathered meanwhile becomes one batch, as far as the inner
 shapes agree and `max_batch_size` allows. Requests to a signature whose rows depend on each other
 are never mixed. If a batch fails, each of its requests is run alone, so that only the guilty one

@@ -105,7 +105,7 @@ class Servable:
             self._retired = True
 
     def close_if_idle(self) -> bool:
-        """Closes a retired version that nobody uses; returns whether it is closed."""
+        """Closes a retired version that is not in use; returns whether it is closed."""
         with self._lock:
             if self._closed:
                 return True

@@ -315,30 +315,3 @@ def test_errors_of_construction():
     refuses("needs the values of .tags.", lambda: FeatureColumns.from_schema(MIXED, {}))
     layer = FeatureColumns([near])
     refuses(r"must have shape \(3, 2\)", lambda: layer.set_embedding("x", np.zeros((2, 2))))
-
-
-@pytest.mark.parametrize(
-    ("column", "message"),
-    [
-        (lambda: tf.feature_column.categorical_column_with_identity("x", 3), "cannot be lowered"),
-        (
-            lambda: tf.feature_column.embedding_column(
-                tf.feature_column.categorical_column_with_identity("x", 3, default_value=0), 2
-            ),
-            "default_value of identity column 'x'",
-        ),
-        (
-            lambda: tf.feature_column.embedding_column(
-                tf.feature_column.crossed_column(["x", "y"], 10), 2
-            ),
-            "CrossedColumn cannot be lowered",
-        ),
-        (
-            lambda: tf.feature_column.numeric_column("x", normalizer_fn=lambda x: x / 2),
-            "normalizer",
-        ),
-        (lambda: tf.feature_column.numeric_column("x", shape=(2,)), "shape"),
-    ],
-)
-def test_columns_that_cannot_be_lowered(column, message):
-    refuses(message, lambda: FeatureColumns([column()]))

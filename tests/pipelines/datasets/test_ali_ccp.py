@@ -313,21 +313,3 @@ def test_the_test_rows_alone_can_be_prepared_with_a_runs_vocabularies(prepared, 
     out = prepare_rows(SCHEMA, mine, tmp_path / "out", prepared.vocabularies)
     assert out.parts == ("all",)
     assert out.table("all").drop(["row_id"]).equals(prepared.table("test").drop(["row_id"]))
-
-
-@pytest.mark.parametrize(
-    ("features", "message"),
-    [
-        (({"name": "a", "column": "999"},), "'a' needs the raw column '999', which no file holds"),
-        (
-            ({"name": "a", "column": "210"}, {"name": "b", "column": "210", "max_length": 3}),
-            "'b' reads the field 210 otherwise than another feature",
-        ),
-    ],
-)
-def test_a_schema_that_the_files_cannot_fill_is_refused(raw, tmp_path, features, message):
-    base = {"dtype": "int64", "side": "item", "kind": "vocabulary"}
-    schema = schema_of(*({**base, **feature} for feature in features))
-    with pytest.raises(ValueError, match="schema: ") as caught:
-        prepare("ali_ccp", raw, tmp_path / "out", schema=schema)
-    assert message in str(caught.value)

@@ -1,0 +1,29 @@
+"""`pytest` alone finds the project, from any folder, as an editor calls it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["root", "elsewhere"])
+def test_pytest_alone_runs_a_file_from_any_folder(folder, tmp_path, monkeypatch):
+    """The command without `python -m`, which would put its own folder on the path."""
+    command = Path(sys.executable).with_name("pytest")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    cwd = {"root": ROOT, "elsewhere": tmp_path}[folder]
+    tests = ("tests/idefn_tf/test_losses.py", "tests/idefn_tf/test_front_door.py")
+    given = [test if folder == "root" else str(ROOT / test) for test in tests]
+    done = subprocess.run(
+        [command, "-q", "-p", "no:cacheprovider", *given],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert " passed" in done.stdout
