@@ -34,6 +34,13 @@ class PseudoLabelAudit:
         lift: precision / prevalence; `lift_low` and `lift_high` from the interval.
         overlap: Jaccard overlap of the relabelled rows with the previous audit's.
         mean_cvr_unclicked: mean predicted CVR of the unclicked rows.
+
+    Example:
+        >>> import numpy as np
+        >>> from idefn_tf.evaluation import audit_labels
+        >>> audit = audit_labels(np.array([1, 0, 0]), np.zeros(3), np.array([1, 0, 0]))
+        >>> audit.true, audit.recall, round(audit.prevalence, 3)
+        (1, 1.0, 0.333)
     """
 
     unclicked: int
@@ -86,6 +93,14 @@ def audit_labels(
 
     Returns:
         The numbers; nan where a share has no denominator.
+
+    Example:
+        >>> import numpy as np
+        >>> from idefn_tf.evaluation import audit_labels
+        >>> relabelled, click = np.array([1, 1, 0, 0, 1]), np.array([0, 0, 0, 0, 1])
+        >>> found = audit_labels(relabelled, click, truth=np.array([1, 0, 0, 0, 1]))
+        >>> found.relabelled, found.precision, found.lift  # the clicked row does not count
+        (2, 0.5, 2.0)
     """
     unclicked = np.asarray(click) == 0
     chosen = unclicked & np.asarray(relabelled, bool)

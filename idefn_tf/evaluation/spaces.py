@@ -35,6 +35,11 @@ class Space:
         rows: Which exposures belong to it: all, clicked or unclicked.
         label: Which conversion counts: funnel (click * conversion), raw or oracle.
         meaning: One sentence for readers of a report.
+
+    Example:
+        >>> from idefn_tf.evaluation import SPACES
+        >>> SPACES["all_raw"].report_only, SPACES["clicked"].columns
+        (True, ('click', 'conversion'))
     """
 
     name: str
@@ -90,6 +95,11 @@ def get_space(name: str) -> Space:
 
     Raises:
         ValueError: On another name.
+
+    Example:
+        >>> from idefn_tf.evaluation import get_space
+        >>> get_space("clicked").meaning
+        'clicked exposures, their conversions'
     """
     if name not in SPACES:
         raise ValueError(
@@ -246,6 +256,13 @@ def evaluate_spaces(
     Raises:
         ValueError: On an unknown output, lengths that differ, or scores that are not
             probabilities (NaN included).
+
+    Example:
+        >>> from idefn_tf.evaluation import evaluate_spaces
+        >>> labels = {"click": [1, 1, 1, 0], "conversion": [1, 0, 0, 0]}
+        >>> found = evaluate_spaces({"cvr": [0.6, 0.7, 0.2, 0.1]}, labels)
+        >>> found["clicked"]["cvr_auc"], round(found["all_funnel"]["cvr_auc"], 3)
+        (0.5, 0.667)
     """
     if not predictions or not set(predictions) <= set(HEADS):
         raise ValueError(
