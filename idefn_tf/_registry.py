@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
+from idefn_tf._options import check_arguments
+
 T = TypeVar("T", bound=Callable[..., Any])
 
 Kind = Literal[
@@ -73,8 +75,7 @@ def register(kind: Kind, name: str | None = None, *, public: bool = True) -> Cal
     def decorate(thing: T) -> T:
         if name is not None:
             _refuse_taken(REGISTRIES[kind].get(name), thing, f"{kind} {name!r}")
-            # --- check_arguments(thing) of idefn_tf/_options.py belongs here: a class whose
-            # --- options no config can write is refused where it is defined.
+            check_arguments(thing)
         if kind in SAVED:
             _register_with_keras(thing)
         if name is not None:

@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 #: The library's rooms from the ground up: each imports from those before it.
 LAYERS = (
-    ("_keras_private", "_registry", "losses", "rates"),
+    ("_keras_private", "_rules", "losses", "rates"),
+    ("_options", "_schedule", "_types"),
+    ("_registry",),
     ("schema",),
     ("data",),
     ("tables",),

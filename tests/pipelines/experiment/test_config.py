@@ -32,7 +32,7 @@ def test_an_override_reaches_any_depth_and_is_typed(tmp_path):
         ("method: esmm\nmodle: {}\n", r"c\.yaml:2: modle: unknown key"),
         ("method: esmm\nmethod: esmm\n", r"c\.yaml:2: the key 'method' is given twice"),
         ("method: esmn\n", r"method: must be one of .*received 'esmn'"),
-        ("method: esmm\nmodel: {kappa: 1}\n", r"model\.kappa: unknown key for ESMM"),
+        ("method: esmm\nmodel: {kappa: 1}\n", r"c\.yaml:2: model\.kappa: unknown key.*\(ESMM\)"),
         ("method: esmm\ntraining:\n  epochs: 0\n", r"c\.yaml:3: training\.epochs"),
         ("method: esmm\ntraining: {monitor: {space: oracle}}\n", r"training\.monitor\.space"),
         ("{}\n", r"method: is required"),
