@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format quick test test-versions test-spark benchmark-training lint docs lock clean
+.PHONY: help setup demo format quick test test-versions test-spark benchmark-training lint front-door docs lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,7 +56,8 @@ benchmark-training: ## our training beside DeepCTR and torch-rechub, in environm
 	$(MAKE) setup
 	$(BIN)/python -m benchmarks.training
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff and mypy, and whether the front door agrees with the source
+	$(BIN)/python -m idefn_tf._front_door --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -64,6 +65,9 @@ lint: setup ## ruff and mypy
 format: setup ## what ruff can put right by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+front-door: setup ## the table and the types of `import idefn_tf`, from the marks in the source
+	$(BIN)/python -m idefn_tf._front_door
 
 docs: setup ## the documentation, into build/docs (open build/docs/index.html)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -128,7 +128,7 @@ def signature_rules(init: Any) -> dict[str, tuple[Rule, Any]]:
 
 
 @functools.cache
-def options_of(cls: type) -> type[Record]:
+def options_of(cls: Any) -> type[Record]:
     """Returns the record of a class: the arguments of its constructor and of those it extends.
 
     What is built from other groups (`BUILT`) is left out, and so are Keras' own arguments.

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-from idefn_tf._options import check_arguments
-
 T = TypeVar("T", bound=Callable[..., Any])
 
 Kind = Literal[
@@ -75,7 +73,7 @@ def register(kind: Kind, name: str | None = None, *, public: bool = True) -> Cal
     def decorate(thing: T) -> T:
         if name is not None:
             _refuse_taken(REGISTRIES[kind].get(name), thing, f"{kind} {name!r}")
-            check_arguments(thing)
+            _check_arguments(thing)
         if kind in SAVED:
             _register_with_keras(thing)
         if name is not None:
@@ -93,6 +91,12 @@ def _check_kind(kind: str, name: str | None) -> None:
     if (name is not None) != (kind in REGISTRIES):
         rule = "the name that configs use" if kind in REGISTRIES else f"left out for a {kind}"
         raise ValueError(f"name: must be {rule}, received {name!r}")
+
+
+def _check_arguments(thing: Any) -> None:
+    from idefn_tf._options import check_arguments  # pydantic, once something has options
+
+    check_arguments(thing)
 
 
 def _register_with_keras(thing: Any) -> None:

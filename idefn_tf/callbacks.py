@@ -11,10 +11,12 @@ from typing import Any
 
 import keras
 
+from idefn_tf._registry import register
 from idefn_tf.data import EpochClock
 from idefn_tf.evaluation.spaces import require_selection_space
 
 
+@register("callback")
 class SetEpoch(keras.callbacks.Callback):
     """Shows the training data's clock which epoch begins, so that a resumed run deals it again."""
 
@@ -27,6 +29,7 @@ class SetEpoch(keras.callbacks.Callback):
         self.clock.epoch = epoch
 
 
+@register("callback")
 class StopOnNonFinite(keras.callbacks.Callback):
     """Stops a run whose loss is no longer a number, and says which term it was.
 
@@ -47,6 +50,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
             )
 
 
+@register("callback")
 class SelectBest(keras.callbacks.Callback):
     """Early stopping on validation, on a space that selection may see.
 
@@ -109,6 +113,7 @@ class SelectBest(keras.callbacks.Callback):
         self.best_epoch, self.wait = state["best_epoch"], state["wait"]
 
 
+@register("callback")
 class HistoryCSV(keras.callbacks.Callback):
     """Writes history.csv after every epoch: one row an epoch, whole or not at all."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from idefn_tf._registry import register
 
+
+@register("function")
 def cross_entropy(label: tf.Tensor, logit: tf.Tensor) -> tf.Tensor:
     """Binary cross-entropy phi(y, p) with p = sigmoid(logit).
 

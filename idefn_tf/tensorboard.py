@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.evaluation.spaces import SPACES
 from idefn_tf.schema import CLICK
 
@@ -22,6 +23,7 @@ _GROUPS = (
 )
 
 
+@register("callback")
 class TensorBoardTracking(keras.callbacks.Callback):
     """Writes a run's numbers for TensorBoard.
 

@@ -31,6 +31,7 @@ from pipelines.experiment.evaluation import evaluate_part
 from pipelines.experiment.interruption import TERMINATED, Keep, Terminated, heeding_sigterm
 from pipelines.experiment.run_folder import Run, read_vocabularies
 from pipelines.experiment.training_monitor import Watch
+from pipelines.experiment.user_modules import import_modules
 from pipelines.experiment.warm_start import note_origin, start_from
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared, write_json
@@ -107,6 +108,7 @@ def train(
         Terminated: after SIGTERM, with the run saved.
         WorkerLost: if another worker died; starting all again takes the run up.
     """
+    import_modules(config.imports)  # a trial's own process has the config, not its modules
     cluster = open_cluster(config.training.strategy)
     config = config.model_copy(update={"tuning": None})  # that is pipelines.tune's
     run, data = Run(Path(out)), Prepared.open(data_dir)

@@ -48,6 +48,7 @@ HOLDS = {
         idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
+    "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes",
     "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule
         idefn_tf/_types idefn_tf/optimizers/keras_options idefn_tf/transport/options""",
     "idefn_tf/test_registry": "idefn_tf/_registry idefn_tf/models/registry",
@@ -69,8 +70,8 @@ HOLDS = {
         pipelines/datasets/simulated_funnel/funnel_world
         pipelines/datasets/simulated_funnel/observed_features
         pipelines/datasets/simulated_funnel/simulated_funnel""",
-    "pipelines/experiment/test_config": """pipelines/experiment/config_groups
-        pipelines/experiment/config_origin pipelines/experiment/config_schema""",
+    "pipelines/experiment/test_config": """pipelines/experiment/config_origin
+        pipelines/experiment/config_schema""",
     "pipelines/experiment/test_interruption": "pipelines/experiment/checkpoint",
     "pipelines/experiment/test_training_monitor": "pipelines/experiment/audit_warnings",
     "pipelines/experiment/test_warm_start": "pipelines/preparation/attribution_window",

@@ -10,7 +10,7 @@ import keras
 from idefn_tf._registry import register
 
 
-@register("layer")
+@register("layer", public=False)
 class PublishedDense(keras.layers.Dense):
     """Dense whose kernel and bias start uniform in +-1/sqrt(fan_in).
 

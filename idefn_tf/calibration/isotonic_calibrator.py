@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from idefn_tf._registry import register
 from idefn_tf.calibration.calibrator import Calibrator
 from idefn_tf.calibration.piecewise_linear import PiecewiseLinear
 from idefn_tf.metrics._inputs import FloatArray
 
 
+@register("class")
 class IsotonicCalibrator(Calibrator):
     """The non-decreasing map with the least weighted squared error, linear between its knots.
 

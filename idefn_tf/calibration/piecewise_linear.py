@@ -10,7 +10,7 @@ import tensorflow as tf
 from idefn_tf._registry import register
 
 
-@register("layer")
+@register("layer", public=False)
 class PiecewiseLinear(keras.layers.Layer):
     """Interpolates linearly between knots, constant outside them; `numpy.interp` as a layer.
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from idefn_tf._registry import register
 from idefn_tf.calibration.calibrator import Calibrator
 from idefn_tf.calibration.platt_scaling import LOGIT_CLIP, PlattScaling
 from idefn_tf.metrics._inputs import FloatArray
@@ -62,6 +63,7 @@ def _fit_logistic(x: FloatArray, t: FloatArray, w: FloatArray) -> tuple[float, f
     return float(slope), float(theta[1] - slope * middle), converged
 
 
+@register("class")
 class PlattCalibrator(Calibrator):
     """p' = sigmoid(slope * logit(p) + intercept) with the least weighted log loss.
 

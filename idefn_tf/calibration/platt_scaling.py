@@ -11,7 +11,7 @@ from idefn_tf._registry import register
 LOGIT_CLIP = 1e-15
 
 
-@register("layer")
+@register("layer", public=False)
 class PlattScaling(keras.layers.Layer):
     """p' = sigmoid(slope * logit(p) + intercept), computed in float64.
 

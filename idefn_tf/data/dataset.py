@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.data import files as tables
 from idefn_tf.data import object_store
 from idefn_tf.data.arrow_to_numpy import to_arrays
@@ -24,6 +25,7 @@ CACHE_ROWS = 2_000_000
 Reader = Callable[[Sequence[str]], Iterator[Arrays]]
 
 
+@register("function")
 def open_dataset(
     schema: Schema,
     source: tables.Source,

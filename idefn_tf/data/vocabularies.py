@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from idefn_tf._registry import register
 from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.files import Source, read_table
 from idefn_tf.schema import Feature, Schema
 
 
+@register("function")
 def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any]]:
     """Learns what the schema leaves open, from training rows only.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models.batch import Batch
 from idefn_tf.models.methods.all_negative import AllNegative
 
@@ -66,6 +67,7 @@ def wilson(successes: float, trials: float, z: float = 1.959964) -> tuple[float,
     return (centre - half) / scale, (centre + half) / scale
 
 
+@register("function")
 def audit_labels(
     relabelled: np.ndarray,
     click: np.ndarray,

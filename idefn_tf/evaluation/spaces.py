@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from idefn_tf._registry import register
 from idefn_tf.metrics import exact_metrics
 
 Array = TypeVar("Array")
@@ -217,6 +218,7 @@ def _head_metrics(
     return {name: _json_safe(value) for name, value in values.items()}
 
 
+@register("function")
 def evaluate_spaces(
     predictions: Mapping[str, ArrayLike],
     columns: Mapping[str, ArrayLike],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.data.files import Source
 from idefn_tf.export import card, versions, warmup
 from idefn_tf.export import replay as replaying
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 REPLAY_ROWS = 2048
 
 
+@register("function")
 def export_model(
     model: EntireSpaceModel,
     schema: Schema,

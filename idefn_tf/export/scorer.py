@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.features.column_lowering import quiet_deprecations
 
 Arrays = dict[str, np.ndarray]
 
 
+@register("class")
 class Scorer:
     """Runs the signatures of a SavedModel, without the library's own code.
 

@@ -6,9 +6,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.metrics import _stream
 
 
+@register("class")
 class WeightedRatio(keras.metrics.Metric):
     """sum of numerators / sum of denominators over all rows; a subclass gives the two terms.
 

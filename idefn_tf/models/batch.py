@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.models.replica_sums import replica_count, total
 
 
+@register("class")
 @dataclass
 class Batch:
     """Labels and weights of one mini-batch; every mean over a space says its divisor.
@@ -61,6 +63,7 @@ def _ratio(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(part, whole)
 
 
+@register("class")
 @dataclass
 class Outputs:
     """What one forward pass gives.

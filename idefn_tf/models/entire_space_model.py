@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from idefn_tf import backbones
 from idefn_tf._options import check_arguments
+from idefn_tf._registry import register
 from idefn_tf._types import ShareAboveZero
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import trunks
@@ -19,6 +20,7 @@ from idefn_tf.rates import correct_funnel_downsampling
 
 
 @check_arguments
+@register("class")
 class EntireSpaceModel(EntireSpaceTrainer):
     """Base of every method: click rate and conversion rate, asked about every exposure.
 

@@ -24,5 +24,8 @@ def get_method(name: str) -> type:
         ValueError: if the name is unknown, naming those that exist.
     """
     if name not in METHODS:
-        raise ValueError(f"method: must be one of {sorted(METHODS)}, received {name!r}")
+        raise ValueError(
+            f"method: must be one of {sorted(METHODS)}, received {name!r}; a class of your own is "
+            "found once its module is imported (in a config: imports: [module])"
+        )
     return METHODS[name]

@@ -36,7 +36,7 @@ _KERAS: dict[str, Any] = {
 
 
 @functools.cache
-def optimizer_options(cls: type) -> type[Record]:
+def optimizer_options(cls: Any) -> type[Record]:
     """Returns the record of an optimizer, ours or Keras', of all constructors along its classes."""
     fields: dict[str, Any] = {}
     for base in cls.__mro__:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
+from idefn_tf._registry import register
 from idefn_tf.schema import strict_yaml, ties
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.labels import RESERVED, Labels
@@ -20,6 +21,7 @@ from idefn_tf.schema.strict import Strict
 _LATER_LABELS = ("time_zone",)
 
 
+@register("class")
 class Schema(Strict):
     """The whole description of an exposure table.
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.transport.costs import cost_scale
 from idefn_tf.transport.options import SolverOptions
 from idefn_tf.transport.plan import Plan
@@ -25,6 +26,7 @@ LEAST_ROWS, LEAST_COLUMNS = 8, 128
 TIGHT = SolverOptions(steps=10_000, tolerance=1e-4)
 
 
+@register("function")
 def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
     """Solves a problem by the options; a pure function of tensors, for use inside graphs.
 
@@ -64,6 +66,7 @@ def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
     )
 
 
+@register("function")
 def match(
     cost: Any,
     *,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import model_validator
 
 from idefn_tf._options import Record, check_arguments
+from idefn_tf._registry import register
 from idefn_tf._rules import NONE, Either, Number, OneOf
 from idefn_tf._schedule import SCHEDULE
 from idefn_tf._types import Count, CountOrNone, CountOrZero, Positive, Seed, Switch
@@ -34,6 +35,7 @@ _Holdout = Annotated[float | None, Either((Number(least=0, below=1), NONE))]
 
 
 @check_arguments
+@register("class")
 @dataclass(frozen=True)
 class SolverOptions:
     """How to solve; immutable, so that one compiled program serves one set of options.
@@ -63,6 +65,7 @@ class SolverOptions:
     max_iterations: CountOrNone = None
 
 
+@register("class")
 class TransportOptions(Record):
     """What `RPOT` takes beside kappa, marginals and rule; IdeFN's `transport`.
 

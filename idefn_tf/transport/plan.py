@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.transport.problem import TransportProblem
 from idefn_tf.transport.reductions import fold_rows
 from idefn_tf.transport.status import Status
 
 
+@register("class")
 class Plan(NamedTuple):
     """A transport plan and the solver's account of it. A tuple of tensors: graphs pass it on.
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._registry import register
 from idefn_tf.transport.checks import checked_cost, checked_mask, checked_share
 from idefn_tf.transport.reductions import fold_columns
 
@@ -29,6 +30,7 @@ MARGINALS = ("proportion", "literal")
 CAP = 0.5
 
 
+@register("class")
 class TransportProblem(NamedTuple):
     """A cost, two marginals and the masks that let one compiled shape serve every batch.
 
@@ -90,6 +92,7 @@ class TransportProblem(NamedTuple):
         return fold_columns(tf.minimum, tf.where(usable, sound, infinite), float("inf"))
 
 
+@register("function")
 def partial_problem(
     cost: Any,
     *,

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import enum
 
+from idefn_tf._registry import register
 
+
+@register("class")
 class Status(enum.IntEnum):
     """Outcome of a transport solve; the integer travels inside compiled graphs."""
 

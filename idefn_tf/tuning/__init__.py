@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from idefn_tf.tuning.goal import Goal
 from idefn_tf.tuning.space import Dimension, SearchSpace
+
+if TYPE_CHECKING:
+    from idefn_tf.tuning.hypermodel import IdeFNHyperModel
 
 __all__ = ["Dimension", "Goal", "IdeFNHyperModel", "SearchSpace"]
 

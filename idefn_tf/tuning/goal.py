@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from idefn_tf._registry import register
 from idefn_tf.evaluation.spaces import require_selection_space
 
 #: The metrics that validation reports for each space that selection may see.
@@ -26,6 +27,7 @@ METRICS: dict[str, tuple[str, ...]] = {
 }
 
 
+@register("class")
 class Goal(BaseModel):
     """A weighted sum of validation metrics; greater is better.
 

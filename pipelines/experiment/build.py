@@ -15,7 +15,7 @@ from idefn_tf.features.column_lowering import Vocabularies
 from idefn_tf.models import TRUNKS, EntireSpaceModel, get_method
 from idefn_tf.schema import Schema
 from pipelines.experiment.config import Config
-from pipelines.experiment.config_groups import OPTIMIZER, optimizer_class, optimizer_names
+from pipelines.experiment.config_groups import NAMES, optimizer_class, optimizer_names
 
 
 def build_model(
@@ -104,7 +104,7 @@ def make_optimizer(settings: Mapping[str, Any]) -> keras.optimizers.Optimizer:
     Raises:
         ValueError: if the name or an argument is unknown or out of its range.
     """
-    name = settings.get("name", OPTIMIZER)
+    name = settings.get("name", NAMES["optimizer"])
     cls: Any = optimizer_class(name)
     if cls is None:
         raise ValueError(f"name: must be one of {optimizer_names()}, received {name!r}")
@@ -115,7 +115,7 @@ def make_optimizer(settings: Mapping[str, Any]) -> keras.optimizers.Optimizer:
 
 
 def _make(known: Mapping[str, type], settings: Mapping[str, Any], group: str) -> Any:
-    name: Any = settings.get("name")
+    name: Any = settings.get("name", NAMES.get(group))
     if name not in known:
         raise ValueError(f"{group}.name: must be one of {sorted(known)}, received {name!r}")
     return known[name](**{k: v for k, v in settings.items() if k != "name"})

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from idefn_tf._options import Problem, Record, problems
-from idefn_tf._rules import NONE, TEXT, Either, Group, OneOf
+from idefn_tf._rules import NONE, TEXT, Either, Group, Many, OneOf
 from idefn_tf._types import Count, CountOrNone, CountOrZero, PositiveOrNone, Seed, Switch
 from idefn_tf.schema import strict_yaml
 from idefn_tf.tuning.goal import METRICS
@@ -19,6 +19,7 @@ from pipelines.experiment.config_groups import group_problems, resolve_preset
 from pipelines.experiment.config_origin import Origin
 from pipelines.experiment.config_schema import config_schema
 from pipelines.experiment.tuning_config import Tuning, tuning_problems
+from pipelines.experiment.user_modules import import_modules
 
 _Group = Annotated[dict[str, Any], Group()]
 _GroupOrNone = Annotated[dict[str, Any] | None, Either((Group(), NONE))]
@@ -64,10 +65,11 @@ class Config(Record):
     """One experiment.
 
     Attributes:
+        imports: modules whose classes the config names, imported before the rest is checked.
         method: a name of `idefn_tf.models.METHODS`.
         model: arguments of the method's class; ``preset`` (of `idefn_tf.models.presets`) stands
             for those of a preset, before which the other keys go.
-        backbone: {"name": ..., and its arguments}.
+        backbone: {"name": ..., and its arguments}; without a name an "mlp".
         trunk: {"name": "mmoe" or "ple", and its arguments}, or none.
         features: arguments of `FeatureColumns` (embedding_stddev, shards), and embedding_width in
             place of the schema's.
@@ -76,6 +78,7 @@ class Config(Record):
         tuning: what `pipelines.tune` tries; training leaves it out.
     """
 
+    imports: Annotated[Sequence[str], Many(TEXT, empty=True)] = ()
     method: Annotated[str, TEXT]
     model: _Group = {}
     backbone: _Group = {"name": "mlp"}
@@ -86,6 +89,16 @@ class Config(Record):
     tuning: Tuning | None = None
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @field_validator("imports")
+    @classmethod
+    def _import(cls, names: Sequence[str]) -> tuple[str, ...]:
+        """Before all other fields: these may name the classes that the modules register."""
+        try:
+            import_modules(names)
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix("imports: ")) from None
+        return tuple(names)
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
@@ -110,9 +123,9 @@ class Config(Record):
             ValueError: naming the place if `origin` knows it, key, rule and what was received.
         """
         origin = Origin() if origin is None else origin
+        origin.refuse(problems(cls, value))
         value, wrong = resolve_preset(value)
         origin.refuse(wrong)
-        origin.refuse(problems(cls, value))
         config = cls.model_validate(value)
         origin.refuse([*group_problems(config), *_monitor_problems(config.training.monitor)])
         if config.tuning is not None:

@@ -9,17 +9,18 @@ from typing import Any
 import keras
 
 from idefn_tf._options import Location, Problem, Record, extended, options_of, problems
-from idefn_tf._rules import COUNT, FLAG, NONE, Either, OneOf
+from idefn_tf._rules import COUNT, FLAG, NONE, TEXT, Either, OneOf, nearest
 from idefn_tf.backbones import BACKBONES
 from idefn_tf.features import FeatureColumns
-from idefn_tf.models import METHODS, TRUNKS
+from idefn_tf.models import METHODS, TRUNKS, IdeFN
 from idefn_tf.models.presets import PRESETS, get_preset
 from idefn_tf.optimizers import OPTIMIZERS
 from idefn_tf.optimizers.keras_options import keras_optimizers, optimizer_options
 from idefn_tf.transport.options import EXACT_NEEDS_NO_JIT
 
-#: The optimizer that a config without a name has.
-OPTIMIZER = "row_sparse_adam"
+#: The names that groups without one have.
+NAMES = {"optimizer": "row_sparse_adam", "backbone": "mlp"}
+_OWN_CLASS = "a class of your own is found once its module is imported (imports: [module])"
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 _LAYER = {
     "dtype": (Either((OneOf(_DTYPES), NONE)), None),
@@ -28,9 +29,18 @@ _LAYER = {
 
 
 @functools.cache
-def layer_options(cls: type) -> type[Record]:
+def layer_options(cls: Any) -> type[Record]:
     """Returns the record of a layer: its own arguments, and Keras' dtype and trainable."""
     return extended(options_of(cls), **_LAYER)
+
+
+@functools.cache
+def model_options(cls: Any) -> type[Record]:
+    """Returns the record of a method: its arguments, and IdeFN's presets."""
+    record = options_of(cls)
+    if not issubclass(cls, IdeFN):
+        return record
+    return extended(record, preset=(Either((OneOf(tuple(PRESETS)), NONE)), None))
 
 
 @functools.cache
@@ -65,7 +75,7 @@ def named_record(group: str, name: Any) -> type[Record] | None:
     known: Mapping[str, type] = {"backbone": BACKBONES, "trunk": TRUNKS, "model": METHODS}[group]
     if not isinstance(name, str) or name not in known:
         return None
-    return options_of(known[name]) if group == "model" else layer_options(known[name])
+    return model_options(known[name]) if group == "model" else layer_options(known[name])
 
 
 def known_names(group: str) -> list[str]:
@@ -83,7 +93,10 @@ def name_problem(at: Location, group: str, name: Any) -> list[Problem]:
     known = known_names(group)
     if name is None:
         return [Problem(at, f"is required; add one of {known}")]
-    return _refused(at, OneOf(tuple(known)).check, name)
+    wrong = _refused(at, OneOf(tuple(known)).check, name)
+    return [
+        Problem(at, rule if rule.endswith("?") else f"{rule}; {_OWN_CLASS}") for at, rule in wrong
+    ]
 
 
 def _refused(at: Location, check: Callable[[Any], Any], value: Any) -> list[Problem]:
@@ -98,16 +111,12 @@ def group_problems(config: Any) -> list[Problem]:
     """Returns what is wrong with a config's method, model, backbone, trunk, features, optimizer."""
     if wrong := name_problem(("method",), "model", config.method):
         return wrong
-    found = problems(options_of(METHODS[config.method]), config.model, ("model",))
+    found = problems(model_options(METHODS[config.method]), config.model, ("model",))
     for group in ("backbone", "trunk", "optimizer"):
         value = getattr(config, group)
         if value is None:
             continue
-        name = value.get("name", OPTIMIZER if group == "optimizer" else None)
-        rest = {key: given for key, given in value.items() if key != "name"}
-        wrong = name_problem((group, "name"), group, name)
-        record = named_record(group, name)
-        found += wrong if record is None else problems(record, rest, (group,))
+        found += _named_problems(group, value)
     found += problems(features_options(), config.features, ("features",))
     transport = config.model.get("transport")
     exact = isinstance(transport, Mapping) and transport.get("solver") == "exact"
@@ -115,6 +124,20 @@ def group_problems(config: Any) -> list[Problem]:
         message = EXACT_NEEDS_NO_JIT.removeprefix("solver: ")
         found.append(Problem(("model", "transport", "solver"), message))
     return found
+
+
+def _named_problems(group: str, value: Mapping[str, Any]) -> list[Problem]:
+    """Returns what is wrong with a group whose `name` says what else it takes."""
+    name = value.get("name", NAMES.get(group))
+    record = named_record(group, name)
+    if record is not None:
+        named = extended(record, name=(TEXT, name))
+        return problems(named, value, (group,))
+    meant = [key for key in value if nearest(key, ["name"])] if name is None else []
+    if meant:
+        rule = f"unknown key, must be `name` or what it takes, received {meant[0]!r}"
+        return [Problem((group, meant[0]), f"{rule}; did you mean 'name'?")]
+    return name_problem((group, "name"), group, name)
 
 
 def resolve_preset(value: Any) -> tuple[Any, list[Problem]]:
@@ -135,7 +158,7 @@ def resolve_preset(value: Any) -> tuple[Any, list[Problem]]:
     own = {key: given for key, given in model.items() if key != "preset"}
     if name_problem(("method",), "model", method):
         return {**value, "model": own}, []  # the method's own check says more
-    if method not in ("idefn", "idefn_t"):
+    if not issubclass(METHODS[str(method)], IdeFN):
         rule = f"must be left out of method {method!r}, received {name!r}; presets are IdeFN's"
         return value, [Problem(at, rule)]
     preset = get_preset(name)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from typing import Any
 
-from idefn_tf.models import METHODS
-from idefn_tf.models.presets import PRESETS
+from idefn_tf.backbones import BACKBONES
+from idefn_tf.models import METHODS, TRUNKS
 from idefn_tf.optimizers import OPTIMIZERS
 from idefn_tf.tuning.goal import METRICS
 from pipelines.experiment.config_groups import (
-    OPTIMIZER,
+    NAMES,
     features_options,
-    known_names,
     named_record,
-    optimizer_names,
 )
 
 
@@ -29,21 +26,37 @@ def config_schema(base: dict[str, Any]) -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["$defs"]["Goal"] = _goal()
     groups = schema["properties"]
-    groups["method"] = {"enum": sorted(METHODS)}
-    schema["allOf"] = [
-        {
-            "if": {"properties": {"method": {"const": name}}, "required": ["method"]},
-            "then": {"properties": {"model": _model(name)}},
-        }
-        for name in sorted(METHODS)
-    ]
     groups["features"] = features_options().model_json_schema()
-    groups["backbone"] = _named("backbone", known_names("backbone"), known_names("backbone"))
-    trunk = _named("trunk", known_names("trunk"), known_names("trunk"))
-    groups["trunk"] = {"anyOf": [trunk, {"type": "null"}], "default": None}
-    # Keras' own optimizers differ between its versions: an editor knows their names alone
-    groups["optimizer"] = _named("optimizer", optimizer_names(), sorted(OPTIMIZERS))
+    groups["backbone"] = _named("backbone")
+    groups["trunk"] = {"anyOf": [_named("trunk"), {"type": "null"}], "default": None}
+    groups["optimizer"] = _named("optimizer")
+    own = {"backbone": shipped("backbone"), "trunk": shipped("trunk")}
+    names: dict[str, Any] = {
+        group: {"properties": {"name": {"enum": known}}} for group, known in own.items()
+    }
+    names["method"] = {"enum": shipped("model")}
+    schema["allOf"] = [
+        *(
+            {
+                "if": {"properties": {"method": {"const": name}}, "required": ["method"]},
+                "then": {"properties": {"model": _model(name)}},
+            }
+            for name in shipped("model")
+        ),
+        # what is imported may bring other names
+        {"if": {"not": {"required": ["imports"]}}, "then": {"properties": names}},
+    ]
     return schema
+
+
+def shipped(group: str) -> list[str]:
+    """Returns the names of this library's own classes, which an editor knows.
+
+    Keras' optimizers differ between its versions and are left out.
+    """
+    known = {"model": METHODS, "backbone": BACKBONES, "trunk": TRUNKS, "optimizer": OPTIMIZERS}
+    classes = known[group].items()
+    return sorted(name for name, cls in classes if cls.__module__.startswith("idefn_tf."))
 
 
 def _goal() -> dict[str, Any]:
@@ -63,28 +76,25 @@ def _goal() -> dict[str, Any]:
 def _model(method: str) -> dict[str, Any]:
     record = named_record("model", method)
     assert record is not None
-    schema = record.model_json_schema()
-    if method in ("idefn", "idefn_t"):
-        schema["properties"]["preset"] = {"enum": sorted(PRESETS)}
-    return schema
+    return record.model_json_schema()
 
 
-def _named(group: str, names: Iterable[str], described: Iterable[str]) -> dict[str, Any]:
+def _named(group: str) -> dict[str, Any]:
     """Returns a group whose keys depend on its `name`."""
     cases = []
-    for name in described:
+    for name in shipped(group):
         record = named_record(group, name)
         assert record is not None
         keys = record.model_json_schema()
         keys["properties"]["name"] = {"const": name}
         needed = {"if": {"properties": {"name": {"const": name}}}, "then": keys}
-        if name != OPTIMIZER:
+        if name != NAMES.get(group):
             needed["if"]["required"] = ["name"]
         cases.append(needed)
-    required = [] if group == "optimizer" else ["name"]
+    required = [] if group in NAMES else ["name"]
     return {
         "type": "object",
-        "properties": {"name": {"enum": list(names)}},
+        "properties": {"name": {"type": "string"}},
         "required": required,
         "allOf": cases,
     }

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-
-import idefn_tf.models  # noqa: F401  (registers every class that a saved model names)
 from idefn_tf.models import EntireSpaceModel
+from idefn_tf.saving import load_model
 from idefn_tf.schema import Schema, strict_yaml, ties
 from idefn_tf.transport.rpot.rpot import translate_options
 from pipelines.experiment.checkpoint import Snapshot
 from pipelines.experiment.config import Checkpoint, Config
 from pipelines.experiment.config_origin import Origin
+from pipelines.experiment.user_modules import import_modules
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared, write_json
 
@@ -168,15 +167,21 @@ class Run:
         write_json(self.root / "card.json", data.card)
         config.save(self.config_path)
 
-    def load_model(self) -> EntireSpaceModel:
-        """Loads the selected model.
+    def load_model(self, compile: bool = True) -> EntireSpaceModel:
+        """Loads the selected model; the modules that its config imports come first.
+
+        Args:
+            compile: whether the optimizer is loaded, too.
 
         Raises:
-            ValueError: if the run has none yet.
+            ValueError: if the run has none yet, or a class of it is not found.
         """
         if not self.best_path.is_file():
             raise ValueError(f"run: {self.root} has no {self.best_path.name} yet; finish training")
-        return load(self.best_path)
+        if self.config_path.is_file():
+            import_modules((strict_yaml.read(self.config_path).value or {}).get("imports") or ())
+        model: EntireSpaceModel = load_model(self.best_path, compile=compile)
+        return model
 
     def save_state(self, epoch: int, snapshot: Snapshot, state: dict[str, Any]) -> None:
         """Saves the last epoch; a kill at any moment leaves this or the former one whole."""
@@ -220,12 +225,6 @@ def _what_counts(config: Config) -> Config:
     """A config without what changes neither the model nor its numbers."""
     training = config.training.model_copy(update={"checkpoint": Checkpoint(), "strategy": "none"})
     return config.model_copy(update={"training": training})
-
-
-def load(path: Path) -> EntireSpaceModel:
-    """Loads a model saved by a run."""
-    model: EntireSpaceModel = keras.saving.load_model(path)
-    return model
 
 
 def read_vocabularies(folder: Path) -> dict[str, dict[str, Any]]:

@@ -7,13 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from idefn_tf._options import BUILT, Location, Problem, Record, options_of, problems
+from idefn_tf._options import BUILT, Location, Problem, Record, problems
 from idefn_tf._types import CountOrNone
 from idefn_tf.models import get_method
 from idefn_tf.tuning import Dimension, Goal, SearchSpace
 from pipelines.experiment.config_groups import (
-    OPTIMIZER,
+    NAMES,
     features_options,
+    model_options,
     name_problem,
     named_record,
 )
@@ -87,7 +88,7 @@ def _method_problems(
 ) -> Iterator[Problem]:
     """Refuses arguments of the model that a tried method does not take."""
     for name in methods:
-        taken = options_of(get_method(name)).model_fields
+        taken = model_options(get_method(name)).model_fields
         for argument in config.model:
             if argument not in taken:
                 yield Problem(
@@ -125,8 +126,7 @@ def _records(
         naming = "method" if group == "model" else f"{group}.name"
         names: Sequence[Any] = methods
         if group != "model":
-            default = OPTIMIZER if group == "optimizer" else None
-            own = (getattr(config, group) or {}).get("name", default)
+            own = (getattr(config, group) or {}).get("name", NAMES.get(group))
             tried = dimensions.get(naming)
             names = (own,) if tried is None else tried.choices or ()
         for name in dimensions[key].when.get(naming, names):

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,12 +82,7 @@ class RunMaterial:
     def model(self) -> EntireSpaceModel:
         """The selected model."""
         if self._model is None:
-            if not self.run.best_path.is_file():
-                raise ValueError(
-                    f"run: {self.run.root} has no {self.run.best_path.name} yet; finish training"
-                )
-            # scoring needs no optimizer
-            self._model = keras.saving.load_model(self.run.best_path, compile=False)
+            self._model = self.run.load_model(compile=False)  # scoring needs no optimizer
         return self._model
 
     @cached_property

@@ -214,6 +214,7 @@ class IdeFNT(IdeFN):
         super().__init__(*args, ctr_weight=ctr_weight, **kwargs)
 
 
+@register("function")
 def explain_regime(
     kappa: float, positives: float, unclicked: float, marginals: str, rule: str
 ) -> str | None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from idefn_tf._registry import register
 
 
-@register("layer")
+@register("layer", public=False)
 class AttentionTransfer(keras.layers.Layer):
     """A logit from a receiver's features and those of its senders, weighed by attention.
 

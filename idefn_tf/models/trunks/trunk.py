@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @check_arguments
+@register("class")
 class Trunk(keras.layers.Layer):
     """Turns z into one input per task by mixing experts; a small tower per task reads it.
 

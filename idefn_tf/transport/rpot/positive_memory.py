@@ -13,7 +13,7 @@ from idefn_tf._registry import register
 _EMPTY = -1
 
 
-@register("layer")
+@register("layer", public=False)
 class PositiveMemory(keras.layers.Layer):
     """First-in first-out memory of detached representations z of converted rows.
 

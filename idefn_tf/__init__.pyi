@@ -1,0 +1,95 @@
+"""Types of `import idefn_tf`.
+
+Generated from the marks in the source by `make front-door`; change those instead.
+"""
+
+from idefn_tf import backbones as backbones
+from idefn_tf import calibration as calibration
+from idefn_tf import callbacks as callbacks
+from idefn_tf import data as data
+from idefn_tf import evaluation as evaluation
+from idefn_tf import export as export
+from idefn_tf import features as features
+from idefn_tf import losses as losses
+from idefn_tf import metrics as metrics
+from idefn_tf import models as models
+from idefn_tf import optimizers as optimizers
+from idefn_tf import rates as rates
+from idefn_tf import saving as saving
+from idefn_tf import schema as schema
+from idefn_tf import tables as tables
+from idefn_tf import tensorboard as tensorboard
+from idefn_tf import transport as transport
+from idefn_tf import tuning as tuning
+from idefn_tf._registry import register as register
+from idefn_tf.backbones.dcnv2 import DCNv2 as DCNv2
+from idefn_tf.backbones.deepfm import DeepFM as DeepFM
+from idefn_tf.backbones.mlp import MLP as MLP
+from idefn_tf.calibration.isotonic_calibrator import IsotonicCalibrator as IsotonicCalibrator
+from idefn_tf.calibration.platt_calibrator import PlattCalibrator as PlattCalibrator
+from idefn_tf.callbacks import HistoryCSV as HistoryCSV
+from idefn_tf.callbacks import SelectBest as SelectBest
+from idefn_tf.callbacks import SetEpoch as SetEpoch
+from idefn_tf.callbacks import StopOnNonFinite as StopOnNonFinite
+from idefn_tf.data.dataset import open_dataset as open_dataset
+from idefn_tf.data.vocabularies import learn_vocabularies as learn_vocabularies
+from idefn_tf.evaluation.pseudo_label_audit import audit_labels as audit_labels
+from idefn_tf.evaluation.spaces import evaluate_spaces as evaluate_spaces
+from idefn_tf.export.exporter import export_model as export_model
+from idefn_tf.export.scorer import Scorer as Scorer
+from idefn_tf.features.feature_columns import FeatureColumns as FeatureColumns
+from idefn_tf.losses import cross_entropy as cross_entropy
+from idefn_tf.metrics.binary_metrics import BinaryMetrics as BinaryMetrics
+from idefn_tf.metrics.calibration_error import ECE as ECE
+from idefn_tf.metrics.histogram_auc import HistogramAUC as HistogramAUC
+from idefn_tf.metrics.histogram_ks import HistogramKS as HistogramKS
+from idefn_tf.metrics.streaming_gauc import GAUC as GAUC
+from idefn_tf.metrics.streaming_log_loss import LogLoss as LogLoss
+from idefn_tf.metrics.streaming_pcoc import PCOC as PCOC
+from idefn_tf.metrics.weighted_ratio import WeightedRatio as WeightedRatio
+from idefn_tf.models.batch import Batch as Batch
+from idefn_tf.models.batch import Outputs as Outputs
+from idefn_tf.models.controls.nearest_positive import NearestPositive as NearestPositive
+from idefn_tf.models.controls.oracle_relabel import OracleRelabel as OracleRelabel
+from idefn_tf.models.controls.random_relabel import RandomRelabel as RandomRelabel
+from idefn_tf.models.controls.top_k_cvr import TopKCVR as TopKCVR
+from idefn_tf.models.entire_space_model import EntireSpaceModel as EntireSpaceModel
+from idefn_tf.models.methods.all_negative import AllNegative as AllNegative
+from idefn_tf.models.methods.click_only import ClickOnly as ClickOnly
+from idefn_tf.models.methods.dcmt import DCMT as DCMT
+from idefn_tf.models.methods.ddpo import DDPO as DDPO
+from idefn_tf.models.methods.escim_ratio import ESCIMRatio as ESCIMRatio
+from idefn_tf.models.methods.escm2_dr import ESCM2DR as ESCM2DR
+from idefn_tf.models.methods.escm2_ips import ESCM2IPS as ESCM2IPS
+from idefn_tf.models.methods.esmm import ESMM as ESMM
+from idefn_tf.models.methods.idefn import IdeFN as IdeFN
+from idefn_tf.models.methods.idefn import IdeFNT as IdeFNT
+from idefn_tf.models.methods.idefn import explain_regime as explain_regime
+from idefn_tf.models.methods.mmoe import MMoE as MMoE
+from idefn_tf.models.methods.multi_dr import MultiDR as MultiDR
+from idefn_tf.models.methods.multi_ipw import MultiIPW as MultiIPW
+from idefn_tf.models.methods.nise import NISE as NISE
+from idefn_tf.models.methods.ple import PLE as PLE
+from idefn_tf.models.trunks.mmoe_trunk import MMoETrunk as MMoETrunk
+from idefn_tf.models.trunks.ple_trunk import PLETrunk as PLETrunk
+from idefn_tf.models.trunks.trunk import Trunk as Trunk
+from idefn_tf.optimizers.adam_l2 import AdamL2 as AdamL2
+from idefn_tf.optimizers.row_sparse_adagrad import RowSparseAdagrad as RowSparseAdagrad
+from idefn_tf.optimizers.row_sparse_adam import RowSparseAdam as RowSparseAdam
+from idefn_tf.saving import load_model as load_model
+from idefn_tf.schema.schema import Schema as Schema
+from idefn_tf.tensorboard import TensorBoardTracking as TensorBoardTracking
+from idefn_tf.transport.match import match as match
+from idefn_tf.transport.match import solve as solve
+from idefn_tf.transport.options import SolverOptions as SolverOptions
+from idefn_tf.transport.options import TransportOptions as TransportOptions
+from idefn_tf.transport.plan import Plan as Plan
+from idefn_tf.transport.problem import TransportProblem as TransportProblem
+from idefn_tf.transport.problem import partial_problem as partial_problem
+from idefn_tf.transport.rpot.rpot import RPOT as RPOT
+from idefn_tf.transport.status import Status as Status
+from idefn_tf.tuning.goal import Goal as Goal
+from idefn_tf.tuning.space import SearchSpace as SearchSpace
+
+__version__: str
+__all__: list[str]
