@@ -19,7 +19,7 @@ from pipelines.experiment.config_groups import group_problems, resolve_preset
 from pipelines.experiment.config_origin import Origin
 from pipelines.experiment.config_schema import config_schema
 from pipelines.experiment.tuning_config import Tuning, tuning_problems
-from pipelines.experiment.user_modules import import_modules
+from pipelines.experiment.user_modules import import_first
 
 _Group = Annotated[dict[str, Any], Group()]
 _GroupOrNone = Annotated[dict[str, Any] | None, Either((Group(), NONE))]
@@ -92,12 +92,7 @@ class Config(Record):
 
     @field_validator("imports")
     @classmethod
-    def _import(cls, names: Sequence[str]) -> tuple[str, ...]:
-        """Before all other fields: these may name the classes that the modules register."""
-        try:
-            import_modules(names)
-        except ValueError as error:
-            raise ValueError(str(error).removeprefix("imports: ")) from None
+    def _fixed(cls, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(names)
 
     @classmethod
@@ -123,6 +118,7 @@ class Config(Record):
             ValueError: naming the place if `origin` knows it, key, rule and what was received.
         """
         origin = Origin() if origin is None else origin
+        import_first(value, origin.file_and_line)
         origin.refuse(problems(cls, value))
         value, wrong = resolve_preset(value)
         origin.refuse(wrong)

@@ -20,7 +20,7 @@ from idefn_tf.transport.options import EXACT_NEEDS_NO_JIT
 
 #: The names that groups without one have.
 NAMES = {"optimizer": "row_sparse_adam", "backbone": "mlp"}
-_OWN_CLASS = "a class of your own is found once its module is imported (imports: [module])"
+_OWN_CLASS = "class of your own is found once its module is imported (imports: [module])"
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 _LAYER = {
     "dtype": (Either((OneOf(_DTYPES), NONE)), None),
@@ -93,9 +93,9 @@ def name_problem(at: Location, group: str, name: Any) -> list[Problem]:
     known = known_names(group)
     if name is None:
         return [Problem(at, f"is required; add one of {known}")]
-    wrong = _refused(at, OneOf(tuple(known)).check, name)
     return [
-        Problem(at, rule if rule.endswith("?") else f"{rule}; {_OWN_CLASS}") for at, rule in wrong
+        Problem(at, f"{rule} A {_OWN_CLASS}" if rule.endswith("?") else f"{rule}; a {_OWN_CLASS}")
+        for at, rule in _refused(at, OneOf(tuple(known)).check, name)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,13 @@ class Origin:
                 if key[:end] == at[:end]:
                     return f"{text}: "
         return "" if self.document is None else f"{self.document.place(at)}: "
+
+    @property
+    def file_and_line(self) -> Callable[[Location], str] | None:
+        """What `place` says without its end; None where nothing is known."""
+        if self.document is None and not self.overrides:
+            return None
+        return lambda at: self.place(at).removesuffix(": ")
 
     def refuse(self, problems: Iterable[Problem]) -> None:
         """Raises ValueError with a line for every problem, if there is one."""

@@ -15,7 +15,7 @@ from idefn_tf.transport.rpot.rpot import translate_options
 from pipelines.experiment.checkpoint import Snapshot
 from pipelines.experiment.config import Checkpoint, Config
 from pipelines.experiment.config_origin import Origin
-from pipelines.experiment.user_modules import import_modules
+from pipelines.experiment.user_modules import import_first
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared, write_json
 
@@ -179,7 +179,8 @@ class Run:
         if not self.best_path.is_file():
             raise ValueError(f"run: {self.root} has no {self.best_path.name} yet; finish training")
         if self.config_path.is_file():
-            import_modules((strict_yaml.read(self.config_path).value or {}).get("imports") or ())
+            document = strict_yaml.read(self.config_path)
+            import_first(document.value, document.place)
         model: EntireSpaceModel = load_model(self.best_path, compile=compile)
         return model
 

@@ -6,7 +6,8 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 
 def import_modules(names: Sequence[str]) -> None:
@@ -29,6 +30,27 @@ def import_modules(names: Sequence[str]) -> None:
                 f"imports: must name modules that can be imported, received {name!r}; "
                 f"{_reason(name, error)}"
             ) from None
+
+
+def import_first(value: Any, place: Callable[[tuple[str, ...]], str] | None) -> None:
+    """Imports what a config's plain values name, before the rest of them is checked.
+
+    What is no list of names is left to the field's own rule.
+
+    Args:
+        value: the plain values.
+        place: says in which file and line a key stands, if that is known.
+
+    Raises:
+        ValueError: if a module cannot be imported.
+    """
+    names = value.get("imports") if isinstance(value, Mapping) else None
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return
+    try:
+        import_modules(names)
+    except ValueError as error:
+        raise ValueError(f"{place(('imports',))}: {error}" if place else str(error)) from None
 
 
 def _reason(name: str, error: Exception) -> str:

@@ -51,10 +51,10 @@ def test_importing_the_package_loads_no_heavy_library():
     heavy = "{'tensorflow', 'keras', 'pandas', 'numpy', 'pyarrow', 'pydantic', 'yaml'}"
     code = f"""
 import sys, idefn_tf
-dir(idefn_tf), idefn_tf.__all__, idefn_tf.register
+dir(idefn_tf), idefn_tf.__all__
 assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)
 assert not hasattr(idefn_tf, "no_such_name")
-idefn_tf.schema, idefn_tf.Schema
+idefn_tf.schema, idefn_tf.Schema, idefn_tf.register
 assert not {{"tensorflow", "keras"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
@@ -67,7 +67,13 @@ def test_the_table_and_the_stub_agree_with_the_source(capsys):
 
 def test_mypy_knows_a_type_of_every_public_name(tmp_path):
     api = pytest.importorskip("mypy.api")
-    deeper = ("transport.match", "metrics.auc", "tuning.IdeFNHyperModel", "export.prune")
+    deeper = (
+        "transport.match",
+        "metrics.auc",
+        "tuning.IdeFNHyperModel",
+        "export.prune",
+        "evaluation.spaces.SPACES",
+    )
     lines = ["import idefn_tf", *(f"from idefn_tf import {name}" for name in (*HOMES, *SUBMODULES))]
     shown = [*HOMES, *(f"idefn_tf.{name}" for name in (*HOMES, *SUBMODULES, *deeper))]
     lines += [f"reveal_type({name})" for name in shown]

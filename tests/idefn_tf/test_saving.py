@@ -107,3 +107,22 @@ def test_what_a_class_refuses_is_told_without_its_config(tmp_path, monkeypatch):
     assert SECRET not in str(told.value)
     assert "\n" not in str(told.value)
     assert len(str(told.value)) < 500
+
+
+@keras.saving.register_keras_serializable(package="shop")
+def twice(x):
+    """An activation of the user's own."""
+    return 2 * x
+
+
+def test_a_function_that_is_missing_is_named_without_any_config(tmp_path, monkeypatch):
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(2, activation=twice)(Picky(words=[SECRET])(inputs))
+    keras.Model(inputs, hidden).save(tmp_path / "model.keras")
+    custom = {"Picky": Picky}
+    assert len(idefn_tf.load_model(tmp_path / "model.keras", custom_objects=custom).layers) == 3
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "shop>twice")
+    with pytest.raises(ValueError, match=r"Could not locate function 'shop>twice'") as told:
+        idefn_tf.load_model(tmp_path / "model.keras", custom_objects=custom)
+    assert SECRET not in str(told.value)
+    assert "\n" not in str(told.value)

@@ -185,6 +185,12 @@ def test_a_module_that_cannot_be_imported_is_told_with_the_reason(
         Config.load(tmp_path / "config.yaml")
 
 
+@pytest.mark.parametrize("value", ["shop_models", [1], {"shop_models": None}])
+def test_what_is_no_list_of_names_is_refused(value):
+    with pytest.raises(ValueError, match=r"^imports"):
+        Config.parse({"method": "esmm", "imports": value})
+
+
 def test_the_current_directory_is_looked_into_last(here):
     assert str(here) not in sys.path
     import_modules([])
