@@ -79,9 +79,10 @@ from idefn_tf.optimizers.row_sparse_adam import RowSparseAdam as RowSparseAdam
 from idefn_tf.saving import load_model as load_model
 from idefn_tf.schema.schema import Schema as Schema
 from idefn_tf.tensorboard import TensorBoardTracking as TensorBoardTracking
-from idefn_tf.transport.match import SolverOptions as SolverOptions
 from idefn_tf.transport.match import match as match
 from idefn_tf.transport.match import solve as solve
+from idefn_tf.transport.options import SolverOptions as SolverOptions
+from idefn_tf.transport.options import TransportOptions as TransportOptions
 from idefn_tf.transport.plan import Plan as Plan
 from idefn_tf.transport.problem import TransportProblem as TransportProblem
 from idefn_tf.transport.problem import partial_problem as partial_problem

@@ -73,8 +73,7 @@ def register(kind: Kind, name: str | None = None, *, public: bool = True) -> Cal
     def decorate(thing: T) -> T:
         if name is not None:
             _refuse_taken(REGISTRIES[kind].get(name), thing, f"{kind} {name!r}")
-            # --- check_arguments(thing) of idefn_tf/_options.py belongs here: a class whose
-            # --- options no config can write is refused where it is defined.
+            _check_arguments(thing)
         if kind in SAVED:
             _register_with_keras(thing)
         if name is not None:
@@ -92,6 +91,12 @@ def _check_kind(kind: str, name: str | None) -> None:
     if (name is not None) != (kind in REGISTRIES):
         rule = "the name that configs use" if kind in REGISTRIES else f"left out for a {kind}"
         raise ValueError(f"name: must be {rule}, received {name!r}")
+
+
+def _check_arguments(thing: Any) -> None:
+    from idefn_tf._options import check_arguments  # pydantic, once something has options
+
+    check_arguments(thing)
 
 
 def _register_with_keras(thing: Any) -> None:

@@ -17,12 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from idefn_tf.calibration import CALIBRATORS, Calibrator
 from idefn_tf.export import Gate, export_model, list_versions, prune
 from idefn_tf.export.gate import require
-from idefn_tf.schema import Schema
+from idefn_tf.schema import Schema, strict_yaml
 from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run
@@ -174,7 +172,7 @@ def _details(run: Run) -> dict[str, Any]:
     for name, file in (("data", run.root / "card.json"), ("metrics", run.metrics_path)):
         if file.is_file():
             found[name] = json.loads(file.read_text(encoding="utf-8"))
-    found["config"] = yaml.safe_load(run.config_path.read_text(encoding="utf-8"))
+    found["config"] = strict_yaml.read(run.config_path).value
     return found
 
 

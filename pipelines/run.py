@@ -76,14 +76,17 @@ def run(
     if schema is not None and raw is None:
         raise ValueError("--schema: says what the columns of --raw are; give --raw too")
     family = "simulated" if raw is None else "kuairand" if schema is None else "table"
+    configs = {
+        method: Config.load(ROOT / "configs" / family / f"{method}.yaml", overrides)
+        for method in methods
+    }
     if raw is None:
         raw = out / "raw"
         simulated_funnel.simulate(raw, Options(), console)
     columns = None if schema is None else Schema.load(schema)
     data = prepare(READERS[family], raw, out / "data", schema=columns, console=console)
     runs = {}
-    for method in methods:
-        config = Config.load(ROOT / "configs" / family / f"{method}.yaml", overrides)
+    for method, config in configs.items():
         console.step(f"trains {method}")
         runs[method] = train(config, data.root, out / method, console)
     base = out / "models" / "cvr"

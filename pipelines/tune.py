@@ -187,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def job() -> int:
         listener: Listener | None = None
+        config = Config.load(given.config, given.set)
         data = Prepared.open(given.data)
         if given.tensorboard:
             from pipelines.experiment.tensorboard import HParams
@@ -196,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 listener = functools.partial(run_apart, listener)
         try:
             run = tune(
-                Config.load(given.config, given.set),
+                config,
                 data,
                 given.out,
                 console,

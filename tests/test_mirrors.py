@@ -35,7 +35,7 @@ HOLDS = {
     "idefn_tf/models/test_entire_space_model": """idefn_tf/_keras_private
         idefn_tf/models/training/metric_tracking idefn_tf/models/training/metrics
         idefn_tf/models/training/step idefn_tf/models/training/trainer""",
-    "idefn_tf/models/test_every_method": """idefn_tf/models/batch idefn_tf/models/options
+    "idefn_tf/models/test_every_method": """idefn_tf/models/batch
         idefn_tf/models/methods/click_only""",
     "idefn_tf/models/controls/test_top_k_cvr": """idefn_tf/models/controls/counted_relabel
         idefn_tf/models/top_rows""",
@@ -43,13 +43,16 @@ HOLDS = {
     "idefn_tf/models/trunks/test_trunk": """idefn_tf/models/trunks/mmoe_trunk
         idefn_tf/models/trunks/ple_trunk""",
     "idefn_tf/optimizers/test_row_sparse": """idefn_tf/optimizers/keras_options
-        idefn_tf/optimizers/replica_rows idefn_tf/optimizers/row_programs
-        idefn_tf/optimizers/row_state
-        idefn_tf/optimizers/row_sparse_adagrad idefn_tf/optimizers/row_sparse_adam
-        idefn_tf/optimizers/row_access idefn_tf/tables/mark_table""",
+        idefn_tf/optimizers/replica_rows
+        idefn_tf/optimizers/row_programs idefn_tf/optimizers/row_state
+        idefn_tf/optimizers/row_rules idefn_tf/optimizers/row_sparse_adagrad
+        idefn_tf/optimizers/row_sparse_adam idefn_tf/optimizers/row_access
+        idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
     "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes",
+    "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule
+        idefn_tf/_types idefn_tf/optimizers/keras_options idefn_tf/transport/options""",
     "idefn_tf/test_registry": "idefn_tf/_registry idefn_tf/models/registry",
     "idefn_tf/transport/test_match": "idefn_tf/transport/checks",
     "idefn_tf/transport/test_plan": "idefn_tf/transport/status",
@@ -69,6 +72,8 @@ HOLDS = {
         pipelines/datasets/simulated_funnel/funnel_world
         pipelines/datasets/simulated_funnel/observed_features
         pipelines/datasets/simulated_funnel/simulated_funnel""",
+    "pipelines/experiment/test_config": """pipelines/experiment/config_origin
+        pipelines/experiment/config_schema""",
     "pipelines/experiment/test_interruption": "pipelines/experiment/checkpoint",
     "pipelines/experiment/test_training_monitor": "pipelines/experiment/audit_warnings",
     "pipelines/experiment/test_warm_start": "pipelines/preparation/attribution_window",

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from idefn_tf._registry import register
+from idefn_tf._types import Count
 from idefn_tf.backbones.mlp import MLP
 
 
@@ -48,17 +49,11 @@ class DCNv2(MLP):
     def __init__(
         self,
         *args: Any,
-        cross_layers: int = 1,
-        projection_dim: int | None = None,
+        cross_layers: Count = 1,
+        projection_dim: Count | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if cross_layers < 1:
-            raise ValueError(f"cross_layers: must be 1 or more, received {cross_layers}")
-        if projection_dim is not None and projection_dim < 1:
-            raise ValueError(
-                f"projection_dim: must be None or 1 or more, received {projection_dim}"
-            )
         self.cross_layers, self.projection_dim = cross_layers, projection_dim
         self.crosses = [self._cross(f"cross_{i}") for i in range(cross_layers)]
         self.expand: Any = None if self.head else self.dense(self.units[-1], name="expand")

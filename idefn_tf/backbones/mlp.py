@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import keras
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._rules import Passes
+from idefn_tf._types import ShareBelowOne, Widths
 from idefn_tf.backbones.published_dense import PublishedDense
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
+
+
+def _activation(name: Any) -> None:
+    if not isinstance(name, str) or not callable(keras.activations.get(name)):
+        raise ValueError(f"activation: must be a name of keras.activations, received {name!r}")
+
+
+Activation = Annotated[
+    str, Passes("an activation of Keras, such as 'relu'", _activation, (("type", "string"),))
+]
 
 
 @register("backbone", "mlp")
@@ -46,19 +58,15 @@ class MLP(keras.layers.Layer):
 
     def __init__(
         self,
-        units: Sequence[int] = (512, 256, 128, 64),
+        units: Widths = (512, 256, 128, 64),
         batch_norm: bool = False,
-        activation: str = "relu",
-        dropout: float = 0.0,
-        parity: str = "keras",
+        activation: Activation = "relu",
+        dropout: ShareBelowOne = 0.0,
+        parity: Literal["keras", "published"] = "keras",
         head: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not units or any(int(u) < 1 for u in units):
-            raise ValueError(f"units: must be positive widths, at least one, received {units}")
-        if parity not in ("keras", "published"):
-            raise ValueError(f"parity: must be 'keras' or 'published', received {parity!r}")
         self.units = tuple(int(u) for u in units)
         self.batch_norm, self.activation = batch_norm, activation
         self.dropout, self.parity, self.head = dropout, parity, head

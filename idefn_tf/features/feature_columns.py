@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._options import check_arguments
 from idefn_tf._registry import register
+from idefn_tf._types import Count, NonNegative
 from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema, with_places_left
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, Block, columns, find_runs
@@ -20,6 +22,7 @@ from idefn_tf.schema import Schema
 from idefn_tf.tables import mark_table
 
 
+@check_arguments
 @register("layer")
 class FeatureColumns(keras.layers.Layer):
     """Raw feature values to the representation z = concat(user block, item block, context).
@@ -59,8 +62,8 @@ class FeatureColumns(keras.layers.Layer):
         self,
         columns: Sequence[Any],
         schema: Schema | None = None,
-        embedding_stddev: float = 0.01,
-        shards: int | Sequence[str] = 1,
+        embedding_stddev: NonNegative = 0.01,
+        shards: Count | Sequence[str] = 1,
         **kwargs: Any,
     ) -> None:
         # float32 whatever the policy: raw numbers and tables do not stand rounding to 8 bits

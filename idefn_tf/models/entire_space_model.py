@@ -9,7 +9,9 @@ import keras
 import tensorflow as tf
 
 from idefn_tf import backbones
+from idefn_tf._options import check_arguments
 from idefn_tf._registry import register
+from idefn_tf._types import ShareAboveZero
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import trunks
 from idefn_tf.models.batch import Outputs
@@ -17,6 +19,7 @@ from idefn_tf.models.training.trainer import EntireSpaceTrainer
 from idefn_tf.rates import correct_funnel_downsampling
 
 
+@check_arguments
 @register("class")
 class EntireSpaceModel(EntireSpaceTrainer):
     """Base of every method: click rate and conversion rate, asked about every exposure.
@@ -61,15 +64,10 @@ class EntireSpaceModel(EntireSpaceTrainer):
         features: FeatureColumns,
         backbone: keras.layers.Layer | str | None = None,
         trunk: keras.layers.Layer | str | None = None,
-        negative_keep_rate: float = 1.0,
+        negative_keep_rate: ShareAboveZero = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 < negative_keep_rate <= 1:
-            raise ValueError(
-                "negative_keep_rate: must be above 0 and at most 1, the share of the unclicked "
-                f"rows that was kept, received {negative_keep_rate!r}"
-            )
         self.negative_keep_rate = float(negative_keep_rate)
         if not isinstance(features, FeatureColumns):
             raise ValueError(

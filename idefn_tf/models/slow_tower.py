@@ -7,7 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._options import check_arguments
+from idefn_tf._types import ShareBelowOne
 
+
+@check_arguments
 class SlowTower(keras.layers.Layer):
     """What a tower was lately, on average: representations that do not jump from step to step.
 
@@ -27,13 +31,10 @@ class SlowTower(keras.layers.Layer):
         ValueError: if `decay` is out of its range.
     """
 
-    def __init__(self, tower: Any, features: Any, decay: float = 0.99, **kwargs: Any) -> None:
+    def __init__(
+        self, tower: Any, features: Any, decay: ShareBelowOne = 0.99, **kwargs: Any
+    ) -> None:
         super().__init__(**{**kwargs, "trainable": False})
-        if not 0 <= decay < 1:
-            raise ValueError(
-                f"average_decay: must be at least 0 and below 1, received {decay!r}; .99 averages "
-                "over about a hundred steps"
-            )
         self.decay = float(decay)
         name = f"{tower.name}_average"
         self.copy = type(tower).from_config({**tower.get_config(), "name": name})

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 
 from idefn_tf._registry import register
+from idefn_tf._types import NonNegative, ShareBelowOne
+from idefn_tf.optimizers.keras_options import LearningRate
 
 
 @register("optimizer", "adam_l2")
@@ -48,16 +50,14 @@ class AdamL2(keras.optimizers.Adam):
 
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        l2: float = 1e-5,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: ShareBelowOne = 0.9,
+        beta_2: ShareBelowOne = 0.999,
+        epsilon: NonNegative = 1e-8,
+        l2: NonNegative = 1e-5,
         name: str = "adam_l2",
         **kwargs: Any,
     ) -> None:
-        if not l2 >= 0:
-            raise ValueError(f"l2: must be 0 or more, received {l2}")
         super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **kwargs)
         self.l2 = float(l2)
 

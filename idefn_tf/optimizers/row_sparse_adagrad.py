@@ -7,7 +7,8 @@ from typing import Any
 import keras
 
 from idefn_tf._registry import register
-from idefn_tf.optimizers.keras_options import refuse
+from idefn_tf._types import NonNegative
+from idefn_tf.optimizers.keras_options import LearningRate, refuse
 from idefn_tf.optimizers.row_rules import AdagradRule
 from idefn_tf.optimizers.row_sparse import RowSparse
 
@@ -51,15 +52,13 @@ class RowSparseAdagrad(RowSparse, keras.optimizers.Adagrad):
 
     def __init__(
         self,
-        learning_rate: Any = 1e-2,
-        initial_accumulator_value: float = 0.1,
-        epsilon: float = 1e-7,
-        l2_rows: float = 0.0,
+        learning_rate: LearningRate = 1e-2,
+        initial_accumulator_value: NonNegative = 0.1,
+        epsilon: NonNegative = 1e-7,
+        l2_rows: NonNegative = 0.0,
         name: str = "row_sparse_adagrad",
         **kwargs: Any,
     ) -> None:
-        if not l2_rows >= 0:
-            raise ValueError(f"l2_rows: must be 0 or more, received {l2_rows}")
         refuse(kwargs)
         super().__init__(
             learning_rate, initial_accumulator_value, epsilon=epsilon, name=name, **kwargs

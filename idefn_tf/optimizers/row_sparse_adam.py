@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from idefn_tf._registry import register
-from idefn_tf.optimizers.keras_options import refuse
+from idefn_tf._types import NonNegative, ShareBelowOne
+from idefn_tf.optimizers.keras_options import LearningRate, refuse
 from idefn_tf.optimizers.row_rules import AdamRule
 from idefn_tf.optimizers.row_sparse import RowSparse
 
@@ -64,17 +65,15 @@ class RowSparseAdam(RowSparse, keras.optimizers.Adam):
 
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        l2_rows: float = 0.0,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: ShareBelowOne = 0.9,
+        beta_2: ShareBelowOne = 0.999,
+        epsilon: NonNegative = 1e-8,
+        l2_rows: NonNegative = 0.0,
         lazy: bool = False,
         name: str = "row_sparse_adam",
         **kwargs: Any,
     ) -> None:
-        if not l2_rows >= 0:
-            raise ValueError(f"l2_rows: must be 0 or more, received {l2_rows}")
         if not 0 <= beta_1 < math.sqrt(beta_2) < 1:
             raise ValueError(
                 f"beta_1, beta_2: must satisfy 0 <= beta_1 < sqrt(beta_2) < 1, received {beta_1} "

@@ -13,6 +13,21 @@ from pydantic import ValidationError
 
 Path_ = tuple[str | int, ...]
 
+#: A float as Python writes it, which YAML 1.1 takes for a text: 1e-3, 1e6.
+_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$")
+
+
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, with floats as Python reads them."""
+
+
+class Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, which quotes what `Loader` would take for a number."""
+
+
+for _kind in (Loader, Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
 
 @dataclass(frozen=True)
 class Document:
@@ -46,11 +61,11 @@ def read(path: str | Path) -> Document:
 def parse(text: str, path: str = "<text>") -> Document:
     """Parses YAML text; `path` is what errors call it."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=Loader)
         lines: dict[Path_, int] = {}
         if node is not None:
             _walk(node, (), lines, path)
-        return Document(path, yaml.safe_load(text), lines)
+        return Document(path, yaml.load(text, Loader=Loader), lines)
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: is not valid YAML; {error}") from None
     except RecursionError:
@@ -108,10 +123,16 @@ def _named(message: str) -> Path_:
     return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
+def dump(value: Any, **options: Any) -> str:
+    """Returns a value as YAML, in the order of its keys."""
+    text: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, **options)
+    return text
+
+
 def write(path: str | Path, value: Any) -> None:
     """Writes YAML beside `path` and renames it, so that no reader sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    beside.write_text(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    beside.write_text(dump(value), encoding="utf-8")
     beside.replace(path)

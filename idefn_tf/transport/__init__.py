@@ -15,7 +15,8 @@ equations are:
 """
 
 from idefn_tf.transport.costs import COSTS, cosine, cost_scale, squared_euclidean
-from idefn_tf.transport.match import TIGHT, SolverOptions, match, solve
+from idefn_tf.transport.match import TIGHT, match, solve
+from idefn_tf.transport.options import SOLVERS, SolverOptions, TransportOptions
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, partial_problem
 from idefn_tf.transport.reference.greenkhorn import greenkhorn
@@ -31,12 +32,14 @@ from idefn_tf.transport.status import Status
 __all__ = [
     "COSTS",
     "RPOT",
+    "SOLVERS",
     "TIGHT",
     "Matches",
     "Plan",
     "PositiveMemory",
     "SolverOptions",
     "Status",
+    "TransportOptions",
     "TransportProblem",
     "cosine",
     "cost_scale",

@@ -9,8 +9,8 @@ from typing import Any, cast
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf.transport.checks import positive_number, positive_whole
-from idefn_tf.transport.costs import SCALES, cost_scale
+from idefn_tf.transport.costs import cost_scale
+from idefn_tf.transport.options import SolverOptions
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, as_type, partial_problem
 from idefn_tf.transport.reference.greenkhorn import greenkhorn
@@ -19,56 +19,8 @@ from idefn_tf.transport.solvers.exact import exact
 from idefn_tf.transport.solvers.proximal import proximal
 from idefn_tf.transport.solvers.sinkhorn import sinkhorn
 
-SOLVERS = ("proximal", "newton", "sinkhorn", "proximal_literal", "greenkhorn", "exact")
-
-
 # Sizes below these share one compiled program.
 LEAST_ROWS, LEAST_COLUMNS = 8, 128
-
-
-@register("class")
-@dataclasses.dataclass(frozen=True)
-class SolverOptions:
-    """How to solve; immutable, so that one compiled program serves one set of options.
-
-    Attributes:
-        solver: "proximal" (default: sharp plans, Eq. 6-7), "newton" (one entropic solve, fast),
-            "sinkhorn" (one entropic solve by alternating sweeps, Eq. 8-10), "proximal_literal" (the
-            outer loop as printed, one sweep per step), "greenkhorn" (Algorithm 1 as printed, for
-            one step), "exact" (network simplex, CPU).
-        epsilon: Entropic weight relative to the scale of the cost.
-        steps: Proximal steps T; the plan is as sharp as one entropic solve at epsilon / T.
-        scale: "median", "mean" or "none": what epsilon is relative to, of the costs as they are. A
-            large constant in all of them changes no exact plan but blurs this one: subtract it.
-        tolerance: Largest L1 marginal error, as a share of the positives' mass.
-        max_iterations: Most Newton steps, sweeps, greedy updates or pivots in all; None takes the
-            solver's own default (for "proximal_literal" one sweep per step).
-
-    Example:
-        >>> from idefn_tf.transport import SolverOptions, partial_problem, solve
-        >>> options = SolverOptions(solver="proximal", epsilon=0.1)
-        >>> plan = solve(partial_problem([[0.0, 1.0]], kappa=0.5), options)
-        >>> int(plan.status), bool(plan.marginal_error < options.tolerance), options.steps
-        (0, True, 500)
-    """
-
-    solver: str = "proximal"
-    epsilon: float = 0.05
-    steps: int = 500
-    scale: str = "median"
-    tolerance: float = 1e-3
-    max_iterations: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.solver not in SOLVERS:
-            raise ValueError(f"`solver` must be one of {SOLVERS}. Received: {self.solver!r}.")
-        if self.scale not in SCALES:
-            raise ValueError(f"`scale` must be one of {SCALES}. Received: {self.scale!r}.")
-        for name in ("epsilon", "tolerance"):
-            positive_number(name, getattr(self, name))
-        positive_whole("steps", self.steps)
-        if self.max_iterations is not None:
-            positive_whole("max_iterations", self.max_iterations)
 
 
 TIGHT = SolverOptions(steps=10_000, tolerance=1e-4)
@@ -141,7 +93,7 @@ def match(
             else in float32, where costs below 1e-38 count as 0.
         kappa: Share of the unclicked rows' mass that may be matched (see `partial_problem`).
         marginals: "proportion", "literal", or a pair (row_mass [N_P], column_mass [N_U]).
-        solver: One of `SOLVERS`.
+        solver: One of `idefn_tf.transport.SOLVERS`.
         epsilon: Entropic weight relative to the cost's scale; None takes the default.
         tolerance: L1 marginal error allowed, as a share of the positives' mass.
         max_iterations: Most Newton steps or sweeps.
@@ -177,7 +129,9 @@ def match(
         or solver != SolverOptions.solver
         or any(value is not None for value in (epsilon, tolerance, max_iterations))
     ):
-        raise ValueError("Give `options` or the single settings, not both.")
+        raise ValueError(
+            "options: must be given alone, received single settings beside it; put them into it"
+        )
     problem = partial_problem(cost, kappa=kappa, marginals=marginals)
     if not tf.executing_eagerly():
         return solve(problem, options)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, RootModel, model_validator
 
 from idefn_tf._registry import register
+from idefn_tf._rules import MOST, NONE, Either, Number
+from idefn_tf._types import FiniteOrNone, Switch
 
 _KEY = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
 
@@ -37,10 +38,10 @@ class Dimension(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     values: tuple[Any, ...] | None = None
-    low: int | float | None = None
-    high: int | float | None = None
-    log: bool = False
-    steps: int | None = Field(None, ge=2)
+    low: FiniteOrNone = None
+    high: FiniteOrNone = None
+    log: Switch = False
+    steps: Annotated[int | None, Either((Number(least=2, most=MOST, whole=True), NONE))] = None
     when: dict[str, tuple[Any, ...]] = {}
 
     @model_validator(mode="after")
@@ -59,7 +60,7 @@ class Dimension(BaseModel):
             return self
         if self.low is None or self.high is None:
             raise ValueError("a range must have both `low` and `high`")
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+        if not self.low < self.high:
             raise ValueError(f"`low` must be below `high`, received {self.low} and {self.high}")
         if self.log and self.low <= 0:
             raise ValueError(f"`low` must be above 0 where `log` is true, received {self.low}")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
 from idefn_tf import backbones
+from idefn_tf._schedule import schedule_of
 from idefn_tf.features import FeatureColumns
 from idefn_tf.features.column_lowering import Vocabularies
-from idefn_tf.models import EntireSpaceModel, get_method
-from idefn_tf.optimizers import OPTIMIZERS
+from idefn_tf.models import TRUNKS, EntireSpaceModel, get_method
 from idefn_tf.schema import Schema
 from pipelines.experiment.config import Config
+from pipelines.experiment.config_groups import NAMES, optimizer_class, optimizer_names
 
 
 def build_model(
@@ -35,35 +36,42 @@ def build_model(
     Raises:
         ValueError: if a name or an argument is unknown.
     """
+    with config.blames("features"):
+        features = _features(config, schema, vocabularies, table_devices)
+    arguments: dict[str, Any] = dict(config.model)
+    arguments.setdefault("negative_keep_rate", schema.labels.negative_keep_rate)
+    if config.trunk is not None:
+        with config.blames("trunk"):
+            arguments["trunk"] = _make(TRUNKS, config.trunk, "trunk")
+    with config.blames("backbone"):
+        backbone = _make(backbones.BACKBONES, config.backbone, "backbone")
+    with config.blames("optimizer"):
+        optimizer = make_optimizer(config.optimizer)
+    with config.blames("model"):
+        model: EntireSpaceModel = get_method(config.method)(features, backbone, **arguments)
+        model.compile(optimizer, jit_compile="auto" if config.training.jit_compile else False)
+    with config.blames("features"):
+        if table_devices:
+            _check_transfers(model)
+    model.build()
+    return model
+
+
+def _features(
+    config: Config, schema: Schema, vocabularies: Vocabularies, table_devices: Sequence[str]
+) -> FeatureColumns:
     given = dict(config.features)
     if table_devices:
         count = given.get("shards", len(table_devices))
-        if not isinstance(count, int) or count < 1:
+        if not isinstance(count, int):
             raise ValueError(
-                f"features.shards: must be a number where table servers hold them, received {count}"
+                f"shards: must be a number where table servers hold them, received {count}"
             )
         given["shards"] = [table_devices[i % len(table_devices)] for i in range(count)]
     width = given.pop("embedding_width", None)
     if width is not None:
-        if not isinstance(width, int) or width < 1:
-            raise ValueError(f"features.embedding_width: must be 1 or more, received {width!r}")
         schema = schema.model_copy(update={"embedding_width": width})
-    features = FeatureColumns.from_schema(schema, vocabularies, **given)
-    arguments: dict[str, Any] = dict(config.model)
-    arguments.setdefault("negative_keep_rate", schema.labels.negative_keep_rate)
-    if config.trunk is not None:
-        from idefn_tf.models.trunks import TRUNKS
-
-        arguments["trunk"] = _make(TRUNKS, config.trunk, "trunk")
-    model: EntireSpaceModel = get_method(config.method)(
-        features, _make(backbones.BACKBONES, config.backbone, "backbone"), **arguments
-    )
-    jit = config.training.jit_compile
-    model.compile(make_optimizer(config.optimizer), jit_compile="auto" if jit else False)
-    if table_devices:
-        _check_transfers(model)
-    model.build()
-    return model
+    return FeatureColumns.from_schema(schema, vocabularies, **given)
 
 
 #: TensorFlow moves no greater tensor between processes.
@@ -84,35 +92,30 @@ def _check_transfers(model: EntireSpaceModel) -> None:
         if needed > 1:
             count, size = model.features.shards.count, 4 * rows * columns / 1e9
             raise ValueError(
-                f"features.shards: the moments of a share of {rows:,} rows take {size:.1f} GB, and "
+                f"shards: the moments of a share of {rows:,} rows take {size:.1f} GB, and "
                 "TensorFlow moves 2 GiB at once from a table server; give at least "
                 f"{needed * count}, received {count}"
             )
 
 
-def make_optimizer(settings: dict[str, Any]) -> keras.optimizers.Optimizer:
-    """Builds an optimizer from {"name": ..., and its arguments}."""
-    name = settings.get("name", "row_sparse_adam")
-    if name in OPTIMIZERS:
-        return _make(OPTIMIZERS, settings, "optimizer")
-    arguments = {k: v for k, v in settings.items() if k != "name"}
-    try:
-        return keras.optimizers.get({"class_name": name, "config": arguments})
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"optimizer: must be one of {sorted(OPTIMIZERS)} or a Keras optimizer with its "
-            f"arguments, received {settings}; {error}"
-        ) from None
+def make_optimizer(settings: Mapping[str, Any]) -> keras.optimizers.Optimizer:
+    """Builds an optimizer, ours or Keras', from {"name": ..., and its arguments}.
+
+    Raises:
+        ValueError: if the name or an argument is unknown or out of its range.
+    """
+    name = settings.get("name", NAMES["optimizer"])
+    cls: Any = optimizer_class(name)
+    if cls is None:
+        raise ValueError(f"name: must be one of {optimizer_names()}, received {name!r}")
+    arguments = {key: value for key, value in settings.items() if key != "name"}
+    if isinstance(arguments.get("learning_rate"), Mapping):
+        arguments["learning_rate"] = schedule_of(arguments["learning_rate"])
+    return cls.from_config(arguments)
 
 
-def _make(known: dict[str, type], settings: dict[str, Any], group: str) -> Any:
-    name = settings.get("name")
+def _make(known: Mapping[str, type], settings: Mapping[str, Any], group: str) -> Any:
+    name: Any = settings.get("name", NAMES.get(group))
     if name not in known:
-        raise ValueError(
-            f"{group}.name: must be one of {sorted(known)}, received {name!r}; a class of your own "
-            "is found once its module is imported (imports: [module])"
-        )
-    try:
-        return known[name](**{k: v for k, v in settings.items() if k != "name"})
-    except TypeError as error:
-        raise ValueError(f"{group}: {error}") from None
+        raise ValueError(f"{group}.name: must be one of {sorted(known)}, received {name!r}")
+    return known[name](**{k: v for k, v in settings.items() if k != "name"})

@@ -1,74 +1,75 @@
-"""Experiment configs: one short YAML file, unknown keys are errors, overrides by --set."""
+"""Experiment configs: one short YAML file, every key checked when it is read, --set on top."""
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, PrivateAttr, field_validator
 
-from idefn_tf.evaluation.spaces import require_selection_space
-from idefn_tf.models import get_method
+from idefn_tf._options import Problem, Record, problems
+from idefn_tf._rules import NONE, TEXT, Either, Group, Many, OneOf
+from idefn_tf._types import Count, CountOrNone, CountOrZero, PositiveOrNone, Seed, Switch
 from idefn_tf.schema import strict_yaml
-from idefn_tf.tuning.space import put_at
-from pipelines.experiment.tuning_config import Tuning
-from pipelines.experiment.tuning_config import check as check_tuning
+from idefn_tf.tuning.goal import METRICS
+from pipelines.experiment.config_groups import group_problems, resolve_preset
+from pipelines.experiment.config_origin import Origin
+from pipelines.experiment.config_schema import config_schema
+from pipelines.experiment.tuning_config import Tuning, tuning_problems
 from pipelines.experiment.user_modules import import_first
 
+_Group = Annotated[dict[str, Any], Group()]
+_GroupOrNone = Annotated[dict[str, Any] | None, Either((Group(), NONE))]
+_Strategy = Literal["none", "mirrored", "multi_worker", "table_servers"]
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class Monitor(_Strict):
+class Monitor(Record):
     """What early stopping looks at, on validation."""
 
-    space: Literal["all_funnel", "clicked"] = "all_funnel"
-    metric: str = "cvr_auc"
+    space: Annotated[str, OneOf(tuple(METRICS))] = "all_funnel"
+    metric: Annotated[str, OneOf(METRICS["all_funnel"])] = "cvr_auc"
 
 
-class Checkpoint(_Strict):
+class Checkpoint(Record):
     """How often a run is saved inside an epoch; after every epoch it always is."""
 
-    steps: int | None = Field(None, ge=1, description="batches between two snapshots")
-    minutes: float | None = Field(10.0, gt=0, description="time between two snapshots")
+    steps: CountOrNone = Field(None, description="batches between two snapshots")
+    minutes: PositiveOrNone = Field(10.0, description="time between two snapshots")
 
 
-class Training(_Strict):
+class Training(Record):
     """How long, how much at once, in which order."""
 
-    batch_size: int = Field(2048, ge=1)
-    epochs: int = Field(10, ge=1)
-    patience: int = Field(2, ge=0)
-    seed: int = 0
-    positives_per_batch: int | None = Field(
-        None, ge=1, description="conversions that every batch holds at least, weighted back"
+    batch_size: Count = 2048
+    epochs: Count = 10
+    patience: CountOrZero = 2
+    seed: Seed = 0
+    positives_per_batch: CountOrNone = Field(
+        None, description="conversions that every batch holds at least, weighted back"
     )
-    jit_compile: bool = True
+    jit_compile: Switch = True
     monitor: Monitor = Monitor()
     checkpoint: Checkpoint = Checkpoint()
-    strategy: Literal["none", "mirrored", "multi_worker", "table_servers"] = Field(
+    strategy: Annotated[_Strategy, OneOf(get_args(_Strategy))] = Field(
         "none",
         description="mirrored: this machine's devices; multi_worker: TF_CONFIG's processes; "
         "table_servers: tables on TF_CONFIG's",
     )
-    audit: bool = Field(
-        True, description="judge the pseudo-labels after every epoch (reports only)"
-    )
+    audit: Switch = Field(True, description="audit the pseudo-labels after every epoch (reports)")
 
 
-class Config(_Strict):
+class Config(Record):
     """One experiment.
 
     Attributes:
         imports: modules whose classes the config names, imported before the rest is checked.
         method: a name of `idefn_tf.models.METHODS`.
-        model: arguments of the method's class.
-        backbone: {"name": ..., and its arguments}.
+        model: arguments of the method's class; ``preset`` (of `idefn_tf.models.presets`) stands
+            for those of a preset, before which the other keys go.
+        backbone: {"name": ..., and its arguments}; without a name an "mlp".
         trunk: {"name": "mmoe" or "ple", and its arguments}, or none.
         features: arguments of `FeatureColumns` (embedding_stddev, shards), and embedding_width in
             place of the schema's.
@@ -77,47 +78,77 @@ class Config(_Strict):
         tuning: what `pipelines.tune` tries; training leaves it out.
     """
 
-    imports: tuple[str, ...] = ()
-    method: str
-    model: dict[str, Any] = {}
-    backbone: dict[str, Any] = {"name": "mlp"}
-    trunk: dict[str, Any] | None = None
-    features: dict[str, Any] = {}
-    optimizer: dict[str, Any] = {"name": "row_sparse_adam", "learning_rate": 0.001}
+    imports: Annotated[Sequence[str], Many(TEXT, empty=True)] = ()
+    method: Annotated[str, TEXT]
+    model: _Group = {}
+    backbone: _Group = {"name": "mlp"}
+    trunk: _GroupOrNone = None
+    features: _Group = {}
+    optimizer: _Group = {"name": "row_sparse_adam", "learning_rate": 0.001}
     training: Training = Training()
     tuning: Tuning | None = None
 
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @field_validator("imports")
     @classmethod
-    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    def _fixed(cls, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(names)
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Reads a config and applies overrides such as "model.kappa=0.01".
 
         Raises:
-            ValueError: naming file, line, key and rule.
+            ValueError: naming file and line (or the override), key, rule and what was received.
         """
         _refuse_old_path(Path(path))
         document = strict_yaml.read(path)
         value = document.value if document.value is not None else {}
+        origin = Origin(document)
         for text in overrides:
-            _override(value, text)
-        return cls.parse(value, document.place)
+            origin = origin.override(value, text)
+        return cls.parse(value, origin)
 
     @classmethod
-    def parse(cls, value: Any, place: Any = None) -> Config:
-        """Builds a config from plain values."""
-        import_first(value, place)
-        try:
-            config = cls.model_validate(value)
-        except ValidationError as error:
-            raise ValueError(strict_yaml.explain(error, place, "config")) from None
-        _check_arguments(get_method(config.method), config.model, "model")
-        require_selection_space(config.training.monitor.space)
+    def parse(cls, value: Any, origin: Origin | None = None) -> Self:
+        """Builds a config from plain values.
+
+        Raises:
+            ValueError: naming the place if `origin` knows it, key, rule and what was received.
+        """
+        origin = Origin() if origin is None else origin
+        import_first(value, origin.file_and_line)
+        origin.refuse(problems(cls, value))
+        value, wrong = resolve_preset(value)
+        origin.refuse(wrong)
+        config = cls.model_validate(value)
+        origin.refuse([*group_problems(config), *_monitor_problems(config.training.monitor)])
         if config.tuning is not None:
-            check_tuning(config.tuning, config.method, config.model, accepted_arguments)
+            origin.refuse(tuning_problems(config.tuning, config, Training))
+        config._origin = origin
         return config
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Returns the config's JSON Schema, for editors; shipped as schemas/config.json."""
+        return config_schema(cls.model_json_schema())
+
+    def blames(self, group: str) -> contextlib.AbstractContextManager[None]:
+        """Gives the errors of a constructor the place of the key that they are about."""
+        return self._origin.blames(group, type(self).model_fields)
 
     def save(self, path: str | Path) -> None:
         """Writes what was trained: the resolved config, defaults included, without `tuning`."""
         strict_yaml.write(path, self.model_dump(mode="json", exclude={"tuning"}))
+
+
+def _monitor_problems(monitor: Monitor) -> list[Problem]:
+    known = METRICS[monitor.space]
+    if monitor.metric in known:
+        return []
+    rule = f"must be one of {list(known)} in {monitor.space}, received {monitor.metric!r}"
+    return [Problem(("training", "monitor", "metric"), rule)]
 
 
 #: The shipped configs' names before each data set had a folder of its own.
@@ -133,38 +164,3 @@ def _refuse_old_path(path: Path) -> None:
     new = path.parent / family / f"{method}{f'.{kind}' if kind else ''}.yaml"
     if new.is_file():
         raise ValueError(f"{path}: has moved; give {new}")
-
-
-def _override(value: dict[str, Any], text: str) -> None:
-    key, equals, raw = text.partition("=")
-    if not equals or not key:
-        raise ValueError(f"--set: must look like model.kappa=0.01, received {text!r}")
-    put_at(value, key, yaml.safe_load(raw), f"--set {text}")
-
-
-def accepted_arguments(cls: type) -> dict[str, inspect.Parameter]:
-    """Returns the keyword arguments of a class and of the classes it extends."""
-    found: dict[str, inspect.Parameter] = {}
-    for base in cls.__mro__:
-        if base.__module__.partition(".")[0] in ("keras", "tensorflow", "builtins"):
-            continue
-        init = base.__dict__.get("__init__")
-        if init is None:
-            continue
-        for name, parameter in inspect.signature(init).parameters.items():
-            if name != "self" and parameter.kind not in (
-                inspect.Parameter.VAR_POSITIONAL,
-                inspect.Parameter.VAR_KEYWORD,
-            ):
-                found.setdefault(name, parameter)
-    return found
-
-
-def _check_arguments(cls: type, given: dict[str, Any], group: str) -> None:
-    own = set(accepted_arguments(cls)) - {"features", "backbone", "trunk"}
-    unknown = sorted(set(given) - own)
-    if unknown:
-        raise ValueError(
-            f"{group}.{unknown[0]}: unknown key for {cls.__name__}, which takes {sorted(own)}; "
-            "remove it or correct its spelling"
-        )

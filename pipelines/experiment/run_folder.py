@@ -14,6 +14,7 @@ from idefn_tf.schema import Schema, strict_yaml, ties
 from idefn_tf.transport.rpot.rpot import translate_options
 from pipelines.experiment.checkpoint import Snapshot
 from pipelines.experiment.config import Checkpoint, Config
+from pipelines.experiment.config_origin import Origin
 from pipelines.experiment.user_modules import import_first
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared, write_json
@@ -119,9 +120,9 @@ class Run:
         """Reads the config; keys of an earlier release have their names of today."""
         document = strict_yaml.read(self.config_path)
         saved = dict(document.value or {})
-        if "transport" in (model := saved.get("model") or {}):
+        if (model := saved.get("model") or {}).get("transport"):
             saved["model"] = {**model, "transport": translate_options(model["transport"])}
-        return Config.parse(saved, document.place)
+        return Config.parse(saved, Origin(document))
 
     @property
     def begun(self) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from idefn_tf.schema import strict_yaml
 from pipelines.schema_inference.proposal import Proposal
 
 
@@ -65,9 +64,7 @@ def _lines(proposal: Proposal, source: str) -> Iterator[str]:
 
 def _flow(value: Any) -> str:
     """Writes a value on one line."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9
-    )
+    text = strict_yaml.dump(value, default_flow_style=True, width=10**9)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

@@ -6,11 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from idefn_tf._options import check_arguments
+from idefn_tf._types import Share
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.methods.all_negative import AllNegative
 from idefn_tf.models.top_rows import top_rows
 
 
+@check_arguments
 class CountedRelabel(AllNegative):
     """Eq. 15 with r~ = 1 on the round(kappa N_U) unclicked rows of the greatest score.
 
@@ -27,10 +30,8 @@ class CountedRelabel(AllNegative):
 
     monitors = {"pseudo_positives": "sum", "pseudo_positive_rate": "mean"}
 
-    def __init__(self, *args: Any, kappa: float = 0.02, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, kappa: Share = 0.02, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not 0 <= kappa <= 1:
-            raise ValueError(f"kappa: must lie in [0, 1], received {kappa}")
         self.kappa = kappa
 
     def scores(self, outputs: Outputs, batch: Batch) -> tf.Tensor:

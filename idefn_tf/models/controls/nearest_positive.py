@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf.models import options
+from idefn_tf._types import Count
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.controls.counted_relabel import CountedRelabel
 from idefn_tf.transport.costs import squared_euclidean
@@ -39,9 +39,8 @@ class NearestPositive(CountedRelabel):
 
     monitors = {**CountedRelabel.monitors, "transport_overflow": "sum"}
 
-    def __init__(self, *args: Any, capacity: int = 256, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, capacity: Count = 256, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        options.positive(capacity=capacity)
         self.capacity = capacity
 
     def scores(self, outputs: Outputs, batch: Batch) -> tf.Tensor:

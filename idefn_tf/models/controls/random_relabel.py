@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import Seed
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.controls.counted_relabel import CountedRelabel
 
@@ -34,7 +35,7 @@ class RandomRelabel(CountedRelabel):
         (1.0, [0.0, 0.0])
     """
 
-    def __init__(self, *args: Any, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.seed = seed
         self.draws = keras.random.SeedGenerator(seed)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import NonNegative, OpenShare, Positive
 from idefn_tf.losses import cross_entropy
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.rates import click_space_cvr
-
-#: How the probability of click and conversion is had from the two outputs.
-CTCVR = ("closed_form", "product")
 
 
 @register("method", "all_negative")
@@ -61,21 +59,13 @@ class AllNegative(EntireSpaceModel):
     def __init__(
         self,
         *args: Any,
-        alpha: float = 0.8,
-        gamma: float = 30.0,
-        ctr_weight: float = 1.0,
-        ctcvr: str = "closed_form",
+        alpha: OpenShare = 0.8,
+        gamma: Positive = 30.0,
+        ctr_weight: NonNegative = 1.0,
+        ctcvr: Literal["closed_form", "product"] = "closed_form",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if not 0 < alpha < 1:
-            raise ValueError(f"alpha: must lie between 0 and 1, received {alpha}")
-        if not gamma > 0:
-            raise ValueError(f"gamma: must be above 0, received {gamma}")
-        if ctr_weight < 0:
-            raise ValueError(f"ctr_weight: must be 0 or more, received {ctr_weight}")
-        if ctcvr not in CTCVR:
-            raise ValueError(f"ctcvr: must be of {list(CTCVR)}, received {ctcvr!r}")
         self.alpha, self.gamma, self.ctr_weight, self.ctcvr = alpha, gamma, ctr_weight, ctcvr
 
     def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:

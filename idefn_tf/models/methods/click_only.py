@@ -7,6 +7,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import Positive
 from idefn_tf.losses import cross_entropy
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
@@ -45,15 +46,11 @@ class ClickOnly(EntireSpaceModel):
     def __init__(
         self,
         *args: Any,
-        cvr_weight: float = 24.0,
+        cvr_weight: Positive = 24.0,
         divisor: Literal["exposures", "clicks"] = "exposures",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if divisor not in ("exposures", "clicks"):
-            raise ValueError(f"divisor: must be 'exposures' or 'clicks', received {divisor!r}")
-        if not cvr_weight > 0:
-            raise ValueError(f"cvr_weight: must be above 0, received {cvr_weight}")
         self.cvr_weight, self.divisor = cvr_weight, divisor
 
     def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:

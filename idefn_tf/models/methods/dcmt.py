@@ -7,8 +7,8 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import NonNegative, OpenShare
 from idefn_tf.losses import cross_entropy, inverse_probability, product_cross_entropy
-from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.models.methods.escm2_ips import NISE_CODE_FLOOR
@@ -59,18 +59,15 @@ class DCMT(EntireSpaceModel):
     def __init__(
         self,
         *args: Any,
-        prior_weight: float = 1e-3,
-        propensity_floor: float | None = None,
+        prior_weight: NonNegative = 1e-3,
+        propensity_floor: OpenShare | None = None,
         self_normalized: bool = False,
         compatibility: Literal["nise_code"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        options.one_of((None, "nise_code"), compatibility=compatibility)
         if propensity_floor is None:
             propensity_floor = NISE_CODE_FLOOR if compatibility else 0.05
-        options.non_negative(prior_weight=prior_weight)
-        options.between_zero_and_one(propensity_floor=propensity_floor)
         self.prior_weight, self.propensity_floor = prior_weight, propensity_floor
         self.self_normalized, self.compatibility = self_normalized, compatibility
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import OpenShare, Positive
 from idefn_tf.losses import cross_entropy, inverse_probability, product_cross_entropy
-from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.models.trunks import AttentionTransfer
@@ -68,18 +68,15 @@ class DDPO(EntireSpaceModel):
     def __init__(
         self,
         *args: Any,
-        cvr_weight: float = 1.0,
-        propensity_floor: float | None = None,
+        cvr_weight: Positive = 1.0,
+        propensity_floor: OpenShare | None = None,
         transfer: bool = True,
         compatibility: Literal["ddpo_code"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        options.one_of((None, "ddpo_code"), compatibility=compatibility)
         if propensity_floor is None:
             propensity_floor = 1e-6 if compatibility else 0.05
-        options.positive(cvr_weight=cvr_weight)
-        options.between_zero_and_one(propensity_floor=propensity_floor)
         self.cvr_weight, self.propensity_floor = cvr_weight, propensity_floor
         self.compatibility = compatibility
         self.transfer = AttentionTransfer(senders=2, name="transfer") if transfer else None

@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import NonNegative, OpenShare
 from idefn_tf.losses import cross_entropy, inverse_probability, product_cross_entropy
-from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.models.top_rows import top_rows
@@ -64,16 +64,12 @@ class ESCIMRatio(EntireSpaceModel):
     def __init__(
         self,
         *args: Any,
-        factual_weight: float = 0.1,
-        counterfactual_weight: float = 1e-4,
-        propensity_floor: float = 0.05,
+        factual_weight: NonNegative = 0.1,
+        counterfactual_weight: NonNegative = 1e-4,
+        propensity_floor: OpenShare = 0.05,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        options.non_negative(
-            factual_weight=factual_weight, counterfactual_weight=counterfactual_weight
-        )
-        options.between_zero_and_one(propensity_floor=propensity_floor)
         self.factual_weight = factual_weight
         self.counterfactual_weight = counterfactual_weight
         self.propensity_floor = propensity_floor

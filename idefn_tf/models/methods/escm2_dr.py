@@ -7,8 +7,8 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import OpenShare, Positive
 from idefn_tf.losses import cross_entropy, inverse_probability, product_cross_entropy
-from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.methods.escm2_ips import NISE_CODE_FLOOR
 from idefn_tf.models.methods.multi_dr import MultiDR
@@ -59,16 +59,14 @@ class ESCM2DR(MultiDR):
     def __init__(
         self,
         *args: Any,
-        ctcvr_weight: float = 1.0,
-        propensity_floor: float | None = None,
+        ctcvr_weight: Positive = 1.0,
+        propensity_floor: OpenShare | None = None,
         compatibility: Literal["nise_code"] | None = None,
         **kwargs: Any,
     ) -> None:
-        options.one_of((None, "nise_code"), compatibility=compatibility)
         if propensity_floor is None:
             propensity_floor = NISE_CODE_FLOOR if compatibility else 0.05
         super().__init__(*args, propensity_floor=propensity_floor, **kwargs)
-        options.positive(ctcvr_weight=ctcvr_weight)
         self.ctcvr_weight, self.compatibility = ctcvr_weight, compatibility
 
     def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import Positive
 from idefn_tf.losses import cross_entropy, product_cross_entropy
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
@@ -48,15 +49,12 @@ class ESMM(EntireSpaceModel):
     def __init__(
         self,
         *args: Any,
-        ctcvr_weight: float = 1.0,
-        ctr_weight: float = 1.0,
+        ctcvr_weight: Positive = 1.0,
+        ctr_weight: Positive = 1.0,
         stop_ctr_gradient: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        for name, weight in (("ctcvr_weight", ctcvr_weight), ("ctr_weight", ctr_weight)):
-            if not weight > 0:
-                raise ValueError(f"{name}: must be above 0, received {weight}")
         self.ctcvr_weight, self.ctr_weight = ctcvr_weight, ctr_weight
         self.stop_ctr_gradient = stop_ctr_gradient
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import NonNegative, ShareBelowOne
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.models.methods.all_negative import AllNegative
@@ -16,7 +17,8 @@ from idefn_tf.models.presets import get_preset
 from idefn_tf.models.representation import AVERAGE, Representation
 from idefn_tf.models.slow_tower import SlowTower
 from idefn_tf.rates import click_space_cvr
-from idefn_tf.transport import RPOT, Status
+from idefn_tf.transport import RPOT, Status, TransportOptions
+from idefn_tf.transport.options import EXACT_NEEDS_NO_JIT, Kappa, Marginals, Relabelling
 from idefn_tf.transport.rpot.rpot import translate_options
 
 
@@ -45,8 +47,8 @@ class IdeFN(AllNegative):
             tower), "cvr" (its logit), a feature's name, or a list of these (see
             `Representation`).
         average_decay: of that copy (`SlowTower`).
-        transport: further arguments of `idefn_tf.transport.RPOT` (epsilon, solver, memory,
-            capacity, normalize, warmup_steps, ...).
+        transport: `idefn_tf.transport.TransportOptions`, or a mapping of its fields (epsilon,
+            solver, memory, capacity, normalize, warmup_steps, ...).
         **kwargs: of `AllNegative` (alpha, gamma, ctr_weight) and `EntireSpaceModel`.
 
     Raises:
@@ -78,12 +80,12 @@ class IdeFN(AllNegative):
     def __init__(
         self,
         *args: Any,
-        kappa: Any = 0.02,
-        marginals: Literal["proportion", "literal"] = "proportion",
-        rule: str = "top_k",
+        kappa: Kappa = 0.02,
+        marginals: Marginals = "proportion",
+        rule: Relabelling = "top_k",
         representation: str | Sequence[str] = "embeddings",
-        average_decay: float = 0.99,
-        transport: dict[str, Any] | None = None,
+        average_decay: ShareBelowOne = 0.99,
+        transport: TransportOptions | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -97,7 +99,12 @@ class IdeFN(AllNegative):
                     f"the trunk {self.trunk.name!r}; leave the trunk out, or choose 'hidden'"
                 )
             self.slow = SlowTower(self.towers["cvr"], self.features, average_decay)
-        self.transport_options = dict(transport or {})
+        given = (
+            transport.model_dump(exclude_unset=True)
+            if isinstance(transport, TransportOptions)
+            else transport
+        )
+        self.transport_options = dict(given or {})
         self.rpot = RPOT(
             kappa=kappa, marginals=marginals, rule=rule, name="rpot", **self.transport_options
         )
@@ -125,6 +132,8 @@ class IdeFN(AllNegative):
         """Configures training; ``jit_compile=False`` holds for the transport, too."""
         super().compile(*args, **kwargs)
         self.rpot.jit_allowed = self._jit
+        if self._jit and self.rpot.options.solver == "exact":
+            raise ValueError(f"transport.{EXACT_NEEDS_NO_JIT}")
 
     def build_method(self, shapes: Any) -> None:
         """Builds the transport layer for the chosen representation, and the slow tower."""
@@ -215,7 +224,7 @@ class IdeFNT(IdeFN):
         [0.0, 0.0, 1.0, 0.0]
     """
 
-    def __init__(self, *args: Any, ctr_weight: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, ctr_weight: NonNegative = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, ctr_weight=ctr_weight, **kwargs)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import keras
 
 from idefn_tf._registry import register
+from idefn_tf._types import Positive
 from idefn_tf.models.methods.click_only import ClickOnly
 from idefn_tf.models.trunks import MMoETrunk
 
@@ -45,7 +46,7 @@ class MMoE(ClickOnly):
     def __init__(
         self,
         *args: Any,
-        cvr_weight: float = 1.0,
+        cvr_weight: Positive = 1.0,
         divisor: Literal["exposures", "clicks"] = "exposures",
         trunk: keras.layers.Layer | str | None = None,
         **kwargs: Any,

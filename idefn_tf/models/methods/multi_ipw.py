@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import OpenShare, Positive
 from idefn_tf.losses import cross_entropy, inverse_probability
-from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 
@@ -51,14 +51,12 @@ class MultiIPW(EntireSpaceModel):
     def __init__(
         self,
         *args: Any,
-        cvr_weight: float = 1.0,
-        propensity_floor: float = 0.05,
+        cvr_weight: Positive = 1.0,
+        propensity_floor: OpenShare = 0.05,
         self_normalized: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        options.positive(cvr_weight=cvr_weight)
-        options.between_zero_and_one(propensity_floor=propensity_floor)
         self.cvr_weight, self.propensity_floor = cvr_weight, propensity_floor
         self.self_normalized = self_normalized
 

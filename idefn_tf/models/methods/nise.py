@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import NonNegative, Positive
 from idefn_tf.losses import cross_entropy, entropy
-from idefn_tf.models import options
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 
@@ -58,16 +58,14 @@ class NISE(EntireSpaceModel):
     def __init__(
         self,
         *args: Any,
-        scale: float = 1.0,
-        cap: float = 50.0,
+        scale: Positive = 1.0,
+        cap: Positive = 50.0,
         adaptive: bool = True,
-        ctr_weight: float = 1.0,
-        unclicked_weight: float = 1.0,
+        ctr_weight: NonNegative = 1.0,
+        unclicked_weight: NonNegative = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        options.positive(scale=scale, cap=cap)
-        options.non_negative(ctr_weight=ctr_weight, unclicked_weight=unclicked_weight)
         # a config may write whole numbers
         self.scale, self.cap, self.adaptive = float(scale), float(cap), adaptive
         self.ctr_weight, self.unclicked_weight = ctr_weight, unclicked_weight

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf.models import options
+from idefn_tf._types import Count
 from idefn_tf.models.trunks.trunk import Gate, Trunk, mix
 
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ class MMoETrunk(Trunk):
         {'ctr': [2, 6], 'cvr': [2, 6]}
     """
 
-    def __init__(self, experts: int = 8, **kwargs: Any) -> None:
+    def __init__(self, experts: Count = 8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        options.positive(experts=experts)
         self.experts = experts
         self.expert_layers: list[MLP] = []
         self.gates: dict[str, Gate] = {}

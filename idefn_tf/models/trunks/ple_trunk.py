@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf.models import options
+from idefn_tf._types import Count
 from idefn_tf.models.trunks.trunk import Gate, Trunk, mix
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ class PLETrunk(Trunk):
         {'ctr': [2, 6], 'cvr': [2, 6]}
     """
 
-    def __init__(self, shared: int = 4, specific: int = 4, levels: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self, shared: Count = 4, specific: Count = 4, levels: Count = 1, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        options.positive(shared=shared, specific=specific, levels=levels)
         self.shared, self.specific, self.levels = shared, specific, levels
         #: flat, by the names that `_experts_of` and `_gate_name` give
         self.expert_layers: dict[str, MLP] = {}

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 import tensorflow as tf
 
+from idefn_tf._options import check_arguments
 from idefn_tf._registry import register
-from idefn_tf.models import options
+from idefn_tf._types import Widths
 
 if TYPE_CHECKING:
     from idefn_tf.backbones import MLP
     from idefn_tf.features import FeatureColumns
 
 
+@check_arguments
 @register("class")
 class Trunk(keras.layers.Layer):
     """Turns z into one input per task by mixing experts; a small tower per task reads it.
@@ -43,16 +45,12 @@ class Trunk(keras.layers.Layer):
 
     def __init__(
         self,
-        expert_units: Sequence[int] = (128,),
-        tower_units: Sequence[int] = (64, 32, 16),
+        expert_units: Widths = (128,),
+        tower_units: Widths = (64, 32, 16),
         gate: Literal["linear", "batch_norm"] = "linear",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, units in (("expert_units", expert_units), ("tower_units", tower_units)):
-            if not units or any(int(u) < 1 for u in units):
-                raise ValueError(f"{name}: must be positive widths, at least one, received {units}")
-        options.one_of(("linear", "batch_norm"), gate=gate)
         self.expert_units = tuple(int(u) for u in expert_units)
         self.tower_units = tuple(int(u) for u in tower_units)
         self.gate = gate

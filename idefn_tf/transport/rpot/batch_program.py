@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from idefn_tf.transport import relabel
 from idefn_tf.transport.costs import COSTS
-from idefn_tf.transport.match import SolverOptions, solve
+from idefn_tf.transport.match import solve
+from idefn_tf.transport.options import SolverOptions
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, partial_problem
 

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._types import Count, CountOrNone
 
 #: Age stamp of an empty place.
 _EMPTY = -1
@@ -37,12 +38,8 @@ class PositiveMemory(keras.layers.Layer):
         ([1.0, 2.0, 0.0], [True, True, False])
     """
 
-    def __init__(self, capacity: int, age_limit: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, capacity: Count, age_limit: CountOrNone = None, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "trainable": False})
-        if capacity < 1:
-            raise ValueError(f"`capacity` must be at least 1. Received: {capacity!r}.")
-        if age_limit is not None and age_limit < 1:
-            raise ValueError(f"`age_limit` must be at least 1, or None. Received: {age_limit!r}.")
         self.capacity, self.age_limit = capacity, age_limit
 
     def build(self, input_shape: Any) -> None:

@@ -8,18 +8,24 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._options import check_arguments, dotted, problems
 from idefn_tf._registry import register
-from idefn_tf.transport import relabel
-from idefn_tf.transport.checks import checked_kappa, checked_value, one_of
-from idefn_tf.transport.costs import COSTS
-from idefn_tf.transport.match import SolverOptions
-from idefn_tf.transport.problem import MARGINALS
+from idefn_tf._schedule import schedule_of
+from idefn_tf.transport.options import (
+    EXACT_NEEDS_NO_JIT,
+    Kappa,
+    Marginals,
+    Relabelling,
+    TransportOptions,
+)
 from idefn_tf.transport.rpot.batch_program import Asked, batch_program
 from idefn_tf.transport.rpot.matches import Matches
 from idefn_tf.transport.rpot.positive_memory import PositiveMemory
 from idefn_tf.transport.rpot.positives import first_positives, from_all_replicas
 from idefn_tf.transport.rpot.running_mean import RunningMean
 
+#: Arguments that are Keras'; all others are the transport's.
+_KERAS = ("name", "dtype", "trainable", "autocast", "activity_regularizer")
 #: kappa before the first estimate under kappa="auto", and its bounds afterwards.
 _AUTO_START, _AUTO_LEAST, _AUTO_MOST = 0.01, 1e-5, 0.5
 
@@ -29,6 +35,7 @@ def translate_options(saved: Mapping[str, Any]) -> dict[str, Any]:
     return {"holdout_positives" if key == "spies" else key: value for key, value in saved.items()}
 
 
+@check_arguments
 @register("layer")
 class RPOT(keras.layers.Layer):
     """Matches a batch's unclicked rows to converted ones (Eq. 4-10) and relabels them (Eq. 13-14).
@@ -43,28 +50,12 @@ class RPOT(keras.layers.Layer):
             estimate of the unclicked rows' conversion rate, given to `call` as `rate`.
         marginals: "proportion" (R2) or "literal" (R1).
         rule: "argmax", "matched_fraction", "top_k" or "soft".
-        label_value: 1.0 or another number in (0, 1] that a relabelled row's label takes; or
-            "calibrated": recall of held-out positives x estimated prior / match rate (see
-            `holdout_positives`).
-        holdout_positives: share of the batch's positives hidden among the unclicked to estimate
-            recall; 0 unless `label_value` is "calibrated" (then .1).
-        capacity: most positives of a batch that take part; more are counted as overflow.
-        memory: places of the positive memory; 0 for none.
-        memory_age: training steps after which a memory entry no longer takes part.
-        warmup_steps: training steps before the first label.
-        cost: "squared_euclidean" or "cosine".
-        normalize: scales each z to length one first.
-        epsilon: entropic weight relative to the cost's scale.
-        scale: "median", "mean" or "none".
-        steps: proximal steps; the plan is as sharp as one entropic solve at epsilon / steps.
-        solver: "proximal", "newton" or "sinkhorn".
-        seed: of the choice of held-out positives.
-        jit_compile: whether XLA compiles the solver also where the caller's step is not compiled;
-            a model that was compiled with ``jit_compile=False`` says no for its layer
-            (`jit_allowed`).
+        **kwargs: the fields of `TransportOptions` (label_value, holdout_positives, capacity,
+            memory, memory_age, warmup_steps, cost, normalize, epsilon, scale, steps, solver, seed,
+            jit_compile), and Keras' ``name`` and ``dtype``.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: naming the option, its rule and what was received.
 
     Example:
         >>> from idefn_tf.transport import RPOT
@@ -75,49 +66,26 @@ class RPOT(keras.layers.Layer):
 
     def __init__(
         self,
-        kappa: Any = 0.02,
-        marginals: str = "proportion",
-        rule: str = "top_k",
-        label_value: float | str = 1.0,
-        holdout_positives: float | None = None,
-        capacity: int = 64,
-        memory: int = 0,
-        memory_age: int | None = None,
-        warmup_steps: int = 0,
-        cost: str = "squared_euclidean",
-        normalize: bool = False,
-        epsilon: float = 0.05,
-        scale: str = "median",
-        steps: int = 500,
-        solver: str = "proximal",
-        seed: int = 0,
-        jit_compile: bool = True,
+        kappa: Kappa = 0.02,
+        marginals: Marginals = "proportion",
+        rule: Relabelling = "top_k",
         **kwargs: Any,
     ) -> None:
-        if "spies" in kwargs:
-            raise ValueError(
-                "`spies` is called `holdout_positives`. Received: "
-                f"spies={kwargs['spies']!r}. Give holdout_positives={kwargs['spies']!r}."
-            )
+        given = {name: kwargs.pop(name) for name in [*kwargs] if name not in _KERAS}
+        if wrong := problems(TransportOptions, given):
+            raise ValueError("\n".join(f"{dotted(at)}: {message}" for at, message in wrong))
         super().__init__(**{**kwargs, "trainable": False})
-        if isinstance(kappa, Mapping):
-            kappa = keras.saving.deserialize_keras_object(dict(kappa))
-        self.kappa = checked_kappa(kappa)
-        self.marginals = one_of("marginals", marginals, MARGINALS)
-        self.rule = one_of("rule", rule, tuple(relabel.RULES))
-        self.label_value, self.holdout_positives = checked_value(label_value, holdout_positives)
-        self.cost = one_of("cost", cost, tuple(COSTS))
-        for name, value, least in (
-            ("capacity", capacity, 1),
-            ("memory", memory, 0),
-            ("warmup_steps", warmup_steps, 0),
-        ):
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}. Received: {value!r}.")
-        self.capacity, self.memory, self.memory_age = capacity, memory, memory_age
-        self.warmup_steps, self.normalize, self.seed = warmup_steps, normalize, seed
-        self.jit_compile, self.jit_allowed = jit_compile, True
-        self.options = SolverOptions(solver=solver, epsilon=epsilon, steps=steps, scale=scale)
+        options = TransportOptions(**given)
+        schedule = not isinstance(kappa, int | float | str)
+        self.kappa = schedule_of(kappa) if schedule else kappa
+        self.marginals, self.rule = marginals, rule
+        self.label_value, self.holdout_positives = options.label_value, options.held_out
+        self.cost, self.capacity, self.memory = options.cost, options.capacity, options.memory
+        self.memory_age, self.warmup_steps = options.memory_age, options.warmup_steps
+        self.normalize, self.seed = options.normalize, options.seed
+        self.jit_compile, self.jit_allowed = options.jit_compile, True
+        self.options = options.solver_options
+        memory, memory_age, seed = options.memory, options.memory_age, options.seed
         self.bank = PositiveMemory(memory, memory_age, name="memory") if memory else None
         self.prior = RunningMean(name="prior")
         self.recall = RunningMean(name="recall")
@@ -172,6 +140,8 @@ class RPOT(keras.layers.Layer):
         columns = tf.logical_or(click < 0.5, held > 0.5)
         kappa = self.kappa_now(step)
         jit = self.jit_compile and self.jit_allowed
+        if self.options.solver == "exact" and jit:
+            raise ValueError(EXACT_NEEDS_NO_JIT)
         program = batch_program(
             self.cost, self.marginals, self.rule, self.options, jit, narrow=training
         )

@@ -299,7 +299,7 @@ def test_errors(make_model, tiny_rows):
     model = make_model("esmm")
     with pytest.raises(ValueError, match="ESMM brings its own loss, received 'mse'"):
         model.compile(loss="mse")
-    with pytest.raises(ValueError, match=r"l2|ctcvr_weight: must be above 0"):
+    with pytest.raises(ValueError, match="ctcvr_weight: must be a finite number above 0, rec"):
         make_model("esmm", ctcvr_weight=0.0)
     model.compile(RowSparseAdam(), jit_compile=False)
     features = {k: tiny_rows[k] for k in ("user", "item", "price")}

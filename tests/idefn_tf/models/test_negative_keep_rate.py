@@ -63,7 +63,7 @@ def test_rate_is_saved_and_checked(models, make_model, tmp_path):
     corrected.save(tmp_path / "model.keras")
     assert keras.models.load_model(tmp_path / "model.keras").negative_keep_rate == W
     for wrong in (0.0, 1.5, -1.0):
-        with pytest.raises(ValueError, match="negative_keep_rate: must be above 0"):
+        with pytest.raises(ValueError, match="negative_keep_rate: must be a finite number above 0"):
             make_model("esmm", negative_keep_rate=wrong)
 
 

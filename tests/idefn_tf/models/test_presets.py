@@ -6,19 +6,9 @@ import pytest
 import yaml
 
 from idefn_tf.models import IdeFN
-from idefn_tf.models.presets import PRESETS, get_preset
+from idefn_tf.models.presets import PRESETS
 
 CONFIGS = Path(__file__).parents[3] / "pipelines" / "configs"
-#: What belongs to the data: the target that alpha chooses, and the steps of an epoch.
-OF_THE_DATA = ("alpha", "warmup_steps")
-
-
-def plain(model):
-    """Arguments without those of the data, and without what is the default anyway."""
-    kept = {key: value for key, value in model.items() if key not in OF_THE_DATA}
-    if "transport" in kept:
-        kept["transport"] = plain(kept["transport"])
-    return {"gamma": 30, **kept}
 
 
 @pytest.mark.parametrize(
@@ -30,9 +20,12 @@ def plain(model):
     ]
     + [("idefn", "table/idefn.yaml")],
 )
-def test_the_configs_hold_the_preset(preset, config):
+def test_the_configs_name_the_preset_and_what_belongs_to_the_data(preset, config):
+    """The target that alpha chooses and the steps of an epoch are the data's."""
     model = yaml.safe_load((CONFIGS / config).read_text())["model"]
-    assert plain(model) == plain(get_preset(preset))
+    assert model.pop("preset") == preset
+    assert set(model) <= {"alpha", "gamma", "transport"}
+    assert set(model.get("transport", {})) <= {"warmup_steps"}
 
 
 def test_a_model_takes_a_preset_and_what_goes_before_it(tiny_features):

@@ -59,5 +59,5 @@ def test_without_l2_it_is_keras_adam():
 def test_config_and_refusal():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(AdamL2(0.1, l2=0.5)))
     assert again.l2 == 0.5
-    with pytest.raises(ValueError, match="l2: must be 0 or more, received -1"):
+    with pytest.raises(ValueError, match="l2: must be a finite number at least 0, received -1"):
         AdamL2(l2=-1)

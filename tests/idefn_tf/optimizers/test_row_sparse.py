@@ -279,8 +279,12 @@ def test_config_round_trip(optimizer):
 @pytest.mark.parametrize(
     ("cls", "options", "message"),
     [
-        (RowSparseAdam, {"l2_rows": -1.0}, "l2_rows: must be 0 or more, received -1.0"),
-        (RowSparseAdagrad, {"l2_rows": -1.0}, "l2_rows: must be 0 or more"),
+        (
+            RowSparseAdam,
+            {"l2_rows": -1.0},
+            "l2_rows: must be a finite number at least 0, rec",
+        ),
+        (RowSparseAdagrad, {"l2_rows": -1.0}, "l2_rows: must be a finite number at least 0"),
         (RowSparseAdam, {"beta_1": 0.99, "beta_2": 0.9}, "beta_1 < sqrt"),
         (RowSparseAdam, {"amsgrad": True}, "amsgrad: must be off"),
         (RowSparseAdam, {"use_ema": True}, "use_ema: must be off"),

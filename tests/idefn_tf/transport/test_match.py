@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from idefn_tf.transport import TIGHT, SolverOptions, Status, match
-from idefn_tf.transport.match import SOLVERS
+from idefn_tf.transport.options import SOLVERS
 
 pytestmark = pytest.mark.usefixtures("one_by_one")
 COST = np.random.default_rng(0).random((4, 30)).astype(np.float32)
@@ -64,16 +64,16 @@ def test_tight_is_sharper():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"solver": "simplex"}, r"`solver`.*greenkhorn.*'simplex'"),
-        ({"epsilon": 0.0}, r"`epsilon`.*0"),
-        ({"epsilon": "small"}, r"`epsilon`.*'small'"),
-        ({"epsilon": float("nan")}, r"`epsilon`.*nan"),
-        ({"tolerance": -1.0}, r"`tolerance`.*-1"),
-        ({"max_iterations": 0}, r"`max_iterations`.*0"),
-        ({"max_iterations": 2.5}, r"`max_iterations`.*whole.*2\.5"),
-        ({"options": SolverOptions(), "epsilon": 0.1}, r"`options` or the single settings"),
-        ({"options": SolverOptions(), "solver": "exact"}, r"`options` or the single settings"),
-        ({"options": SolverOptions(), "tight": True}, r"`options` or the single settings"),
+        ({"solver": "simplex"}, r"solver: must be.*greenkhorn.*'simplex'"),
+        ({"epsilon": 0.0}, r"epsilon: must be.*0"),
+        ({"epsilon": "small"}, r"epsilon: must be.*'small'"),
+        ({"epsilon": float("nan")}, r"epsilon: must be.*nan"),
+        ({"tolerance": -1.0}, r"tolerance: must be.*-1"),
+        ({"max_iterations": 0}, r"max_iterations: must be.*0"),
+        ({"max_iterations": 2.5}, r"max_iterations: must be.*whole.*2\.5"),
+        ({"options": SolverOptions(), "epsilon": 0.1}, r"options: must be given alone"),
+        ({"options": SolverOptions(), "solver": "exact"}, r"options: must be given alone"),
+        ({"options": SolverOptions(), "tight": True}, r"options: must be given alone"),
     ],
 )
 def test_bad_options_are_refused_by_name(options, message):
@@ -82,7 +82,8 @@ def test_bad_options_are_refused_by_name(options, message):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"scale": "max"}, r"`scale`.*'max'"), ({"steps": 0}, r"`steps`.*0")]
+    ("options", "message"),
+    [({"scale": "max"}, r"scale: must be.*'max'"), ({"steps": 0}, r"steps: must be.*0")],
 )
 def test_bad_solver_options_are_refused_by_name(options, message):
     with pytest.raises(ValueError, match=message):

@@ -104,6 +104,22 @@ def test_hyperband_promotes_and_loads_the_best(hypermodel, rows, tmp_path):
     assert len(model.towers["cvr"].get_config()["units"]) == len(settings["units"])
 
 
+def test_a_value_that_a_constructor_refuses_is_told_in_its_words(hypermodel):
+    hp = keras_tuner.HyperParameters()
+    hypermodel.declare_hyperparameters(hp)
+    for key, told in (
+        (
+            "model.kappa",
+            r"^kappa: must be a finite number from 0 to 1 or 'auto' .*received 1\.5;",
+        ),
+        ("learning_rate", r"^learning_rate: must be a finite number above 0 or .*received -1"),
+    ):
+        hp.values = {**hp.values, key: 1.5 if key == "model.kappa" else -1.0}
+        with pytest.raises(ValueError, match=told):
+            hypermodel.build(hp)
+        hp.values[key] = 0.05
+
+
 def test_what_build_returns_is_checked():
     hypermodel = IdeFNHyperModel(lambda settings: keras.Sequential(), SPACE)
     with pytest.raises(ValueError, match="must return a compiled Keras model"):

@@ -51,5 +51,5 @@ def test_the_product_is_there_for_who_wants_the_papers(make_model):
 
 
 def test_an_unknown_way_is_named(make_model):
-    with pytest.raises(ValueError, match=r"ctcvr: must be of .*closed_form.*product.*received"):
+    with pytest.raises(ValueError, match=r"ctcvr: must be one of .*closed_form.*product.*received"):
         make_model("all_negative", ctcvr="sum")

@@ -188,17 +188,17 @@ def test_the_config_rebuilds_the_layer():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kappa": 1.5}, r"`kappa`.*\[0, 1\].*1\.5"),
-        ({"kappa": "some"}, r"`kappa`"),
-        ({"marginals": "r3"}, r"`marginals`.*proportion"),
-        ({"rule": "best"}, r"`rule`.*top_k"),
-        ({"cost": "manhattan"}, r"`cost`"),
-        ({"capacity": 0}, r"`capacity`"),
-        ({"memory": -1}, r"`memory`"),
-        ({"label_value": 0}, r"`label_value`"),
-        ({"label_value": "calibrated", "holdout_positives": 0}, r"`holdout_positives`"),
-        ({"epsilon": 0}, r"`epsilon`"),
-        ({"memory": 4, "memory_age": 0}, r"`age_limit`"),
+        ({"kappa": 1.5}, r"kappa: must be a finite number from 0 to 1.*1\.5"),
+        ({"kappa": "some"}, r"kappa: must be"),
+        ({"marginals": "r3"}, r"marginals: must be.*proportion"),
+        ({"rule": "best"}, r"rule: must be.*top_k"),
+        ({"cost": "manhattan"}, r"cost: must be"),
+        ({"capacity": 0}, r"capacity: must be"),
+        ({"memory": -1}, r"memory: must be"),
+        ({"label_value": 0}, r"label_value: must be"),
+        ({"label_value": "calibrated", "holdout_positives": 0}, r"holdout_positives: must be"),
+        ({"epsilon": 0}, r"epsilon: must be"),
+        ({"memory": 4, "memory_age": 0}, r"memory_age: must be"),
     ],
 )
 def test_bad_options_are_refused_by_name(options, message):
@@ -240,5 +240,5 @@ def test_an_earlier_releases_word_is_translated_where_saved_and_refused_where_wr
     saved = {**layer_of(holdout_positives=0.25).get_config()}
     saved["spies"] = saved.pop("holdout_positives")
     assert RPOT.from_config(saved).holdout_positives == 0.25
-    with pytest.raises(ValueError, match=r"`spies` is called `holdout_positives`.*spies=0\.25"):
+    with pytest.raises(ValueError, match=r"spies: must be called 'holdout_positives'.*: 0\.25"):
         layer_of(spies=0.25)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from idefn_tf.transport import Status, match, partial_problem, proximal
-from idefn_tf.transport.match import SOLVERS
+from idefn_tf.transport.options import SOLVERS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from problems import CLOUDS, exact_argmax, gaussian, true_error, whole_marginals
