@@ -1,4 +1,4 @@
-"""The house's layers: imports go one way, between files, between packages, between rooms."""
+"""Layers: imports go one way, between files, between packages, between folders."""
 
 import ast
 from collections import defaultdict
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-#: The library's rooms from the ground up: each imports from those before it.
+#: The library's packages from the ground up: each imports from those before it.
 LAYERS = (
     ("_homes", "_keras_private", "_rules"),
     ("_options", "_schedule", "_types"),

@@ -1,13 +1,13 @@
-"""What a step costs when the tables' rows are dealt to several devices or table servers.
+"""What a step costs when the tables' rows are sharded over devices or table servers.
 
     python -m benchmarks.distribution.shards
 
 The ESMM of `benchmarks.training` (20 fields, 10^6 ids of width 16, batch 2,048) through ``fit``,
-with its table whole, dealt to 2 and 4 logical devices of this machine's CPU, and on 2 table servers
-that it reaches by loopback. Cells take turns; a figure is the median over rounds of the median step
-of a stretch. All devices share the same cores here: what is measured is the price of dealing, not
-what more memory or bandwidth would bring. The gate comes first: every cell begins with the same
-table and must end its first stretch with the same loss.
+with its table whole, sharded over 2 and 4 logical devices of this machine's CPU, and on 2 table
+servers that it reaches by loopback. Cells take turns; a figure is the median over rounds of the
+median step of a stretch. All devices share the same cores here: what is measured is the price of
+sharding, not what more memory or bandwidth would bring. The gate comes first: every cell begins
+with the same table and must end its first stretch with the same loss.
 """
 
 from __future__ import annotations

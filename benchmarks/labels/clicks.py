@@ -1,4 +1,4 @@
-"""How much of the click belongs into the ranking? Scores between CVR and CTCVR, judged everywhere.
+"""How much of the click belongs into the ranking? Scores from CVR to CTCVR, measured everywhere.
 
     python -m benchmarks.labels.clicks --data PREPARED --name kuairand_slice
 
@@ -70,12 +70,12 @@ def read_scores(folder: Path, variant: str) -> dict[int, dict[str, np.ndarray]]:
 
 
 def study(folder: Path, columns: Arrays, spaces: Sequence[str]) -> dict[str, Any]:
-    """Judges the scores between CVR and CTCVR, and the trained alphas beside them.
+    """Measures the scores between CVR and CTCVR, and the trained alphas beside them.
 
     Args:
         folder: of the cells of one setting and backbone.
         columns: the test rows' labels by name, [rows].
-        spaces: names of spaces that the data can judge.
+        spaces: names of spaces that the data have.
 
     Raises:
         ValueError: if no cell of AllNegative is finished.

@@ -1,4 +1,4 @@
-"""What may judge a recipe: validation days, observed labels.
+"""What a recipe is compared by: validation days, observed labels.
 
 * ``all_funnel``: AUC of CVR over all exposures against click x conversion. It counts every
   unclicked exposure as a negative: it rewards AllNegative by construction and can show harm only.

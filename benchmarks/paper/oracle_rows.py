@@ -32,7 +32,7 @@ def open_with_truth(
         data: the prepared folder; all its training rows are held in memory.
         settings: batch size and seed.
         clock: tells the epoch.
-        shard: (index, count) of the worker whose share of every batch is dealt.
+        shard: (index, count) of the worker whose share of every batch is read.
 
     Returns:
         Batches of (features, labels, sample_weight); a last batch that is not full is left out.

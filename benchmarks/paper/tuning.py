@@ -1,4 +1,4 @@
-"""The same budget of tuning for every method: one grid, one judge, seeds of their own.
+"""The same budget of tuning for every method: one grid, one metric, seeds of their own.
 
 The choice is the point of the grid with the greatest mean CVR AUC in `all_funnel` on validation;
 epochs are chosen by early stopping within each run. Test rows and recorded conversions of unclicked

@@ -3,7 +3,7 @@
 ``python -m benchmarks.training.optimizer_parity --data data/kuairand --seeds 5``
 
 Trains the same ESMM from the same start on the same batches with RowSparseAdam (its default, rows
-make up for the steps they sat out), with Keras' dense Adam, and with the usual lazy Adam, whose
+apply the decay of skipped steps), with Keras' dense Adam, and with the usual lazy Adam, whose
 rows rest, and compares AUCs on the test days, paired by seed. No early stopping, no L2: nothing but
 the optimizer differs. Seeds already in the result file are not trained again, unless the code that
 they were trained with has changed since.

@@ -239,7 +239,7 @@ def own(spans: Iterable[Span]) -> list[Span]:
 
 
 def shared(pieces: Iterable[tuple[float, float, str]], last: Sequence[str]) -> dict[str, float]:
-    """Deals time to what runs in it: equally to those at once, to those in `last` if alone.
+    """Gives time to what runs in it: equally to those at once, to those in `last` if alone.
 
     Args:
         pieces: (begin, end, name).

@@ -1,4 +1,4 @@
-"""The transport against its rivals: time, marginal error and cost, one judge for all.
+"""The transport against its rivals: time, marginal error and cost, one measure for all.
 
     python -m benchmarks.transport --ott-python PATH/TO/python
 

@@ -28,8 +28,11 @@ class GateError(ValueError):
 
     Example:
         >>> from idefn_tf.export import GateError
-        >>> issubclass(GateError, ValueError)
-        True
+        >>> try:
+        ...     raise GateError("all_funnel/cvr_auc 0.71 is worse than the served 0.74")
+        ... except ValueError as error:
+        ...     print(error)
+        all_funnel/cvr_auc 0.71 is worse than the served 0.74
     """
 
 

@@ -40,8 +40,8 @@ def serving_schema(schema: Schema) -> Schema:
         >>> tab = {"name": "tab", "dtype": "int64", "side": "context", "kind": "identity",
         ...        "num_buckets": 9, "train_only": True, "serving_value": 0}
         >>> whole = Schema.parse({"name": "shop", "labels": labels, "features": [user, tab]})
-        >>> [feature.name for feature in serving_schema(whole).features]
-        ['user']
+        >>> len(whole.features), [feature.name for feature in serving_schema(whole).features]
+        (2, ['user'])
     """
     kept = tuple(feature for feature in schema.features if not feature.train_only)
     if not kept:
@@ -103,8 +103,9 @@ class ServingModule(tf.Module):
         >>> from idefn_tf.export import ServingModule
         >>> from idefn_tf.models import AllNegative
         >>> module = ServingModule(AllNegative(features, MLP((4,))), schema)
-        >>> sorted(module.trace(schema))
-        ['classify', 'predict_examples', 'regress', 'serving_default']
+        >>> signatures = module.trace(schema)
+        >>> len(signatures), "serving_default" in signatures
+        (4, True)
     """
 
     def __init__(

@@ -23,8 +23,7 @@ def method(name: str) -> Callable[[T], T]:
         ...         losses = super().compute_losses(outputs, batch)
         ...         return {name: 2.0 * loss for name, loss in losses.items()}
         >>> model = get_method("twice_negative")(features, MLP((8,)))
-        >>> losses = model.compute_losses(outputs, batch)
-        >>> round(float(losses["ctr_loss"]), 4)  # 2 ln 2
+        >>> round(float(model.compute_losses(outputs, batch)["ctr_loss"]), 4)  # 2 ln 2
         1.3863
     """
     return register("method", name)
@@ -38,8 +37,8 @@ def get_method(name: str) -> type:
 
     Example:
         >>> from idefn_tf.models import get_method
-        >>> get_method("esmm").__name__
-        'ESMM'
+        >>> get_method("esmm")(features, MLP((8,)), ctr_weight=2.0).ctr_weight
+        2.0
     """
     if name not in METHODS:
         raise ValueError(

@@ -38,8 +38,8 @@ class RowSparse(_Keras):
         >>> import keras
         >>> from idefn_tf.optimizers import RowSparse, RowSparseAdam
         >>> order = RowSparseAdam.__mro__
-        >>> order.index(RowSparse) < order.index(keras.optimizers.Optimizer)
-        True
+        >>> order.index(RowSparse), order.index(RowSparse) < order.index(keras.optimizers.Optimizer)
+        (1, True)
     """
 
     #: Whether the arithmetic on rows is compiled by XLA.

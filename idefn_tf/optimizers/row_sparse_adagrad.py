@@ -39,8 +39,7 @@ class RowSparseAdagrad(RowSparse, keras.optimizers.Adagrad):
         >>> import keras
         >>> from idefn_tf.optimizers import RowSparseAdagrad, read_rows, row_gradient
         >>> from idefn_tf.tables import mark_table
-        >>> table_ = mark_table(keras.Variable(tf.zeros([5, 2])))
-        >>> optimizer = RowSparseAdagrad(learning_rate=0.1)
+        >>> table_, optimizer = mark_table(keras.Variable(tf.zeros([5, 2]))), RowSparseAdagrad(0.1)
         >>> optimizer.build([table_])
         >>> read = read_rows(optimizer, table_, tf.constant([1, 3, 1]))
         >>> optimizer.apply([row_gradient(optimizer, read, tf.ones([3, 2]))], [table_])

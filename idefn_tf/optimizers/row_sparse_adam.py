@@ -52,8 +52,7 @@ class RowSparseAdam(RowSparse, keras.optimizers.Adam):
         >>> import keras
         >>> from idefn_tf.optimizers import RowSparseAdam, read_rows, row_gradient
         >>> from idefn_tf.tables import mark_table
-        >>> table_ = mark_table(keras.Variable(tf.zeros([5, 2])))
-        >>> optimizer = RowSparseAdam(learning_rate=0.1)
+        >>> table_, optimizer = mark_table(keras.Variable(tf.zeros([5, 2]))), RowSparseAdam(0.1)
         >>> optimizer.build([table_])
         >>> read = read_rows(optimizer, table_, tf.constant([1, 3, 1]))
         >>> optimizer.apply([row_gradient(optimizer, read, tf.ones([3, 2]))], [table_])

@@ -52,8 +52,8 @@ class HistoryAggregate(Strict):
     Example:
         >>> from idefn_tf.schema import HistoryAggregate
         >>> past = HistoryAggregate(key="user", events=("click",), measures=("count", "rate"))
-        >>> past.names
-        ('user__click_count__all', 'user__click_rate__all')
+        >>> len(past.names), past.names[0]
+        (2, 'user__click_count__all')
     """
 
     key: str | tuple[str, str] = Field(description="feature, or pair of features")

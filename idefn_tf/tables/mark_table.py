@@ -26,8 +26,9 @@ def is_table(variable: Any) -> bool:
 
     Example:
         >>> import keras
-        >>> from idefn_tf.tables import is_table
-        >>> is_table(keras.Variable(tf.zeros([5, 2])))
-        False
+        >>> from idefn_tf.tables import is_table, mark_table
+        >>> plain, marked = keras.Variable([[1.0]]), mark_table(keras.Variable([[1.0]]))
+        >>> int(is_table(plain)), int(is_table(marked))
+        (0, 1)
     """
     return bool(getattr(variable, "updated_by_rows", False))

@@ -50,8 +50,7 @@ class IdeFNHyperModel(keras_tuner.HyperModel):
 
     Example:
         >>> import keras_tuner
-        >>> from idefn_tf.models import AllNegative
-        >>> from idefn_tf.optimizers import RowSparseAdam
+        >>> from idefn_tf import AllNegative, RowSparseAdam
         >>> from idefn_tf.tuning import IdeFNHyperModel
         >>> def build(settings):
         ...     model = AllNegative(features, MLP(settings["units"]))

@@ -247,8 +247,8 @@ def explain_regime(
     Example:
         >>> from idefn_tf.models import explain_regime
         >>> explain_regime(0.02, positives=1, unclicked=100, marginals="proportion", rule="top_k")
-        >>> "nothing can be relabelled" in explain_regime(0.02, 1, 100, "literal", "top_k")
-        True
+        >>> explain_regime(0.02, 1, 100, "literal", "top_k")
+        "nothing can be relabelled: ... needs more than 50 positives a batch ... about 1; ..."
     """
     if not isinstance(kappa, int | float) or kappa <= 0 or rule == "soft":
         return None
