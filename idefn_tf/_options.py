@@ -81,7 +81,8 @@ def rule_of(annotation: Any) -> Rule:
         unknown = any(isinstance(rule, Anything) for rule in rules)
         return Anything() if unknown else Either(rules)
     if origin in (list, tuple, Sequence):
-        return Many(rule_of(arguments[0]))
+        entry = rule_of(arguments[0])
+        return entry if isinstance(entry, Anything) else Many(entry)
     if origin in (dict, Mapping) or annotation in (dict, Mapping):
         return Group()
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

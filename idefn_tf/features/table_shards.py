@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,20 +34,11 @@ class Shards:
 
     @classmethod
     def of(cls, value: int | Sequence[str]) -> Shards:
-        """Takes a number of shares, or the device of each.
-
-        Raises:
-            ValueError: if it is neither.
-        """
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-            return cls(value)
-        listed = isinstance(value, (list, tuple)) and all(isinstance(d, str) for d in value)
-        if not listed or not value:
-            raise ValueError(
-                "shards: must be a number from 1 up, or a list of devices such as "
-                f"['GPU:0', 'GPU:1'], received {value!r}"
-            )
-        return cls(len(value), tuple(value))  # type: ignore[arg-type]
+        """Takes a number of shares, or the device of each, as `FeatureColumns` checked them."""
+        if isinstance(value, numbers.Integral):
+            return cls(int(value))
+        devices: Sequence[str] = value  # type: ignore[assignment]
+        return cls(len(devices), tuple(devices))
 
     def to_config(self) -> int | list[str]:
         """Returns what `of` takes."""

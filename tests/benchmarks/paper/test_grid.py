@@ -90,10 +90,10 @@ def test_a_time_limit_starts_nothing_new(folder, data):
 
 
 def test_a_failed_cell_is_told_with_its_last_words(folder, data):
-    bad = cell(folder / "bad", "esmm", ctcvr_weight=-1)  # no such weight
+    bad = cell(folder / "bad", "idefn", representation="colour")  # no such feature
     (said,) = run_cells([bad], data.root, QUIET)
-    assert "esmm seed 0: failed" in said
-    assert "ctcvr_weight: must be above 0" in said
+    assert "idefn seed 0: failed" in said
+    assert "model.representation: must be of" in said
     assert read_rows([bad]) == []
 
 

@@ -64,7 +64,7 @@ def test_a_dealt_layer_gives_what_the_whole_one_gives(count):
 
 @pytest.mark.parametrize("wrong", [0, True, [], "GPU:0", [1], 2.5])
 def test_shards_are_a_number_or_devices(wrong):
-    with pytest.raises(ValueError, match="shards: must be a number from 1 up, or a list of dev"):
+    with pytest.raises(ValueError, match=r"shards: must be a whole number from 1 to \d+ or a list"):
         FeatureColumns(FIELDS, shards=wrong)
 
 

@@ -78,21 +78,22 @@ def test_another_search_in_the_same_folder_is_refused(searched, data, config):
 
 
 def test_failed_trials_are_reported_and_skipped(data, folder, capsys, config, rows):
-    space = {"model.alpha": {"values": [0.5, 1.5]}}  # it must lie between 0 and 1
+    space = {"features.shards": {"values": [1, ["GPU:77"]]}}  # no such device
     out = folder / "failing"
     tune(config(space), data.root, out, Console(), trials=4, tuner="grid")
-    found = {row["model.alpha"]: row for row in rows(out)}
-    assert found["0.5"]["status"] == "completed"
-    assert found["1.5"]["status"] == "failed"
-    assert "alpha: must lie between 0 and 1" in found["1.5"]["reason"]
+    found = {row["features.shards"]: row for row in rows(out)}
+    assert found["1"]["status"] == "completed"
+    (failed,) = (row for shards, row in found.items() if "GPU:77" in shards)
+    assert failed["status"] == "failed"
+    assert "features.shards: ['GPU:77'] must be among the devices" in failed["reason"]
     said = capsys.readouterr().err
     assert "failed and is skipped" in said
-    assert Config.load(out / "best.yaml").model["alpha"] == 0.5
+    assert Config.load(out / "best.yaml").features["shards"] == 1
 
 
 def test_if_every_trial_fails_the_search_says_why(data, folder, config):
-    space = {"model.alpha": {"values": [1.5, 2.5]}}
-    with pytest.raises(ValueError, match=r"no trial was completed; .*alpha: must lie"):
+    space = {"features.shards": {"values": [["GPU:77"], ["GPU:78"]]}}
+    with pytest.raises(ValueError, match=r"no trial was completed; .*shards: .* must be among"):
         tune(config(space), data.root, folder / "hopeless", QUIET, trials=4, tuner="grid")
 
 
