@@ -14,6 +14,7 @@ import keras
 from idefn_tf._registry import register
 from idefn_tf.data import EpochClock
 from idefn_tf.evaluation.spaces import require_selection_space
+from idefn_tf.evaluation.worth import worth
 
 
 @register("callback")
@@ -56,7 +57,8 @@ class SelectBest(keras.callbacks.Callback):
 
     Args:
         space: "all_funnel" or "clicked".
-        metric: a CVR metric of the training metrics, such as "cvr_auc" or "cvr_logloss".
+        metric: a CVR metric of the training metrics, such as "cvr_auc" or "cvr_logloss"; of
+            "cvr_pcoc" the one nearest to 1 is best (`idefn_tf.evaluation.worth`).
         patience: epochs without a better value before the run stops.
         path: where the best model goes (a .keras file), written beside and renamed.
 
@@ -76,7 +78,6 @@ class SelectBest(keras.callbacks.Callback):
         if patience < 0:
             raise ValueError(f"patience: must be 0 or more, received {patience}")
         self.monitor = f"val_{space}/{metric}"
-        self.sign = -1.0 if metric.endswith(("logloss", "ece")) else 1.0
         self.patience, self.path = patience, None if path is None else Path(path)
         self.best = -math.inf
         self.best_epoch = -1
@@ -90,7 +91,7 @@ class SelectBest(keras.callbacks.Callback):
                 f"metric: {self.monitor!r} is not among the metrics of fit, received "
                 f"{sorted(logs)}; pass validation_data, or choose one of these."
             )
-        value = self.sign * float(logs[self.monitor])
+        value = worth(self.monitor, float(logs[self.monitor]))
         # a first epoch counts even where the metric is undefined (one class in validation)
         if value > self.best or self.best_epoch < 0:
             self.best = value if math.isfinite(value) else -math.inf

@@ -54,7 +54,8 @@ class Calibrator:
         """
         y, p, w, _ = clean_rows(labels, scores, sample_weight, probabilities=True)
         positive, rows = float(np.dot(w, y)), int(y.size)
-        if not 0 < positive < w.sum():
+        weighed = y[w > 0]  # the labels themselves: sums of weights round
+        if not ((weighed > 0).any() and (weighed < 1).any()):
             raise ValueError(
                 f"`labels` must hold both classes to calibrate on {self.space!r}. Received: "
                 f"{rows} rows with positive weight {positive:g}. Use more validation data."

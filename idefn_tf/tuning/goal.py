@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from idefn_tf._registry import register
 from idefn_tf.evaluation.spaces import require_selection_space
+from idefn_tf.evaluation.worth import worth
 
 #: The metrics that validation reports for each space that selection may see.
 METRICS: dict[str, tuple[str, ...]] = {
@@ -36,9 +37,9 @@ class Goal(BaseModel):
         goal = sum_i weight_i * worth(metric_i)
         worth = metric for AUC and KS, -metric for LogLoss, -|ln(metric)| for PCOC
 
-    so that a PCOC of 1 costs nothing, and one of 2 as much as one of 1/2. Only `all_funnel` and
-    `clicked` can be named: a choice made on the other spaces would use columns that no deployed
-    model has.
+    (`idefn_tf.evaluation.worth`), so that a PCOC of 1 costs nothing, and one of 2 as much as one of
+    1/2. Only `all_funnel` and `clicked` can be named: a choice made on the other spaces would use
+    columns that no deployed model has.
 
     Accepts a name ("all_funnel/cvr_auc") or weights by name ({"all_funnel/cvr_auc": 1,
     "clicked/cvr_pcoc": 0.05}).
@@ -92,7 +93,7 @@ class Goal(BaseModel):
         if len(self.terms) > 1:
             return None
         space, _, metric = next(iter(self.terms)).partition("/")
-        return None if metric.endswith("pcoc") or not metric.startswith("cvr") else (space, metric)
+        return (space, metric) if metric.startswith("cvr") else None
 
     def score(self, logs: Mapping[str, Any]) -> float:
         """Returns the goal's value for one epoch.
@@ -114,7 +115,7 @@ class Goal(BaseModel):
                     f"goal: {key!r} is not among the metrics of fit, received {sorted(logs)}; pass "
                     "validation_data"
                 )
-            total += weight * _worth(name, float(logs[key]))
+            total += weight * worth(name, float(logs[key]))
         return total
 
     def __str__(self) -> str:
@@ -122,11 +123,3 @@ class Goal(BaseModel):
         if len(self.terms) == 1:
             return next(iter(self.terms))
         return " + ".join(f"{weight:g} {name}" for name, weight in self.terms.items())
-
-
-def _worth(name: str, value: float) -> float:
-    if name.endswith("logloss"):
-        return -value
-    if name.endswith("pcoc"):
-        return -abs(math.log(value)) if value > 0 else math.nan
-    return value

@@ -41,6 +41,16 @@ def test_a_loss_is_better_when_it_is_smaller():
     assert select.best_epoch == 1
 
 
+def test_the_best_pcoc_is_the_one_nearest_to_one():
+    select = SelectBest("clicked", "cvr_pcoc", patience=5)
+    feed(select, [3.0, 0.5, 1.25, 0.7, 1.9], "val_clicked/cvr_pcoc")
+    assert select.best_epoch == 2
+    assert select.best == pytest.approx(-0.2231435513)  # -ln 1.25
+    select = SelectBest("clicked", "cvr_pcoc", patience=5)
+    feed(select, [float("inf"), 0.0, 40.0], "val_clicked/cvr_pcoc")  # no conversion; no score
+    assert select.best_epoch == 2
+
+
 def test_an_undefined_first_value_does_not_stop_or_stick():
     select = SelectBest(patience=5)
     assert feed(select, [float("nan"), float("nan"), 0.6]) is None

@@ -37,7 +37,7 @@ def test_too_high_and_too_low_a_pcoc_cost_the_same():
 
 def test_what_early_stopping_may_watch_in_its_place():
     assert Goal.model_validate("clicked/cvr_ks").monitor == ("clicked", "cvr_ks")
-    assert Goal.model_validate("clicked/cvr_pcoc").monitor is None
+    assert Goal.model_validate("clicked/cvr_pcoc").monitor == ("clicked", "cvr_pcoc")
     assert Goal.model_validate("all_funnel/ctcvr_auc").monitor is None
     assert Goal.model_validate({"all_funnel/cvr_auc": 1, "clicked/cvr_ks": 1}).monitor is None
 
