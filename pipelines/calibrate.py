@@ -19,12 +19,13 @@ import numpy as np
 
 from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
 from idefn_tf.data import to_arrays
+from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import SELECTION_SPACES, select
 from idefn_tf.metrics import exact_metrics
 from idefn_tf.models import AllNegative, EntireSpaceModel
 from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
-from pipelines.experiment.evaluation import predict, row_weights
+from pipelines.experiment.evaluation import predict
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 

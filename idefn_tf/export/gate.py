@@ -12,6 +12,7 @@ import pandas as pd
 
 from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.files import Source, read_table
+from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import evaluate_spaces, require_selection_space
 from idefn_tf.export.psi import MOVED, score_stability
 from idefn_tf.export.replay import request_arrays
@@ -111,7 +112,7 @@ class Gate:
             name: evaluate_spaces(
                 {head: values[head] for head in SCORES},
                 {key: labels[key] for key in (CLICK, CONVERSION)},
-                labels["sample_weight"],
+                row_weights(schema, labels),
                 users,
             )
             for name, values in scores.items()

@@ -35,6 +35,9 @@ def _shares(counts: ArrayLike) -> NDArray[np.float64]:
 def score_stability(before: ArrayLike, after: ArrayLike, bins: int = 10) -> float:
     """Returns the PSI of two sets of scores over the equal-mass bins of the first.
 
+    A bin ends in the middle of a gap between scores, the widest near its quantile, so that scores
+    many rows share stay in their bin when a new model gives them a hair more or less.
+
     Args:
         before: [rows], scores that set the bins.
         after: [rows], scores to compare.
@@ -44,9 +47,25 @@ def score_stability(before: ArrayLike, after: ArrayLike, bins: int = 10) -> floa
         The index; 0 for equal scores.
     """
     first = np.asarray(before, np.float64)
-    edges = np.unique(np.quantile(first, np.linspace(0, 1, bins + 1)[1:-1]))
+    edges = _edges(first, bins)
     counts = [
         np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
         for values in (first, np.asarray(after, np.float64))
     ]
     return stability_index(*counts)
+
+
+def _edges(scores: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+    """Returns rising ends of bins: middles of gaps, each within a quarter bin of its quantile."""
+    distinct, counts = np.unique(scores, return_counts=True)
+    below = np.cumsum(counts)[:-1] / scores.size  # the mass below each gap
+    gaps = np.diff(distinct)
+    found = []
+    for quantile in np.arange(1, bins) / bins:
+        near = np.flatnonzero(np.abs(below - quantile) <= 0.25 / bins)
+        if near.size == 0 and below.size:  # one score holds the quantile: the nearer of its ends
+            near = np.array([np.argmin(np.abs(below - quantile))])
+        if near.size:
+            widest = near[np.argmax(gaps[near])]
+            found.append((distinct[widest] + distinct[widest + 1]) / 2)
+    return np.unique(found)

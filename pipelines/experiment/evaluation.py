@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from idefn_tf.data import open_dataset, to_arrays
+from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import evaluate_spaces
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import REPORT_COLUMNS, Schema
@@ -51,17 +52,6 @@ def evaluate_table(
         sample_weight=row_weights(schema, arrays),
         groups=users,
     )
-
-
-def row_weights(schema: Schema, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Weights with which the log's rows stand for the full log, [rows].
-
-    Where the log kept a share w of the unclicked rows, each of them counts 1 / w times, as the
-    scores are corrected to the full log too.
-    """
-    kept = np.where(arrays["click"] > 0, 1.0, schema.labels.negative_keep_rate)
-    weights: np.ndarray = arrays["sample_weight"] / kept.astype(np.float32)
-    return weights
 
 
 def evaluate_part(model: EntireSpaceModel, data: Prepared, part: str) -> Metrics:

@@ -10,8 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from idefn_tf.data import read_table, to_arrays
+from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.schema import REPORT_COLUMNS, Schema
-from pipelines.experiment.evaluation import report_columns, row_weights
+from pipelines.experiment.evaluation import report_columns
 from pipelines.preparation.prepared_folder import Prepared
 
 #: At most this many rows of a part are scored; more are thinned evenly.

@@ -91,6 +91,21 @@ def test_shifted_version_is_refused_though_it_ranks_the_same(version, lower, tin
     assert "ctr moved" not in text.replace("ctcvr", "")
 
 
+def test_rows_of_a_thinned_log_count_as_in_the_full_one(version, tiny, rows):
+    labels = tiny.SCHEMA.labels.model_copy(update={"negative_keep_rate": 0.1})
+    thinned = tiny.SCHEMA.model_copy(update={"labels": labels})
+    gate = Gate(metric="all_funnel/ctr_logloss")
+    with Scorer(version) as scorer:
+        ctr = scorer.score(request_arrays(tiny.SCHEMA, rows))["ctr"].astype(np.float64)
+    loss = -np.log(np.where(rows["click"] == 1, ctr, 1 - ctr))
+    weight = np.where(rows["click"] == 1, 1.0, 10.0)
+    full = gate.compare(version, version, thinned, rows)["metric"]["served"]
+    assert full == pytest.approx(np.average(loss, weights=weight), rel=1e-5)
+    plain = gate.compare(version, version, tiny.SCHEMA, rows)["metric"]["served"]
+    assert plain == pytest.approx(loss.mean(), rel=1e-5)
+    assert abs(full - plain) > 0.01
+
+
 def test_metric_that_is_not_defined_is_refused(version, tiny, rows):
     unclicked = rows[rows["click"] == 0]
     report = Gate().compare(version, version, tiny.SCHEMA, unclicked)
@@ -132,3 +147,22 @@ def test_stability_index_by_hand():
     assert score_stability(scores, scores) == 0.0
     assert score_stability(scores, scores + 1) > 5  # all in the last of ten bins
     assert score_stability(np.ones(9), np.ones(9)) == 0.0
+
+
+def test_scores_that_many_rows_share_may_move_a_hair():
+    """Four scores hold a quarter of the rows each; a retrained model gives each a hair less."""
+    before = np.repeat([0.1, 0.2, 0.3, 0.4], 250)
+    assert score_stability(before, before - 1e-6) == 0.0
+    assert score_stability(before, before + 1e-6) == 0.0
+    # a quarter's step down: the shares of the bins are 1/2, 1/4, 1/4, 0 after 1/4 each
+    moved = 0.25 * np.log(2.0) + (1e-4 - 0.25) * np.log(1e-4 / 0.25)
+    down = np.maximum(before - 0.1, 0.1)
+    assert score_stability(before, down, bins=4) == pytest.approx(moved, rel=1e-6)
+
+
+def test_untied_scores_keep_their_deciles():
+    rng = np.random.default_rng(1)
+    before, after = rng.random(20_000), rng.random(20_000) ** 1.2
+    usual = np.quantile(before, np.arange(1, 10) / 10)
+    counts = [np.bincount(np.searchsorted(usual, s), minlength=10) for s in (before, after)]
+    assert score_stability(before, after) == pytest.approx(stability_index(*counts), rel=0.2)

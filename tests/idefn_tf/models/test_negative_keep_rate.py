@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.metrics import exact_metrics
 from idefn_tf.optimizers import RowSparseAdam
 from idefn_tf.schema import Schema
-from pipelines.experiment.evaluation import row_weights
 
 W = 0.25
 
