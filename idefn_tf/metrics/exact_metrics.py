@@ -7,6 +7,7 @@ an exception or a warning. Scores that are NaN are an error: they mean that the 
 """
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from idefn_tf.metrics._inputs import FloatArray, clean_rows
@@ -15,6 +16,8 @@ from idefn_tf.metrics._inputs import FloatArray, clean_rows
 LOG_LOSS_CLIP = 1e-15
 #: Number of equal-mass bins of the expected calibration error.
 ECE_BINS = 15
+#: What a schema's categorical features hold for "absent": no group, as None and NaN are none.
+ABSENT_GROUPS = np.array([-1, "", b""], object)
 
 
 def _tied_sums(scores: FloatArray, *values: FloatArray) -> tuple[FloatArray, ...]:
@@ -214,12 +217,13 @@ def gauc(
 
     GAUC = sum_g W_g AUC_g / sum_g W_g over the groups that hold a positive and a negative, with
     W_g = the sum of the group's weights (its number of exposures without weights). Groups with
-    one class say nothing about ranking and are skipped.
+    one class say nothing about ranking and are skipped, and so are rows without a group (None, NaN,
+    -1 and "", as schemas have it): all absent users together are no user.
 
     Args:
         labels: [rows] or [rows, 1], in [0, 1].
         scores: [rows] or [rows, 1], finite; only their order inside a group matters.
-        groups: [rows], the group of each row: integers or strings.
+        groups: [rows], the group of each row: integers, strings or bytes.
         weights: [rows], not negative, or None.
 
     Returns:
@@ -244,7 +248,12 @@ def gauc(
         )
     if y.size == 0:
         return float("nan")
-    _, group = np.unique(ids[kept], return_inverse=True)
+    group, distinct = pd.factorize(ids[kept])  # -1 for None and NaN
+    absent = np.flatnonzero(np.isin(np.asarray(distinct, object), ABSENT_GROUPS))
+    named = ~np.isin(group, [-1, *absent])
+    if not named.any():
+        return float("nan")
+    y, s, w, group = y[named], s[named], w[named], group[named]
 
     order = np.lexsort((s, group))
     s, group = s[order], group[order]

@@ -64,6 +64,29 @@ def test_gauc_by_hand():
     assert metrics.gauc(labels, scores, groups, weights) == pytest.approx((5 * 0.25 + 3) / 8)
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [
+        ["a", "a", None, None],
+        ["a", "a", "", ""],
+        [b"a", b"a", b"", None],
+        [7, 7, -1, -1],
+        [7.0, 7.0, math.nan, math.nan],
+    ],
+)
+def test_gauc_leaves_rows_without_a_user_out(groups):
+    """Taken for one user, the absent ones would make it .5; "a" alone ranks rightly."""
+    labels, scores = [1, 0, 1, 0], [0.9, 0.1, 0.2, 0.8]
+    assert metrics.gauc(labels, scores, np.array(groups, object)) == 1.0
+    assert metrics.gauc(labels, scores, groups) == 1.0
+    assert math.isnan(metrics.gauc([1, 0], [0.1, 0.2], groups[2:]))
+
+
+def test_gauc_takes_users_of_mixed_kinds():
+    groups = np.array([1, 1, "1", "1"], object)
+    assert metrics.gauc([1, 0, 1, 0], [0.9, 0.1, 0.2, 0.8], groups) == 0.5
+
+
 def test_gauc_is_the_weighted_mean_of_group_aucs():
     labels, scores, weights = rows(3, size=900)
     groups = np.random.default_rng(4).integers(0, 40, 900)
