@@ -189,6 +189,9 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     judged = [[k, *(_cell(n, best[k][n]) for n in shared)] for k in best if k in TRUTHS]
     if judged:
         console.table("the best model", ("measured on", *shared), judged, loud=True)
+    for name in TRUTHS:
+        if name in best and best[name]["prevalence"] == 0:
+            console.note(f"{name}: not measurable, no unclicked row has a recorded conversion")
     if best.get("hidden_clicks"):
         spied = ("way", "hidden", "converted", "relabelled", "found", "recall", "precision", "lift")
         rows = [[_cell(n, test[n]) for n in spied] for test in best["hidden_clicks"]]

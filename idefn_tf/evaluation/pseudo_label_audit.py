@@ -58,6 +58,11 @@ class PseudoLabelAudit:
     overlap: float
     mean_cvr_unclicked: float
 
+    @property
+    def measurable(self) -> bool:
+        """Whether any unclicked row has a conversion, without which labels are right or wrong."""
+        return self.prevalence > 0
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the numbers by name."""
         return asdict(self)
@@ -92,7 +97,8 @@ def audit_labels(
         previous: the relabelled rows of the audit before, boolean [rows].
 
     Returns:
-        The numbers; nan where a share has no denominator.
+        The numbers; nan where a share has no denominator, and, for precision and lift, where no
+        unclicked row has a conversion (`measurable`).
 
     Example:
         >>> import numpy as np
@@ -107,7 +113,8 @@ def audit_labels(
     hits = int(np.sum(chosen & (truth == 1)))
     hidden = int(np.sum(unclicked & (truth == 1)))
     count, rows = int(chosen.sum()), int(unclicked.sum())
-    low, high = wilson(hits, count)
+    # without a recorded conversion nothing says which labels are right
+    low, high = wilson(hits, count) if hidden else (math.nan, math.nan)
     prevalence = _ratio(hidden, rows)
     overlap = math.nan
     if previous is not None:
@@ -118,7 +125,7 @@ def audit_labels(
         share=_ratio(count, rows),
         true=hits,
         prevalence=prevalence,
-        precision=_ratio(hits, count),
+        precision=_ratio(hits, count) if hidden else math.nan,
         precision_low=low,
         precision_high=high,
         recall=_ratio(hits, hidden),

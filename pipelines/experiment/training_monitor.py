@@ -98,8 +98,7 @@ class Watch(keras.callbacks.Callback):
             _append(self.run, epoch, found)
             self.console.step(
                 f"audit: {found.relabelled:,} of {found.unclicked:,} unclicked rows relabelled, "
-                f"{found.true} of them recorded conversions: precision {found.precision:.4f}, "
-                f"lift {found.lift:.1f} ({found.lift_low:.1f} to {found.lift_high:.1f})"
+                + in_words(found)
             )
 
     def _audit(self) -> PseudoLabelAudit:
@@ -127,6 +126,18 @@ class Watch(keras.callbacks.Callback):
         for old in self.run.checkpoints.glob("relabelled-*.npy"):
             if old.name not in (path.name, self._relabelled_path(epoch - 1).name):
                 old.unlink()
+
+
+def in_words(found: PseudoLabelAudit) -> str:
+    """Says how many labels are right, or that nothing tells."""
+    if not found.measurable:
+        return "precision not measurable: no unclicked row has a recorded conversion"
+    if not found.relabelled:
+        return "so there is no label to measure"
+    return (
+        f"{found.true} of them recorded conversions: precision {found.precision:.4f}, lift "
+        f"{found.lift:.1f} ({found.lift_low:.1f} to {found.lift_high:.1f})"
+    )
 
 
 def relabels(model: Any) -> bool:

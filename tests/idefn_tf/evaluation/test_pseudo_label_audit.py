@@ -39,3 +39,15 @@ def test_one_class_or_one_row_gives_nan_never_an_exception(click, relabelled):
     if found.unclicked == 0:
         assert math.isnan(found.share)
         assert math.isnan(found.lift)
+
+
+def test_labels_are_not_measurable_where_no_unclicked_conversion_is_recorded():
+    click, truth = np.array([1, 0, 0, 0]), np.array([1, 0, 0, 0])
+    found = audit_labels(np.array([0, 1, 1, 0], bool), click, truth)
+    assert not found.measurable
+    assert (found.relabelled, found.true) == (2, 0)
+    for value in (found.precision, found.precision_low, found.precision_high, found.lift):
+        assert math.isnan(value)
+    wrong = audit_labels(np.array([0, 1, 1, 0], bool), click, np.array([1, 0, 0, 1]))
+    assert wrong.measurable
+    assert (wrong.precision, wrong.lift) == (0.0, 0.0)
