@@ -137,7 +137,7 @@ def test_a_value_that_cannot_be_is_told_with_the_overrides_text(key, value, told
         Config.load(SHIPPED, [f"{key}={value}"])
     said = str(caught.value)
     if key == "method":
-        assert said.startswith(f"{SHIPPED}:6: ")
+        assert said.startswith(f"{SHIPPED}:7: ")
     else:
         assert said.startswith(f"--set {key}={value}: {key}")
     assert told in said
