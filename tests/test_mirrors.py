@@ -121,7 +121,6 @@ HOLDS = {
     "serving/test_load": "serving/common/load_generator serving/common/load_memory",
     "serving/test_promote": """serving/common/await_server serving/common/config_text
         serving/common/models_config""",
-    "serving/test_skew": "serving/common/drift",
     "system/test_own_table": "pipelines/datasets/table/table pipelines/preparation/text_forms",
 }
 #: Data without logic.

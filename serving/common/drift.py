@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from idefn_tf.export.psi import MOVED, stability_index
 from idefn_tf.schema import Feature, Schema, lists
@@ -19,17 +21,23 @@ Arrays = Mapping[str, np.ndarray]
 class Limits:
     """From where on a difference counts as drift.
 
+    A difference counts where it is beyond its limit and beyond what so few rows show by chance (one
+    in a thousand draws from the training data): a hundred rows of an unchanged log do not drift.
+
     Attributes:
         stability_index: PSI over the training data's most frequent values and the rest.
         mean_shift: distance of the means in standard deviations of the training data.
         out_of_vocabulary: rise of the share of unknown values over the latest training part.
-        missing: change of the share of missing values.
+        missing: change of the share of missing values, or of a feature that was constant.
+        frequent: share of the rows in which a feature's most frequent values were that must be
+            left of them; tells new ids where a feature has no vocabulary (hash).
     """
 
     stability_index: float = MOVED
     mean_shift: float = 0.5
     out_of_vocabulary: float = 0.05
     missing: float = 0.05
+    frequent: float = 0.25
 
 
 def describe(
@@ -67,9 +75,13 @@ def _missing(feature: Feature, table: pa.Table, values: np.ndarray) -> float | N
     if feature.multi_valued:
         return float(np.mean(_empty(feature, values)))
     name = feature.name if feature.name in table.column_names else feature.source
-    nulls = table[name].null_count / max(table.num_rows, 1) if name in table.column_names else 0.0
+    column = table[name] if name in table.column_names else None
+    if column is not None and pa.types.is_floating(column.type):
+        nulls = pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0
+    else:
+        nulls = column.null_count if column is not None else 0
     if nulls:
-        return float(nulls)
+        return float(nulls / table.num_rows)
     if feature.missing is None and feature.dtype == "float32":
         return 0.0  # a 0.0 may be a value like any other
     return float(np.mean(values == _stored(feature.fill)))
@@ -140,6 +152,8 @@ def compare(
             now, then = measured[feature.name][measure], _latest(known.get(measure))
             if now is not None and then is not None:
                 values[f"{measure}_change"] = now - then
+                values[f"{measure}_then"] = then
+        values["asked"] = float(len(arrays[feature.name]))
         features[feature.name] = values
         reasons = _reasons(values, limits)
         if reasons:
@@ -157,11 +171,15 @@ def _latest(parts: Any) -> float | None:
 
 def _distance(feature: Feature, values: np.ndarray, known: Mapping[str, Any]) -> dict[str, float]:
     if feature.kind in ("numeric", "bucketized"):
-        if not known.get("std") or not values.size:
-            return {}
         numbers = values.astype(np.float64)
         numbers = numbers[np.isfinite(numbers)]
-        return {"mean_shift": float(abs(numbers.mean() - known["mean"]) / known["std"])}
+        if not numbers.size or known.get("mean") is None:
+            return {}
+        if not known.get("std"):
+            others = ~np.isclose(numbers, known["mean"], rtol=1e-6, atol=1e-12)
+            return {"left_constant": float(np.mean(others)), "rows": float(numbers.size)}
+        shift = float(abs(numbers.mean() - known["mean"]) / known["std"])
+        return {"mean_shift": shift, "rows": float(numbers.size)}
     top = known.get("top")
     if not top:
         return {}
@@ -171,19 +189,66 @@ def _distance(feature: Feature, values: np.ndarray, known: Mapping[str, Any]) ->
     then: Sequence[float] = [entry["share"] for entry in top]
     now = [float(np.mean(present == _stored(entry["value"]))) for entry in top]
     rest = [max(0.0, 1.0 - sum(shares)) for shares in (then, now)]
-    return {"stability_index": stability_index([*then, rest[0]], [*now, rest[1]])}
+    return {
+        "stability_index": stability_index([*then, rest[0]], [*now, rest[1]]),
+        "chi_squared": _chi_squared([*then, rest[0]], [*now, rest[1]], present.size),
+        "bins": float(len(top) + 1),
+        "frequent_then": float(sum(then)),
+        "frequent_now": float(sum(now)),
+        "rows": float(present.size),
+    }
+
+
+#: Standard deviations that one draw in a thousand lies beyond.
+_RARE = 3.09
+
+
+def _chi_squared(then: Sequence[float], now: Sequence[float], rows: int) -> float:
+    """Returns Pearson's statistic of the shares seen in so many rows against the expected ones."""
+    expected = np.maximum(np.asarray(then), 0.5 / rows)  # a share of 0 was counted, too
+    return float(rows * np.sum((np.asarray(now) - expected) ** 2 / expected))
+
+
+def _chance_chi_squared(bins: float) -> float:
+    """Returns what Pearson's statistic exceeds once in a thousand draws (Wilson-Hilferty)."""
+    free = max(bins - 1.0, 1.0)
+    return float(free * (1.0 - 2.0 / (9.0 * free) + _RARE * math.sqrt(2.0 / (9.0 * free))) ** 3)
+
+
+def _chance_share(share: float, rows: float) -> float:
+    """Returns how far a share in so many rows strays from `share` once in a thousand draws."""
+    spread = max(share * (1.0 - share), 0.25 / rows)  # a share of 0 or 1 was counted, too
+    return _RARE * math.sqrt(spread / rows) + 0.5 / rows
 
 
 def _reasons(values: Mapping[str, float], limits: Limits) -> list[str]:
     reasons = []
-    if values.get("stability_index", 0.0) > limits.stability_index:
-        reasons.append(f"PSI {values['stability_index']:.3f} > {limits.stability_index:g}")
-    if values.get("mean_shift", 0.0) > limits.mean_shift:
+    rows = max(values.get("rows", 0.0), 1.0)
+    index = values.get("stability_index", 0.0)
+    chance = _chance_chi_squared(values.get("bins", 2.0))
+    if index > limits.stability_index and values["chi_squared"] > chance:
+        reasons.append(f"PSI {index:.3f} > {limits.stability_index:g}")
+    then, now = values.get("frequent_then", 0.0), values.get("frequent_now", 0.0)
+    if now < limits.frequent * then and then - now > _chance_share(then, rows):
+        reasons.append(
+            f"the most frequent values are {now:.2%} of the rows and were {then:.2%}, less than "
+            f"{limits.frequent:g} of it"
+        )
+    if values.get("left_constant", 0.0) > limits.missing:
+        share = values["left_constant"]
+        reasons.append(f"was one number on every training row and is another on {share:.1%}")
+    if values.get("mean_shift", 0.0) > max(limits.mean_shift, _RARE / math.sqrt(rows)):
         reasons.append(f"mean moved by {values['mean_shift']:.2f} sd > {limits.mean_shift:g}")
-    if values.get("out_of_vocabulary_change", 0.0) > limits.out_of_vocabulary:
+    if values.get("out_of_vocabulary_change", 0.0) > _limit(values, "out_of_vocabulary", limits):
         change = values["out_of_vocabulary_change"]
         reasons.append(f"unknown values rose by {change:.1%} > {limits.out_of_vocabulary:.0%}")
-    if abs(values.get("missing_change", 0.0)) > limits.missing:
+    if abs(values.get("missing_change", 0.0)) > _limit(values, "missing", limits):
         change = values["missing_change"]
         reasons.append(f"missing values changed by {change:+.1%}, beyond {limits.missing:.0%}")
     return reasons
+
+
+def _limit(values: Mapping[str, float], measure: str, limits: Limits) -> float:
+    """Returns the change of a share that counts: its limit, or what so few rows show by chance."""
+    chance = _chance_share(values.get(f"{measure}_then", 0.0), max(values["asked"], 1.0))
+    return max(getattr(limits, measure), chance)
