@@ -59,7 +59,9 @@ class SelectBest(keras.callbacks.Callback):
         space: "all_funnel" or "clicked".
         metric: a CVR metric of the training metrics, such as "cvr_auc" or "cvr_logloss"; of
             "cvr_pcoc" the one nearest to 1 is best (`idefn_tf.evaluation.worth`).
-        patience: epochs without a better value before the run stops.
+        patience: epochs without a better value before the run stops. Both selection and patience
+            begin anew with the first epoch in which the method acts: while a model says that it is
+            `warming_up` (IdeFN before its first label), it trains as another method does.
         path: where the best model goes (a .keras file), written beside and renamed.
 
     Raises:
@@ -82,6 +84,7 @@ class SelectBest(keras.callbacks.Callback):
         self.best = -math.inf
         self.best_epoch = -1
         self.wait = 0
+        self.warming_up = False
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Keeps the better model; stops after `patience` epochs without one."""
@@ -92,13 +95,16 @@ class SelectBest(keras.callbacks.Callback):
                 f"{sorted(logs)}; pass validation_data, or choose one of these."
             )
         value = worth(self.monitor, float(logs[self.monitor]))
+        before, self.warming_up = self.warming_up, bool(getattr(self.model, "warming_up", False))
+        if before and not self.warming_up:
+            self.best, self.best_epoch, self.wait = -math.inf, -1, 0
         # a first epoch counts even where the metric is undefined (one class in validation)
         if value > self.best or self.best_epoch < 0:
             self.best = value if math.isfinite(value) else -math.inf
             self.best_epoch, self.wait = epoch, 0
             if self.path is not None:
                 save_model(self.model, self.path)
-        else:
+        elif not self.warming_up:
             self.wait += 1
             if self.wait > self.patience:
                 self.model.stop_training = True
@@ -106,12 +112,18 @@ class SelectBest(keras.callbacks.Callback):
     def state(self) -> dict[str, Any]:
         """Returns what a resumed run needs."""
         best = self.best if math.isfinite(self.best) else None
-        return {"best": best, "best_epoch": self.best_epoch, "wait": self.wait}
+        return {
+            "best": best,
+            "best_epoch": self.best_epoch,
+            "wait": self.wait,
+            "warming_up": self.warming_up,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up a saved state."""
         self.best = -math.inf if state["best"] is None else state["best"]
         self.best_epoch, self.wait = state["best_epoch"], state["wait"]
+        self.warming_up = state.get("warming_up", False)
 
 
 @register("callback")

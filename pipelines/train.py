@@ -190,6 +190,12 @@ def train(
                 first_epoch += 1
             if first_epoch < settings.epochs and not model.stop_training:
                 fit(train_set, first_epoch, settings.epochs)
+        if select.warming_up:
+            console.warn(
+                f"{config.method} never acted: training ended within its warm-up, so the kept "
+                "model trained as AllNegative does; set a smaller model.transport.warmup_steps, or "
+                "train for more epochs"
+            )
         if cluster.chief:
             final = run.load_state()
             where = data.address or str(data.root.resolve())  # where the report looks for rows

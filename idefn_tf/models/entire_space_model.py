@@ -90,6 +90,11 @@ class EntireSpaceModel(EntireSpaceTrainer):
         for tower in self.towers.values():
             tower.bind(features)
 
+    @property
+    def warming_up(self) -> bool:
+        """Whether every step so far trained as another method's does (`SelectBest` asks)."""
+        return False
+
     # -- forward ------------------------------------------------------------------------------
 
     def build(self, input_shape: Any = None) -> None:

@@ -80,7 +80,7 @@ class Watch(keras.callbacks.Callback):
                     "never_features in the schema."
                 )
         no_label = float(logs.get("pseudo_positives", 1.0)) == 0.0
-        if no_label and not (isinstance(self.model, IdeFN) and self.model.rpot.warming_up):
+        if no_label and not self.model.warming_up:
             self.console.warn(
                 f"epoch {epoch + 1}: no unclicked row was relabelled, so the model trained as "
                 "AllNegative does"

@@ -51,6 +51,31 @@ def test_the_best_pcoc_is_the_one_nearest_to_one():
     assert select.best_epoch == 2
 
 
+def test_selection_and_patience_begin_once_the_method_acts():
+    """Epochs 0 to 3 train as another method: the best of them is not this method's best."""
+    select = SelectBest(patience=1)
+    model = Stub()
+    model.stop_training = False
+    select.set_model(model)
+    for epoch, value in enumerate([0.8, 0.5, 0.5, 0.5, 0.6, 0.7, 0.65]):
+        model.warming_up = epoch < 4
+        select.on_epoch_end(epoch, {"val_all_funnel/cvr_auc": value})
+        assert not model.stop_training
+        assert select.warming_up is (epoch < 4)
+        select.restore(select.state())  # a resumed run goes on alike
+    assert (select.best, select.best_epoch, select.wait) == (0.7, 5, 1)
+
+
+def test_a_run_that_never_leaves_its_warm_up_keeps_the_best_there_is():
+    select = SelectBest(patience=0)
+    model = Stub()
+    model.stop_training, model.warming_up = False, True
+    select.set_model(model)
+    for epoch, value in enumerate([0.5, 0.6, 0.55]):
+        select.on_epoch_end(epoch, {"val_all_funnel/cvr_auc": value})
+    assert (select.best_epoch, model.stop_training, select.warming_up) == (1, False, True)
+
+
 def test_an_undefined_first_value_does_not_stop_or_stick():
     select = SelectBest(patience=5)
     assert feed(select, [float("nan"), float("nan"), 0.6]) is None

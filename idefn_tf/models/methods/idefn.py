@@ -143,6 +143,11 @@ class IdeFN(AllNegative):
         self.rpot.build((None, self.representation.width(self.towers["cvr"].hidden_width)))
 
     @property
+    def warming_up(self) -> bool:
+        """Whether no step so far could label a row (``transport={"warmup_steps": ...}``)."""
+        return self.rpot.warmup_steps > 0 and self.rpot.warming_up
+
+    @property
     def label_floor(self) -> float:
         """One half of what a soft label can be, for those are nowhere quite 0; else 0."""
         value = self.rpot.label_value
