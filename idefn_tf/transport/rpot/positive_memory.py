@@ -39,7 +39,7 @@ class PositiveMemory(keras.layers.Layer):
     """
 
     def __init__(self, capacity: Count, age_limit: CountOrNone = None, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "trainable": False})
+        super().__init__(**{**kwargs, "trainable": False, "dtype": "float32"})
         self.capacity, self.age_limit = capacity, age_limit
 
     def build(self, input_shape: Any) -> None:

@@ -74,7 +74,7 @@ class RPOT(keras.layers.Layer):
         given = {name: kwargs.pop(name) for name in [*kwargs] if name not in _KERAS}
         if wrong := problems(TransportOptions, given):
             raise ValueError("\n".join(f"{dotted(at)}: {message}" for at, message in wrong))
-        super().__init__(**{**kwargs, "trainable": False})
+        super().__init__(**{**kwargs, "trainable": False, "dtype": "float32"})
         options = TransportOptions(**given)
         schedule = not isinstance(kappa, int | float | str)
         self.kappa = schedule_of(kappa) if schedule else kappa

@@ -25,7 +25,7 @@ class RunningMean(keras.layers.Layer):
     """
 
     def __init__(self, decay: float = 0.99, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "trainable": False})
+        super().__init__(**{**kwargs, "trainable": False, "dtype": "float32"})
         if not 0 < decay < 1:
             raise ValueError(f"`decay` must lie between 0 and 1. Received: {decay!r}.")
         self.decay = decay
