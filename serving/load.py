@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from idefn_tf._files import write_text
 from serving.common.load_generator import Load, Target, closed_loop, open_loop, run
 from serving.common.load_memory import MemoryWatch
 
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
         if found.json:
-            Path(found.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            write_text(found.json, json.dumps(report, indent=2) + "\n")
         for name, value in report.items():
             sys.stdout.write(f"{name:>20}  {value}\n")
     return 1 if load.failed or not load.latencies else 0

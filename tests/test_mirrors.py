@@ -49,6 +49,7 @@ HOLDS = {
         idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
+    "idefn_tf/test_files": "idefn_tf/_files",
     "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes",
     "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule
         idefn_tf/_types idefn_tf/optimizers/keras_options idefn_tf/transport/options""",
