@@ -53,7 +53,7 @@ def made_up_body(
     """
     known = metadata["metadata"]["signature_def"]["signature_def"]
     if signature not in known:
-        raise ValueError(f"`signature` must be one of {sorted(known)}. Received: '{signature}'")
+        raise ValueError(f"signature: must be one of {sorted(known)}, received '{signature}'")
     row = {}
     for name, info in known[signature]["inputs"].items():
         value = _MADE_UP.get(info["dtype"], 1)

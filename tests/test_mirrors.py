@@ -54,7 +54,7 @@ HOLDS = {
     "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule
         idefn_tf/_types idefn_tf/optimizers/keras_options idefn_tf/transport/options""",
     "idefn_tf/test_registry": "idefn_tf/_registry idefn_tf/models/registry",
-    "idefn_tf/transport/test_match": "idefn_tf/transport/checks",
+    "idefn_tf/transport/test_match": "idefn_tf/_checks",
     "idefn_tf/transport/test_plan": "idefn_tf/transport/status",
     "idefn_tf/transport/reference/test_proximal_loop": """idefn_tf/transport/full_problem
         idefn_tf/transport/reference/greenkhorn""",
