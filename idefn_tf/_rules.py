@@ -38,6 +38,18 @@ def _plain(bound: float) -> str:
     return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
+def checked(name: str, rule: Rule, value: Any, cure: str = "") -> Any:
+    """Returns an argument that keeps a rule.
+
+    Raises:
+        ValueError: ``name: must be RULE, received VALUE; CURE``.
+    """
+    try:
+        return rule.check(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}{f'; {cure}' if cure else ''}") from None
+
+
 class Rule:
     """What one value may be. Subclasses say it in words and as JSON Schema, and decide."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from idefn_tf._files import atomic_path
 from idefn_tf._registry import register
 from idefn_tf.data import EpochClock
 from idefn_tf.evaluation.spaces import require_selection_space
@@ -142,17 +142,16 @@ class HistoryCSV(keras.callbacks.Callback):
         """Adds the epoch's numbers."""
         self.rows.append({"epoch": epoch, **{k: float(v) for k, v in (logs or {}).items()}})
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        beside = self.path.with_name(f".tmp-{self.path.name}-{os.getpid()}")
-        with beside.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(self.path) as sibling,
+            sibling.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
-        beside.replace(self.path)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Saves a whole model beside `path` (.keras) and renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    model.save(beside)
-    beside.replace(path)
+    """Saves a whole model (.keras), or leaves the former one."""
+    with atomic_path(path) as sibling:
+        model.save(sibling)

@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._checks import every_row
+from idefn_tf._rules import Number, checked
+
 #: Click probabilities below this one are raised to it before dividing by them.
 MIN_CTR = 1e-6
 
@@ -182,19 +185,14 @@ def _probability(name: str, value: Any) -> Any:
         return value
     array = np.asarray(value, dtype=np.float64)
     bad = ~((array >= 0) & (array <= 1))
-    if bad.any():
-        raise ValueError(
-            f"`{name}` must hold probabilities in [0, 1]. Received: {int(bad.sum())} of "
-            f"{array.size} values are not. Apply the sigmoid to logits and remove NaN."
-        )
+    cure = "apply the sigmoid to logits and remove NaN"
+    every_row(name, bad, "hold probabilities in [0, 1]", cure)
     return array
 
 
 def _share(name: str, value: float) -> float:
     """Returns `value`, refusing what does not lie in (0, 1]."""
-    if not 0 < value <= 1:
-        raise ValueError(f"`{name}` must lie in (0, 1]. Received: {value}. 1 means no change.")
-    return float(value)
+    return float(checked(name, Number(above=0, most=1), value, "1 means no change"))
 
 
 def _clip(value: Any, low: float, high: float) -> Any:

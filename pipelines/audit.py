@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from idefn_tf._files import write_json
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.pseudo_label_audit import audit_labels, relabel_rows
 from idefn_tf.models import AllNegative
@@ -161,10 +160,7 @@ def _slice(
 def write(run: Run, found: Mapping[str, Any]) -> Path:
     """Writes audit.json whole; numbers that are not defined become null."""
     path = run.root / AUDIT_JSON
-    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    text = json.dumps(_json_safe(found), indent=1, ensure_ascii=False, allow_nan=False)
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_json(path, _json_safe(found))
     return path
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from idefn_tf._files import write_json
 from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.row_weights import row_weights
@@ -76,10 +75,7 @@ def calibrate(
         "click_space": form,
         "report": report,
     }
-    path = run.root / CALIBRATION
-    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    beside.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_json(run.root / CALIBRATION, found)
     return found
 
 

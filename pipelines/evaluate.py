@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from idefn_tf._files import write_json
 from idefn_tf.data import read_table
 from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
@@ -23,7 +24,7 @@ from pipelines.datasets.registry import prepare_rows
 from pipelines.experiment.evaluation import Metrics, evaluate_part, evaluate_table
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
-from pipelines.preparation.prepared_folder import Prepared, write_json
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import show_metrics
 
 

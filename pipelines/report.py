@@ -9,7 +9,6 @@ what the run's own files say. Runs given with --compare are scored on the same r
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -18,6 +17,7 @@ from pathlib import Path
 import tensorflow as tf
 
 import idefn_tf
+from idefn_tf._files import write_text
 from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run
@@ -88,10 +88,7 @@ def report(
     console.step(f"draws the report on {material.part}")
     text = render(material)
     path = run.root / REPORT if out is None else on_disk(out, "--out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    write_text(path, text)
     console.wrote(path, f"({len(text) / 1e6:.1f} MB)")
     return path
 

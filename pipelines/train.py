@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
+from idefn_tf._files import write_json
 from idefn_tf.callbacks import HistoryCSV, SelectBest, SetEpoch, StopOnNonFinite
 from idefn_tf.data import EpochClock, open_dataset
 from pipelines.cli import console as consoles
@@ -34,7 +35,7 @@ from pipelines.experiment.training_monitor import Watch
 from pipelines.experiment.user_modules import import_modules
 from pipelines.experiment.warm_start import note_origin, start_from
 from pipelines.preparation.object_store import on_disk
-from pipelines.preparation.prepared_folder import Prepared, write_json
+from pipelines.preparation.prepared_folder import Prepared
 
 
 class OpenRows(Protocol):

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from idefn_tf._files import write_json
 from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
@@ -30,7 +31,7 @@ from pipelines.experiment.interruption import TERMINATED, Terminated
 from pipelines.experiment.run_folder import Run
 from pipelines.experiment.tuning_config import Tuning
 from pipelines.preparation.object_store import on_disk
-from pipelines.preparation.prepared_folder import Prepared, write_json
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
 from pipelines.tuning.resumable_oracles import TUNERS, make_oracle
 from pipelines.tuning.search import Listener, Search, SearchStopped

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from idefn_tf._files import write_text
 from serving.common.load_generator import Load, Target, closed_loop, open_loop, run
 from serving.common.load_memory import MemoryWatch
 
@@ -52,7 +53,7 @@ def made_up_body(
     """
     known = metadata["metadata"]["signature_def"]["signature_def"]
     if signature not in known:
-        raise ValueError(f"`signature` must be one of {sorted(known)}. Received: '{signature}'")
+        raise ValueError(f"signature: must be one of {sorted(known)}, received '{signature}'")
     row = {}
     for name, info in known[signature]["inputs"].items():
         value = _MADE_UP.get(info["dtype"], 1)
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
         if found.json:
-            Path(found.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            write_text(found.json, json.dumps(report, indent=2) + "\n")
         for name, value in report.items():
             sys.stdout.write(f"{name:>20}  {value}\n")
     return 1 if load.failed or not load.latencies else 0

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from idefn_tf._files import write_json
 from idefn_tf.data import read_table
 from idefn_tf.export.replay import TOLERANCE, python_scores, request_arrays
 from idefn_tf.export.signatures import CALIBRATED
@@ -26,7 +27,6 @@ from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run, read_vocabularies
 from pipelines.export import read_calibrator
-from pipelines.preparation.prepared_folder import write_json
 from serving.client import Client, ServingError
 from serving.common import drift
 

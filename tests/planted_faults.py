@@ -32,6 +32,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from idefn_tf._files import write_json
+
 #: What is added to a file's name while it holds a fault: the file as it was.
 ASIDE = ".as-it-was"
 #: Seconds after which tests are ended; their fault does not count as found.
@@ -104,15 +106,12 @@ class Book:
         return entry.get("outcome") in outcomes and all(entry[key] == told[key] for key in told)
 
     def note(self, number: int, entry: dict[str, Any], about: dict[str, Any]) -> None:
-        """Adds a fault's entry and writes the file, beside and then renamed."""
+        """Adds a fault's entry and writes the file, whole or not at all."""
         self.entries[str(number)] = entry
         if self.path is None:
             return
         listed = dict(sorted(self.entries.items(), key=lambda item: int(item[0])))
-        beside = self.path.with_name(f".tmp-{os.getpid()}-{self.path.name}")
-        text = json.dumps({**about, "faults": listed}, indent=1, ensure_ascii=False)
-        beside.write_text(text + "\n", encoding="utf-8")
-        beside.replace(self.path)
+        write_json(self.path, {**about, "faults": listed})
 
 
 @contextlib.contextmanager

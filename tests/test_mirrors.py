@@ -49,11 +49,12 @@ HOLDS = {
         idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
+    "idefn_tf/test_files": "idefn_tf/_files",
     "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes",
     "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule
         idefn_tf/_types idefn_tf/optimizers/keras_options idefn_tf/transport/options""",
     "idefn_tf/test_registry": "idefn_tf/_registry idefn_tf/models/registry",
-    "idefn_tf/transport/test_match": "idefn_tf/transport/checks",
+    "idefn_tf/transport/test_match": "idefn_tf/_checks",
     "idefn_tf/transport/test_plan": "idefn_tf/transport/status",
     "idefn_tf/transport/reference/test_proximal_loop": """idefn_tf/transport/full_problem
         idefn_tf/transport/reference/greenkhorn""",

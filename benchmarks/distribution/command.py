@@ -24,8 +24,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_json_whole
 from benchmarks.common.machine import machine_facts
+from idefn_tf._files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "distribution" / "distribution.json"
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "machine": machine_facts(),
         "command": "python -m benchmarks.distribution",
     }
-    write_json_whole(given.out, found)
+    write_json(given.out, found)
     print(json.dumps({k: found[k] for k in ("rows_per_second", "speed_of_two", "losses_apart")}))
     return 0
 

@@ -27,11 +27,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from benchmarks.common.files import write_json_whole
 from benchmarks.common.machine import code_fingerprint, machine_facts
 from benchmarks.common.step_times import Steps
 from benchmarks.training import rows
 from benchmarks.training.ours import frame, schema
+from idefn_tf._files import write_json
 from idefn_tf.backbones import MLP
 from idefn_tf.data import open_dataset
 from idefn_tf.features import FeatureColumns
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found[part] = json.loads(said.splitlines()[-1])
         command_line = f"python -m benchmarks.distribution.shards --rounds {given.rounds}"
         facts = {"machine": machine_facts(), "code": code_fingerprint("idefn_tf")}
-        write_json_whole(given.out, {"command": command_line, **facts, **found})
+        write_json(given.out, {"command": command_line, **facts, **found})
         return
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     tf.config.threading.set_inter_op_parallelism_threads(given.threads)

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import machine_facts
 from benchmarks.labels.clicks_plot import save_plot
 from benchmarks.paper.bootstrap import report_labels
@@ -31,6 +30,7 @@ from benchmarks.paper.cell import SCORES
 from benchmarks.paper.grid import grid_parser
 from benchmarks.paper.statistics import spread
 from benchmarks.paper.variants import get_variant
+from idefn_tf._files import write_json, write_text
 from idefn_tf.calibration import click_space_cvr
 from idefn_tf.evaluation.spaces import SPACES, select
 from idefn_tf.metrics import exact_metrics
@@ -151,8 +151,8 @@ def _run(given: argparse.Namespace, console: Console) -> int:
     command += "" if given.setting == "equal" else f" --setting {given.setting}"
     base = given.results / f"clicks_{given.name}"
     result = {"data": given.name, "command": command, "machine": machine_facts(), **found}
-    write_json_whole(base.with_suffix(".json"), result)
-    write_text_whole(base.with_suffix(".md"), to_markdown(given.name, found, command))
+    write_json(base.with_suffix(".json"), result)
+    write_text(base.with_suffix(".md"), to_markdown(given.name, found, command))
     save_plot(base.with_suffix(".png"), found)
     console.wrote(base.with_suffix(".md"))
     return 0

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import machine_facts
 from benchmarks.labels.recipe_metrics import JUDGES, run_metrics
 from benchmarks.paper.grid import Cell, grid_parser, run_cells
 from benchmarks.paper.settings import make_config
 from benchmarks.paper.statistics import paired_difference, spread
+from idefn_tf._files import write_json, write_text
 from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run
@@ -280,9 +280,9 @@ def _run(given: argparse.Namespace, console: Console) -> int:
         "rows": rows,
         "summary": summary,
     }
-    write_json_whole(given.results / f"recipe_{given.name}.json", json.loads(json.dumps(result)))
+    write_json(given.results / f"recipe_{given.name}.json", json.loads(json.dumps(result)))
     page = given.results / f"recipe_{given.name}.md"
-    write_text_whole(page, to_markdown(given.name, summary, command))
+    write_text(page, to_markdown(given.name, summary, command))
     console.wrote(page)
     for failure in failures:
         console.error(failure)

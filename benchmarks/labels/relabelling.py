@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import machine_facts
 from benchmarks.labels.relabelling_plot import save_plot
 from benchmarks.paper.grid import Cell, grid_parser, run_cells
 from benchmarks.paper.settings import make_config
 from benchmarks.paper.variants import get_variant
+from idefn_tf._files import write_json, write_text
 from pipelines.audit import read_epochs
 from pipelines.cli import console as consoles
 from pipelines.cli.console import Console
@@ -102,8 +102,8 @@ def _run(given: argparse.Namespace, console: Console) -> int:
     command = f"python -m benchmarks.labels.relabelling --data DIR --name {given.name}"
     base = given.results / f"relabelling_{given.name}"
     result = {"data": given.name, "command": command, "machine": machine_facts(), "runs": runs}
-    write_json_whole(base.with_suffix(".json"), result)
-    write_text_whole(base.with_suffix(".md"), to_markdown(given.name, runs, command))
+    write_json(base.with_suffix(".json"), result)
+    write_text(base.with_suffix(".md"), to_markdown(given.name, runs, command))
     save_plot(base.with_suffix(".png"), runs)
     console.wrote(base.with_suffix(".md"))
     for failure in failures:

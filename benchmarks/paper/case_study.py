@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.paper import plots
+from idefn_tf._files import write_json, write_text
 from idefn_tf.data import to_arrays
 from idefn_tf.models import IdeFN
 from idefn_tf.models.batch import Batch
@@ -250,8 +250,8 @@ def write(name: str, run: Run, data: Prepared, results: Path) -> Sequence[Path]:
     base = results / f"paper_{name}_case_study"
     drawn = picture(found, probe, f"{name}: the plan of one batch")
     image = plots.save(drawn, base.with_suffix(".png"))
-    write_json_whole(base.with_suffix(".json"), numbers)
-    write_text_whole(base.with_suffix(".md"), markdown(name, numbers, image))
+    write_json(base.with_suffix(".json"), numbers)
+    write_text(base.with_suffix(".md"), markdown(name, numbers, image))
     return [base.with_suffix(end) for end in (".md", ".json", ".png")]
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common.files import write_json_whole, written_beside
 from benchmarks.common.machine import code_fingerprint
 from benchmarks.paper.oracle_rows import open_with_truth
+from idefn_tf._files import atomic_path, write_json
 from idefn_tf.models import get_method
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
@@ -57,7 +57,7 @@ def run_cell(config: Config, data: Path, out: Path, console: Console) -> dict[st
         "fingerprint": prepared.card.get("fingerprint"),
         "metrics": json.loads(run.metrics_path.read_text(encoding="utf-8")),
     }
-    write_json_whole(out / CELL, found)
+    write_json(out / CELL, found)
     return found
 
 
@@ -82,9 +82,9 @@ def finished(out: Path, config: Config, data: Path) -> bool:
 
 
 def _save_scores(path: Path, scores: Mapping[str, np.ndarray]) -> None:
-    with written_beside(path) as beside:
+    with atomic_path(path) as sibling:
         np.savez_compressed(
-            beside, **{k: np.asarray(v, np.float32).reshape(-1) for k, v in scores.items()}
+            sibling, **{k: np.asarray(v, np.float32).reshape(-1) for k, v in scores.items()}
         )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from benchmarks.common.files import written_beside
 from benchmarks.paper.summary import Rows, methods_of, values
 from benchmarks.paper.variants import VARIANTS
+from idefn_tf._files import atomic_path
 
 matplotlib.use("Agg")
 
@@ -152,7 +152,7 @@ def plan_picture(plan: np.ndarray, marks: Mapping[str, Sequence[int]], title: st
 def save(figure: Figure, path: Path, dpi: int = 120) -> Path:
     """Writes a picture whole and closes it; the same picture gives the same bytes."""
     metadata: dict[str, Any] = {"Software": None}
-    with written_beside(path) as beside:
-        figure.savefig(beside, dpi=dpi, format="png", metadata=metadata)
+    with atomic_path(path) as sibling:
+        figure.savefig(sibling, dpi=dpi, format="png", metadata=metadata)
     plt.close(figure)
     return path

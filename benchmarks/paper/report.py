@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_text_whole
 from benchmarks.paper.overview import overview
 from benchmarks.paper.published import PROTOCOL, published_auc
 from benchmarks.paper.statistics import spread
 from benchmarks.paper.summary import REFERENCES, groups, methods_of, values
 from benchmarks.paper.variants import README_METHODS, VARIANTS
+from idefn_tf._files import write_text
 
 #: Where the README breaks its lines.
 _WIDTH = 100
@@ -138,7 +138,7 @@ def replace_block(text: str, block: str) -> str:
 
 def write_readme(path: Path, block: str) -> None:
     """Replaces the README's table, whole or not at all."""
-    write_text_whole(path, replace_block(path.read_text(encoding="utf-8"), block))
+    write_text(path, replace_block(path.read_text(encoding="utf-8"), block))
 
 
 def _about(result: Mapping[str, Any]) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import machine_facts
 from benchmarks.paper import plots, report, summary
 from benchmarks.paper.bootstrap import DRAWS, bootstrap
 from benchmarks.paper.grid import Cell
 from benchmarks.paper.kept import Kept
+from idefn_tf._files import write_json, write_text
 from pipelines.preparation.prepared_folder import Prepared
 
 #: The rows of figure 5: IdeFN without its parts.
@@ -103,8 +103,8 @@ def write(result: dict[str, Any], results: Path, figures: Sequence[int]) -> list
         picture = plots.sweep_picture(result["sweeps"], title)
         paths.append(plots.save(picture, _beside(base, "figure4.png")))
         result["figures"]["Figure 4: alpha, gamma and kappa"] = paths[-1].name
-    write_json_whole(base.with_suffix(".json"), result)
-    write_text_whole(base.with_suffix(".md"), report.markdown(result))
+    write_json(base.with_suffix(".json"), result)
+    write_text(base.with_suffix(".md"), report.markdown(result))
     return [base.with_suffix(".md"), base.with_suffix(".json"), *paths]
 
 

@@ -23,10 +23,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import machine_facts
 from benchmarks.preparation.raw_rows import Made, make
 from benchmarks.preparation.report import as_markdown
+from idefn_tf._files import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "preparation" / "preparation.json"
@@ -186,8 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found.pop("extrapolated", None)
         if len(runs) > 1 and max(old["rows"] for old in runs) < _TARGET * 1e6:
             found["extrapolated"] = extrapolate(runs)
-        write_json_whole(given.out, found)
-        write_text_whole(given.out.with_suffix(".md"), as_markdown(found))
+        write_json(given.out, found)
+        write_text(given.out.with_suffix(".md"), as_markdown(found))
         shown = ("rows", "seconds", "rows_per_second", "peak_memory_gib", "peak_disk_gib")
         print(", ".join(f"{key} {run[key]:,}" for key in shown), flush=True)
     return 0

@@ -29,10 +29,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_json_whole
 from benchmarks.common.machine import code_fingerprint, machine_facts
 from benchmarks.serving.parts import ROOT, Parts, newest
 from benchmarks.serving.report import targets, write_page
+from idefn_tf._files import write_json
 
 PACKAGES = ("tensorflow", "numpy", "uvicorn", "httptools", "uvloop", "orjson", "python-rapidjson")
 PARTS = ("floor", "columns", "rows", "unbatched", "reload", "memory", "kserve")
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:
-    write_json_whole(path, result)
+    write_json(path, result)
     write_page(path.with_suffix(".md"), result)
 
 

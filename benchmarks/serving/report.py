@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_text_whole
+from idefn_tf._files import write_text
 
 #: The ways to call the model in process, and what they are called on the page.
 WAYS = {
@@ -85,7 +85,7 @@ def write_page(path: Path, result: Mapping[str, Any]) -> None:
     ]
     for name, part in parts.items():
         lines += ["", f"## {name}", "", *_part(name, part["found"]), "", _circumstances(part)]
-    write_text_whole(path, "\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _found(parts: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import code_fingerprint, machine_facts
 from benchmarks.training.report import page
 from benchmarks.training.rows import (
@@ -39,6 +38,7 @@ from benchmarks.training.rows import (
     TOWERS,
     WIDTH,
 )
+from idefn_tf._files import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "training" / "training.json"
@@ -210,8 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result |= measures[part]()
         result.setdefault("machine", {})[part] = machine_facts()
         result.setdefault("code", {})[part] = code_fingerprint(*CODE)
-        write_json_whole(RESULT, result)
-        write_text_whole(RESULT.with_suffix(".md"), page(result))
+        write_json(RESULT, result)
+        write_text(RESULT.with_suffix(".md"), page(result))
     print(f"wrote {RESULT.relative_to(ROOT)}")
     return 0
 

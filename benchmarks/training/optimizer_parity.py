@@ -20,8 +20,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.common.files import write_json_whole
 from benchmarks.common.machine import code_fingerprint, machine_facts
+from idefn_tf._files import write_json
 from idefn_tf.data import EpochClock
 from idefn_tf.optimizers import RowSparseAdam
 from pipelines.experiment.build import build_model
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             }
             if any(len(r) == len(OPTIMIZERS) for r in runs.values()):
                 result["differences"] = compared(runs)
-            write_json_whole(RESULT, result)
+            write_json(RESULT, result)
     told = compared(runs)
     print(json.dumps(told, indent=1))
     worst = max(v["greatest"] for v in told["row_sparse - dense"].values())

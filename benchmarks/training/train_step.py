@@ -23,8 +23,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.common.files import write_json_whole
 from benchmarks.common.machine import code_fingerprint, machine_facts
+from idefn_tf._files import write_json
 from idefn_tf.data import EpochClock
 from idefn_tf.models import EntireSpaceModel
 from pipelines.experiment.build import build_model
@@ -181,7 +181,7 @@ def main() -> None:
         for cell, values in cells.items():
             shown = {k: v for k, v in values.items() if not k.endswith("_of_rounds")}
             print(name, cell, shown, flush=True)
-    write_json_whole(given.out, found)
+    write_json(given.out, found)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import ROOT, code_fingerprint, machine_facts
 from benchmarks.transport import cells
 from benchmarks.transport.report import markdown, plot
+from idefn_tf._files import write_json, write_text
 
 #: name: (module, argument, Python to run it: "own" or "ott").
 SOLVERS: dict[str, tuple[str, str, str]] = {
@@ -175,7 +175,7 @@ def main() -> None:
         found["later"] = {**found.get("later", {}), **dict.fromkeys(again, facts)}
     if given.agreement or not given.add:
         found["agreement"] = agreement()
-        write_json_whole(given.out.with_suffix(".json"), found)
+        write_json(given.out.with_suffix(".json"), found)
     for name in given.solvers:
         python = sys.executable if SOLVERS[name][2] == "own" else given.ott_python
         if not python:
@@ -184,14 +184,14 @@ def main() -> None:
         for cell in run_solver(name, python, given.cap * given.patience, total):
             found["cells"].append(cell)
             print({k: round(v, 4) if isinstance(v, float) else v for k, v in cell.items()})
-        write_json_whole(given.out.with_suffix(".json"), found)
+        write_json(given.out.with_suffix(".json"), found)
     report(found, given.out)
 
 
 def report(found: dict[str, Any], out: Path) -> None:
     """Writes the table and the plot, the solvers in one order whenever they were measured."""
     found["cells"].sort(key=lambda cell: list(SOLVERS).index(cell["solver"]))
-    write_text_whole(out.with_suffix(".md"), markdown(found))
+    write_text(out.with_suffix(".md"), markdown(found))
     plot(found, out.with_suffix(".png"))
 
 

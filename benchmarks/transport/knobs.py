@@ -16,9 +16,9 @@ import numpy as np
 import ot
 import tensorflow as tf
 
-from benchmarks.common.files import write_json_whole, written_beside
 from benchmarks.common.machine import code_fingerprint, machine_facts
 from benchmarks.transport import cells
+from idefn_tf._files import atomic_path, write_json
 from idefn_tf.transport import SolverOptions, match, partial_problem, relabel
 from idefn_tf.transport.full_problem import whole
 from idefn_tf.transport.match import solve
@@ -161,8 +161,8 @@ def _save(figure: Any, path: Path) -> None:
     from matplotlib import pyplot
 
     figure.tight_layout()
-    with written_beside(path) as beside:
-        figure.savefig(beside, dpi=100)
+    with atomic_path(path) as sibling:
+        figure.savefig(sibling, dpi=100)
     pyplot.close(figure)
 
 
@@ -184,7 +184,7 @@ def main() -> None:
         "kappa": {cloud: kappa_study(cloud, given.seeds) for cloud in cells.CLOUDS},
         "theorem": {str(e): theorem_study(e, 40) for e in (0.1, 0.3, 1.0)},
     }
-    write_json_whole(given.out, found)
+    write_json(given.out, found)
     draw(found, given.images)
 
 

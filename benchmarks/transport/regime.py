@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.common.files import write_json_whole, write_text_whole
 from benchmarks.common.machine import machine_facts
 from benchmarks.transport.regime_plot import save_plot
+from idefn_tf._files import write_json, write_text
 from idefn_tf.data import to_arrays
 from idefn_tf.transport import match, relabel, squared_euclidean
 from pipelines.cli import console as consoles
@@ -199,8 +199,8 @@ def _run(given: argparse.Namespace, console: Console) -> int:
         "runs": runs,
     }
     stem = given.results / f"regime_{given.name}"
-    write_json_whole(stem.with_suffix(".json"), result)
-    write_text_whole(stem.with_suffix(".md"), to_markdown(result))
+    write_json(stem.with_suffix(".json"), result)
+    write_text(stem.with_suffix(".md"), to_markdown(result))
     save_plot(stem.with_suffix(".png"), runs)
     for suffix in (".json", ".md", ".png"):
         console.wrote(stem.with_suffix(suffix))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import written_beside
 from benchmarks.transport import cells
+from idefn_tf._files import atomic_path
 
 OURS, SWEEPS, LOG_RIVAL = "idefn_tf newton", "idefn_tf sinkhorn", "OTT lse"
 
@@ -213,6 +213,6 @@ def plot(found: dict[str, Any], path: Path) -> None:
     }
     figure.legend(handles.values(), handles.keys(), loc="center right", fontsize=8)
     figure.tight_layout(rect=(0, 0, 0.89, 1))
-    with written_beside(path) as beside:
-        figure.savefig(beside, dpi=110)
+    with atomic_path(path) as sibling:
+        figure.savefig(sibling, dpi=110)
     pyplot.close(figure)

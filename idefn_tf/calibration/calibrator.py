@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from idefn_tf._checks import one_entry_per
 from idefn_tf.evaluation.spaces import require_selection_space, select
 from idefn_tf.metrics._inputs import FloatArray, clean_rows
 
@@ -57,8 +58,8 @@ class Calibrator:
         weighed = y[w > 0]  # the labels themselves: sums of weights round
         if not ((weighed > 0).any() and (weighed < 1).any()):
             raise ValueError(
-                f"`labels` must hold both classes to calibrate on {self.space!r}. Received: "
-                f"{rows} rows with positive weight {positive:g}. Use more validation data."
+                f"labels: must hold both classes to calibrate on {self.space!r}, received "
+                f"{rows} rows with positive weight {positive:g}; use more validation data"
             )
         self._fit(p, y, w)
         self.fitted = True
@@ -90,11 +91,7 @@ class Calibrator:
                 parts.append(None)
                 continue
             array = np.asarray(values, dtype=np.float64).reshape(-1)
-            if array.shape != mask.shape:
-                raise ValueError(
-                    f"`{name}` must have one entry per row. Received: {array.size} for "
-                    f"{mask.size} rows. Take both from the same rows."
-                )
+            one_entry_per("row", name, array.size, mask.size)
             parts.append(array[mask])
         chosen, weight = parts
         return self.fit(chosen if chosen is not None else [], label[mask], weight)
@@ -123,6 +120,6 @@ class Calibrator:
     def _require_fitted(self) -> None:
         if not self.fitted:
             raise ValueError(
-                f"{type(self).__name__} must be fitted first. Received: no fit. "
-                "Call fit or fit_space on validation rows."
+                f"{type(self).__name__}: must be fitted first, received no fit; "
+                "call fit or fit_space on validation rows"
             )

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from idefn_tf._registry import register
+from idefn_tf._rules import Number, checked
 from idefn_tf.calibration.calibrator import Calibrator
 from idefn_tf.calibration.piecewise_linear import PiecewiseLinear
 from idefn_tf.metrics._inputs import FloatArray
@@ -35,11 +36,7 @@ class IsotonicCalibrator(Calibrator):
 
     def __init__(self, space: str, clip: float = 1e-6) -> None:
         super().__init__(space)
-        if not 0 <= clip < 0.5:
-            raise ValueError(
-                f"`clip` must lie in [0, 0.5). Received: {clip}. Use for example 1e-6."
-            )
-        self.clip = float(clip)
+        self.clip = float(checked("clip", Number(least=0, below=0.5), clip, "use for example 1e-6"))
         self.x: NDArray[np.float64] = np.zeros(0)
         self.y: NDArray[np.float64] = np.zeros(0)
 

@@ -35,8 +35,8 @@ class PiecewiseLinear(keras.layers.Layer):
         increasing = knots.ndim == 1 and knots.size > 0 and bool(np.all(np.diff(knots) > 0))
         if not increasing or knots.shape != values.shape:
             raise ValueError(
-                "`x` must be strictly increasing and `y` as long. Received: shapes "
-                f"{knots.shape} and {values.shape}. Merge knots that coincide."
+                "x: must be strictly increasing and `y` as long, received shapes "
+                f"{knots.shape} and {values.shape}; merge knots that coincide"
             )
         # Plain tuples: Keras wraps lists that are attributes of a layer.
         self.x = tuple(float(value) for value in knots)

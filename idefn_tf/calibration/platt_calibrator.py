@@ -104,22 +104,22 @@ class PlattCalibrator(Calibrator):
         positive, negative = x[t > 0], x[t < 1]
         if positive.min() >= negative.max() or negative.min() >= positive.max():
             raise ValueError(
-                f"`scores` must overlap between the classes. Received: {y.size} rows that one "
-                "threshold separates, or one score for all. Use more validation rows, or "
-                "smooth_targets=True."
+                f"scores: must overlap between the classes, received {y.size} rows that one "
+                "threshold separates, or one score for all; use more validation rows, or "
+                "smooth_targets=True"
             )
         slope, intercept, converged = _fit_logistic(x, t, w / w.sum())
         if not converged:
             raise ValueError(
-                f"`scores` must allow a logistic fit. Received: {y.size} rows on which Newton's "
-                f"method did not converge in {_MAX_STEPS} steps (slope {slope:g}). Use more "
-                "validation rows, or smooth_targets=True."
+                f"scores: must allow a logistic fit, received {y.size} rows on which Newton's "
+                f"method did not converge in {_MAX_STEPS} steps (slope {slope:g}); use more "
+                "validation rows, or smooth_targets=True"
             )
         if slope <= 0:
             raise ValueError(
-                f"`scores` must rank with the labels on {self.space!r}. Received: a fitted slope "
-                f"of {slope:g}, which would reverse the ranking. Check that scores and labels "
-                "belong together; a model with AUC below .5 there cannot be calibrated."
+                f"scores: must rank with the labels on {self.space!r}, received a fitted slope "
+                f"of {slope:g}, which would reverse the ranking; check that scores and labels "
+                "belong together; a model with AUC below .5 there cannot be calibrated"
             )
         self.slope, self.intercept = slope, intercept
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._rules import Number, checked
 
 #: Probabilities are clipped to [LOGIT_CLIP, 1 - LOGIT_CLIP] before their logit is taken.
 LOGIT_CLIP = 1e-15
@@ -30,12 +31,8 @@ class PlattScaling(keras.layers.Layer):
     def __init__(self, slope: float, intercept: float, **kwargs: Any) -> None:
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        if not slope > 0:
-            raise ValueError(
-                f"`slope` must be positive, or the ranking is reversed. Received: {slope}. "
-                "Check that scores and labels belong together."
-            )
-        self.slope = float(slope)
+        cure = "a slope below 0 reverses the ranking: check that scores and labels belong together"
+        self.slope = float(checked("slope", Number(above=0), slope, cure))
         self.intercept = float(intercept)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -20,7 +20,10 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from idefn_tf._checks import every_row, one_entry_per
+from idefn_tf._checks import vector as flat
 from idefn_tf._registry import register
+from idefn_tf._rules import OneOf, checked
 from idefn_tf.metrics import exact_metrics
 
 Array = TypeVar("Array")
@@ -101,11 +104,7 @@ def get_space(name: str) -> Space:
         >>> get_space("clicked").meaning
         'clicked exposures, their conversions'
     """
-    if name not in SPACES:
-        raise ValueError(
-            f"`space` must be one of {', '.join(SPACES)}. Received: {name!r}. Correct the name."
-        )
-    return SPACES[name]
+    return SPACES[checked("space", OneOf(tuple(SPACES)), name)]
 
 
 def require_selection_space(name: str) -> str:
@@ -123,11 +122,11 @@ def require_selection_space(name: str) -> str:
     space = get_space(name)
     if space.report_only:
         raise ValueError(
-            f"`space` must be one of {', '.join(sorted(SELECTION_SPACES))} where a model is "
-            "selected, stopped, tuned or calibrated. "
-            f"Received: {name!r}, which needs `{space.columns[1]}` and is for reports only. "
-            "Select in 'all_funnel' or 'clicked' on validation data and report "
-            f"{name!r} beside it."
+            f"space: must be one of {', '.join(sorted(SELECTION_SPACES))} where a model is "
+            "selected, stopped, tuned or calibrated, "
+            f"received {name!r}, which needs `{space.columns[1]}` and is for reports only; "
+            "select in 'all_funnel' or 'clicked' on validation data and report "
+            f"{name!r} beside it"
         )
     return name
 
@@ -159,18 +158,12 @@ def _binary(name: str, columns: Mapping[str, ArrayLike], space: str) -> NDArray[
     """Column `name` as a float64 vector of 0 and 1."""
     if name not in columns:
         raise ValueError(
-            f"`columns` must hold {name!r} for the space {space!r}. "
-            f"Received: {sorted(columns)}. Add the column or leave this space out."
+            f"columns: must hold {name!r} for the space {space!r}, "
+            f"received {sorted(columns)}; add the column or leave this space out"
         )
-    values = np.asarray(columns[name], dtype=np.float64)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
+    values = flat(f"columns[{name!r}]", columns[name])
     bad = ~((values == 0) | (values == 1))
-    if values.ndim != 1 or bad.any():
-        raise ValueError(
-            f"`columns[{name!r}]` must be a vector of 0 and 1. Received: shape {values.shape}, "
-            f"{int(bad.sum())} other values. Binarise it, and drop rows without a label."
-        )
+    every_row(f"columns[{name!r}]", bad, "be 0 or 1", "binarise it, and drop rows without a label")
     return values
 
 
@@ -196,8 +189,8 @@ def select(
     click, label = (_binary(name, columns, space) for name in chosen.columns)
     if click.shape != label.shape:
         raise ValueError(
-            "`columns` must have one length. Received: "
-            f"click {click.size}, {chosen.columns[1]} {label.size}. Take both from the same rows."
+            "columns: must have one length, received "
+            f"click {click.size}, {chosen.columns[1]} {label.size}; take both from the same rows"
         )
     if chosen.label == "funnel":
         label = click * label
@@ -266,34 +259,29 @@ def evaluate_spaces(
     """
     if not predictions or not set(predictions) <= set(HEADS):
         raise ValueError(
-            f"`predictions` must hold some of {', '.join(HEADS)}. Received: "
-            f"{sorted(predictions)}. Pass the model's outputs by name."
+            f"predictions: must hold some of {', '.join(HEADS)}, received "
+            f"{sorted(predictions)}; pass the model's outputs by name"
         )
     click = _binary("click", columns, "all_funnel")
     funnel = select("all_funnel", columns)[1]
 
     def vector(name: str, values: ArrayLike, dtype: Any = np.float64) -> NDArray[Any]:
-        array = np.asarray(values, dtype=dtype)
-        array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-        if array.shape != click.shape:
-            raise ValueError(
-                f"{name} must have one entry per row. Received: shape {array.shape} for "
-                f"{click.size} rows. Take all columns from the same rows."
-            )
+        array = flat(name, values, dtype)
+        one_entry_per("row", name, array.size, click.size)
         return array
 
-    scores = {head: vector(f"`predictions[{head!r}]`", v) for head, v in predictions.items()}
+    scores = {head: vector(f"predictions[{head!r}]", v) for head, v in predictions.items()}
     ones = np.ones_like(click)
-    weight = ones if sample_weight is None else vector("`sample_weight`", sample_weight)
-    users = None if groups is None else vector("`groups`", groups, dtype=None)
+    weight = ones if sample_weight is None else vector("sample_weight", sample_weight)
+    users = None if groups is None else vector("groups", groups, dtype=None)
     for head, score in scores.items():
-        bad = (weight > 0) & ~((score >= 0) & (score <= 1))
-        if bad.any():
-            raise ValueError(
-                f"`predictions[{head!r}]` must be probabilities in [0, 1]. Received: "
-                f"{int(bad.sum())} of {bad.size} rows are not, {int(np.isnan(score).sum())} NaN. "
-                "Apply the sigmoid to logits; NaN means that the model diverged."
-            )
+        every_row(
+            f"predictions[{head!r}]",
+            (weight > 0) & ~((score >= 0) & (score <= 1)),
+            "be probabilities in [0, 1]",
+            f"apply the sigmoid to logits; {int(np.isnan(score).sum())} are NaN, which mean that "
+            "the model diverged",
+        )
     shared: dict[str, float | None] = {}
     for head, label in (("ctr", click), ("ctcvr", funnel)):
         if head in scores:

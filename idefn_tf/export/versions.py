@@ -9,8 +9,9 @@ import socket
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from idefn_tf._files import PREFIX, flush, flush_tree, remove_leftovers
+
 _LARGEST = 2**63 - 1
-_PREFIX = ".tmp-"
 
 
 def list_versions(model_base: str | Path) -> dict[int, Path]:
@@ -64,8 +65,8 @@ def building(model_base: str | Path) -> Iterator[Path]:
     if base.exists() and not base.is_dir():
         raise ValueError(f"model_base: {base} must be a folder, received a file")
     base.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(base)
-    folder = base / f"{_PREFIX}{socket.gethostname()}-{os.getpid()}"
+    remove_leftovers(base, f"{PREFIX}{socket.gethostname()}-")
+    folder = base / f"{PREFIX}{socket.gethostname()}-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -79,8 +80,7 @@ def publish(folder: Path, model_base: str | Path) -> Path:
 
     Everything is flushed to the disk before, so that a power cut leaves no half version either.
     """
-    for path in [*folder.rglob("*"), folder]:
-        _flush(path)
+    flush_tree(folder)
     while True:
         target = Path(model_base) / str(next_version(model_base))
         try:
@@ -89,7 +89,7 @@ def publish(folder: Path, model_base: str | Path) -> Path:
             if not target.exists():  # not another export that took the number meanwhile
                 raise
             continue
-        _flush(Path(model_base))
+        flush(Path(model_base))
         return target
 
 
@@ -121,33 +121,7 @@ def prune(model_base: str | Path, keep: int, protect: Collection[int] = ()) -> l
     removed = [number for number in list(versions)[:-keep] if number not in set(protect)]
     for number in removed:
         # first out of the servers' sight, so that none loads a half removed version
-        hidden = versions[number].with_name(f"{_PREFIX}{socket.gethostname()}-{os.getpid()}-old")
+        hidden = versions[number].with_name(f"{PREFIX}{socket.gethostname()}-{os.getpid()}-old")
         os.rename(versions[number], hidden)
         shutil.rmtree(hidden)
     return removed
-
-
-def _remove_leftovers(base: Path) -> None:
-    prefix = f"{_PREFIX}{socket.gethostname()}-"
-    for path in base.glob(f"{prefix}*"):
-        owner = path.name.removeprefix(prefix).removesuffix("-old")
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

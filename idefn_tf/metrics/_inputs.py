@@ -3,35 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from idefn_tf._checks import every_row, one_entry_per, vector
+
 FloatArray = NDArray[np.float64]
-
-
-def _flat(name: str, values: ArrayLike) -> FloatArray:
-    """Returns `values` as a float64 vector; [n, 1] is accepted and flattened."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"`{name}` must hold numbers. Received: {type(values).__name__} that cannot be read as "
-            "float64. Pass a numeric array (missing values removed)."
-        ) from error
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise ValueError(
-            f"`{name}` must have shape [rows] or [rows, 1]. Received: shape {array.shape}. "
-            "Select one output and flatten it."
-        )
-    return array
-
-
-def _require(name: str, bad: NDArray[np.bool_], rule: str, cure: str) -> None:
-    """Raises ValueError when any entry of `bad` is set, saying how many rows break the rule."""
-    count = int(np.count_nonzero(bad))
-    if count:
-        raise ValueError(
-            f"`{name}` must {rule}. Received: {count} of {bad.size} rows do not. {cure}"
-        )
 
 
 def clean_rows(
@@ -52,36 +26,32 @@ def clean_rows(
     Raises:
         ValueError: On another shape, on values outside the ranges, on NaN.
     """
-    y = _flat("labels", labels)
-    s = _flat("scores", scores)
-    w = np.ones_like(y) if weights is None else _flat("weights", weights)
+    y = vector("labels", labels)
+    s = vector("scores", scores)
+    w = np.ones_like(y) if weights is None else vector("weights", weights)
     for name, array in (("scores", s), ("weights", w)):
-        if array.shape != y.shape:
-            raise ValueError(
-                f"`{name}` must have one entry per label. Received: {array.size} for {y.size} "
-                "labels. Take both from the same rows."
-            )
-    _require(
+        one_entry_per("label", name, array.size, y.size)
+    every_row(
         "weights",
         ~(np.isfinite(w) & (w >= 0)),
         "be finite and not negative",
-        "Use 0 to leave a row out.",
+        "use 0 to leave a row out",
     )
     kept = w > 0
     y, s, w = y[kept], s[kept], w[kept]
-    _require(
+    every_row(
         "labels",
         ~((y >= 0) & (y <= 1)),
         "lie in [0, 1]",
-        "Give weight 0 to rows whose label is unknown.",
+        "give weight 0 to rows whose label is unknown",
     )
     if probabilities:
-        _require(
+        every_row(
             "scores",
             ~((s >= 0) & (s <= 1)),
             "be probabilities in [0, 1]",
-            "Apply the sigmoid to logits; NaN means that the model diverged.",
+            "apply the sigmoid to logits; NaN means that the model diverged",
         )
     else:
-        _require("scores", ~np.isfinite(s), "be finite", "NaN means that the model diverged.")
+        every_row("scores", ~np.isfinite(s), "be finite", "NaN means that the model diverged")
     return y, s, w, kept

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._rules import MOST, Number, checked
+
 
 def flat_batch(
     y_true: Any, y_pred: Any, sample_weight: Any = None
@@ -27,16 +29,16 @@ def flat_batch(
     s = tf.reshape(tf.cast(y_pred, tf.float64), [-1])
     if not y.shape.is_compatible_with(s.shape):
         raise ValueError(
-            "`y_pred` must have one entry per label. Received: "
-            f"{s.shape[0]} for {y.shape[0]} labels. Pass one output, not a stack of outputs."
+            "y_pred: must have one entry per label, received "
+            f"{s.shape[0]} for {y.shape[0]} labels; pass one output, not a stack of outputs"
         )
     if sample_weight is None:
         return y, s, tf.ones_like(y)
     w = tf.reshape(tf.cast(sample_weight, tf.float64), [-1])
     if w.shape[0] not in (None, 1) and not w.shape.is_compatible_with(y.shape):
         raise ValueError(
-            "`sample_weight` must be a scalar or have one entry per label. Received: "
-            f"{w.shape[0]} for {y.shape[0]} labels. Take both from the same rows."
+            "sample_weight: must be a scalar or have one entry per label, received "
+            f"{w.shape[0]} for {y.shape[0]} labels; take both from the same rows"
         )
     return y, s, tf.broadcast_to(w, tf.shape(y))
 
@@ -85,10 +87,9 @@ def divide_or_nan(numerator: tf.Tensor, denominator: tf.Tensor) -> tf.Tensor:
 
 def check_bins(bins: int, low: float, high: float) -> None:
     """Raises ValueError unless there are two bins or more on a finite, non-empty logit range."""
-    if not isinstance(bins, int) or bins < 2:
-        raise ValueError(f"`bins` must be an integer of at least 2. Received: {bins!r}.")
+    checked("bins", Number(least=2, most=MOST, whole=True), bins)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(
-            "The range of logits must be finite and not empty. "
-            f"Received: from {low} to {high}. Use for example -16 to 16."
+            "logits: must have a finite range that is not empty, "
+            f"received one from {low} to {high}; use for example -16 to 16"
         )

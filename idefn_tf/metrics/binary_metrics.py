@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._rules import COUNT, checked
 from idefn_tf.metrics import _derive, _stream
 from idefn_tf.metrics.exact_metrics import ECE_BINS
 from idefn_tf.metrics.score_histogram import ScoreHistogram
@@ -51,12 +52,9 @@ class BinaryMetrics(ScoreHistogram):
         unknown = [metric for metric in metrics if metric not in BINARY_METRICS]
         if unknown or not metrics or isinstance(metrics, str):
             raise ValueError(
-                f"`metrics` must name some of {', '.join(BINARY_METRICS)}. Received: {metrics!r}."
+                f"metrics: must name some of {', '.join(BINARY_METRICS)}, received {metrics!r}"
             )
-        if not isinstance(ece_bins, int) or ece_bins < 1:
-            raise ValueError(
-                f"`ece_bins` must be an integer of at least 1. Received: {ece_bins!r}."
-            )
+        checked("ece_bins", COUNT, ece_bins)
         self.metric_names = tuple(metrics)
         self.ece_bins = ece_bins
         self.loss = self.add_variable((), "zeros", dtype="float64", name="loss")

@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._rules import COUNT, checked
 from idefn_tf.metrics import _derive
 from idefn_tf.metrics.exact_metrics import ECE_BINS
 from idefn_tf.metrics.score_histogram import ScoreHistogram
@@ -35,10 +36,7 @@ class ECE(ScoreHistogram):
         self, name: str = "ece", dtype: Any = None, ece_bins: int = ECE_BINS, **kwargs: Any
     ) -> None:
         super().__init__(name=name, dtype=dtype, **kwargs)
-        if not isinstance(ece_bins, int) or ece_bins < 1:
-            raise ValueError(
-                f"`ece_bins` must be an integer of at least 1. Received: {ece_bins!r}."
-            )
+        checked("ece_bins", COUNT, ece_bins)
         self.ece_bins = ece_bins
 
     def result(self) -> tf.Tensor:

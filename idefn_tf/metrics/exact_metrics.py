@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from idefn_tf._checks import one_entry_per, vector
+from idefn_tf._rules import COUNT, checked
 from idefn_tf.metrics._inputs import FloatArray, clean_rows
 
 #: Predictions are clipped to [LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP] before the logarithm.
@@ -150,8 +152,7 @@ def pcoc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None)
 def _ece_bin_of_row(p: FloatArray, w: FloatArray, bins: ArrayLike) -> NDArray[np.int64]:
     """Index of each row's calibration bin; see `ece` for the two kinds of bins."""
     if isinstance(bins, int | np.integer) and not isinstance(bins, bool):
-        if bins < 1:
-            raise ValueError(f"`bins` must be at least 1. Received: {bins}. Use for example 15.")
+        checked("bins", COUNT, bins, "use for example 15")
         distinct, row = np.unique(p, return_inverse=True)
         mass = np.bincount(row, weights=w, minlength=distinct.size)
         middle = (np.cumsum(mass) - 0.5 * mass) / mass.sum()
@@ -159,13 +160,13 @@ def _ece_bin_of_row(p: FloatArray, w: FloatArray, bins: ArrayLike) -> NDArray[np
     edges = np.asarray(bins, dtype=np.float64)
     if edges.ndim != 1 or edges.size < 2 or not np.all(np.diff(edges) > 0):
         raise ValueError(
-            "`bins` must be a number of bins or strictly increasing edges. "
-            f"Received: {bins!r}. Use for example 15 or [0, 0.01, 0.1, 1]."
+            "bins: must be a number of bins or strictly increasing edges, "
+            f"received {bins!r}; use for example 15 or [0, 0.01, 0.1, 1]"
         )
     if edges[0] > 0 or edges[-1] < 1:
         raise ValueError(
-            f"`bins` must cover [0, 1]. Received: edges from {edges[0]} to {edges[-1]}. "
-            "Add 0 in front and 1 at the end."
+            f"bins: must cover [0, 1], received edges from {edges[0]} to {edges[-1]}; "
+            "add 0 in front and 1 at the end"
         )
     return np.clip(np.searchsorted(edges, p, side="right") - 1, 0, edges.size - 2)
 
@@ -238,14 +239,8 @@ def gauc(
         0.5
     """
     y, s, w, kept = clean_rows(labels, scores, weights, probabilities=False)
-    ids = np.asarray(groups)
-    if ids.ndim == 2 and ids.shape[1] == 1:
-        ids = ids[:, 0]
-    if ids.shape != kept.shape:
-        raise ValueError(
-            f"`groups` must have one entry per label. Received: shape {ids.shape} for "
-            f"{kept.size} labels. Take both from the same rows."
-        )
+    ids = vector("groups", groups, dtype=None)
+    one_entry_per("label", "groups", ids.size, kept.size)
     if y.size == 0:
         return float("nan")
     group, distinct = pd.factorize(ids[kept])  # -1 for None and NaN

@@ -82,9 +82,9 @@ class ScoreHistogram(keras.metrics.Metric):
         for other in others:
             if type(other) is not type(self) or other._comparable_config() != mine:
                 raise ValueError(
-                    "`others` must have this metric's class and settings. Received: "
-                    f"{type(other).__name__} where {type(self).__name__} {mine} was expected. "
-                    "Create them with the same arguments."
+                    "others: must have this metric's class and settings, received "
+                    f"{type(other).__name__} where {type(self).__name__} {mine} was expected; "
+                    "create them with the same arguments"
                 )
             for variable, addition in zip(self.variables, other.variables, strict=True):
                 variable.assign_add(addition)

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._rules import Number, checked
 from idefn_tf.metrics import _derive, _stream
 
 # An odd multiplier makes id -> (multiplier * id + offset) mod 2^k a bijection that scatters ids.
@@ -61,11 +62,8 @@ class GAUC(keras.metrics.Metric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         for argument, value in (("users", users), ("max_users", max_users)):
-            if not isinstance(value, int) or not 1 <= value <= 2**31:
-                raise ValueError(
-                    f"`{argument}` must be an integer in [1, 2^31]. Received: {value!r}. "
-                    "Give the size of the user vocabulary."
-                )
+            rule = Number(least=1, most=2**31, whole=True)
+            checked(argument, rule, value, "give the size of the user vocabulary")
         _stream.check_bins(bins, logit_low, logit_high)
         self.users = users
         self.max_users = max_users
@@ -137,8 +135,8 @@ class GAUC(keras.metrics.Metric):
                 != mine
             ):
                 raise ValueError(
-                    "`others` must be GAUC metrics with this metric's settings. Received: "
-                    f"{type(other).__name__}. Create them with the same arguments."
+                    "others: must be GAUC metrics with this metric's settings, received "
+                    f"{type(other).__name__}; create them with the same arguments"
                 )
             self.counts.assign_add(other.counts)
             self.outside.assign_add(other.outside)

@@ -66,8 +66,8 @@ class WeightedRatio(keras.metrics.Metric):
         for other in others:
             if type(other) is not type(self):
                 raise ValueError(
-                    f"`others` must be {type(self).__name__} metrics. "
-                    f"Received: {type(other).__name__}. Merge like with like."
+                    f"others: must be {type(self).__name__} metrics, "
+                    f"received {type(other).__name__}; merge like with like"
                 )
             self.sums.assign_add(other.sums)
 

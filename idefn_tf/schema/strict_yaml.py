@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+
+from idefn_tf._files import write_text
 
 Path_ = tuple[str | int, ...]
 
@@ -130,9 +131,5 @@ def dump(value: Any, **options: Any) -> str:
 
 
 def write(path: str | Path, value: Any) -> None:
-    """Writes YAML beside `path` and renames it, so that no reader sees half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    beside.write_text(dump(value), encoding="utf-8")
-    beside.replace(path)
+    """Writes YAML, whole or not at all."""
+    write_text(path, dump(value))

@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from idefn_tf._rules import OneOf, checked
 from idefn_tf.transport.reductions import fold_all, fold_columns, order_statistic
 
 SCALES = ("median", "mean", "none")
@@ -93,8 +94,7 @@ def cost_scale(
         >>> float(cost_scale(cost, tf.constant([True]), tf.constant([True, True, True]), "mean"))
         4.0
     """
-    if how not in SCALES:
-        raise ValueError(f"`scale` must be one of {SCALES}. Received: {how!r}.")
+    checked("scale", OneOf(SCALES), how)
     one = tf.ones([], cost.dtype)
     if how == "none":
         return one

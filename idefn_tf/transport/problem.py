@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._checks import checked_cost, checked_length, checked_mask, checked_share
 from idefn_tf._registry import register
-from idefn_tf.transport.checks import checked_cost, checked_mask, checked_share
 from idefn_tf.transport.reductions import fold_columns
 
 MARGINALS = ("proportion", "literal")
@@ -192,19 +192,15 @@ def _explicit_masses(
         row_mass, column_mass = marginals
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"`marginals` must be one of {MARGINALS} or a pair (row_mass [P], column_mass [U]). "
-            f"Received: {marginals!r}."
+            f"marginals: must be one of {MARGINALS} or a pair (row_mass [P], column_mass [U]), "
+            f"received {marginals!r}"
         ) from error
     row_mass, column_mass = as_type(row_mass, dtype), as_type(column_mass, dtype)
     for name, mass, size in (
         ("row_mass", row_mass, shape[0]),
         ("column_mass", column_mass, shape[1]),
     ):
-        if not mass.shape.is_compatible_with([size]):
-            raise ValueError(
-                f"`{name}` needs one entry per {name.split('_')[0]} of the cost, shape [{size}]. "
-                f"Received shape {mass.shape}; leave out the virtual row, it takes the rest."
-            )
+        checked_length(name, mass, size, "leave out the virtual row, it takes the rest")
     zero = tf.zeros([], dtype)
     return tf.where(row_mask, row_mass, zero), tf.where(column_mask, column_mass, zero)
 
@@ -212,11 +208,14 @@ def _explicit_masses(
 def _checked_kappa(kappa: Any, marginals: str) -> Any:
     if marginals not in MARGINALS:
         raise ValueError(
-            f"`marginals` must be one of {MARGINALS} or a pair of mass vectors. "
-            f"Received: {marginals!r}."
+            f"marginals: must be one of {MARGINALS} or a pair of mass vectors, "
+            f"received {marginals!r}"
         )
     if kappa is None:
-        raise ValueError(f"`kappa` is needed with marginals {marginals!r}, for example 0.02.")
+        raise ValueError(
+            f"kappa: must be given with marginals {marginals!r}, received None; give one number, "
+            "for example 0.02"
+        )
     return checked_share(kappa)
 
 

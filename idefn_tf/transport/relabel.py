@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from idefn_tf._rules import Number, OneOf, checked
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.reductions import order_statistic
 
@@ -42,8 +43,7 @@ def matched_fraction(plan: Plan, threshold: float = 0.5) -> tf.Tensor:
     Raises:
         ValueError: If `threshold` is outside [0, 1).
     """
-    if not 0 <= threshold < 1:
-        raise ValueError(f"`threshold` must lie in [0, 1). Received: {threshold!r}.")
+    checked("threshold", Number(least=0, below=1), threshold)
     return tf.cast(plan.matched_fraction > threshold, plan.problem.cost.dtype)
 
 
@@ -113,6 +113,5 @@ def relabel(plan: Plan, rule: str = "top_k", **options: Any) -> tf.Tensor:
     Raises:
         ValueError: If the rule is unknown.
     """
-    if rule not in RULES:
-        raise ValueError(f"`rule` must be one of {sorted(RULES)}. Received: {rule!r}.")
+    checked("rule", OneOf(tuple(sorted(RULES))), rule)
     return tf.stop_gradient(RULES[rule](plan, **options))

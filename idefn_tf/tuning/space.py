@@ -47,23 +47,23 @@ class Dimension(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Dimension:
         if len(self.when) > 1:
-            raise ValueError(f"`when` may name one key, received {list(self.when)}")
+            raise ValueError(f"when: must name one key, received {list(self.when)}")
         if (self.values is None) == (self.low is None and self.high is None):
             raise ValueError("must hold either `values` or `low` and `high`")
         if self.values is not None:
             if self.log or self.steps:
                 raise ValueError("`log` and `steps` belong to a range, not to `values`")
             if not self.values:
-                raise ValueError("`values` must hold at least one value")
+                raise ValueError("values: must hold at least one value, received none")
             if len(set(self.labels)) < len(self.labels):
-                raise ValueError(f"`values` must differ, received {list(self.values)}")
+                raise ValueError(f"values: must differ, received {list(self.values)}")
             return self
         if self.low is None or self.high is None:
             raise ValueError("a range must have both `low` and `high`")
         if not self.low < self.high:
-            raise ValueError(f"`low` must be below `high`, received {self.low} and {self.high}")
+            raise ValueError(f"low: must be below high, received {self.low} and {self.high}")
         if self.log and self.low <= 0:
-            raise ValueError(f"`low` must be above 0 where `log` is true, received {self.low}")
+            raise ValueError(f"low: must be above 0 where log is true, received {self.low}")
         return self
 
     @property

@@ -9,7 +9,6 @@ from it goes on bit by bit as if it had never stopped.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from typing import Any
 
 import keras
 import numpy as np
+
+from idefn_tf._files import atomic_path
 
 _HEAD = "head"
 
@@ -39,16 +40,11 @@ class Snapshot:
     names: list[str]
 
     def save(self, path: Path) -> None:
-        """Writes the snapshot beside `path` and renames it; a kill leaves the former one whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Writes the snapshot; a kill leaves the former one whole."""
         head = json.dumps({"epoch": self.epoch, "batch": self.batch, "names": self.names})
-        beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
         arrays = {f"{i:05d}": value for i, value in enumerate(self.values)}
-        with beside.open("wb") as file:
+        with atomic_path(path) as sibling, sibling.open("wb") as file:
             np.savez(file, **{_HEAD: np.frombuffer(head.encode(), np.uint8)}, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Snapshot:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from idefn_tf._files import write_json
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.saving import load_model
 from idefn_tf.schema import Schema, strict_yaml, ties
@@ -17,7 +18,7 @@ from pipelines.experiment.config import Checkpoint, Config
 from pipelines.experiment.config_origin import Origin
 from pipelines.experiment.user_modules import import_first
 from pipelines.preparation.object_store import on_disk
-from pipelines.preparation.prepared_folder import Prepared, write_json
+from pipelines.preparation.prepared_folder import Prepared
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from idefn_tf._files import atomic_path
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.pseudo_label_audit import PseudoLabelAudit, audit_labels, relabel_rows
 from idefn_tf.models import AllNegative, IdeFN, explain_regime
@@ -120,9 +120,8 @@ class Watch(keras.callbacks.Callback):
         (A run killed before this epoch's checkpoint is whole goes on from the former one.)
         """
         path = self._relabelled_path(epoch)
-        beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-        np.save(beside, np.asarray(self._previous))
-        beside.replace(path)
+        with atomic_path(path) as sibling:
+            np.save(sibling, np.asarray(self._previous))
         for old in self.run.checkpoints.glob("relabelled-*.npy"):
             if old.name not in (path.name, self._relabelled_path(epoch - 1).name):
                 old.unlink()
@@ -146,16 +145,14 @@ def relabels(model: Any) -> bool:
 
 
 def _append(run: Run, epoch: int, found: PseudoLabelAudit) -> None:
-    """Writes audit.csv anew with one more epoch, beside and then renamed."""
+    """Writes audit.csv anew with one more epoch."""
     path = run.root / "audit.csv"
     rows: list[dict[str, Any]] = []
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch]
     rows.append({"epoch": epoch, **found.as_dict()})
-    beside = path.with_name(f".tmp-audit-{os.getpid()}")
-    with beside.open("w", newline="", encoding="utf-8") as file:
+    with atomic_path(path) as sibling, sibling.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[-1]))
         writer.writeheader()
         writer.writerows(rows)
-    beside.replace(path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from idefn_tf._files import write_json
 from idefn_tf.models import EntireSpaceModel
 from pipelines.experiment.checkpoint import capture
 from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import Run, read_vocabularies
-from pipelines.preparation.prepared_folder import Prepared, write_json
+from pipelines.preparation.prepared_folder import Prepared
 
 #: What must not change between the two runs: the form of the model and of its state.
 _FORM = ("method", "model", "backbone", "trunk", "features")

@@ -10,6 +10,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
+from idefn_tf._files import write_json
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.preparation import attribution_window, checks, preconditions, vocabularies
@@ -22,10 +23,9 @@ from pipelines.preparation.prepared_folder import (
     SCHEMA,
     VOCABULARIES,
     Prepared,
+    clear_leftovers,
     refuse_foreign,
-    remove_leftovers,
     replacing,
-    write_json,
 )
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
@@ -88,7 +88,7 @@ class Job:
         preconditions.check_schema(self.schema)
         refuse_foreign(self.out)
         preconditions.check_apart(self.raw, self.out)
-        remove_leftovers(self.out)
+        clear_leftovers(self.out)
         files = self.dataset.sources(self.raw, self.options)
         for group, size in preconditions.grouped(files):
             console.reading(group, f"({size / 1e6:.1f} MB)")

@@ -16,11 +16,8 @@ The parts are train, validation and test, or "all" where nothing was split.
 
 from __future__ import annotations
 
-import ctypes
 import fnmatch
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +27,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idefn_tf._files import PREFIX, atomic_folder, remove_leftovers
 from idefn_tf.data import read_table
 from idefn_tf.data.object_store import files_under, is_remote
 from idefn_tf.schema import Schema
@@ -37,7 +35,6 @@ from pipelines.preparation.object_store import fetch, on_disk
 
 SCHEMA, CARD, VOCABULARIES, REPORTS = "schema.yaml", "card.json", "vocabularies", "reports"
 PARTS = ("train", "validation", "test", "all")
-_EXCHANGE, _HERE = 2, -100  # renameat2: RENAME_EXCHANGE, AT_FDCWD
 
 
 @dataclass(frozen=True)
@@ -208,15 +205,6 @@ def _close(writers: list[pq.ParquetWriter]) -> None:
     writers.clear()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON that is the same for the same value, beside and then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
-
-
 @contextmanager
 def replacing(out: Path, mark: str = CARD) -> Iterator[Path]:
     """Gives a folder beside `out` to build in, and puts it in the place of `out` at the end.
@@ -232,16 +220,8 @@ def replacing(out: Path, mark: str = CARD) -> Iterator[Path]:
         ValueError: if `out` exists and is no folder of this form.
     """
     refuse_foreign(out, mark)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(out)
-    building = out.parent / f".tmp-{out.name}-{os.getpid()}"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    try:
+    with atomic_folder(out) as building:
         yield building
-        _swap(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def refuse_foreign(out: Path, mark: str = CARD) -> None:
@@ -260,37 +240,6 @@ def refuse_foreign(out: Path, mark: str = CARD) -> None:
         )
 
 
-def remove_leftovers(out: Path) -> None:
+def clear_leftovers(out: Path) -> None:
     """Removes what killed runs left beside `out`."""
-    prefix = f".tmp-{out.name}-"
-    for path in out.parent.glob(f"{prefix}*"):
-        owner = path.name.removeprefix(prefix)
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _swap(building: Path, out: Path) -> None:
-    """Puts `building` in the place of `out` in one step; what was there is then in `building`."""
-    if not out.exists():
-        building.rename(out)
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    exchange = getattr(libc, "renameat2", None)
-    paths = (os.fsencode(building.absolute()), os.fsencode(out.absolute()))
-    if exchange and exchange(_HERE, paths[0], _HERE, paths[1], _EXCHANGE) == 0:
-        return
-    # file systems without an exchange: two renames
-    old = out.parent / f"{building.name}-old"
-    out.rename(old)
-    building.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+    remove_leftovers(out.parent, f"{PREFIX}{out.name}-")

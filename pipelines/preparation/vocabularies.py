@@ -19,9 +19,9 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
+from idefn_tf._files import write_json
 from idefn_tf.schema import Feature, Schema
 from pipelines.preparation.engine import translated_errors
-from pipelines.preparation.prepared_folder import write_json
 
 _ABSENT = {"int64": -1, "string": ""}
 _SHOWN = 5

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from idefn_tf._files import write_text
 from idefn_tf.schema import strict_yaml
 from pipelines.schema_inference.proposal import Proposal
 
@@ -22,11 +22,8 @@ def as_yaml(proposal: Proposal, source: str) -> str:
 
 
 def write(proposal: Proposal, source: str, path: Path) -> None:
-    """Writes the schema beside `path` and renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    beside.write_text(as_yaml(proposal, source), encoding="utf-8")
-    beside.replace(path)
+    """Writes the schema, whole or not at all."""
+    write_text(path, as_yaml(proposal, source))
 
 
 def _lines(proposal: Proposal, source: str) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import keras_tuner
@@ -13,6 +12,7 @@ from keras_tuner import oracles
 from keras_tuner.engine import base_tuner
 from sklearn.exceptions import ConvergenceWarning
 
+from idefn_tf._files import write_text
 from idefn_tf.tuning import SearchSpace
 
 #: The tuners by name.
@@ -20,10 +20,8 @@ TUNERS = ("random", "grid", "bayesian", "hyperband")
 
 
 def _write(path: str, state: Any) -> None:
-    """Writes a state beside its file and renames it; KerasTuner writes into the file itself."""
-    beside = f"{path}.tmp-{os.getpid()}"
-    Path(beside).write_text(json.dumps(state), encoding="utf-8")
-    os.replace(beside, path)
+    """Writes a state, whole or not at all; KerasTuner writes into the file itself."""
+    write_text(path, json.dumps(state))
 
 
 class _Survivor(keras_tuner.Oracle):

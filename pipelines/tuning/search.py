@@ -12,12 +12,13 @@ from typing import Any
 
 import keras_tuner
 
+from idefn_tf._files import atomic_path, write_json
 from idefn_tf.tuning import Goal, SearchSpace
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.experiment.interruption import Terminated
 from pipelines.experiment.run_folder import Run
-from pipelines.preparation.prepared_folder import Prepared, write_json
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.tuning.resumable_oracles import WholeTuner
 from pipelines.tuning.trials import (
     Spent,
@@ -174,14 +175,15 @@ class Search(WholeTuner):
         rows = self.results()
         write_json(self.root / "trials.json", rows)
         names = list(dict.fromkeys(name for row in rows for name in row["values"]))
-        beside = self.root / ".tmp-trials.csv"
-        with beside.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(self.root / "trials.csv") as sibling,
+            sibling.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["trial", "status", "goal", "epochs", *names, "reason"])
             for row in rows:
                 cells = [row[n] for n in ("trial", "status", "goal", "epochs")]
                 writer.writerow([*cells, *(row["values"].get(n) for n in names), row["reason"]])
-        beside.replace(self.root / "trials.csv")
         for path in (self.root / "trials").glob("trial_*/run"):
             drop_models(Run(path))
 

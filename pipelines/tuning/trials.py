@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 import keras
 
+from idefn_tf._files import atomic_folder, write_json
 from idefn_tf.tuning import Goal, SearchSpace
 from idefn_tf.tuning.space import put
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.experiment.interruption import Terminated
 from pipelines.experiment.run_folder import Run
-from pipelines.preparation.prepared_folder import Prepared, write_json
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
 from pipelines.tuning.subprocess_call import Stopped, peak_mib, run_apart
 
@@ -125,16 +126,13 @@ def _log(run: Run) -> Path:
 
 def _promote(past: Run, run: Run, config: Config) -> None:
     """Copies a finished run as the beginning of a longer one."""
-    beside = run.root.with_name(f".tmp-{run.root.name}")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(past.root, beside)
-    copy = Run(beside)
-    config.save(copy.config_path)
-    state = copy.load_state() or {}
-    stopped = state["select"]["wait"] > config.training.patience
-    write_json(copy.state_path, {**state, "finished": stopped})
-    shutil.rmtree(run.root, ignore_errors=True)
-    beside.rename(run.root)
+    with atomic_folder(run.root) as building:
+        shutil.copytree(past.root, building, dirs_exist_ok=True)
+        copy = Run(building)
+        config.save(copy.config_path)
+        state = copy.load_state() or {}
+        stopped = state["select"]["wait"] > config.training.patience
+        write_json(copy.state_path, {**state, "finished": stopped})
 
 
 def trial_metrics(run: Run, goal: Goal) -> dict[str, float]:

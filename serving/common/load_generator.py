@@ -15,6 +15,8 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from idefn_tf._rules import COUNT, Number, checked
+
 _LOST = 0  # status of a request without an answer
 
 
@@ -136,7 +138,7 @@ class Target:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"`url` must be http(s)://host:port. Received: '{url}'")
+            raise ValueError(f"url: must be http(s)://host:port, received '{url}'")
         self.host = parts.hostname
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.context = None
@@ -183,8 +185,7 @@ async def closed_loop(
     Returns:
         The measurements.
     """
-    if clients < 1:
-        raise ValueError(f"`clients` must be 1 or more. Received: {clients}")
+    checked("clients", COUNT, clients)
     found = Load(rows=rows)
     start = time.perf_counter() + (warmup if requests is None else 0.0)
     end = start + seconds
@@ -226,8 +227,7 @@ async def open_loop(
     Returns:
         The measurements.
     """
-    if rate <= 0:
-        raise ValueError(f"`rate` must be above 0. Received: {rate}")
+    checked("rate", Number(above=0), rate)
     found = Load(rows=rows)
     idle: list[_Connection] = []
     free = asyncio.Semaphore(connections)

@@ -21,12 +21,12 @@ def resident_mib(pid: int) -> float:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except OSError:
         raise ValueError(
-            f"`pid` must be a running process on this machine (Linux). Received: {pid}"
+            f"pid: must be a running process on this machine (Linux), received {pid}"
         ) from None
     for line in lines:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise ValueError(f"`pid` must be a process with memory of its own. Received: {pid}")
+    raise ValueError(f"pid: must be a process with memory of its own, received {pid}")
 
 
 class MemoryWatch:

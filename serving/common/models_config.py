@@ -1,7 +1,7 @@
 """models.config edited in place: labels and the versions to load, comments kept.
 
-TensorFlow Serving re-reads the file (--model_config_file_poll_wait_seconds), so it is written
-beside and renamed. Every change of a label is noted in `<file>.history.jsonl`, from which
+TensorFlow Serving re-reads the file (--model_config_file_poll_wait_seconds), so it is replaced
+whole. Every change of a label is noted in `<file>.history.jsonl`, from which
 `serving.promote rollback` takes the version before.
 """
 
@@ -12,11 +12,11 @@ import dataclasses
 import datetime
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from idefn_tf._files import atomic_path
 from serving.common import config_text
 from serving.server.config import ConfigError, ModelConfig, VersionPolicy, read_model_config
 
@@ -195,22 +195,14 @@ class ModelsConfig:
             )
         for start, end, new in sorted(edits, reverse=True):
             text = text[:start] + new + text[end:]
-        beside = self.path.with_name(f".tmp-{self.path.name}-{os.getpid()}")
-        try:
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            made = {m.name: m for m in read_model_config(str(beside))}[wanted.name]
+        with atomic_path(self.path) as sibling:
+            sibling.write_text(text, encoding="utf-8")
+            made = {m.name: m for m in read_model_config(str(sibling))}[wanted.name]
             if (made.policy, sorted(made.labels)) != (wanted.policy, sorted(wanted.labels)):
                 raise ValueError(
                     f"config: {self.path} could not be edited: it would read {made}; write "
                     "version_labels and model_version_policy as messages in braces"
                 )
-            os.chmod(beside, self.path.stat().st_mode & 0o777)
-            os.replace(beside, self.path)
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def _render_labels(model: ModelConfig) -> list[str]:

@@ -151,22 +151,25 @@ def test_made_up_requests() -> None:
     }
     rows = json.loads(load.made_up_body(known, 2, columnar=False))["instances"]
     assert rows == [{name: values[0] for name, values in columns.items()}] * 2
-    with pytest.raises(ValueError, match=r"`signature` must be one of \['serving_default'\]"):
+    with pytest.raises(ValueError, match=r"signature: must be one of \['serving_default'\]"):
         load.made_up_body(known, 2, "nope")
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda t: load.closed_loop(t, 0, 1), "`clients` must be 1 or more. Received: 0"),
-        (lambda t: load.open_loop(t, 0, 1), "`rate` must be above 0. Received: 0"),
+        (
+            lambda t: load.closed_loop(t, 0, 1),
+            "clients: must be a whole number from 1 to 2147483647, received 0",
+        ),
+        (lambda t: load.open_loop(t, 0, 1), "rate: must be a finite number above 0, received 0"),
     ],
 )
 def test_wrong_arguments(call: Any, message: str) -> None:
     target = load.Target("http://127.0.0.1:9", "/", b"")
     with pytest.raises(ValueError, match=message):
         asyncio.run(call(target))
-    with pytest.raises(ValueError, match="`url` must be http"):
+    with pytest.raises(ValueError, match="url: must be http"):
         load.Target("127.0.0.1:8501", "/", b"")
 
 
@@ -221,7 +224,7 @@ def test_memory_of_a_process(server: Any, capsys: pytest.CaptureFixture[str]) ->
         process.stdin.write("\n")
         process.stdin.flush()
     assert load.main([*flags, "--pid", str(process.pid)]) == 2
-    assert "`pid` must be a running process on this machine" in capsys.readouterr().err
+    assert "pid: must be a running process on this machine" in capsys.readouterr().err
     with load_memory.MemoryWatch(None) as watch:
         pass
     assert watch.summary() == {}

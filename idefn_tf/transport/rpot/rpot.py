@@ -194,8 +194,8 @@ class RPOT(keras.layers.Layer):
             return
         if rate is None:
             raise ValueError(
-                "`rate` must be given under kappa='auto' and label_value='calibrated': the batch's "
-                "estimate of the unclicked rows' conversion rate. Received: None."
+                "rate: must be given under kappa='auto' and label_value='calibrated': the batch's "
+                "estimate of the unclicked rows' conversion rate, received None"
             )
         if training:
             rate = tf.cast(rate, tf.float32)

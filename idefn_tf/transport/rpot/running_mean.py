@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf._rules import Number, checked
 
 
 @register("layer", public=False)
@@ -26,9 +27,7 @@ class RunningMean(keras.layers.Layer):
 
     def __init__(self, decay: float = 0.99, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "trainable": False, "dtype": "float32"})
-        if not 0 < decay < 1:
-            raise ValueError(f"`decay` must lie between 0 and 1. Received: {decay!r}.")
-        self.decay = decay
+        self.decay = checked("decay", Number(above=0, below=1), decay)
         self.sums = self.add_weight(
             shape=(4,), initializer="zeros", trainable=False, name="sums", dtype="float32"
         )

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from idefn_tf._rules import COUNT, OneOf, checked
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, as_type
 from idefn_tf.transport.solvers.finish import finish, plan_sums, refuse
@@ -62,10 +63,8 @@ def sinkhorn(
         >>> [round(float(share), 2) for share in plan.matched_fraction]
         [0.73, 0.27]
     """
-    if mode not in MODES:
-        raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}.")
-    if check_every < 1:
-        raise ValueError(f"`check_every` must be at least 1. Received: {check_every}.")
+    checked("mode", OneOf(MODES), mode)
+    checked("check_every", COUNT, check_every)
     dtype = problem.cost.dtype
     least, cost = problem.row_minimum, problem.reduced_cost
     epsilon, tolerance = as_type(epsilon, dtype), as_type(tolerance, dtype)

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idefn_tf._files import write_json
 from idefn_tf.schema import DType
 from pipelines.cli.console import Console
 from pipelines.datasets.simulated_funnel.funnel_world import Chunk, Options, World
@@ -31,7 +32,7 @@ from pipelines.preparation import card as cards
 from pipelines.preparation import checks, lookup_tables
 from pipelines.preparation.checks import Report
 from pipelines.preparation.engine import Engine
-from pipelines.preparation.prepared_folder import Prepared, replacing, write_json
+from pipelines.preparation.prepared_folder import Prepared, replacing
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import last_days, number
 

@@ -180,13 +180,13 @@ def test_rows_of_weight_zero_may_hold_anything():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([0, 1], [0.1]), "`scores` must have one entry per label"),
-        (([0, 1], [0.1, np.nan]), "`scores` must be .*1 of 2 rows"),
-        (([0, 2], [0.1, 0.2]), r"`labels` must lie in \[0, 1\]"),
-        (([0, 1], [0.1, 0.2], [1, -1]), "`weights` must be finite and not negative"),
-        (([0, 1], [0.1, 0.2], [1, np.inf]), "`weights` must be finite"),
-        (([[0, 1]], [[0.1, 0.2]]), r"`labels` must have shape \[rows\]"),
-        ((["a", "b"], [0.1, 0.2]), "`labels` must hold numbers"),
+        (([0, 1], [0.1]), "scores: must have one entry per label"),
+        (([0, 1], [0.1, np.nan]), "scores: must be .*1 of 2 rows"),
+        (([0, 2], [0.1, 0.2]), r"labels: must lie in \[0, 1\]"),
+        (([0, 1], [0.1, 0.2], [1, -1]), "weights: must be finite and not negative"),
+        (([0, 1], [0.1, 0.2], [1, np.inf]), "weights: must be finite"),
+        (([[0, 1]], [[0.1, 0.2]]), r"labels: must have shape \[rows\]"),
+        ((["a", "b"], [0.1, 0.2]), "labels: must hold numbers"),
     ],
 )
 @pytest.mark.parametrize("name", ["auc", "ks", "log_loss", "pcoc", "ece"])
@@ -198,9 +198,9 @@ def test_bad_input_is_named(name, arguments, message):
 def test_further_bad_input():
     with pytest.raises(ValueError, match=r"probabilities.*sigmoid"):
         metrics.log_loss([0, 1], [-3.0, 2.0])
-    with pytest.raises(ValueError, match="`groups` must have one entry per label"):
+    with pytest.raises(ValueError, match="groups: must have one entry per label"):
         metrics.gauc([0, 1], [0.1, 0.2], ["a"])
-    for bins, message in ((0, "at least 1"), ([0.5], "increasing"), ([0.1, 1], "cover")):
+    for bins, message in ((0, "from 1 to"), ([0.5], "increasing"), ([0.1, 1], "cover")):
         with pytest.raises(ValueError, match=message):
             metrics.ece([0, 1], [0.1, 0.2], bins=bins)
 

@@ -88,5 +88,5 @@ def test_no_gradient_flows_through_the_scale():
 
 
 def test_an_unknown_scale_is_refused():
-    with pytest.raises(ValueError, match=r"`scale`.*median.*'max'"):
+    with pytest.raises(ValueError, match=r"scale:.*median.*'max'"):
         cost_scale(tf.ones((1, 1)), *all_true(tf.ones((1, 1))), "max")

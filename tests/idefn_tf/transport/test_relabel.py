@@ -85,7 +85,7 @@ def test_no_gradient_reaches_the_representations():
 
 
 def test_bad_rules_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"`rule`.*top_k.*'best'"):
+    with pytest.raises(ValueError, match=r"rule:.*top_k.*'best'"):
         relabel.relabel(plan_of(FRACTION), "best")
-    with pytest.raises(ValueError, match=r"`threshold`.*1\.0"):
+    with pytest.raises(ValueError, match=r"threshold:.*1\.0"):
         relabel.matched_fraction(plan_of(FRACTION), 1.0)

@@ -76,9 +76,9 @@ def test_a_warm_start_needs_fewer_sweeps():
 
 def test_bad_options_are_refused():
     problem = partial_problem(COST, kappa=0.2)
-    with pytest.raises(ValueError, match=r"`mode`.*'exp'"):
+    with pytest.raises(ValueError, match=r"mode:.*'exp'"):
         sinkhorn(problem, epsilon=0.1, mode="exp")
-    with pytest.raises(ValueError, match=r"`check_every`.*0"):
+    with pytest.raises(ValueError, match=r"check_every:.*0"):
         sinkhorn(problem, epsilon=0.1, check_every=0)
 
 

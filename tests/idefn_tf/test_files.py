@@ -1,0 +1,144 @@
+"""Atomic writing: a name holds the old whole or the new whole, whatever happens in between."""
+
+import errno
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+
+from idefn_tf._files import atomic_folder, atomic_path, write_json, write_text
+
+KILLED = """
+import os, signal, sys
+from idefn_tf._files import atomic_path
+with atomic_path(sys.argv[1]) as sibling:
+    sibling.write_text("half")
+    os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+"""
+
+
+def only(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_the_same_value_gives_the_same_bytes(tmp_path):
+    path = tmp_path / "new" / "found.json"
+    write_json(path, {"rows": [1, 0.1], "é": None})
+    assert path.read_bytes() == '{\n "rows": [\n  1,\n  0.1\n ],\n "é": null\n}\n'.encode()
+    assert only(path.parent) == ["found.json"]
+
+
+def test_the_sibling_is_hidden_and_ends_as_the_file(tmp_path):
+    with atomic_path(tmp_path / "best.keras") as sibling:
+        sibling.write_text("new")
+        assert sibling.parent == tmp_path
+        assert sibling.name.startswith(".tmp-")
+        assert sibling.suffix == ".keras"
+
+
+def broken_off(path, error, writer=atomic_path):
+    with writer(path) as sibling:
+        (sibling / "half" if sibling.is_dir() else sibling).write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_error_in_the_middle_leaves_the_old_file_and_no_sibling(tmp_path, error):
+    path = tmp_path / "page.md"
+    write_text(path, "old")
+    with pytest.raises(error):
+        broken_off(path, error)
+    assert path.read_text() == "old"
+    assert only(tmp_path) == ["page.md"]
+
+
+def test_a_reader_of_the_old_file_reads_it_to_the_end(tmp_path):
+    path = tmp_path / "page.md"
+    write_text(path, "old, first line\nold, second line\n")
+    with path.open() as file:
+        assert next(file) == "old, first line\n"
+        write_text(path, "new")
+        file.seek(0)
+        assert file.read() == "old, first line\nold, second line\n"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize(("name", "left"), [("SIGKILL", 2), ("SIGINT", 1)])
+def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path, name, left):
+    """SIGKILL lets no code run: the sibling stays, hidden, and the next writer's is another."""
+    path = tmp_path / "page.md"
+    write_text(path, "old")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(path), name], capture_output=True, check=False
+    )
+    assert done.returncode != 0
+    assert path.read_text() == "old"
+    assert len(only(tmp_path)) == left
+    write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path):
+    path = tmp_path / "page.md"
+    write_text(path, "old")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match=r"No space left.*what was there stays.*page\.md") as e:
+        broken_off(path, full)
+    assert e.value.errno == errno.ENOSPC
+    assert e.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert only(tmp_path) == ["page.md"]
+
+
+def test_an_error_about_another_file_is_told_as_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError) as e, atomic_path(tmp_path / "page.md"):
+        (tmp_path / "source.csv").read_text()
+    assert e.value.filename == str(tmp_path / "source.csv")
+
+
+def test_a_writer_that_writes_nothing_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"page\.md"), atomic_path(tmp_path / "page.md"):
+        pass
+
+
+def test_permission_bits_are_the_old_files_or_the_usual(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "new", "a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+    (tmp_path / "new").chmod(0o604)
+    write_text(tmp_path / "new", "b")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o604
+
+
+def test_a_number_that_json_has_not_leaves_the_old_file(tmp_path):
+    path = tmp_path / "found.json"
+    write_json(path, {"ms": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"ms": math.nan})
+    assert path.read_text() == '{\n "ms": 1\n}\n'
+
+
+def test_a_folder_is_replaced_whole_or_stays(tmp_path):
+    out = tmp_path / "out"
+    for text in ("first", "second"):
+        with atomic_folder(out) as building:
+            (building / text).write_text(text)
+            assert building.name == f".tmp-out-{os.getpid()}"
+        assert only(out) == [text]
+    with pytest.raises(RuntimeError):
+        broken_off(out, RuntimeError, atomic_folder)
+    assert only(out) == ["second"]
+    assert only(tmp_path) == ["out"]
+
+
+def test_leftovers_of_the_dead_are_removed_and_of_the_living_kept(tmp_path):
+    (tmp_path / ".tmp-out-99999999").mkdir()
+    (tmp_path / f".tmp-out-{os.getppid()}").mkdir()
+    with atomic_folder(tmp_path / "out"):
+        pass
+    assert sorted(only(tmp_path)) == [f".tmp-out-{os.getppid()}", "out"]
