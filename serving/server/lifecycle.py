@@ -2,7 +2,7 @@
 
 The port opens only after every configured model has an available version; if one has none the
 process says why and ends with status 1. SIGTERM and SIGINT stop accepting, answer what has been
-accepted, and end with status 0.
+accepted, and end with status 0. SIGHUP reads changed files again.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ import gc
 import logging
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
 import uvicorn
 
-from serving.server import config, flags
-from serving.server import settings as settings_of
+from serving.server import flags
 from serving.server.errors import StatusError
 from serving.server.metrics import Metrics
 from serving.server.models.manager import ModelManager
+from serving.server.reload import Reloader
 from serving.server.rest import protocol
 from serving.server.rest.app import RestApp
 from serving.server.runtime import row_independence, warmup
@@ -38,7 +37,16 @@ log = logging.getLogger("serving.server")
 
 
 class Server(uvicorn.Server):
-    """uvicorn that ends with status 0 on the first signal and at once on the second."""
+    """uvicorn that ends with status 0 on the first signal and at once on the second.
+
+    Args:
+        web: uvicorn's own settings.
+        reload: what SIGHUP asks for: files are read again, and nothing ends.
+    """
+
+    def __init__(self, web: uvicorn.Config, reload: Callable[[], None]) -> None:
+        super().__init__(web)
+        self._reload = reload
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,10 +54,11 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
     def _stop(self) -> None:
@@ -66,38 +75,6 @@ def session_config(found: argparse.Namespace) -> tf.compat.v1.ConfigProto:
     # -1: operations run in the calling thread; small models gain, and batches are parallel anyway
     made.inter_op_parallelism_threads = found.tensorflow_inter_op_parallelism or both or -1
     return made
-
-
-def _watch(settings: Settings, manager: ModelManager, stop: threading.Event) -> None:
-    """Polls versions, and the configuration file if asked to, until stopped."""
-    found = settings.flags
-    every = found.file_system_poll_wait_seconds
-    config_every = found.model_config_file_poll_wait_seconds if found.model_config_file else 0
-    if not every and not config_every:
-        return
-    waited, text = 0.0, _text(found.model_config_file)
-    step = min(value for value in (every, config_every) if value)
-    while not stop.wait(step):
-        waited += step
-        try:
-            if config_every and waited >= config_every:
-                waited, now = 0.0, _text(found.model_config_file)
-                if now != text:
-                    manager.configure(settings_of.models(found))
-                    text = now
-                    log.info("Re-read model_config_file")
-            if every:
-                manager.poll()
-        except (StatusError, config.ConfigError) as error:
-            log.error("%s", error)
-        except Exception:
-            log.exception("Polling failed")
-
-
-def _text(path: str) -> str | None:
-    with contextlib.suppress(OSError):
-        return Path(path).read_text(encoding="utf-8") if path else None
-    return None
 
 
 def serve(settings: Settings) -> int:
@@ -197,12 +174,9 @@ def _listen(settings: Settings, app: RestApp, manager: ModelManager) -> None:
     )
     web.load()
     web.ssl = settings.tls
-    server = Server(web)
+    reloader = Reloader(settings, manager, app.use_token)
+    server = Server(web, reloader.now)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a malformed request is no event
-    stop = threading.Event()
-    watcher = threading.Thread(
-        target=_watch, args=(settings, manager, stop), name="watch-models", daemon=True
-    )
 
     async def run() -> None:
         settings.listener.listen(1024)
@@ -212,12 +186,11 @@ def _listen(settings: Settings, app: RestApp, manager: ModelManager) -> None:
         finally:
             ready.cancel()
 
-    watcher.start()
+    reloader.start()
     try:
         _run_loop(run())
     finally:
-        stop.set()
-        watcher.join(timeout=5)
+        reloader.stop()
 
 
 def _run_loop(main: object) -> None:

@@ -92,6 +92,6 @@ class Metrics:
                     ):
                         seen += number
                         lines.append(f'{name}_bucket{{{labels},le="{limit}"}} {seen}')
-                    lines.append(f"{name}_sum{{{labels}}} {histogram.total:g}")
+                    lines.append(f"{name}_sum{{{labels}}} {histogram.total!r}")
                     lines.append(f"{name}_count{{{labels}}} {seen}")
         return ("\n".join(lines) + "\n").encode("utf-8")

@@ -64,13 +64,15 @@ def read(found: argparse.Namespace) -> Settings:
         batching, mixing = BatchingConfig(), "always"
         if found.batching_parameters_file:
             batching = config.read_batching_config(found.batching_parameters_file)
-    token = _token(found.bearer_token_file)
+    shown_token = token(found.bearer_token_file)
     secure = tls.context(found)
     listener = _bind(found.rest_api_address, found.rest_api_port)
     host = found.rest_api_address
     shown = f"[{host}]" if ":" in host else host
     address = f"{'https' if secure else 'http'}://{shown}:{listener.getsockname()[1]}"
-    return Settings(found, listed, metrics_path, token, secure, batching, mixing, listener, address)
+    return Settings(
+        found, listed, metrics_path, shown_token, secure, batching, mixing, listener, address
+    )
 
 
 def models(found: argparse.Namespace) -> list[ModelConfig]:
@@ -99,16 +101,21 @@ def _has_version(base_path: str) -> bool:
         return False
 
 
-def _token(path: str) -> str | None:
+def token(path: str) -> str | None:
+    """The bearer token in a file; None where no file is given.
+
+    Raises:
+        ConfigError: The file cannot be read, or is empty.
+    """
     if not path:
         return None
     try:
-        token = Path(path).read_text(encoding="utf-8").strip()
+        found = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--bearer_token_file: {error}") from None
-    if not token:
+    if not found:
         raise ConfigError(f"--bearer_token_file: '{path}' is empty")
-    return token
+    return found
 
 
 def _bind(address: str, port: int) -> socket.socket:

@@ -103,6 +103,10 @@ class RestApp:
         self._log_requests = log_requests
         self._token = token.encode() if token else None
 
+    def use_token(self, token: str) -> None:
+        """Asks for another bearer token from now on."""
+        self._token = token.encode()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request (the ASGI entry point)."""
         if scope["type"] != "http":
@@ -244,7 +248,7 @@ class RestApp:
                 "DEADLINE_EXCEEDED", "The request body did not arrive in time", http_status=408
             ) from None
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if b"gzip" in _header(scope, b"content-encoding"):
+        if b"gzip" in _header(scope, b"content-encoding").lower():
             large = len(body) > _LARGE_BODY
             return await asyncio.to_thread(_gunzip, body, limit) if large else _gunzip(body, limit)
         return body
@@ -257,15 +261,21 @@ def _too_large(limit: int) -> StatusError:
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    """The decompressed body; what is not gzip counts as empty."""
-    unzip = zlib.decompressobj(wbits=31)
-    try:
-        plain = unzip.decompress(body, limit + 1)
-    except zlib.error:
-        return b""
-    if len(plain) > limit:
-        raise _too_large(limit)
-    return plain if unzip.eof else b""
+    """The decompressed body, all members of it; what is not gzip counts as empty."""
+    plain, size = [], 0
+    while body:
+        unzip = zlib.decompressobj(wbits=31)
+        try:
+            plain.append(unzip.decompress(body, limit + 1 - size))
+        except zlib.error:
+            return b""
+        size += len(plain[-1])
+        if size > limit:
+            raise _too_large(limit)
+        if not unzip.eof:
+            return b""
+        body = unzip.unused_data.lstrip(b"\0")  # padding, as gzip has it
+    return b"".join(plain)
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -229,3 +230,35 @@ def http_tools() -> Any:
         Thread = threading.Thread
 
     return Tools
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, a server's certificate for localhost, and a client's."""
+    folder = tmp_path_factory.mktemp("certificates")
+    new = ["req", "-newkey", "rsa:2048", "-nodes", "-subj"]
+    openssl(folder, *new, "/CN=ca", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    for name in ("server", "client"):
+        openssl(folder, *new, f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl(
+            folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem",
+        )  # fmt: skip
+    (folder / "token").write_text("a-long-secret\n")
+    pem = {name: (folder / name).read_text() for name in ("server.pem", "server.key", "ca.pem")}
+    (folder / "ssl.config").write_text(
+        f"server_key: {json.dumps(pem['server.key'])}\n"
+        f"server_cert: {json.dumps(pem['server.pem'])}\n"
+        f"custom_ca: {json.dumps(pem['ca.pem'])}\nclient_verify: true\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trusting(certificates: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(certificates / "ca.pem"))

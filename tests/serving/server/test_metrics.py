@@ -45,6 +45,16 @@ def test_histograms_count_by_microseconds() -> None:
     assert f"# TYPE {name} histogram" in text
 
 
+def test_a_sum_keeps_all_its_digits() -> None:
+    """With six digits a counter of a day's microseconds stood still."""
+    metrics = Metrics()
+    metrics.request("m", "predict", 86_400.0)
+    metrics.request("m", "predict", 0.000_123)
+    found = samples(metrics.page().decode())
+    labels = 'model_name="m",API="predict",entrypoint="REST"'
+    assert found[":tensorflow:serving:request_latency_sum", labels] == 86_400_000_123.0
+
+
 def test_labels_are_escaped() -> None:
     metrics = Metrics()
     metrics.count('a"b\\c', "OK")
