@@ -262,15 +262,15 @@ def _too_large(limit: int) -> StatusError:
 
 def _gunzip(body: bytes, limit: int) -> bytes:
     """The decompressed body, all members of it; what is not gzip counts as empty."""
-    plain, size = [], 0
+    plain, unpacked = [], 0
     while body:
         unzip = zlib.decompressobj(wbits=31)
         try:
-            plain.append(unzip.decompress(body, limit + 1 - size))
+            plain.append(unzip.decompress(body, limit + 1 - unpacked))
         except zlib.error:
             return b""
-        size += len(plain[-1])
-        if size > limit:
+        unpacked += len(plain[-1])
+        if unpacked > limit:
             raise _too_large(limit)
         if not unzip.eof:
             return b""

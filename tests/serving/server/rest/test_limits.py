@@ -106,17 +106,6 @@ def test_a_small_body_that_unpacks_to_a_large_one(server: Any) -> None:
         assert found.status == 413
 
 
-@pytest.mark.parametrize("coding", ["gzip", "GZIP"])
-def test_every_member_of_a_gzip_body_is_read(server: Any, coding: str) -> None:
-    text = json.dumps({"signature_name": "double", "instances": [1.0, 2.0]}).encode()
-    members = gzip.compress(text[:20]) + gzip.compress(text[20:])
-    for body in (gzip.compress(text), members, members + bytes(512)):
-        found = server.predict("slow", body, headers={"Content-Encoding": coding})
-        assert found.json == {"predictions": [2.0, 4.0]}
-    cut = server.predict("slow", members[:-9], headers={"Content-Encoding": coding})
-    assert cut.status == 400
-
-
 def test_members_that_unpack_to_a_large_body_together(server: Any) -> None:
     half = gzip.compress(b" " * (BODY_LIMIT * 2 // 3))
     found = server.predict("slow", half * 2, headers={"Content-Encoding": "gzip"})
