@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from serving.server import proto_text
+from serving.common import proto_text
 
 _TOKEN = re.compile(
     r"""(?P<space>[\s,;:]+|\#[^\n]*)

@@ -22,7 +22,8 @@ from pathlib import Path
 import tensorflow as tf
 import uvicorn
 
-from serving.server import config, flags
+from serving.common import config
+from serving.server import flags
 from serving.server import settings as settings_of
 from serving.server.errors import StatusError
 from serving.server.metrics import Metrics

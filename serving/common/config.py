@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from serving.server import proto_text
+from serving.common import proto_text
 
 
 class ConfigError(ValueError):

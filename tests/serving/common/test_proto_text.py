@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from serving.server import proto_text
+from serving.common import proto_text
 
 SPELLINGS = """
   # a comment; then the spellings of one thing

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.server import config
-from serving.server.config import ConfigError, VersionPolicy
+from serving.common import config
+from serving.common.config import ConfigError, VersionPolicy
 
 
 def write(tmp_path: Path, text: str) -> str:
