@@ -11,7 +11,6 @@ may flow into a model.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from idefn_tf.evaluation.pseudo_label_audit import audit_labels, relabel_rows
 from idefn_tf.models import AllNegative
 from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.experiment.audit_warnings import warnings_of
 from pipelines.experiment.evaluation import predict, report_columns
@@ -216,18 +216,13 @@ def _cell(name: str, value: Any) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.audit",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = job_parser("audit", __doc__)
     parser.add_argument("--run", required=True, help="a finished run's folder")
     parser.add_argument("--data", help="the prepared folder (or s3://), for a fresh audit")
     parser.add_argument(
         "--by", action="append", default=[], metavar="FEATURE", help="also slice by its values"
     )
     parser.add_argument("--spy-share", type=float, default=0.2, help="of the clicks to hide")
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 

@@ -8,7 +8,6 @@ With --click-space the closed form between Eq. 15's optimum and the click-space 
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from idefn_tf.evaluation.spaces import SELECTION_SPACES, select
 from idefn_tf.metrics import exact_metrics
 from idefn_tf.models import AllNegative, EntireSpaceModel
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.experiment.evaluation import predict
 from pipelines.experiment.run_folder import Run
@@ -161,11 +161,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.calibrate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = job_parser("calibrate", __doc__)
     parser.add_argument("--run", required=True, help="a finished run's folder")
     parser.add_argument(
         "--data", required=True, help="the prepared folder (or s3://) of its training"
@@ -175,7 +171,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--click-space", action="store_true", help="measure the closed form of Eq. 15 too"
     )
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 

@@ -6,7 +6,6 @@ python -m pipelines.evaluate --run RUN --raw DIR [--json FILE|-]
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import numpy as np
 from idefn_tf._files import write_json
 from idefn_tf.data import read_table
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.datasets.registry import prepare_rows
 from pipelines.experiment.evaluation import Metrics, evaluate_part, evaluate_table
@@ -70,11 +70,7 @@ def evaluate_raw(run: Run, raw: str | Path, console: Console) -> dict[str, Metri
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = job_parser("evaluate", __doc__)
     parser.add_argument("--run", required=True, help="a run's folder")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", help="prepared folder, or Parquet or CSV of exposures (or s3://)")
@@ -83,7 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--part", action="append", default=[], help="part of a prepared folder (default: test)"
     )
     parser.add_argument("--json", metavar="FILE", help="writes the metrics; - for standard output")
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 

@@ -22,6 +22,7 @@ from idefn_tf.export import Gate, export_model, list_versions, prune
 from idefn_tf.export.gate import require
 from idefn_tf.schema import Schema, strict_yaml
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
@@ -195,11 +196,7 @@ def read_calibrator(run_dir: Path) -> Calibrator | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m pipelines.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = job_parser("export", __doc__)
     made.add_argument("--run", required=True, help="a finished run's folder")
     made.add_argument("--model-base", required=True, help="the served model's folder")
     made.add_argument("--rows", help="labelled rows: a file, or a prepared folder (validation)")
@@ -219,7 +216,6 @@ def _parser() -> argparse.ArgumentParser:
         "--gate-max-psi", type=float, default=limits.max_stability_index,
         help="how far a score's distribution may move",
     )  # fmt: skip
-    consoles.add_arguments(made)
     return made
 
 

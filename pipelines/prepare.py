@@ -16,7 +16,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from idefn_tf.schema import Schema
-from pipelines.cli.console import Console, add_arguments, run_job
+from pipelines.cli.arguments import add_quiet, job_parser
+from pipelines.cli.console import Console, run_job
 from pipelines.datasets.ali_ccp import ali_ccp
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.registry import DATASETS, Settings, prepare, prepare_rows
@@ -32,11 +33,7 @@ __all__ = ["DATASETS", "Settings", "main", "prepare", "prepare_rows"]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.prepare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = job_parser("prepare", __doc__, quiet=False)
     commands = parser.add_subparsers(dest="dataset", required=True)
     kuairand = commands.add_parser(
         KUAIRAND_PURE.command, help="the official files, or tables of the same form"
@@ -87,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
             "--spark-master",
             help="a cluster's address for --engine spark, such as spark://HOST:PORT",
         )
-        add_arguments(command)
+        add_quiet(command)
     return parser
 
 

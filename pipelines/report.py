@@ -8,7 +8,6 @@ what the run's own files say. Runs given with --compare are scored on the same r
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -19,6 +18,7 @@ import tensorflow as tf
 import idefn_tf
 from idefn_tf._files import write_text
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
@@ -147,18 +147,13 @@ def _lead(material: Material) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = job_parser("report", __doc__)
     parser.add_argument("--run", required=True, help="a finished run's folder")
     parser.add_argument("--data", help="prepared data (default: those it was trained on)")
     parser.add_argument("--compare", nargs="+", default=[], metavar="RUN", help="runs beside it")
     parser.add_argument("--out", metavar="FILE", help="the page (default: RUN/report.html)")
     parser.add_argument("--part", help="the part to score (default: test)")
     parser.add_argument("--seed", type=int, default=0, help="of bootstrap and batch")
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 

@@ -9,7 +9,6 @@ your own table's where --schema says what its columns are (python -m pipelines.s
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -24,6 +23,7 @@ from typing import Any
 
 from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.datasets.registry import prepare
 from pipelines.datasets.simulated_funnel import simulated_funnel
@@ -197,11 +197,7 @@ def _summary(runs: dict[str, Run], console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.run",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = job_parser("run", __doc__, "overrides a key of every method's config")
     parser.add_argument("--out", default="runs/demo", type=Path, help="folder for everything")
     parser.add_argument(
         "--raw", type=Path, help="raw KuaiRand-Pure folder, or a table; default: simulator"
@@ -209,14 +205,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--schema", type=Path, help="what the columns of the table --raw are")
     parser.add_argument("--methods", nargs="+", default=list(DEMO_METHODS))
     parser.add_argument("--serve", help=f"the method to export and serve (default: {SERVED})")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="overrides a key of every method's config",
-    )
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     return consoles.run_job(

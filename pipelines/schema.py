@@ -7,12 +7,12 @@ FILE is CSV or Parquet (or a folder of either): one row an exposure, clicked or 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import add_quiet, job_parser
 from pipelines.cli.console import Console
 from pipelines.datasets.registry import DATASETS
 from pipelines.schema_inference import proposal_yaml
@@ -93,11 +93,7 @@ def show(proposal: Proposal, console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.schema",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = job_parser("schema", __doc__, quiet=False)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("infer", help="propose a schema from a table")
     command.add_argument("file", help="CSV or Parquet file, or a folder of either")
@@ -110,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--item", metavar="COLUMN", help="the item's id (default: found)")
     command.add_argument("--rows", type=int, default=SAMPLE_ROWS, help="rows to look at")
     command.add_argument("--out", default="schema.yaml", help="file to write (schema.yaml)")
-    consoles.add_arguments(command)
+    add_quiet(command)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 

@@ -10,12 +10,12 @@ serves until it is stopped (SIGTERM); after a training has failed, start servers
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.experiment.distribution import TABLE_SERVER, read_cluster
 
@@ -45,12 +45,7 @@ def serve() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.table_server",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    consoles.add_arguments(parser)
+    parser = job_parser("table_server", __doc__)
     return consoles.run_job(serve, Console(parser.parse_args(arguments).quiet))
 
 

@@ -9,7 +9,6 @@ whole epoch, or inside one (training.checkpoint). SIGTERM saves first and ends w
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from idefn_tf._files import write_json
 from idefn_tf.callbacks import HistoryCSV, SelectBest, SetEpoch, StopOnNonFinite
 from idefn_tf.data import EpochClock, open_dataset
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.cli.progress import Progress
 from pipelines.experiment import tensorboard
@@ -266,10 +266,8 @@ def _cell(value: Any) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = job_parser(
+        "train", __doc__, "overrides a key of the config, e.g. model.kappa=0.01; repeatable"
     )
     parser.add_argument("--config", required=True, help="an experiment's YAML file")
     parser.add_argument("--data", required=True, help="a prepared folder, or its s3:// address")
@@ -280,16 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="RUN",
         help="an earlier run to begin with, on data prepared with --base",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="overrides a key of the config, e.g. model.kappa=0.01; repeatable",
-    )
     parser.add_argument("--no-report", action="store_true", help="leaves report.html out")
     tensorboard.add_arguments(parser)
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 

@@ -15,7 +15,6 @@ OUT then holds trials.csv, best.yaml (a config that pipelines.train takes) and b
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import os
@@ -25,6 +24,7 @@ from typing import Any
 
 from idefn_tf._files import write_json
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.experiment.interruption import TERMINATED, Terminated
@@ -154,10 +154,8 @@ def _show(search: Search, console: Console, goal: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.tune",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = job_parser(
+        "tune", __doc__, "overrides a key of the config, e.g. tuning.epochs=3; repeatable"
     )
     parser.add_argument("--config", required=True, help="an experiment's YAML file with `tuning`")
     parser.add_argument("--data", required=True, help="a prepared folder, or its s3:// address")
@@ -165,13 +163,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=10, help="at most so many (default 10)")
     parser.add_argument("--tuner", choices=TUNERS, default="random", help="who chooses")
     parser.add_argument("--seed", type=int, default=0, help="of the search (default 0)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="overrides a key of the config, e.g. tuning.epochs=3; repeatable",
-    )
     parser.add_argument(
         "--together",
         action="store_true",
@@ -182,7 +173,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--tensorboard", action="store_true", help="writes OUT/tensorboard with HParams"
     )
     parser.add_argument("--no-report", action="store_true", help="leaves report.html out")
-    consoles.add_arguments(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from idefn_tf.schema import Schema
+from serving.common.command_line import command_parser
 from serving.common.connection import (
     ConnectionFailedError,
     DeniedError,
@@ -234,11 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0; 1 if the server gives no scores; 2 after an error in what was asked.
     """
-    made = argparse.ArgumentParser(
-        prog="python -m serving.client",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command_parser("serving.client", __doc__)
     made.add_argument(
         "--url", default="http://127.0.0.1:8501", help="REST address; or grpc://host:8500"
     )

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from idefn_tf._files import write_text
+from serving.common.command_line import command_parser
 from serving.common.load_generator import Load, Target, closed_loop, open_loop, run
 from serving.common.load_memory import MemoryWatch
 
@@ -69,9 +70,7 @@ def made_up_body(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m serving.load", description="Load on a model server over REST."
-    )
+    parser = command_parser("serving.load", "Load on a model server over REST.")
     parser.add_argument("--url", default="http://127.0.0.1:8501", help="the server")
     parser.add_argument("--model", required=True, help="the model's name")
     parser.add_argument("--version", help="a version's number; without it the newest")

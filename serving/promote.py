@@ -28,6 +28,7 @@ from typing import Any
 
 from idefn_tf.export.versions import list_versions
 from serving.common.await_server import Server, wait_until_available, wait_until_labelled
+from serving.common.command_line import command_parser
 from serving.common.models_config import ModelsConfig
 
 log = logging.getLogger("serving.promote")
@@ -193,11 +194,7 @@ def _show(config: ModelsConfig, given: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m serving.promote",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command_parser("serving.promote", __doc__)
     commands = made.add_subparsers(dest="command", required=True)
     jobs = {
         "init": (_init, "write a models.config with one model and one label"),

@@ -24,11 +24,13 @@ from idefn_tf.export.replay import TOLERANCE, python_scores, request_arrays
 from idefn_tf.export.signatures import CALIBRATED
 from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import add_quiet
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run, read_vocabularies
 from pipelines.export import read_calibrator
 from serving.client import Client, ServingError
 from serving.common import drift
+from serving.common.command_line import command_parser
 
 #: Exit status where a score differs, or, if asked for, a feature has drifted.
 FAILED = 1
@@ -188,11 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 if scores differ, or a feature drifted and --fail-on-drift was given; 2 after an error.
     """
     limits = drift.Limits()
-    made = argparse.ArgumentParser(
-        prog="python -m serving.skew",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command_parser("serving.skew", __doc__)
     made.add_argument("--run", required=True, help="the run whose model is served")
     made.add_argument(
         "--url", default="http://127.0.0.1:8501", help="REST address; or grpc://host:8500"
@@ -209,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--max-mean-shift", type=float, default=limits.mean_shift)
     made.add_argument("--fail-on-drift", action="store_true", help="a drifted feature is a failure")
     made.add_argument("--json", help="write the report to a file; - for standard output")
-    consoles.add_arguments(made)
+    add_quiet(made)
     given = made.parse_args(arguments)
     console = Console(given.quiet)
     return consoles.run_job(lambda: _job(given, console), console)

@@ -22,7 +22,7 @@ HOLDS = {
         idefn_tf/export/replay idefn_tf/export/scorer idefn_tf/export/signatures
         idefn_tf/export/tf_examples""",
     "idefn_tf/export/test_gate": "idefn_tf/export/psi",
-    "idefn_tf/export/test_warmup": "idefn_tf/export/serving_protos",
+    "idefn_tf/export/test_warmup": "idefn_tf/export/warmup_records",
     "idefn_tf/features/test_feature_columns": """idefn_tf/features/field_group
         idefn_tf/features/lookup idefn_tf/features/table_layout""",
     "idefn_tf/features/test_parity": "idefn_tf/features/column_lowering",
@@ -114,7 +114,6 @@ HOLDS = {
     "serving/server/runtime/test_batching": """serving/server/runtime/row_independence
         serving/server/runtime/servable serving/server/runtime/signature
         serving/server/runtime/stacking""",
-    "serving/server/test_config": "serving/server/text_proto",
     "serving/server/test_lifecycle": """serving/server/settings
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",

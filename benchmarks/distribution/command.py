@@ -10,22 +10,21 @@ from the second epoch on. The gate comes first: both must end every epoch with t
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.free_ports import free_addresses
 from benchmarks.common.machine import machine_facts
 from idefn_tf._files import write_json
+from serving.common.command_line import command_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "distribution" / "distribution.json"
@@ -110,11 +109,7 @@ def _tasks(workers: int) -> list[dict[str, str]]:
     """Returns each worker's TF_CONFIG, on free ports of this machine."""
     if workers == 1:
         return [{}]
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        hosts = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    hosts = free_addresses(workers)
     cluster = {"worker": hosts}
     return [
         {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})}
@@ -140,11 +135,7 @@ def compare(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.distribution",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.distribution", __doc__)
     parser.add_argument("--exposures", type=int, default=200_000)
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args(arguments)

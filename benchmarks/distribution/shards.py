@@ -12,21 +12,20 @@ with the same table and must end its first stretch with the same loss.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from benchmarks.common.free_ports import free_addresses
 from benchmarks.common.machine import code_fingerprint, machine_facts
 from benchmarks.common.step_times import Steps
 from benchmarks.training import rows
@@ -38,6 +37,7 @@ from idefn_tf.features import FeatureColumns
 from idefn_tf.models import ESMM
 from idefn_tf.optimizers import RowSparseAdam
 from pipelines.experiment.distribution import open_cluster
+from serving.common.command_line import command_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "distribution" / "shards.json"
@@ -100,11 +100,7 @@ def measure(cells: Mapping[str, Sequence[str]], rounds: int, stretch: int) -> di
 @contextmanager
 def table_servers(count: int) -> Iterator[list[str]]:
     """Starts table servers on free ports and connects to them; yields their devices."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count + 1)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        chief, *servers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    chief, *servers = free_addresses(count + 1)
     cluster = {"chief": [chief], "ps": servers}
     started = []
     try:
@@ -128,7 +124,7 @@ def table_servers(count: int) -> Iterator[list[str]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_parser("benchmarks.distribution.shards", __doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--stretch", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)

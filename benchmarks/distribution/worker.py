@@ -5,7 +5,6 @@ Trains through `pipelines.train` and writes how long the steps took.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
+from serving.common.command_line import command_parser
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.distribution.worker", __doc__)
     for name in ("config", "data", "out", "steps"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--strategy", required=True)

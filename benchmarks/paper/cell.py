@@ -9,7 +9,6 @@ cell.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from pipelines.experiment.evaluation import predict
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import open_train, train
+from serving.common.command_line import command_parser
 
 CELL, SCORES = "cell.json", "test_scores.npz"
 
@@ -90,11 +90,7 @@ def _save_scores(path: Path, scores: Mapping[str, np.ndarray]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paper.cell",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.paper.cell", __doc__)
     parser.add_argument("--config", required=True, type=Path)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)

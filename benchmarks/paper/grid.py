@@ -16,9 +16,10 @@ from typing import Any
 import yaml
 
 from benchmarks.paper.cell import CELL, finished
-from pipelines.cli import console as consoles
+from pipelines.cli.arguments import add_quiet
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
+from serving.common.command_line import command_parser
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "paper"
 _POLL_SECONDS = 0.5
@@ -73,17 +74,13 @@ def grid_parser(module: str, description: str | None, out: Path) -> argparse.Arg
         description: of the module.
         out: where the runs go unless --out says otherwise.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{module}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(f"benchmarks.{module}", description)
     add = parser.add_argument
     add("--data", required=True, type=Path, help="a prepared folder")
     add("--name", required=True, help="of the results, e.g. kuairand_slice")
     add("--out", type=Path, default=out, help="where the runs go")
     add("--results", type=Path, default=RESULTS, help="where page and pictures go")
-    consoles.add_arguments(parser)
+    add_quiet(parser)
     return parser
 
 

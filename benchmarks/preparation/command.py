@@ -10,7 +10,6 @@ that process' memory. Sizes already in the result file stay in it unless measure
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -27,6 +26,7 @@ from benchmarks.common.machine import machine_facts
 from benchmarks.preparation.raw_rows import Made, make
 from benchmarks.preparation.report import as_markdown
 from idefn_tf._files import write_json, write_text
+from serving.common.command_line import command_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "preparation" / "preparation.json"
@@ -159,11 +159,7 @@ def extrapolate(runs: Sequence[dict[str, Any]], millions: float = _TARGET) -> di
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.preparation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.preparation", __doc__)
     parser.add_argument("--millions", type=float, nargs="+", default=[0.5, 2.0])
     parser.add_argument("--engine", default="duckdb")
     parser.add_argument("--threads", type=int, default=2)

@@ -33,14 +33,14 @@ from benchmarks.common.machine import code_fingerprint, machine_facts
 from benchmarks.serving.parts import ROOT, Parts, newest
 from benchmarks.serving.report import targets, write_page
 from idefn_tf._files import write_json
+from serving.common.command_line import command_parser
 
 PACKAGES = ("tensorflow", "numpy", "uvicorn", "httptools", "uvloop", "orjson", "python-rapidjson")
 PARTS = ("floor", "columns", "rows", "unbatched", "reload", "memory", "kserve")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command_parser("benchmarks.serving", __doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=None, help="what to measure")
     parser.add_argument("--model", default="cvr", help="the model's name")
     parser.add_argument("--model-base", type=Path, help="its folder; without it one is made up")

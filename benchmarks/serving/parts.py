@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.common.free_ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 _QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -64,9 +65,7 @@ def start_server(model: str, base: Path, *flags: str) -> Process:
 
 def start_kserve(python: str, model: str, version: Path) -> Process:
     """Starts KServe's server with the same model."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     script = str(Path(__file__).parent / "kserve.py")
     url = f"http://127.0.0.1:{port}"
     found = Process([python, script, model, str(version), str(port)], url)

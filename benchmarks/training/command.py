@@ -15,7 +15,6 @@ benchmark-training.in) is made beside .venv at the first run.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -39,6 +38,7 @@ from benchmarks.training.rows import (
     WIDTH,
 )
 from idefn_tf._files import write_json, write_text
+from serving.common.command_line import command_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "training" / "training.json"
@@ -174,11 +174,7 @@ def profile() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.training", __doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--data", help="a prepared folder, for the part input")
     given = parser.parse_args(arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from deepctr.feature_column import SparseFeat
 from deepctr.models import ESMM
 
 from benchmarks.training import rows
+from serving.common.command_line import command_parser
 
 
 def run(table_rows: int, stretches: int, steps: int) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def run(table_rows: int, stretches: int, steps: int) -> dict[str, Any]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.training.deepctr", __doc__)
     parser.add_argument("--table-rows", type=int, default=1_000_000)
     parser.add_argument("--stretches", type=int, default=rows.STRETCHES)
     parser.add_argument("--steps-per-execution", type=int, default=rows.STEPS_PER_EXECUTION)

@@ -9,7 +9,6 @@ the data set that fit iterates, where what passes before a batch is there is wai
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -37,6 +36,7 @@ from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import read_vocabularies
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import open_train
+from serving.common.command_line import command_parser
 
 #: Batches that are timed, after as many that are not.
 STEPS = 150
@@ -153,7 +153,7 @@ def on_prepared(data: Prepared) -> dict[str, Any]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.training.input_wait", __doc__)
     parser.add_argument("--table-rows", type=int, default=1_000_000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--data", help="a prepared folder, measured as well")

@@ -11,7 +11,6 @@ they were trained with has changed since.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from pipelines.experiment.evaluation import evaluate_part
 from pipelines.experiment.run_folder import read_vocabularies
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import open_train
+from serving.common.command_line import command_parser
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "training" / "optimizer_parity.json"
 RATE, EPSILON = 1e-3, 1e-8
@@ -87,11 +87,7 @@ def compared(runs: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training.optimizer_parity",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.training.optimizer_parity", __doc__)
     parser.add_argument("--data", required=True, help="a prepared folder")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3)

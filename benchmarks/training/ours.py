@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from idefn_tf.features import FeatureColumns
 from idefn_tf.models import ESMM
 from idefn_tf.optimizers import RowSparseAdam
 from idefn_tf.schema import Schema
+from serving.common.command_line import command_parser
 
 
 def schema(table_rows: int) -> Schema:
@@ -85,7 +85,7 @@ def run(
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.training.ours", __doc__)
     parser.add_argument("--table-rows", type=int, default=1_000_000)
     parser.add_argument("--stretches", type=int, default=rows.STRETCHES)
     parser.add_argument("--steps-per-execution", type=int, default=rows.STEPS_PER_EXECUTION)

@@ -7,7 +7,6 @@ and its trainer.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch_rechub.trainers import MTLTrainer
 from torch_rechub.utils.data import DataGenerator
 
 from benchmarks.training import rows
+from serving.common.command_line import command_parser
 
 
 class Batches:
@@ -88,7 +88,7 @@ def run(table_rows: int, stretches: int, own_loader: bool) -> dict[str, Any]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.training.rechub", __doc__)
     parser.add_argument("--table-rows", type=int, default=1_000_000)
     parser.add_argument("--stretches", type=int, default=rows.STRETCHES)
     parser.add_argument("--threads", type=int, default=2)

@@ -13,7 +13,6 @@ first call, which traces and compiles, is timed apart.
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,7 @@ from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import read_vocabularies
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import open_train
+from serving.common.command_line import command_parser
 
 BATCH = 2048
 TOWERS = {"paper": [512, 256, 128, 64], "small": [64, 32]}
@@ -155,7 +155,7 @@ def transport_facts(cell: Cell, batches: list[Any]) -> dict[str, Any]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.training.train_step", __doc__)
     parser.add_argument("--data", type=Path, required=True, help="a prepared KuaiRand folder")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--stretch", type=int, default=20, help="steps per cell and round")

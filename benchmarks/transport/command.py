@@ -10,7 +10,6 @@ OTT-JAX is run by another Python (``uv venv ott && uv pip install --python ott/b
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import queue
@@ -26,6 +25,7 @@ from benchmarks.common.machine import ROOT, code_fingerprint, machine_facts
 from benchmarks.transport import cells
 from benchmarks.transport.report import markdown, plot
 from idefn_tf._files import write_json, write_text
+from serving.common.command_line import command_parser
 
 #: name: (module, argument, Python to run it: "own" or "ott").
 SOLVERS: dict[str, tuple[str, str, str]] = {
@@ -140,7 +140,7 @@ def versions(ott_python: str | None) -> dict[str, str]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.transport", __doc__)
     parser.add_argument("--ott-python", help="a Python with jax[cpu] and ott-jax")
     parser.add_argument("--solvers", nargs="*", default=list(SOLVERS))
     parser.add_argument("--cap", type=float, default=10.0, help="seconds for one cell")

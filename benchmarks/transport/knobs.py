@@ -8,7 +8,6 @@ benchmarks/results/transport/transport_knobs.json.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from idefn_tf.transport import SolverOptions, match, partial_problem, relabel
 from idefn_tf.transport.full_problem import whole
 from idefn_tf.transport.match import solve
 from idefn_tf.transport.reference.proximal_loop import first_plan, proximal_step
+from serving.common.command_line import command_parser
 
 #: A batch like KuaiRand's: positives and unclicked rows.
 BATCH = (30, 1100)
@@ -168,7 +168,7 @@ def _save(figure: Any, path: Path) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.transport.knobs", __doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
     parser.add_argument(

@@ -33,9 +33,11 @@ from idefn_tf._files import write_json, write_text
 from idefn_tf.data import to_arrays
 from idefn_tf.transport import match, relabel, squared_euclidean
 from pipelines.cli import console as consoles
+from pipelines.cli.arguments import add_quiet
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
+from serving.common.command_line import command_parser
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "transport"
 KAPPAS = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -165,18 +167,14 @@ def _percent(value: float | None) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.transport.regime",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.transport.regime", __doc__)
     add = parser.add_argument
     add("--data", required=True, type=Path, help="a prepared folder")
     add("--runs", required=True, nargs="+", type=Path, help="finished runs on it")
     add("--name", required=True, help="of the results, e.g. kuairand_slice")
     add("--batches", type=int, default=10, help="of 2,048 training rows")
     add("--results", type=Path, default=RESULTS, help="where page and picture go")
-    consoles.add_arguments(parser)
+    add_quiet(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     return consoles.run_job(lambda: _run(given, console), console)

@@ -79,7 +79,7 @@ def export_model(
         expected = replaying.python_scores(model, schema, arrays, calibrator)
         with Scorer(folder) as scorer:
             checked = replaying.check(scorer, expected, arrays, schema, calibrator)
-            checked["warmup_records"] = warmup.replay(folder, scorer)
+            checked["warmup_records"] = warmup.check(folder, scorer)
             described = card.describe(model, schema, scorer, details or {})
         described["check"] = checked
         if calibrator is not None:

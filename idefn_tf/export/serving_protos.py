@@ -1,8 +1,10 @@
-"""The few messages of TensorFlow Serving that an export writes, built from field numbers.
+"""The messages of TensorFlow Serving that exports write and servers read, by field numbers.
 
 tensorflow-serving-api does not exist for every TensorFlow, so the messages are declared here, in a
-pool of their own. What is a message of TensorFlow's own when serialized (TensorProto, Example) is
-declared as bytes, which are encoded alike.
+pool of their own and without TensorFlow. What is a message of TensorFlow's own when serialized
+(TensorProto, Example), or is never looked into, is declared as bytes, which are encoded alike.
+
+Source: tensorflow_serving/{apis,config}/*.proto and session_bundle_config.proto, release 2.17.
 """
 
 from __future__ import annotations
@@ -10,54 +12,140 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import (
+    any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    wrappers_pb2,
+)
 
-_PACKAGE = "idefn_tf.wire"
-#: message: (field, number, type); "repeated" and "map" (from text to bytes) precede a type.
-_MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
+PACKAGE = "tensorflow.serving"
+_POLICY = "FileSystemStoragePathSourceConfig.ServableVersionPolicy"
+_INT64, _BOOL = ".google.protobuf.Int64Value", ".google.protobuf.BoolValue"
+#: message: (field, number, type, oneof); "repeated" and "map" (from text) precede a type.
+_MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...]] = {
+    # requests and warm-up records
     "ModelSpec": (("name", 1, "string"), ("signature_name", 3, "string")),
     "PredictRequest": (("model_spec", 1, "ModelSpec"), ("inputs", 2, "map bytes")),
     "ExampleList": (("examples", 1, "repeated bytes"),),
-    "Input": (("example_list", 1, "ExampleList"),),
+    "ExampleListWithContext": (("examples", 1, "repeated bytes"), ("context", 2, "bytes")),
+    "Input": (
+        ("example_list", 1, "ExampleList", "kind"),
+        ("example_list_with_context", 2, "ExampleListWithContext", "kind"),
+    ),
     # ClassificationRequest and RegressionRequest have the same fields
     "ExampleRequest": (("model_spec", 1, "ModelSpec"), ("input", 2, "Input")),
     "PredictLog": (("request", 1, "PredictRequest"),),
     "ExampleLog": (("request", 1, "ExampleRequest"),),
     "PredictionLog": (
-        ("classify_log", 2, "ExampleLog"),
-        ("regress_log", 3, "ExampleLog"),
-        ("predict_log", 6, "PredictLog"),
+        ("classify_log", 2, "ExampleLog", "log_type"),
+        ("regress_log", 3, "ExampleLog", "log_type"),
+        ("multi_inference_log", 4, "bytes", "log_type"),
+        ("session_run_log", 5, "bytes", "log_type"),
+        ("predict_log", 6, "PredictLog", "log_type"),
+        ("predict_streamed_log", 7, "bytes", "log_type"),
+    ),
+    # --model_config_file
+    "FileSystemStoragePathSourceConfig": (),
+    _POLICY: (
+        ("latest", 100, f"{_POLICY}.Latest", "policy_choice"),
+        ("all", 101, f"{_POLICY}.All", "policy_choice"),
+        ("specific", 102, f"{_POLICY}.Specific", "policy_choice"),
+    ),
+    f"{_POLICY}.Latest": (("num_versions", 1, "uint32"),),
+    f"{_POLICY}.All": (),
+    f"{_POLICY}.Specific": (("versions", 1, "repeated int64"),),
+    "LogCollectorConfig": (("type", 1, "string"), ("filename_prefix", 2, "string")),
+    "SamplingConfig": (("sampling_rate", 1, "double"), ("attributes", 2, "int32")),
+    "LoggingConfig": (
+        ("log_collector_config", 1, "LogCollectorConfig"),
+        ("sampling_config", 2, "SamplingConfig"),
+    ),
+    "ModelConfig": (
+        ("name", 1, "string"),
+        ("base_path", 2, "string"),
+        ("model_type", 3, "ModelType"),
+        ("model_platform", 4, "string"),
+        ("logging_config", 6, "LoggingConfig"),
+        ("model_version_policy", 7, _POLICY),
+        ("version_labels", 8, "map int64"),
+    ),
+    "ModelConfigList": (("config", 1, "repeated ModelConfig"),),
+    "ModelServerConfig": (
+        ("model_config_list", 1, "ModelConfigList", "config"),
+        ("custom_model_config", 2, ".google.protobuf.Any", "config"),
+    ),
+    # --monitoring_config_file, --ssl_config_file, --batching_parameters_file
+    "PrometheusConfig": (("enable", 1, "bool"), ("path", 2, "string")),
+    "MonitoringConfig": (("prometheus_config", 1, "PrometheusConfig"),),
+    "SSLConfig": (
+        ("server_key", 1, "string"),
+        ("server_cert", 2, "string"),
+        ("custom_ca", 3, "string"),
+        ("client_verify", 4, "bool"),
+    ),
+    # read as text only, so that its numbers matter to no one
+    "BatchingParameters": (
+        ("max_batch_size", 1, _INT64),
+        ("batch_timeout_micros", 2, _INT64),
+        ("max_enqueued_batches", 3, _INT64),
+        ("num_batch_threads", 4, _INT64),
+        ("thread_pool_name", 5, ".google.protobuf.StringValue"),
+        ("allowed_batch_sizes", 6, "repeated int64"),
+        ("pad_variable_length_inputs", 7, "bool"),
+        ("enable_large_batch_splitting", 8, _BOOL),
+        ("max_execution_batch_size", 9, _INT64),
+        ("mixed_priority_batching_policy", 10, ".google.protobuf.StringValue"),
     ),
 }
+_MODEL_TYPES = ("MODEL_TYPE_UNSPECIFIED", "TENSORFLOW", "OTHER")
 _Field = descriptor_pb2.FieldDescriptorProto
-_PRIMITIVES = {"string": _Field.TYPE_STRING, "bytes": _Field.TYPE_BYTES}
+_PRIMITIVES = {
+    name: getattr(_Field, f"TYPE_{name.upper()}")
+    for name in ("string", "bytes", "int32", "int64", "uint32", "bool", "double")
+}
 
 
 @functools.cache
 def message_class(name: str) -> Any:
     """Returns the class of a message, e.g. "PredictionLog"."""
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{PACKAGE}.{name}"))
 
 
 @functools.cache
 def _pool() -> descriptor_pool.DescriptorPool:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="idefn_tf/wire.proto", package=_PACKAGE, syntax="proto3"
-    )
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, number, kind in fields:
-            _add_field(message, field, number, kind)
     pool = descriptor_pool.DescriptorPool()
+    file = descriptor_pb2.FileDescriptorProto(
+        name="idefn_tf/serving.proto", package=PACKAGE, syntax="proto3"
+    )
+    for known in (any_pb2.DESCRIPTOR, wrappers_pb2.DESCRIPTOR):
+        pool.AddSerializedFile(known.serialized_pb)
+        file.dependency.append(known.name)
+    types = file.enum_type.add(name="ModelType")
+    for number, name in enumerate(_MODEL_TYPES):
+        types.value.add(name=name, number=number)
+    made: dict[str, Any] = {}
+    for name, fields in _MESSAGES.items():
+        outer, _, own = name.rpartition(".")
+        message = (made[outer].nested_type if outer else file.message_type).add(name=own)
+        made[name] = message
+        for field, number, kind, *oneof in fields:
+            _add_field(message, field, number, kind, *oneof)
     pool.Add(file)
     return pool
 
 
-def _add_field(message: Any, name: str, number: int, kind: str) -> None:
+def _add_field(message: Any, name: str, number: int, kind: str, oneof: str = "") -> None:
     *modifier, base = kind.split()
     field = message.field.add(name=name, number=number, label=_Field.LABEL_OPTIONAL)
+    if oneof:
+        names = [declared.name for declared in message.oneof_decl]
+        if oneof not in names:
+            message.oneof_decl.add(name=oneof)
+        field.oneof_index = [*names, oneof].index(oneof)
     if modifier == ["map"]:
-        entry = message.nested_type.add(name=f"{name.capitalize()}Entry")
+        entry = message.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
         entry.options.map_entry = True
         _add_field(entry, "key", 1, "string")
         _add_field(entry, "value", 2, base)
@@ -66,5 +154,6 @@ def _add_field(message: Any, name: str, number: int, kind: str) -> None:
         field.label = _Field.LABEL_REPEATED
     if base in _PRIMITIVES:
         field.type = _PRIMITIVES[base]
-    else:
-        field.type, field.type_name = _Field.TYPE_MESSAGE, f".{_PACKAGE}.{base}"
+        return
+    field.type = _Field.TYPE_ENUM if base == "ModelType" else _Field.TYPE_MESSAGE
+    field.type_name = base if base.startswith(".") else f".{PACKAGE}.{base}"

@@ -1,7 +1,7 @@
-"""Warm-up records: requests that TensorFlow Serving replays before a version answers.
+"""Warm-up: writes the requests that a server runs before a version answers, and checks them.
 
 The first run of a signature plans its graph, which takes many times the usual time. A record that
-fails makes the server refuse the version, so every record is replayed before publication. The rows
+fails makes the server refuse the version, so every record is run before publication. The rows
 are made ones: no real user travels with a model.
 """
 
@@ -14,16 +14,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.export.scorer import Arrays, Scorer
+from idefn_tf.export.scorer import Scorer
 from idefn_tf.export.serving_protos import message_class
 from idefn_tf.export.signatures import CLASSIFY, DEFAULT, EXAMPLES, REGRESS
 from idefn_tf.export.tf_examples import to_examples
+from idefn_tf.export.warmup_records import FILE, MOST_RECORDS, parse_record, read_records
 from idefn_tf.schema import Schema
 
-#: Where the records lie in a version.
-FILE = Path("assets.extra") / "tf_serving_warmup_requests"
-#: More records than this make TensorFlow Serving refuse the version.
-MOST_RECORDS = 1000
 #: Rows of the requests to `serving_default`, in turn.
 _SIZES = (1, 1, 8, 1, 32, 1, 128)
 _EXAMPLE_SIZES = (1, 8)
@@ -52,7 +49,7 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], schema: Schema, name: 
     return len(records)
 
 
-def replay(folder: Path, scorer: Scorer) -> int:
+def check(folder: Path, scorer: Scorer) -> int:
     """Runs every record of a version as a server does.
 
     Returns:
@@ -61,18 +58,17 @@ def replay(folder: Path, scorer: Scorer) -> int:
     Raises:
         ValueError: if a record fails; a server would refuse the version.
     """
-    log = message_class("PredictionLog")
     count = 0
-    for count, data in enumerate(
-        tf.data.TFRecordDataset(str(folder / FILE)).as_numpy_iterator(), start=1
-    ):
-        signature, inputs = _request(log.FromString(data))
+    for count, data in enumerate(read_records(folder), start=1):
+        request = parse_record(data)
+        if request is None:
+            continue
         try:
-            scorer.run(inputs, signature)
+            scorer.run(request.inputs(("inputs",)), request.signature)
         except (tf.errors.OpError, ValueError) as error:
             raise ValueError(
-                f"warm-up: record {count} ({signature}) fails, so a server would refuse the "
-                f"version; {error}"
+                f"warm-up: record {count} ({request.signature}) fails, so a server would refuse "
+                f"the version; {error}"
             ) from error
     return count
 
@@ -104,16 +100,3 @@ def _predict(name: str, signature: str, inputs: Mapping[str, np.ndarray]) -> Any
     tensors = {key: tf.make_tensor_proto(v).SerializeToString() for key, v in inputs.items()}
     spec = {"name": name, "signature_name": signature}
     return message_class("PredictRequest")(model_spec=spec, inputs=tensors)
-
-
-def _request(record: Any) -> tuple[str, Arrays]:
-    """Returns a record's signature and inputs."""
-    for field in ("classify_log", "regress_log"):
-        if record.HasField(field):
-            request = getattr(record, field).request
-            examples = list(request.input.example_list.examples)
-            return request.model_spec.signature_name, {"inputs": np.asarray(examples, object)}
-    request = record.predict_log.request
-    proto = type(tf.make_tensor_proto(0))
-    inputs = {k: tf.make_ndarray(proto.FromString(v)) for k, v in request.inputs.items()}
-    return request.model_spec.signature_name, inputs

@@ -7,7 +7,6 @@ only warnings and errors.
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import logging
 import os
@@ -129,11 +128,6 @@ class Console:
 
 def _numeric(cell: str) -> bool:
     return cell.replace(",", "").replace("%", "").replace(".", "").lstrip("-").isdigit() or not cell
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Gives a job's parser the options that every job has."""
-    parser.add_argument("--quiet", action="store_true", help="say only warnings and errors")
 
 
 def run_job(job: Callable[[], object], console: Console) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from serving.common import proto_text
+
 _TOKEN = re.compile(
     r"""(?P<space>[\s,;:]+|\#[^\n]*)
       |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
@@ -46,9 +48,19 @@ def find_model(text: str, name: str) -> Node:
     """
     for listed in _tree(text).all("model_config_list"):
         for block in listed.all("config"):
-            if any(node.value.strip("\"'") == name for node in block.all("name")):
+            if _name(text[block.start : block.end]) == name:
                 return block
     raise ValueError(f'config: no `config {{ name: "{name}" ... }}` in braces to edit')
+
+
+def _name(block: str) -> str | None:
+    """Returns the name in a block `config {...}`, as servers read it."""
+    try:
+        (model,) = proto_text.parse(block, "ModelConfigList").config
+    except ValueError:  # more than one in brackets, which is not edited
+        return None
+    name: str = model.name
+    return name
 
 
 def _tree(text: str) -> Node:

@@ -18,7 +18,7 @@ from typing import Any
 
 from idefn_tf._files import atomic_path
 from serving.common import config_text
-from serving.server.config import ConfigError, ModelConfig, VersionPolicy, read_model_config
+from serving.common.config import ConfigError, ModelConfig, VersionPolicy, read_model_config
 
 
 class ModelsConfig:

@@ -11,6 +11,8 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from serving.common.command_line import command_parser
+
 # Flags of tensorflow_model_server that change nothing here; the value tells why.
 IGNORED = {
     "port": "there is no gRPC; use tensorflow_model_server for it",
@@ -79,9 +81,9 @@ def _at_least(low: int) -> object:
 
 def parser() -> argparse.ArgumentParser:
     """The parser; each flag may be written --flag=value or --flag value, a switch also bare."""
-    made = argparse.ArgumentParser(
-        prog="python -m serving.server",
-        description="Serves SavedModels over TensorFlow Serving's REST protocol.",
+    made = command_parser(
+        "serving.server",
+        "Serves SavedModels over TensorFlow Serving's REST protocol.",
         allow_abbrev=False,
     )
 

@@ -148,10 +148,10 @@ def _prepare(servable: Servable, found: argparse.Namespace, metrics: Metrics) ->
     """Warms a version up before it is published, and learns which requests may be mixed."""
     started = time.perf_counter()
     if found.enable_model_warmup:
-        count = warmup.replay(servable, found.num_request_iterations_for_warmup)
+        count = warmup.warm_up(servable, found.num_request_iterations_for_warmup)
         if count:
             metrics.warmup(str(servable.path), time.perf_counter() - started, "OK")
-            log.info("Replayed %d warm-up records of %s", count, servable.path)
+            log.info("Ran %d warm-up records of %s", count, servable.path)
     for signature in servable.signatures.values():
         if signature.bound:
             signature.row_independent = row_independence.rows_independent(signature)

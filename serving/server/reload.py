@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.server import config
+from serving.common import config
 from serving.server import settings as settings_of
 from serving.server.errors import StatusError
 from serving.server.models.manager import ModelManager

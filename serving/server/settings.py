@@ -8,8 +8,8 @@ import socket
 import ssl
 from pathlib import Path
 
-from serving.server import config
-from serving.server.config import BatchingConfig, ConfigError, ModelConfig
+from serving.common import config
+from serving.common.config import BatchingConfig, ConfigError, ModelConfig
 from serving.server.models import folders
 from serving.server.rest import tls
 

@@ -3,16 +3,16 @@
 import csv
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
+from benchmarks.common.free_ports import free_addresses
 from pipelines import table_server
 from pipelines.cli.console import Console
 from pipelines.experiment.build import build_model
@@ -44,11 +44,7 @@ def folder(tmp_path_factory, simulated):
 @contextmanager
 def training(folder, out, warm_processes):
     """Starts two servers and the chief; whatever is left of them is killed."""
-    with ExitStack() as stack:  # all ports at once, so that they differ
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        chief, *servers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    chief, *servers = free_addresses(3)
     cluster = {"chief": [chief], "ps": servers}
     words = ["--config", folder / "config.yaml", "--data", folder / "data", "--out", out]
     words += ["--no-report", "--set", "training.strategy=table_servers"]

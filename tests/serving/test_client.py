@@ -2,13 +2,13 @@
 
 import json
 import math
-import socket
 from concurrent import futures
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.common.free_ports import free_ports
 from idefn_tf.export.replay import python_scores, request_arrays
 from serving import client as module
 from serving.client import (
@@ -98,9 +98,7 @@ def test_server_message_reaches_the_caller(tiny_url):
 
 
 def test_nobody_listens():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     with pytest.raises(ConnectionFailedError):
         Client(f"http://127.0.0.1:{port}", "cvr").status()
 

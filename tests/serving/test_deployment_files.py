@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from serving.server import config as server_config
+from serving.common import config as server_config
 from serving.server import flags
 
 ROOT = Path(__file__).resolve().parents[2] / "serving" / "tensorflow_serving"

@@ -1,7 +1,6 @@
 """Health check, rules and scrape config say what the server's own page says."""
 
 import re
-import socket
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
-from serving.server import config as server_config
+from benchmarks.common.free_ports import free_ports
+from serving.common import config as server_config
 
 ROOT = Path(__file__).resolve().parents[2] / "serving" / "tensorflow_serving"
 
@@ -37,9 +37,7 @@ def test_health_check_tells_a_loaded_model_from_none(monitored):
         return subprocess.run([shell, option, text], capture_output=True, timeout=20).returncode
 
     port = urlsplit(monitored).port
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        closed = free.getsockname()[1]
+    (closed,) = free_ports(1)
     assert run(port) == 0
     assert run(port, "nobody") != 0
     assert run(closed) != 0

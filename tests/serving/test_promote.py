@@ -8,8 +8,8 @@ import pytest
 
 from serving import promote
 from serving.client import Client, InvalidRequestError
+from serving.common.config import read_model_config
 from serving.common.models_config import ModelsConfig
-from serving.server.config import read_model_config
 
 TEXT = """\
 # the models of the shop

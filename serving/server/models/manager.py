@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from serving.common.config import ModelConfig
 from serving.server import errors
-from serving.server.config import ModelConfig
 from serving.server.errors import StatusError
 from serving.server.models import folders
 from serving.server.models.versions import Model, Version, load_error

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from serving.common.config import ModelConfig
 from serving.server import errors
-from serving.server.config import ModelConfig
 from serving.server.errors import StatusError
 from serving.server.runtime.servable import Servable
 

@@ -9,7 +9,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 
-from serving.server import config
+from serving.common import config
 
 
 def context(found: argparse.Namespace) -> ssl.SSLContext | None:

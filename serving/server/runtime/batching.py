@@ -21,7 +21,7 @@ import time
 
 import numpy as np
 
-from serving.server.config import BatchingConfig
+from serving.common.config import BatchingConfig
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.metrics import Metrics
 from serving.server.runtime.job_queue import SMALL, Job, Lane, give_up, resolve

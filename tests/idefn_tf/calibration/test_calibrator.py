@@ -189,10 +189,7 @@ def test_smooth_targets_bear_separated_classes():
         (lambda: PlattCalibrator("clicked").transform([0.5]), "must be fitted first"),
         (lambda: PlattCalibrator("clicked").get_config(), "must be fitted first"),
         (lambda: IsotonicCalibrator("clicked").to_layer(), "must be fitted first"),
-        (
-            lambda: IsotonicCalibrator("clicked", clip=0.5),
-            "clip: must be a finite number at least 0 and below 0.5, received 0.5",
-        ),
+        (lambda: IsotonicCalibrator("clicked", clip=0.5), "clip: must be a finite number at"),
         (
             lambda: PlattCalibrator("clicked").fit_space([0.1], {"click": [1], "conversion": [1]}),
             "must hold both classes",
@@ -206,20 +203,14 @@ def test_smooth_targets_bear_separated_classes():
         (lambda: PlattScaling(0.0, 1.0), "slope: must be a finite number above 0"),
         (lambda: PiecewiseLinear([0.1, 0.1], [0, 1]), "strictly increasing"),
         (lambda: PiecewiseLinear([0.1, 0.2], [0]), "strictly increasing and `y` as long"),
-        (
-            lambda: click_space_cvr(0.1, 0.1, 0.0),
-            "alpha: must be a finite number above 0 and at most 1, received 0.0",
-        ),
+        (lambda: click_space_cvr(0.1, 0.1, 0.0), "alpha: must be a finite number above 0"),
         (lambda: click_space_cvr(1.5, 0.1, 0.8), "cvr: must hold probabilities"),
         (
             lambda: entire_space_cvr(0.1, [0.1, np.nan], 0.8),
             "ctr: must hold probabilities.*1 of 2",
         ),
         (lambda: entire_space_cvr(0.1, 0.1, 0.8, -1), "pseudo_positive_rate: must hold"),
-        (
-            lambda: correct_downsampling(0.1, 0.0),
-            "keep_rate: must be a finite number above 0 and at most 1",
-        ),
+        (lambda: correct_downsampling(0.1, 0.0), "keep_rate: must be a finite number"),
         (lambda: correct_downsampling(-3.0, 0.5), "p: must hold probabilities"),
         (lambda: correct_funnel_downsampling(0.1, 2, 0.5), "ctcvr: must hold probabilities"),
     ],

@@ -7,16 +7,15 @@ import tensorflow as tf
 from idefn_tf.export import Scorer, warmup
 from idefn_tf.export.corner_cases import edge_rows
 from idefn_tf.export.serving_protos import message_class
+from idefn_tf.export.warmup_records import parse_record, read_records
 
 
 def records(version):
-    path = str(version / "assets.extra" / "tf_serving_warmup_requests")
-    return list(tf.data.TFRecordDataset(path).as_numpy_iterator())
+    return list(read_records(version))
 
 
 def test_every_signature_is_warmed_up(version):
-    log = message_class("PredictionLog")
-    seen = {warmup._request(log.FromString(data))[0] for data in records(version)}
+    seen = {parse_record(data).signature for data in records(version)}
     assert seen == {"serving_default", "predict_examples", "classify", "regress"}
     assert 4 <= len(records(version)) <= 1000
 
@@ -54,4 +53,4 @@ def test_failing_record_is_found(version, model, tiny, tmp_path):
         Scorer(version) as scorer,
         pytest.raises(ValueError, match=r"record 1 \(serving_default\) fails"),
     ):
-        warmup.replay(tmp_path, scorer)
+        warmup.check(tmp_path, scorer)

@@ -4,17 +4,17 @@ import csv
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 import yaml
 
+from benchmarks.common.free_ports import free_addresses
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.experiment.distribution import Cluster, open_cluster
@@ -103,11 +103,7 @@ def start_workers(start):
     """Starts two processes that train together."""
 
     def start_workers(out, count=2):
-        with ExitStack() as stack:  # all ports at once, so that they differ
-            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-            for one in sockets:
-                one.bind(("127.0.0.1", 0))
-            workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+        workers = free_addresses(count)
         tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}}
                  for i in range(count)]  # fmt: skip
         return [start(out, "multi_worker", TF_CONFIG=json.dumps(task)) for task in tasks]

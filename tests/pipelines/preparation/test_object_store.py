@@ -3,13 +3,13 @@
 import json
 import os
 import pickle
-import socket
 import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from benchmarks.common.free_ports import free_addresses
 from idefn_tf.data import object_store
 from pipelines import train
 from pipelines.experiment.run_folder import Run
@@ -84,9 +84,7 @@ def test_what_is_no_prepared_folder_is_said(reachable):
 
 
 def test_a_server_out_of_reach_is_said(reachable, monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        server = f"http://127.0.0.1:{free.getsockname()[1]}"
+    server = f"http://{free_addresses(1)[0]}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
     with pytest.raises(ValueError, match=f"data: {ADDRESS} must be within reach, and {server} do"):
         Prepared.open(ADDRESS)

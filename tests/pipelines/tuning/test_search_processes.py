@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.common.free_ports import free_ports
 from pipelines.cli.console import Console
 from pipelines.experiment.tensorboard import HParams
 from pipelines.tune import tune
@@ -130,9 +130,7 @@ def test_a_signal_stops_the_search_and_fails_no_trial(
 
 @pytest.mark.slow
 def test_a_chief_and_two_workers_over_loopback(data, folder, config_file, rows, start):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     out = folder / "cluster"
     shared = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
     words = command(config_file, data.root, out)

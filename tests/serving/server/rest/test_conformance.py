@@ -6,13 +6,14 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks.common.free_ports import free_ports
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
 OFFICIAL = json.loads((CONFORMANCE / "cases.json").read_text())["cases"]
@@ -73,9 +74,7 @@ def real_server(request: pytest.FixtureRequest) -> Iterator[str]:
         pytest.skip("no tensorflow_model_server on PATH and no TFS_URL")
     folder: Path = request.getfixturevalue("model_folder")
     tools = request.getfixturevalue("http_tools")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     process = subprocess.Popen(
         [
             program,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.server.config import BatchingConfig
+from serving.common.config import BatchingConfig
 from serving.server.errors import StatusError
 from serving.server.metrics import Metrics
 from serving.server.runtime import row_independence

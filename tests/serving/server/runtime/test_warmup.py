@@ -1,4 +1,4 @@
-"""Warm-up records: written with TensorFlow Serving's own protos, replayed by our reader."""
+"""Warm-up records: written with TensorFlow Serving's own protos, run by the server."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from idefn_tf.export.warmup_records import FILE
 from serving.server.errors import StatusError
 from serving.server.runtime import warmup
 from serving.server.runtime.servable import Servable
@@ -23,7 +24,7 @@ def version(model_folder: Path, tmp_path: Path) -> Any:
         path = tmp_path / model / "1"
         shutil.copytree(model_folder / model / "1", path)
         (path / "assets.extra").mkdir()
-        with tf.io.TFRecordWriter(str(path / warmup.FILE)) as writer:
+        with tf.io.TFRecordWriter(str(path / FILE)) as writer:
             for record in records:
                 data = record if isinstance(record, bytes) else record.SerializeToString()
                 writer.write(data)
@@ -50,7 +51,7 @@ def test_predict_records(version: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for signature in servable.signatures.values():
         run = signature.run
         monkeypatch.setattr(signature, "run", lambda a, run=run: seen.append(a) or run(a))
-    assert warmup.replay(servable, iterations=3) == 2
+    assert warmup.warm_up(servable, iterations=3) == 2
     assert len(seen) == 6
     assert seen[0]["user"].tolist() == [b"a", b"b"]
     assert seen[0]["age"].tolist() == [1, 2]
@@ -71,7 +72,7 @@ def test_classify_and_regress_records(version: Any) -> None:
     request.input.example_list_with_context.context.CopyFrom(context)
     request.input.example_list_with_context.examples.add()
     servable = version("examples", [classify, regress])
-    assert warmup.replay(servable) == 2
+    assert warmup.warm_up(servable) == 2
 
 
 @pytest.mark.parametrize(
@@ -88,24 +89,24 @@ def test_classify_and_regress_records(version: Any) -> None:
 )
 def test_a_failing_record_fails_the_load(version: Any, record: Any, message: str) -> None:
     with pytest.raises(StatusError, match=message):
-        warmup.replay(version("multi", [record]))
+        warmup.warm_up(version("multi", [record]))
 
 
 def test_no_more_than_a_thousand_records(version: Any) -> None:
     record = predict("only_price", price=np.float32([3.0]))
-    assert warmup.replay(version("multi", [record] * 1000)) == 1000
+    assert warmup.warm_up(version("multi", [record] * 1000)) == 1000
     servable = version("half_plus_two", [predict(x=np.float32([1.0]))] * 1001)
     with pytest.raises(StatusError, match="more than 1000 records"):
-        warmup.replay(servable)
+        warmup.warm_up(servable)
 
 
 def test_no_file_no_records(model_folder: Path) -> None:
-    assert warmup.replay(Servable("echo", 1, model_folder / "echo" / "1")) == 0
+    assert warmup.warm_up(Servable("echo", 1, model_folder / "echo" / "1")) == 0
 
 
 def test_a_damaged_file_fails_the_load(version: Any) -> None:
     servable = version("multi", [predict("only_price", price=np.float32([3.0]))])
-    path = servable.path / warmup.FILE
+    path = servable.path / FILE
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(StatusError):
-        warmup.replay(servable)
+        warmup.warm_up(servable)
