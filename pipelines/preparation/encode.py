@@ -11,6 +11,8 @@ from idefn_tf.schema import CLICK, CONVERSION, DType, Feature, Schema, lists
 EXPOSURE_TIME = "exposure_time"
 #: The weight's, where rows have one.
 SAMPLE_WEIGHT = "sample_weight"
+# ASCII's unit separator, which is no sign of a regular expression
+_UNIT = "\x1f"
 # what only some engines read as a number: 1_0 (ten), 0x10, 1d, 1.5f, 7L
 _NO_NUMBER = "[_xXpP]|[0-9.][dDfFlL]"
 
@@ -58,7 +60,9 @@ def pieces(raw: ir.Value, feature: Feature) -> ir.ArrayValue:
     """
     if not raw.type().is_array():
         text = raw.cast("string")
-        split = text.split(lists.separator_of(feature)).map(lambda piece: piece.strip())
+        # some engines split at a regular expression, all replace text: at a character of its own
+        apart = text.replace(lists.separator_of(feature), _UNIT)
+        split = apart.split(_UNIT).map(lambda piece: piece.strip())
         raw = ibis.ifelse(text.strip() == "", ibis.null(split.type()), split)
     return ibis.coalesce(raw, ibis.literal([], type=raw.type()))
 

@@ -123,6 +123,18 @@ def engines(tmp_path_factory):
         yield duck, spark
 
 
+@pytest.mark.parametrize("separator", [*"|.^$[]\\*+?(){} ;,-/&", "::", "a|b", ".*", "\t"])
+def test_a_separator_is_text_on_both_engines(engines, tmp_path, separator):
+    path = tmp_path / "lists.parquet"
+    texts = ["1", separator.join(["1", "2", "3"]), separator.join(["", "7"]), "", None]
+    pq.write_table(pa.table({"i": range(len(texts)), "x": pa.array(texts)}), path)
+    feature = LIST.model_copy(update={"separator": separator})
+    for engine in engines:
+        table = engine.read(path)
+        rows = table.select("i", x=encode.entries(table, feature)).order_by("i").to_pyarrow()
+        assert rows["x"].to_pylist() == [[1], [1, 2, 3], [7], [], []]
+
+
 def test_texts_are_read_alike(engines, tmp_path):
     path = tmp_path / "texts.parquet"
     pq.write_table(pa.table({"i": range(len(TEXTS)), "x": pa.array(TEXTS)}), path)
