@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from idefn_tf.schema import Side
+from pipelines.schema_inference.label_columns import is_moment
 from pipelines.schema_inference.profile import Profile
 
 #: Whole numbers with at most this many values are categories, more are quantities.
@@ -24,6 +25,10 @@ _CODES = re.compile(
     re.IGNORECASE,
 )
 _POSITION = re.compile(r"(^|_)(position|pos|slot|rank)(_|$)", re.IGNORECASE)
+#: One number with decimals, and a currency or a unit on either side.
+_DECIMAL = "[+-]?[0-9][0-9.,]*[.,][0-9]{1,2}"
+_UNIT = "[^0-9,.;| ]+"
+_AMOUNT = f"^ *({_UNIT} *{_DECIMAL}|{_DECIMAL} *{_UNIT}) *$"
 _SEPARATORS = ("|", ";", ",")
 _LONGEST_LIST = 50
 
@@ -36,19 +41,20 @@ class Choice:
     why: str
 
 
-def choose(column: Profile, side: Side) -> Choice:
+def choose(column: Profile, side: Side, key: bool = False) -> Choice:
     """Chooses how a column enters the model.
 
     Args:
         column: the column.
         side: whose it is.
+        key: whether it identifies the user or the item.
 
     Returns:
         The choice.
     """
     if column.type == "other":
         return Choice(None, f"holds {column.values.type}, which no feature can be made of")
-    if column.type == "time":
+    if is_moment(column) and not key:
         return Choice(None, "a point in time: it grows beyond what training has seen")
     if column.type == "list":
         return _list(column)
@@ -61,7 +67,7 @@ def choose(column: Profile, side: Side) -> Choice:
     if column.type == "boolean":
         return Choice({"dtype": "int64", "kind": "vocabulary"}, "true or false")
     if column.type == "integer":
-        return _integer(column)
+        return _category(column, "int64", "identifies its side") if key else _integer(column)
     return _number(column)
 
 
@@ -73,6 +79,8 @@ def _names_rows(column: Profile, side: Side) -> bool:
 
 
 def _text(column: Profile) -> Choice:
+    if _amounts(column) > 0.5:
+        return Choice(None, "amounts with a unit, such as 122,07 EUR: write plain numbers")
     split = _separator(column)
     if split is not None:
         separator, length = split
@@ -148,6 +156,13 @@ def _list(column: Profile) -> Choice:
         return Choice(None, f"holds lists of {inner}; only whole numbers and text make a feature")
     why = f"lists of up to {int(lengths.max())} values, {length} kept"
     return Choice({"dtype": dtype, "kind": "vocabulary", "max_length": length}, why)
+
+
+def _amounts(column: Profile) -> float:
+    """Returns the share of the distinct values that are one decimal number with a unit."""
+    distinct = pc.drop_null(pc.unique(column.values))
+    amounts = pc.match_substring_regex(distinct, _AMOUNT)
+    return float(pc.mean(amounts.cast(pa.float64())).as_py() or 0)
 
 
 def _separator(column: Profile) -> tuple[str, int] | None:

@@ -16,7 +16,7 @@ from pipelines.preparation import text_forms
 from pipelines.schema_inference.profile import Profile
 
 _TIME_NAMES = re.compile(
-    r"(^|_)(time|timestamp|ts|date|datetime|at|time_ms|created)($|_)", re.IGNORECASE
+    r"(^|_)(time|timestamp|ts|date|datetime|at|time_ms|created|epoch|unix)($|_)", re.IGNORECASE
 )
 #: Seconds, milliseconds and days (YYYYMMDD) as whole numbers: from 2001 to 2100.
 _SECONDS, _MILLISECONDS = (978_307_200, 4_102_444_800), (978_307_200_000, 4_102_444_800_000)
@@ -85,6 +85,12 @@ def time_unit(column: Profile) -> Literal["ms", "s"] | None:
         if first <= low and high <= last:
             return unit  # type: ignore[return-value]
     return None
+
+
+def is_moment(column: Profile) -> bool:
+    """Whether a column holds points in time: by its type, or by its name and its numbers."""
+    named = _TIME_NAMES.search(column.name) is not None
+    return column.type == "time" or (named and time_unit(column) is not None)
 
 
 def find_time(columns: Sequence[Profile]) -> Profile | None:

@@ -169,7 +169,8 @@ def _guess(column: Profile, leak: Any, keys: Any, names: set[str]) -> Guess:
         why = "preparation keeps this name to itself; rename the column to use it as a feature"
         return Guess(column.name, "left out", "reserved", why)
     side, why_side = find_side(column, keys)
-    choice = choose(column, side)
+    key = any(k is not None and k.name == column.name for k in (keys.user, keys.item))
+    choice = choose(column, side, key)
     if choice.settings is None:
         return Guess(column.name, "left out", column.type, choice.why, never=True)
     entry: dict[str, Any] = {"name": _feature_name(column.name, names)}

@@ -56,6 +56,38 @@ def test_a_range_is_no_list():
     assert "separator" not in settings
 
 
+def test_a_whole_number_that_identifies_its_side_is_no_quantity():
+    column = profile("member", pa.array(np.arange(5000) * 7919 % 100_003))
+    assert choose(column, "user").settings["kind"] == "numeric"
+    assert choose(column, "user", key=True).settings | {"headroom": 0} == {
+        "dtype": "int64",
+        "kind": "vocabulary",
+        "min_count": 2,
+        "headroom": 0,
+    }
+
+
+@pytest.mark.parametrize("name", ["registered_ts", "first_seen_epoch", "created_at"])
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_numbers_of_an_epoch_are_points_in_time(name, unit):
+    seconds = (1_714_000_000 + np.arange(300) * 86_400) * unit
+    assert choose(profile(name, pa.array(seconds)), "user").settings is None
+    assert choose(profile("price_paid", pa.array(seconds)), "user").settings["kind"] == "numeric"
+
+
+@pytest.mark.parametrize("text", ["{},{:02d} EUR", "EUR {}.{:02d}", "${}.{:02d}", "{},{:02d}€"])
+def test_amounts_with_a_unit_are_no_lists(text):
+    values = [text.format(i % 20, i % 7) for i in range(400)]
+    choice = choose(profile("price", pa.array(values)), "item")
+    assert choice.settings is None
+    assert "amounts with a unit" in choice.why
+
+
+def test_lists_of_numbers_and_names_are_lists_still():
+    for values in (["1,2", "3", "2,3"], ["a, b", "c", "b, c"], ["s 1,s 2", "s 2,s 1", "s 1"]):
+        assert choose(profile("x", pa.array(values * 100)), "item").settings["separator"] == ","
+
+
 def test_lists_of_a_parquet_file_are_lists():
     column = profile("x", pa.array([[1, 2], [3], [], None] * 10))
     assert choose(column, "item").settings == {
