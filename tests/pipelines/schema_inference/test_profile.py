@@ -84,7 +84,7 @@ def test_amounts_with_a_unit_are_no_lists(text):
 
 
 def test_lists_of_numbers_and_names_are_lists_still():
-    for values in (["1,2", "3", "2,3"], ["a, b", "c", "b, c"], ["s 1,s 2", "s 2,s 1", "s 1"]):
+    for values in (["1,2", "2,1", "1"], ["a, b", "b, a", "b"], ["s 1,s 2", "s 2,s 1", "s 1"]):
         assert choose(profile("x", pa.array(values * 100)), "item").settings["separator"] == ","
 
 
