@@ -18,6 +18,7 @@ from idefn_tf._files import write_json
 from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.spaces import SELECTION_SPACES, select
+from idefn_tf.export.run_files import CALIBRATION
 from idefn_tf.metrics import exact_metrics
 from idefn_tf.models import AllNegative, EntireSpaceModel
 from pipelines.cli import console as consoles
@@ -27,7 +28,6 @@ from pipelines.experiment.evaluation import predict, row_weights
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 
-CALIBRATION = "calibration.json"
 Arrays = dict[str, np.ndarray]
 
 
