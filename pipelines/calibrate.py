@@ -19,6 +19,7 @@ from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import SELECTION_SPACES, select
+from idefn_tf.export.run_files import CALIBRATION
 from idefn_tf.metrics import exact_metrics
 from idefn_tf.models import AllNegative, EntireSpaceModel
 from pipelines.cli import console as consoles
@@ -28,7 +29,6 @@ from pipelines.experiment.evaluation import predict
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 
-CALIBRATION = "calibration.json"
 Arrays = dict[str, np.ndarray]
 
 

@@ -11,13 +11,11 @@ scores moved too far, is refused unless --force.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from idefn_tf.calibration import CALIBRATORS, Calibrator
 from idefn_tf.export import Gate, export_model, list_versions, prune
 from idefn_tf.export.gate import require
 from idefn_tf.schema import Schema, strict_yaml
@@ -86,7 +84,7 @@ def export(
         schema,
         base,
         replay=source,
-        calibrator=read_calibrator(run.root),
+        calibrator=run.calibrator(),
         details=_details(run),
         approve=_approval(schema, source, _served(base, config, options), options, console),
     )
@@ -170,29 +168,9 @@ def _cell(value: float | None) -> str:
 def _details(run: Run) -> dict[str, Any]:
     """Returns what the run knows for the model card."""
     found: dict[str, Any] = {"run": run.root.resolve().name}
-    for name, file in (("data", run.root / "card.json"), ("metrics", run.metrics_path)):
-        if file.is_file():
-            found[name] = json.loads(file.read_text(encoding="utf-8"))
+    found |= {k: v for k, v in (("data", run.card()), ("metrics", run.metrics())) if v}
     found["config"] = strict_yaml.read(run.config_path).value
     return found
-
-
-def read_calibrator(run_dir: Path) -> Calibrator | None:
-    """Reads a run's calibration.json, {"calibrator": name, "config": {...}}, where there is one.
-
-    Raises:
-        ValueError: if it names no known calibrator.
-    """
-    path = run_dir / "calibration.json"
-    if not path.is_file():
-        return None
-    value = json.loads(path.read_text(encoding="utf-8"))
-    name = value.get("calibrator")
-    if name not in CALIBRATORS:
-        raise ValueError(
-            f"{path}: calibrator must be one of {sorted(CALIBRATORS)}, received {name!r}"
-        )
-    return CALIBRATORS[name].from_config(value["config"])
 
 
 def _parser() -> argparse.ArgumentParser:

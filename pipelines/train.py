@@ -19,6 +19,8 @@ import tensorflow as tf
 from idefn_tf._files import write_json
 from idefn_tf.callbacks import HistoryCSV, SelectBest, SetEpoch, StopOnNonFinite
 from idefn_tf.data import EpochClock, open_dataset
+from idefn_tf.export.run_files import read_vocabularies
+from idefn_tf.export.user_modules import import_modules
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
@@ -30,9 +32,8 @@ from pipelines.experiment.config import Config, Training
 from pipelines.experiment.distribution import WORKER_LOST, WorkerLost, open_cluster
 from pipelines.experiment.evaluation import evaluate_part
 from pipelines.experiment.interruption import TERMINATED, Keep, Terminated, heeding_sigterm
-from pipelines.experiment.run_folder import Run, read_vocabularies
+from pipelines.experiment.run_folder import Run
 from pipelines.experiment.training_monitor import Watch
-from pipelines.experiment.user_modules import import_modules
 from pipelines.experiment.warm_start import note_origin, start_from
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared

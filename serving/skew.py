@@ -21,13 +21,12 @@ import pyarrow as pa
 from idefn_tf._files import write_json
 from idefn_tf.data import read_table
 from idefn_tf.export.replay import TOLERANCE, python_scores, request_arrays
+from idefn_tf.export.run_files import RunFiles, read_vocabularies
 from idefn_tf.export.signatures import CALIBRATED
 from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import add_quiet
 from pipelines.cli.console import Console
-from pipelines.experiment.run_folder import Run, read_vocabularies
-from pipelines.export import read_calibrator
 from serving.client import Client, ServingError
 from serving.common import drift
 from serving.common.command_line import command_parser
@@ -62,8 +61,8 @@ def check(
             than the run.
         ServingError: if the server gives no scores.
     """
-    run = Run.open(run_dir)
-    schema, calibrator = run.schema(), read_calibrator(run.root)
+    run = RunFiles.open(run_dir)
+    schema, calibrator = run.schema(), run.calibrator()
     arrays = request_arrays(schema, table)
     expected = python_scores(run.load_model(), schema, arrays)
     served = {k: np.asarray(v, np.float32) for k, v in client.predict(table.to_pylist()).items()}
@@ -77,13 +76,11 @@ def check(
         )
     vocabularies = read_vocabularies(run.vocabularies)
     rates = drift.describe(schema, table, arrays, vocabularies)
-    card_path = run.root / "card.json"
-    card = json.loads(card_path.read_text(encoding="utf-8")) if card_path.is_file() else {}
     return {
         "rows": table.num_rows,
         "skew": _skew(expected, served, tolerance, table),
         "rates": rates,
-        "drift": drift.compare(schema, arrays, rates, card, limits or drift.Limits()),
+        "drift": drift.compare(schema, arrays, rates, run.card(), limits or drift.Limits()),
     }
 
 
@@ -148,7 +145,7 @@ def _number(value: float | None) -> str:
 
 
 def _job(given: argparse.Namespace, console: Console) -> int:
-    schema = Schema.load(Path(given.run) / "schema.yaml", kept=True)
+    schema = Schema.load(RunFiles(Path(given.run)).schema_path, kept=True)
     console.reading("rows of", given.data)
     table = read_table(given.data)
     table = table.slice(0, given.rows) if given.rows else table

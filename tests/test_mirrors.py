@@ -76,6 +76,8 @@ HOLDS = {
         pipelines/experiment/config_schema""",
     "pipelines/experiment/test_interruption": "pipelines/experiment/checkpoint",
     "pipelines/experiment/test_training_monitor": "pipelines/experiment/audit_warnings",
+    "pipelines/experiment/test_run_folder": "idefn_tf/export/run_files",
+    "pipelines/experiment/test_user_modules": "idefn_tf/export/user_modules",
     "pipelines/experiment/test_warm_start": "pipelines/preparation/attribution_window",
     "pipelines/preparation/test_checks": "pipelines/preparation/encode",
     "pipelines/preparation/test_lists": """idefn_tf/data/list_columns idefn_tf/data/list_tensors
@@ -101,8 +103,7 @@ HOLDS = {
     "pipelines/test_audit": "pipelines/experiment/hidden_clicks",
     "pipelines/test_prepare": """pipelines/datasets/registry
         pipelines/preparation/engine pipelines/preparation/job
-        pipelines/preparation/parquet_slices pipelines/preparation/raw_log
-        pipelines/preparation/vocabularies""",
+        pipelines/preparation/parquet_slices pipelines/preparation/raw_log""",
     "pipelines/test_train": """pipelines/evaluate pipelines/experiment/build
         pipelines/experiment/evaluation""",
     "pipelines/tuning/test_search": "pipelines/tune pipelines/tuning/trials",

@@ -26,6 +26,7 @@ from benchmarks.training.profile import Profiled
 from idefn_tf.backbones import MLP
 from idefn_tf.data import EpochClock, open_dataset
 from idefn_tf.data import dataset as datasets
+from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import ESMM
 from idefn_tf.optimizers import RowSparseAdam
@@ -33,7 +34,6 @@ from idefn_tf.schema import Schema
 from idefn_tf.tables import look_ahead
 from pipelines.experiment.build import build_model
 from pipelines.experiment.config import Config
-from pipelines.experiment.run_folder import read_vocabularies
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import open_train
 from serving.common.command_line import command_parser

@@ -25,10 +25,10 @@ import tensorflow as tf
 from benchmarks.common.machine import code_fingerprint, machine_facts
 from idefn_tf._files import write_json
 from idefn_tf.data import EpochClock
+from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.models import EntireSpaceModel
 from pipelines.experiment.build import build_model
 from pipelines.experiment.config import Config
-from pipelines.experiment.run_folder import read_vocabularies
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import open_train
 from serving.common.command_line import command_parser

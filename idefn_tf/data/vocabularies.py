@@ -1,4 +1,10 @@
-"""Vocabularies from a table in memory: what a DataFrame user calls in place of preparation."""
+"""Vocabularies from a table in memory: what a DataFrame user calls in place of preparation.
+
+The order of a vocabulary, here and in `pipelines.preparation.vocabularies`, which counts in a
+database what no memory holds: values of at least `min_count` training rows, the most frequent
+first, equal counts by value (strings by their UTF-8 bytes), the first `max_size` of them. Absent
+values (-1, "") never enter; a tied feature adds its counts to its owner's.
+"""
 
 from __future__ import annotations
 

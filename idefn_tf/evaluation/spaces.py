@@ -131,29 +131,6 @@ def require_selection_space(name: str) -> str:
     return name
 
 
-def selection_label(space: str, click: Array, conversion: Array) -> tuple[Array, Array]:
-    """Row weight and label of a selection space, by plain arithmetic on arrays or tensors.
-
-    For use inside a training or test step: the weight is 1 for rows of the space and 0 elsewhere,
-    to be multiplied with the sample weight.
-
-    Args:
-        space: all_funnel or clicked.
-        click: [...], 0 or 1, a float array or tensor.
-        conversion: [...], 0 or 1, the training label (0 where unclicked), same type.
-
-    Returns:
-        (weight, label), of the shape and type of `click`.
-
-    Raises:
-        ValueError: On an unknown or a report-only space.
-    """
-    clicked_only = get_space(require_selection_space(space)).rows == "clicked"
-    funnel: Any = click * conversion  # type: ignore[operator]
-    everywhere: Any = click * 0 + 1  # type: ignore[operator]
-    return (click if clicked_only else everywhere), funnel
-
-
 def _binary(name: str, columns: Mapping[str, ArrayLike], space: str) -> NDArray[np.float64]:
     """Column `name` as a float64 vector of 0 and 1."""
     if name not in columns:

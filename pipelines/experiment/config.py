@@ -13,13 +13,13 @@ from pydantic import Field, PrivateAttr, field_validator
 from idefn_tf._options import Problem, Record, problems
 from idefn_tf._rules import NONE, TEXT, Either, Group, Many, OneOf
 from idefn_tf._types import Count, CountOrNone, CountOrZero, PositiveOrNone, Seed, Switch
+from idefn_tf.export.user_modules import import_first
 from idefn_tf.schema import strict_yaml
 from idefn_tf.tuning.goal import METRICS
 from pipelines.experiment.config_groups import group_problems, resolve_preset
 from pipelines.experiment.config_origin import Origin
 from pipelines.experiment.config_schema import config_schema
 from pipelines.experiment.tuning_config import Tuning, tuning_problems
-from pipelines.experiment.user_modules import import_first
 
 _Group = Annotated[dict[str, Any], Group()]
 _GroupOrNone = Annotated[dict[str, Any] | None, Either((Group(), NONE))]

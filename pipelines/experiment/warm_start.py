@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from idefn_tf._files import write_json
+from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.models import EntireSpaceModel
 from pipelines.experiment.checkpoint import capture
 from pipelines.experiment.config import Config
-from pipelines.experiment.run_folder import Run, read_vocabularies
+from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 
 #: What must not change between the two runs: the form of the model and of its state.

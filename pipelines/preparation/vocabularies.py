@@ -1,8 +1,7 @@
 """What is learned from the training rows alone: vocabularies, and the moments of numbers.
 
-A vocabulary lists the values of a feature, the most frequent first and equal counts in the order
-of the values; -1 (int64) and "" (string) mean "absent" and never enter. A tied feature has no file
-of its own: its owner's is learned on the union of both.
+A vocabulary's order is that of `idefn_tf.data.vocabularies`, which says it. A tied feature has no
+file of its own: its owner's is learned on the union of both.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from pipelines import calibrate
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.experiment.evaluation import predict
-from pipelines.export import read_calibrator
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
 
@@ -119,7 +118,7 @@ def test_the_command_writes_what_the_export_reads(run, data, method, capsys):
     arguments = ["--run", str(run.root), "--data", str(data.root), "--space", "clicked"]
     assert calibrate.main([*arguments, "--method", method, "--quiet"]) == 0
     told = json.loads((run.root / "calibration.json").read_text())
-    read = read_calibrator(run.root)
+    read = run.calibrator()
     assert (read.space, told["space"], told["class"]) == ("clicked", "clicked", type(read).__name__)
     p = np.linspace(0.01, 0.9, 7)
     expected = CALIBRATORS[method].from_config(told["config"]).transform(p)

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from benchmarks.common.free_ports import free_addresses
+from idefn_tf.export.run_files import read_vocabularies
 from pipelines import table_server
 from pipelines.cli.console import Console
 from pipelines.experiment.build import build_model
 from pipelines.experiment.config import Config
 from pipelines.experiment.distribution import WORKER_LOST, WorkerLost, open_cluster
-from pipelines.experiment.run_folder import read_vocabularies
 from pipelines.export import export
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train

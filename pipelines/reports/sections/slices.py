@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.metrics import exact_metrics
 from idefn_tf.schema import Feature
-from pipelines.experiment.run_folder import read_vocabularies
 from pipelines.reports.intervals import Ranked, interval, replicates_for, resample
 from pipelines.reports.material import Material
 from pipelines.reports.page import Cell, Content, Section

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,18 +57,6 @@ def test_who_may_see_what():
             spaces.require_selection_space(name)
     with pytest.raises(ValueError, match=r"one of \['all_raw', 'all_funnel'.*received 'all'"):
         spaces.require_selection_space("all")
-
-
-@pytest.mark.parametrize("space", ["all_funnel", "clicked"])
-def test_selection_label_agrees_with_select(space):
-    mask, label = spaces.select(space, COLUMNS)
-    click, conversion = (COLUMNS[k].astype("float32") for k in ("click", "conversion"))
-    for convert in (np.asarray, tf.constant):
-        weight, got = spaces.selection_label(space, convert(click), convert(conversion))
-        assert np.asarray(weight).tolist() == mask.astype(float).tolist()
-        assert np.asarray(got).tolist() == label.tolist()
-    with pytest.raises(ValueError, match="reports only"):
-        spaces.selection_label("oracle", click, conversion)
 
 
 def test_metrics_by_hand():

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import yaml
 
+from idefn_tf.export.run_files import read_vocabularies
 from pipelines.experiment import checkpoint
 from pipelines.experiment.build import build_model
 from pipelines.experiment.checkpoint import Snapshot
 from pipelines.experiment.config import Config
-from pipelines.experiment.run_folder import read_vocabularies
 
 ROOT = Path(__file__).parents[3]
 CONFIG = {

@@ -12,11 +12,11 @@ import yaml
 
 from idefn_tf._registry import REGISTRIES
 from idefn_tf.export import Scorer
+from idefn_tf.export.user_modules import import_modules
 from pipelines import audit, evaluate, export, report, train
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import Run
-from pipelines.experiment.user_modules import import_modules
 from pipelines.tuning.trials import train_trial_apart, trial_config
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "extend.md").read_text(encoding="utf-8")

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
-from pipelines.experiment.run_folder import Run, read_vocabularies
+from pipelines.experiment.run_folder import Run
 from pipelines.preparation.attribution_window import read_time
 from pipelines.prepare import main, prepare
 from pipelines.train import train
