@@ -53,6 +53,31 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         sibling.unlink(missing_ok=True)
 
 
+def read_json(path: str | Path, cure: str = "restore it, or make it anew") -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Args:
+        path: the file.
+        cure: what helps where it is damaged, for the message.
+
+    Raises:
+        ValueError: naming the file, if it is no whole JSON object.
+        OSError: if it cannot be opened.
+    """
+    content = Path(path).read_bytes()
+    try:
+        value = json.loads(content)
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise ValueError(
+            f"{path}: must be a whole JSON file, received {len(content):,} bytes that are none "
+            f"({error}); {cure}"
+        ) from None
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise ValueError(f"{path}: must hold a JSON object, received {kind}; {cure}")
+    return value
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
     with atomic_path(path) as sibling:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from idefn_tf._files import write_json
+from idefn_tf._files import read_json, write_json
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
@@ -124,7 +124,7 @@ def _begin(
     }
     path = root / "search.json"
     if path.is_file():
-        have = json.loads(path.read_text(encoding="utf-8"))
+        have = read_json(path, f"delete {root} to search anew")
         different = [key for key in value if have.get(key) != json.loads(json.dumps(value[key]))]
         if different:
             raise ValueError(

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 import idefn_tf
+from idefn_tf._files import read_json
 from idefn_tf.export.scorer import Scorer
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
@@ -85,8 +86,7 @@ def read(version: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"version: {version} has no {CARD}; it was not exported by idefn_tf.export"
         )
-    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return card
+    return read_json(path, "publish the version anew")
 
 
 def read_schema(version: str | Path) -> Schema:

@@ -6,11 +6,11 @@ what is served with what was trained read them here.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from idefn_tf._files import read_json
 from idefn_tf.calibration import CALIBRATORS, Calibrator
 from idefn_tf.export.user_modules import import_first
 from idefn_tf.models import EntireSpaceModel
@@ -110,11 +110,11 @@ class RunFiles:
 
     def card(self) -> dict[str, Any]:
         """Reads the data card; empty where there is none."""
-        return _json(self.card_path) if self.card_path.is_file() else {}
+        return read_json(self.card_path) if self.card_path.is_file() else {}
 
     def metrics(self) -> dict[str, Any]:
         """Reads the final metrics; empty where the run has none yet."""
-        return _json(self.metrics_path) if self.metrics_path.is_file() else {}
+        return read_json(self.metrics_path) if self.metrics_path.is_file() else {}
 
     def calibrator(self) -> Calibrator | None:
         """Reads calibration.json, {"calibrator": name, "config": {...}}, where there is one.
@@ -125,7 +125,7 @@ class RunFiles:
         path = self.root / CALIBRATION
         if not path.is_file():
             return None
-        value = _json(path)
+        value = read_json(path)
         name = value.get("calibrator")
         if name not in CALIBRATORS:
             raise ValueError(
@@ -153,9 +153,4 @@ class RunFiles:
 
 def read_vocabularies(folder: Path) -> dict[str, dict[str, Any]]:
     """Reads every vocabulary of a folder, by feature name."""
-    return {path.stem: _json(path) for path in sorted(folder.glob("*.json"))}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return value
+    return {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}

@@ -47,8 +47,12 @@ class Snapshot:
             np.savez(file, **{_HEAD: np.frombuffer(head.encode(), np.uint8)}, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Snapshot:
+    def load(cls, path: Path, cure: str) -> Snapshot:
         """Reads a snapshot.
+
+        Args:
+            path: the file.
+            cure: what helps where it is damaged, for the message.
 
         Raises:
             ValueError: if the file is none.
@@ -58,10 +62,7 @@ class Snapshot:
                 head = json.loads(file[_HEAD].tobytes())
                 values = [file[f"{i:05d}"] for i in range(len(head["names"]))]
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"snapshot: {path} cannot be read ({error}); delete it, and the run goes on from "
-                "its last whole epoch"
-            ) from None
+            raise ValueError(f"snapshot: {path} cannot be read ({error}); {cure}") from None
         return cls(head["epoch"], head["batch"], values, head["names"])
 
     def restore(self, model: keras.Model, leave: Sequence[str] = ()) -> None:

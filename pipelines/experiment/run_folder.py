@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from idefn_tf._files import write_json
+from idefn_tf._files import read_json, write_json
 from idefn_tf.export.run_files import RunFiles
 from idefn_tf.schema import strict_yaml
 from idefn_tf.transport.rpot.rpot import translate_options
 from pipelines.experiment.checkpoint import Snapshot
 from pipelines.experiment.config import Checkpoint, Config
 from pipelines.experiment.config_origin import Origin
+from pipelines.experiment.data_digest import require_same_data, write_digests
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
 
@@ -70,6 +70,7 @@ class Run(RunFiles):
                     f"out: {self.root} holds a run on other data; give a new folder, or delete "
                     "this one to train anew"
                 )
+            require_same_data(self, data)
         if not write:
             return
         for left in (*self.root.glob(".tmp-*"), *self.checkpoints.glob(".tmp-*")):
@@ -83,6 +84,7 @@ class Run(RunFiles):
         shutil.copytree(data.vocabularies, self.vocabularies, dirs_exist_ok=True)
         write_json(self.card_path, data.card)
         config.save(self.config_path)
+        write_digests(self, data)
 
     def save_state(self, epoch: int, snapshot: Snapshot, state: dict[str, Any]) -> None:
         """Saves the last epoch; a kill at any moment leaves this or the former one whole."""
@@ -102,7 +104,8 @@ class Run(RunFiles):
         state = self.load_state()
         epoch = 0 if state is None else state["epoch"] + 1
         if self.snapshot_path.is_file():
-            found = Snapshot.load(self.snapshot_path)
+            cure = "delete it, and the run goes on from its last whole epoch"
+            found = Snapshot.load(self.snapshot_path, cure)
             if found.epoch == epoch:  # else of an epoch that has ended since
                 return found
         if state is None or state.get("finished"):
@@ -112,14 +115,15 @@ class Run(RunFiles):
                 f"out: {self.root} holds an unfinished run of an older version; delete it to train "
                 "anew"
             )
-        return Snapshot.load(self.checkpoints / state["snapshot"])
+        cure = f"delete {self.state_path} to train anew; keep a copy of best.keras, which is whole"
+        return Snapshot.load(self.checkpoints / state["snapshot"], cure)
 
     def load_state(self) -> dict[str, Any] | None:
         """Returns the saved state, or None where the run has not begun."""
         if not self.state_path.is_file():
             return None
-        state: dict[str, Any] = json.loads(self.state_path.read_text(encoding="utf-8"))
-        return state
+        cure = "delete it to train anew; keep a copy of best.keras, which is whole"
+        return read_json(self.state_path, cure)
 
 
 def _what_counts(config: Config) -> Config:

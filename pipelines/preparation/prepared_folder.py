@@ -17,7 +17,6 @@ The parts are train, validation and test, or "all" where nothing was split.
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from idefn_tf._files import PREFIX, atomic_folder, remove_leftovers
+from idefn_tf._files import PREFIX, atomic_folder, read_json, remove_leftovers
 from idefn_tf.data import read_table
 from idefn_tf.data.object_store import files_under, is_remote
 from idefn_tf.schema import Schema
@@ -101,8 +100,7 @@ class Prepared:
     @property
     def card(self) -> dict[str, Any]:
         """The data card."""
-        value: dict[str, Any] = json.loads((self.root / CARD).read_text(encoding="utf-8"))
-        return value
+        return read_json(self.root / CARD, "prepare the data anew")
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ file of its own: its owner's is learned on the union of both.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from idefn_tf._files import write_json
+from idefn_tf._files import read_json, write_json
 from idefn_tf.schema import Feature, Schema
 from pipelines.preparation.engine import translated_errors
 
@@ -111,7 +110,7 @@ def load(folder: Path, schema: Schema) -> dict[str, dict[str, Any]]:
                 f"vocabularies: {path} must be there for the feature {feature.name!r}; give the "
                 "vocabularies folder that belongs to this schema"
             )
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path, "prepare the data anew")
         if value.get("kind") != feature.kind:
             raise ValueError(
                 f"vocabularies: {path} must be of kind {feature.kind}, received {value.get('kind')}"

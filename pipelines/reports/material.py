@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from idefn_tf._files import read_json
 from idefn_tf.evaluation.spaces import SPACES, evaluate_spaces
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
@@ -226,8 +226,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return value
+    return read_json(path)
 
 
 def _table(path: Path) -> list[dict[str, float]]:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from idefn_tf._files import atomic_folder, atomic_path, write_json, write_text
+from idefn_tf._files import atomic_folder, atomic_path, read_json, write_json, write_text
 
 KILLED = """
 import os, signal, sys
@@ -21,6 +21,29 @@ with atomic_path(sys.argv[1]) as sibling:
 
 def only(folder):
     return [path.name for path in folder.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": [1, 2', r"a.json: must be a whole JSON file, received 11 bytes that are none \("),
+        (b"", r"must be a whole JSON file, received 0 bytes"),
+        (b'{"a": "\xff"}', r"must be a whole JSON file, received 10 bytes that are none \('utf-8'"),
+        (b"[1]", r"must hold a JSON object, received list; ask somebody"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_cure(tmp_path, content, message):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as raised:
+        read_json(path, "ask somebody")
+    assert str(raised.value).startswith(str(path))
+    assert str(raised.value).endswith("; ask somebody")
+
+
+def test_what_was_written_is_read(tmp_path):
+    write_json(tmp_path / "a.json", {"é": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"é": [1, None]}
 
 
 def test_the_same_value_gives_the_same_bytes(tmp_path):

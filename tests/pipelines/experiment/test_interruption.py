@@ -130,7 +130,7 @@ def test_sigterm_saves_first_says_so_and_goes_on_at_the_next_batch(folder, alone
     assert process.returncode == 143, said
     assert "SIGTERM: saved after batch" in said
     assert "Traceback" not in said
-    stood = Snapshot.load(out / "checkpoints" / "step.npz")
+    stood = Snapshot.load(out / "checkpoints" / "step.npz", "")
     assert stood.batch > 3 or stood.epoch > 0
     said = finish(warm_processes, folder, out)
     assert f"resumes in epoch {stood.epoch + 1} after batch {stood.batch}" in said
@@ -155,7 +155,7 @@ def test_a_snapshot_gives_every_variable_back(folder, tmp_path):
     for part in ("memory", "embeddings", "momentum", "losses", "iteration", "seed"):
         assert any(part in path for path in paths), (part, paths)
     checkpoint.capture(model, 2, 17).save(tmp_path / "step.npz")
-    found = Snapshot.load(tmp_path / "step.npz")
+    found = Snapshot.load(tmp_path / "step.npz", "")
     assert (found.epoch, found.batch) == (2, 17)
     found.restore(other)
     for a, b in zip(
@@ -170,8 +170,8 @@ def test_a_broken_or_foreign_snapshot_is_refused(folder, tmp_path):
     Snapshot(0, 1, [np.zeros(3)], ["x"]).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="cannot be read"):
-        Snapshot.load(path)
+    with pytest.raises(ValueError, match=r"step.npz cannot be read \(.*\); delete it"):
+        Snapshot.load(path, "delete it")
     path.write_bytes(whole)
     config = Config.parse({"method": "esmm"})
     from pipelines.preparation.prepared_folder import Prepared
@@ -179,4 +179,4 @@ def test_a_broken_or_foreign_snapshot_is_refused(folder, tmp_path):
     data = Prepared.open(folder / "data")
     model = build_model(config, data.schema, read_vocabularies(data.vocabularies))
     with pytest.raises(ValueError, match="variables are others"):
-        Snapshot.load(path).restore(model)
+        Snapshot.load(path, "").restore(model)
