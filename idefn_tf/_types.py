@@ -7,7 +7,6 @@ from typing import Annotated
 
 from idefn_tf._rules import COUNT, FLAG, MOST, NONE, TEXT, Either, Many, Number
 
-Finite = Annotated[float, Number()]
 Positive = Annotated[float, Number(above=0)]
 NonNegative = Annotated[float, Number(least=0)]
 Share = Annotated[float, Number(least=0, most=1)]

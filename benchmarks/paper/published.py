@@ -1,8 +1,6 @@
 """The published numbers that ours stand beside, and why the two are not comparable.
 
-CVR AUC on all exposures, five seeds, mean; from Table 1 of Zhong et al., AAAI 2026 (IdeFN), and of
-Huang et al., RecSys 2024 (NISE: mean and standard deviation). The two papers
-describe the same set-up.
+CVR AUC on all exposures, five seeds, mean; from Table 1 of Zhong et al., AAAI 2026 (IdeFN).
 """
 
 from __future__ import annotations
@@ -67,36 +65,6 @@ IDEFN_AUC: dict[str, dict[str, dict[str, float]]] = {
             "dcmt": 0.6448,
             "nise": 0.6528,
             "idefn": 0.6674,
-        },
-    },
-}
-
-#: {data: {backbone: {method: (mean, standard deviation)}}} of the NISE paper.
-NISE_AUC: dict[str, dict[str, dict[str, tuple[float, float]]]] = {
-    "kuairand": {
-        "mlp": {
-            "esmm": (0.8431, 0.0029),
-            "mmoe": (0.8246, 0.0034),
-            "escm2_ips": (0.8449, 0.0018),
-            "escm2_dr": (0.7986, 0.0182),
-            "dcmt": (0.8443, 0.0018),
-            "nise": (0.8622, 0.0021),
-        },
-        "deepfm": {
-            "esmm": (0.8496, 0.0031),
-            "mmoe": (0.8263, 0.0058),
-            "escm2_ips": (0.8480, 0.0038),
-            "escm2_dr": (0.8037, 0.1007),
-            "dcmt": (0.8494, 0.0024),
-            "nise": (0.8653, 0.0013),
-        },
-        "dcnv2": {
-            "esmm": (0.8423, 0.0053),
-            "mmoe": (0.8308, 0.0040),
-            "escm2_ips": (0.8438, 0.0028),
-            "escm2_dr": (0.5889, 0.0575),
-            "dcmt": (0.8463, 0.0031),
-            "nise": (0.8641, 0.0016),
         },
     },
 }

@@ -67,10 +67,6 @@ class Section:
         """Adds a paragraph."""
         self.body.append(f"<p>{escape(' '.join(sentences))}</p>")
 
-    def heading(self, title: str) -> None:
-        """Adds a heading below the section's."""
-        self.body.append(f"<h3>{escape(title)}</h3>")
-
     def note(self, text: str, warning: bool = False) -> None:
         """Adds a remark; a warning says so in words too."""
         label = "<strong>Careful.</strong> " if warning else ""

@@ -30,14 +30,12 @@ class Profile:
         name: the raw column.
         type: what its values are.
         values: typed: int64, float64, bool, string, timestamp or list; nulls where absent.
-        was_text: whether the file holds text.
         zoned: whether every time says its offset from UTC.
     """
 
     name: str
     type: Type
     values: pa.Array
-    was_text: bool = False
     zoned: bool = False
 
     def __len__(self) -> int:
@@ -113,22 +111,21 @@ def _text(name: str, values: pa.Array) -> Profile:
     trimmed = pc.if_else(pc.is_in(trimmed, _ABSENT), pa.scalar(None, pa.string()), trimmed)
     distinct = pc.drop_null(pc.unique(trimmed))
     if len(distinct) == 0:
-        return Profile(name, "text", trimmed, True)
+        return Profile(name, "text", trimmed)
     if pc.all(pc.is_in(pc.utf8_lower(distinct), pa.array(["true", "false"]))).as_py():
         truth = pc.equal(pc.utf8_lower(trimmed), "true")
-        return Profile(name, "boolean", truth, True)
+        return Profile(name, "boolean", truth)
     if _all(distinct, _INTEGER):
         try:
-            return Profile(name, "integer", trimmed.cast(pa.int64()), True)
+            return Profile(name, "integer", trimmed.cast(pa.int64()))
         except pa.ArrowInvalid:  # more digits than a number holds: a code
-            return Profile(name, "text", trimmed, True)
+            return Profile(name, "text", trimmed)
     if (
         _all(distinct, _NUMBER)
         and not pc.any(pc.match_substring_regex(distinct, _LEADING_ZERO + r"[0-9]*$")).as_py()
     ):
-        found = _floating(name, trimmed.cast(pa.float64()))
-        return Profile(name, found.type, found.values, True)
-    return _times(name, trimmed) or Profile(name, "text", trimmed, True)
+        return _floating(name, trimmed.cast(pa.float64()))
+    return _times(name, trimmed) or Profile(name, "text", trimmed)
 
 
 def _times(name: str, text: pa.Array) -> Profile | None:
@@ -142,7 +139,7 @@ def _times(name: str, text: pa.Array) -> Profile | None:
         moments.append(moment)
     microseconds = pa.array([m.nanoseconds // 1000 for m in moments], pa.int64())
     values = microseconds.cast(pa.timestamp("us")).take(encoded.indices)
-    return Profile(name, "time", values, True, all(m.zoned for m in moments))
+    return Profile(name, "time", values, all(m.zoned for m in moments))
 
 
 def _floating(name: str, values: pa.Array) -> Profile:

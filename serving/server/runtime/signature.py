@@ -12,7 +12,6 @@ import tensorflow as tf
 from serving.server import errors
 from serving.server.runtime.stacking import Stack
 
-PREDICT = "tensorflow/serving/predict"
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 DEFAULT = "serving_default"
