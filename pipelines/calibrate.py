@@ -25,6 +25,7 @@ from idefn_tf.models import AllNegative, EntireSpaceModel
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.cli.folder_owner import one_owner
 from pipelines.experiment.evaluation import predict
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
@@ -32,6 +33,7 @@ from pipelines.preparation.prepared_folder import Prepared
 Arrays = dict[str, np.ndarray]
 
 
+@one_owner("calibrate", "run")
 def calibrate(
     run: Run, data: Prepared, space: str, method: str, console: Console, click_space: bool = False
 ) -> dict[str, Any]:

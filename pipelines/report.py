@@ -20,6 +20,7 @@ from idefn_tf._files import write_text
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.cli.folder_owner import one_owner
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
@@ -46,6 +47,7 @@ from pipelines.reports.train_batch import draw_batch
 REPORT = "report.html"
 
 
+@one_owner("report", "run_dir")
 def report(
     run_dir: str | Path,
     console: Console,

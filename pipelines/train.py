@@ -24,12 +24,13 @@ from idefn_tf.export.user_modules import import_modules
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.cli.folder_owner import one_owner
 from pipelines.cli.progress import Progress
 from pipelines.experiment import tensorboard
 from pipelines.experiment.build import build_model
 from pipelines.experiment.checkpoint import capture
 from pipelines.experiment.config import Config, Training
-from pipelines.experiment.distribution import WORKER_LOST, WorkerLost, open_cluster
+from pipelines.experiment.distribution import WORKER_LOST, WorkerLost, is_follower, open_cluster
 from pipelines.experiment.evaluation import evaluate_part
 from pipelines.experiment.interruption import TERMINATED, Keep, Terminated, heeding_sigterm
 from pipelines.experiment.run_folder import Run
@@ -76,6 +77,7 @@ def open_train(
     )
 
 
+@one_owner("train", unless=lambda given: is_follower(given["config"].training.strategy))
 def train(
     config: Config,
     data_dir: str | Path | Prepared,

@@ -26,6 +26,7 @@ from idefn_tf._files import read_json, write_json
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.cli.folder_owner import one_owner
 from pipelines.experiment.config import Config
 from pipelines.experiment.interruption import TERMINATED, Terminated
 from pipelines.experiment.run_folder import Run
@@ -42,6 +43,7 @@ from pipelines.tuning.trials import describe, winning_config
 BEST_CONFIG, BEST_RUN = "best.yaml", "best"
 
 
+@one_owner("tune", unless=lambda given: _is_worker())
 def tune(
     config: Config,
     data_dir: str | Path | Prepared,
@@ -85,8 +87,7 @@ def tune(
     epochs = tuning.epochs or config.training.epochs
     oracle = make_oracle(tuner, tuning.space, trials, epochs, seed)
     oracle.verbose = 0
-    role = os.environ.get("KERASTUNER_TUNER_ID", "")
-    worker = "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in role
+    worker = _is_worker()
     if not worker:
         _begin(root, config, tuning, data, tuner, seed)
     console.reading("prepared data", data.place)
@@ -109,6 +110,12 @@ def tune(
     console.wrote(root / BEST_CONFIG, f"({describe(chosen)})")
     console.step("trains the winner anew, for as long as its config says")
     return train(best, data, root / BEST_RUN, console)
+
+
+def _is_worker() -> bool:
+    """Whether a chief elsewhere leads the search."""
+    role = os.environ.get("KERASTUNER_TUNER_ID", "")
+    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in role
 
 
 def _begin(

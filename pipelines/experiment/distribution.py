@@ -215,6 +215,11 @@ def _wait_for(addresses: Sequence[str]) -> None:
                 time.sleep(0.2)
 
 
+def is_follower(strategy: str) -> bool:
+    """Whether this is a worker whose chief writes the run."""
+    return strategy == "multi_worker" and _task()[1] != 0
+
+
 def _task() -> tuple[int, int]:
     """Returns how many workers TF_CONFIG lists and which of them this process is."""
     cluster, kind, index = read_cluster("worker")

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 from idefn_tf._files import write_json
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
+from pipelines.cli.folder_owner import owned
 from pipelines.preparation import attribution_window, checks, preconditions, vocabularies
 from pipelines.preparation import card as cards
 from pipelines.preparation.engine import Engine, translated_errors
@@ -88,6 +89,10 @@ class Job:
         preconditions.check_schema(self.schema)
         refuse_foreign(self.out)
         preconditions.check_apart(self.raw, self.out)
+        with owned(self.out, "prepare"):
+            return self._run(settings, console)
+
+    def _run(self, settings: Settings, console: Console) -> Prepared:
         clear_leftovers(self.out)
         files = self.dataset.sources(self.raw, self.options)
         for group, size in preconditions.grouped(files):
