@@ -45,7 +45,9 @@ def every_row(name: str, bad: NDArray[np.bool_], rule: str, cure: str) -> None:
     """Raises ValueError when any entry of `bad` is set, saying how many rows break the rule."""
     count = int(np.count_nonzero(bad))
     if count:
-        raise ValueError(f"{name}: must {rule}, received {count} of {bad.size} that do not; {cure}")
+        raise ValueError(
+            f"{name}: must {rule}, received {count} of {bad.size} rows that do not; {cure}"
+        )
 
 
 def checked_cost(cost: Any) -> tf.Tensor:

@@ -147,7 +147,8 @@ def partial_problem(
     else:
         if kappa is not None:
             raise ValueError(
-                "`kappa` and explicit `marginals` both state the rows' mass. Give one of them."
+                f"kappa: must be left out with explicit marginals, which state the rows' mass too, "
+                f"received {kappa!r}"
             )
         row_mass, column_mass = _explicit_masses(
             marginals, cost.shape, row_mask, column_mask, dtype

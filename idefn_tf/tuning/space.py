@@ -52,7 +52,10 @@ class Dimension(BaseModel):
             raise ValueError("must hold either `values` or `low` and `high`")
         if self.values is not None:
             if self.log or self.steps:
-                raise ValueError("`log` and `steps` belong to a range, not to `values`")
+                raise ValueError(
+                    "values: must be given without log and steps, which belong to a range, "
+                    "received both"
+                )
             if not self.values:
                 raise ValueError("values: must hold at least one value, received none")
             if len(set(self.labels)) < len(self.labels):

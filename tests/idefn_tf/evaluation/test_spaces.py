@@ -160,18 +160,18 @@ def test_raw_splits_into_clicked_and_unclicked(data):
         (lambda: spaces.select("clicked", {"click": [1, 0], "conversion": [1]}), "one length"),
         (
             lambda: spaces.select("clicked", {"click": [1, 2], "conversion": [1, 0]}),
-            "vector of 0 and 1.*1 other values",
+            r"columns\['click'\]: must be 0 or 1, received 1 of 2 rows",
         ),
         (
             lambda: spaces.select("clicked", {"click": [1, 0], "conversion": [1, np.nan]}),
-            r"`columns\['conversion'\]` must be a vector of 0 and 1",
+            r"columns\['conversion'\]: must be 0 or 1",
         ),
         (lambda: spaces.evaluate_spaces({"cvr_logit": [1]}, COLUMNS), "some of ctr, cvr, ctcvr"),
         (lambda: spaces.evaluate_spaces({}, COLUMNS), "some of ctr, cvr, ctcvr"),
         (lambda: spaces.evaluate_spaces({"cvr": [0.1]}, COLUMNS), "one entry per row"),
         (
             lambda: spaces.evaluate_spaces({"cvr": np.full(6, np.nan)}, COLUMNS),
-            r"`predictions\['cvr'\]` must be probabilities.*6 of 6 .* 6 NaN.*diverged",
+            r"predictions\['cvr'\]: must be probabilities.*6 of 6 rows.*6 are NaN.*diverged",
         ),
         (
             lambda: spaces.evaluate_spaces(PREDICTIONS, COLUMNS, sample_weight=[1.0]),

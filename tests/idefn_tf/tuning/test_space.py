@@ -106,7 +106,7 @@ def test_one_value_is_not_searched_but_put_in_where_it_applies():
         ({}, "at least one key"),
         ({"model.kappa": {}}, "`values` or `low` and `high`"),
         ({"model.kappa": {"low": 0.1}}, "both `low` and `high`"),
-        ({"model.kappa": {"low": 0.2, "high": 0.1}}, "below `high`"),
+        ({"model.kappa": {"low": 0.2, "high": 0.1}}, "low: must be below high"),
         ({"model.kappa": {"low": 0.0, "high": 0.1, "log": True}}, "above 0"),
         ({"model.kappa": {"values": [1, 2], "low": 1, "high": 2}}, "either"),
         ({"model.kappa": {"values": [1, 1]}}, "must differ"),
