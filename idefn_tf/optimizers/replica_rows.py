@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from idefn_tf.tables import Distinct
-
 
 def replica_count() -> int:
     """Returns how many replicas train together, seen from the one that asks."""
@@ -13,20 +11,14 @@ def replica_count() -> int:
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def gather_row_gradients(
-    gradient: tf.IndexedSlices, found: Distinct | None
-) -> tuple[tf.Tensor, tf.Tensor]:
+def gather_row_gradients(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the rows and gradients of all replicas, the gradients divided by their number.
 
     Keras sums over replicas what is the same on each.
-
-    Args:
-        gradient: of this replica's rows.
-        found: what its indices are padded from; None where they are not padded.
     """
     rows, values = gradient.indices, gradient.values
-    if found is not None:
-        rows, values = rows[: found.count], values[: found.count]
+    if replica_count() == 1:
+        return rows, values
     context = tf.distribute.get_replica_context()
     rows, values = context.all_gather(rows, 0), context.all_gather(values, 0)
     return rows, values / float(replica_count())

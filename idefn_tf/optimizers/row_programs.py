@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from idefn_tf.optimizers.row_access import RowsRead, sum_duplicates, to_positions
 from idefn_tf.optimizers.row_rules import Rule
+from idefn_tf.tables import Distinct
 
 
 class Rows(NamedTuple):
@@ -34,16 +35,19 @@ class Rows(NamedTuple):
 
 
 @dataclass
-class FusedUpdate:
-    """What passes between Keras' ``apply`` and a table's ``update_step`` inside one program.
+class Update:
+    """What passes between an optimizer's ``apply`` and a table's ``update_step``.
 
     Attributes:
-        rows: by variable index, what goes in.
-        advanced: by variable index, the new values and state: what comes out.
+        found: which rows; None inside a program, which gives rows back and writes nothing.
+        values, state: of these rows, up to date; None where they are still to be read.
+        result: the new values and state, where a program gives them back.
     """
 
-    rows: dict[int, Rows]
-    advanced: dict[int, tuple[tf.Tensor, tf.Tensor]] = field(default_factory=dict)
+    found: Distinct | None
+    values: Any = None
+    state: Any = None
+    result: Any = None
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,8 +12,8 @@ import tensorflow as tf
 
 from idefn_tf._keras_private import built_variables, variable_index
 from idefn_tf.optimizers.replica_rows import gather_row_gradients, replica_count
-from idefn_tf.optimizers.row_access import RowsRead
-from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
+from idefn_tf.optimizers.row_access import RowGradient, RowsRead, sum_duplicates
+from idefn_tf.optimizers.row_programs import Rows, Update, compiled, up_to_date
 from idefn_tf.optimizers.row_rules import Rule
 from idefn_tf.optimizers.row_state import add_row_state, named_blocks
 from idefn_tf.tables import Distinct, distinct, is_table
@@ -60,9 +59,8 @@ class RowSparse(_Keras):
         self._strategy = tf.distribute.get_strategy()
         self._row_state: dict[int, keras.Variable] = {}
         self._tables: dict[int, keras.Variable] = {}
-        self._rows_read: dict[Any, RowsRead] = {}
-        self._updates: dict[Any, Any] = {}
-        self._fused: FusedUpdate | None = None
+        self._pending: dict[int, Update] = {}  # filled while Keras' apply runs
+        self._programs: dict[Any, Any] = {}
         self._caught_up_at: int | None = None
         self._exempt = self._exclude_tables_from_decay(variables)
         super().build(variables)
@@ -115,7 +113,7 @@ class RowSparse(_Keras):
     def read_rows(
         self, table: keras.Variable, rows: tf.Tensor | Distinct, padding_row: int | None = None
     ) -> RowsRead:
-        """Reads rows of a table as they stand now; `apply` writes them back with their gradient.
+        """Reads rows of a table as they stand now; `apply_rows` writes them back.
 
         Args:
             table: a marked variable that the optimizer was built with.
@@ -124,12 +122,7 @@ class RowSparse(_Keras):
         """
         index = variable_index(self, table.value)
         found = rows if isinstance(rows, Distinct) else distinct(rows)
-        rows_read = self._read(index, table.value, found, padding_row)
-        self._rows_read[self._own(index)] = rows_read
-        return rows_read
-
-    def _read(self, index: int, table: Any, found: Distinct, padding_row: int | None) -> RowsRead:
-        values = tf.gather(table, found.rows)
+        values = tf.gather(table.value, found.rows)
         state = tf.gather(self._row_state[index].value, found.rows)
         step, rate = self._clock(values.dtype)
         program = up_to_date(self._rule_of(index), padding_row, self.jit_rows)
@@ -154,103 +147,101 @@ class RowSparse(_Keras):
 
     # -- writing ------------------------------------------------------------------------------
 
-    def compiles(self) -> bool:
-        """Whether `apply`, called here and now, would run as one compiled program."""
-        return self.jit_rows and replica_count() == 1 and tf.inside_function()
-
-    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Applies gradients; an ``IndexedSlices`` gradient of a table costs only its rows.
+    def apply_rows(
+        self,
+        dense_pairs: Sequence[tuple[tf.Tensor, keras.Variable]],
+        row_gradients: Sequence[RowGradient],
+    ) -> None:
+        """Takes one step: dense variables as Keras does, tables by the rows that were read.
 
         Keras clips and unscales what it is given, so it is given the merged rows as a plain
         tensor: norms are those of the dense gradient. In a compiled step XLA makes one program of
         merging, and one of clipping, Keras' update of the dense variables and the rows' arithmetic.
+
+        Args:
+            dense_pairs: gradients and variables that are no tables.
+            row_gradients: one a table, of rows read in this very step.
+        """
+        dense = [gradient for gradient, _ in dense_pairs]
+        variables = [v for _, v in dense_pairs] + [row.table for row in row_gradients]
+        if not self.built:
+            self.build(variables)
+        tables = [variable_index(self, row.table) for row in row_gradients]
+        rows_read = [row.rows_read for row in row_gradients]
+        if self.jit_rows and replica_count() == 1 and tf.inside_function():
+            with tf.name_scope("update"):  # what a profile calls it
+                rows = [Rows.of(row.rows_read, row.values) for row in row_gradients]
+                updated = self._program(variables, tables)(dense, rows)
+            for index, read, (values, state) in zip(tables, rows_read, updated, strict=True):
+                self._write(index, read.found, values, state)
+            return
+        merged, pending = [], {}
+        for index, row in zip(tables, row_gradients, strict=True):
+            if replica_count() > 1:
+                slices = row.rows_read.sum_duplicates(row.values)
+                gradient, pending[index] = self._merged(slices)
+            else:
+                found, padding = row.rows_read.found, row.rows_read.padding_row
+                gradient = sum_duplicates(row.values, found.rows, found.position, padding)
+                pending[index] = Update(found, row.rows_read.values, row.rows_read.state)
+            merged.append(gradient)
+        self._apply([*dense, *merged], variables, pending)
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """``keras.optimizers.Optimizer.apply``; an ``IndexedSlices`` of a table costs its rows.
+
+        For training loops of one's own. The rows are read once more, and no one program does it
+        all: `apply_rows` is faster.
         """
         given = trainable_variables
         variables = built_variables(self) if given is None else list(given)
         if not self.built:
             self.build(variables)
-        grads = list(grads)
-        noted = self._as_read(grads, variables) if self.compiles() else {}
-        if noted:
-            plain = [None if i in noted else gradient for i, gradient in enumerate(grads)]
-            with tf.name_scope("update"):  # what a profile calls it
-                rows = {i: Rows.of(rows_read, grads[i].values) for i, rows_read in noted.items()}
-                updated = self._update(variables)(plain, rows)
-            for place, (values, state) in updated.items():
-                index = variable_index(self, variables[place])
-                self._write(index, self._rows_read[index].found, values, state)
-        else:
-            pairs = zip(grads, variables, strict=True)
-            super().apply([self._rows_of(*pair) for pair in pairs], variables)
-        self._rows_read.clear()
-
-    def _as_read(self, grads: list[Any], variables: list[Any]) -> dict[int, RowsRead]:
-        """Returns what was read by place in `grads`; {} unless all is as `read_rows` left it."""
-        noted = {}
-        for place, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
+        plain, pending = [], {}
+        for gradient, variable in zip(grads, variables, strict=True):
             index = variable_index(self, variable)
-            if index not in self._tables:
-                continue
-            rows_read = self._rows_read.get(index)
-            given = isinstance(gradient, tf.IndexedSlices)
-            if rows_read is None or not given or gradient.indices is not rows_read.found.position:
-                return {}
-            noted[place] = rows_read
-        return noted
+            if isinstance(gradient, tf.IndexedSlices) and index in self._tables:
+                gradient, pending[index] = self._merged(gradient)
+            elif isinstance(gradient, tf.IndexedSlices):
+                gradient = tf.convert_to_tensor(gradient)
+            plain.append(gradient)
+        self._apply(plain, variables, pending)
 
-    def _update(self, variables: list[Any]) -> Any:
-        """Returns the program (plain gradients, rows) -> {place: (values, state)}.
+    def _merged(self, gradient: tf.IndexedSlices) -> tuple[tf.Tensor, Update]:
+        """Sums the gradients of repeated rows, of all replicas: each updates every such row."""
+        rows, values = gather_row_gradients(gradient)
+        found = distinct(tf.cast(rows, tf.int32))
+        summed = sum_duplicates(values, found.rows, found.position, None)
+        return summed, Update(found)  # read where the update runs, on the replica's own copy
+
+    def _apply(self, grads: list[Any], variables: list[Any], pending: dict[int, Update]) -> None:
+        """Calls Keras' ``apply``, which calls `update_step` for every variable."""
+        self._pending = pending
+        try:
+            super().apply(grads, variables)
+        finally:
+            self._pending = {}
+
+    def _program(self, variables: list[Any], tables: list[int]) -> Any:
+        """Returns the program (dense gradients, rows) -> [(values, state) of every table].
 
         It updates the dense variables itself. Rows come and go as tensors: XLA would copy a table
         to write to it.
         """
-        indices = [variable_index(self, variable) for variable in variables]
-        key = tuple(indices)
-        if key not in self._updates:
+        key = tuple(variable_index(self, variable) for variable in variables)
+        if key not in self._programs:
 
-            def update(plain: list[Any], rows: dict[int, Rows]) -> Any:
-                grads = list(plain)
-                for place, row in rows.items():
-                    grads[place] = row.gradient
-                self._fused = FusedUpdate({indices[place]: row for place, row in rows.items()})
-                try:
-                    super(RowSparse, self).apply(grads, variables)
-                    advanced = self._fused.advanced
-                finally:
-                    self._fused = None
-                return {place: advanced[indices[place]] for place in rows}
+            def program(dense: list[Any], rows: list[Rows]) -> Any:
+                updates = [Update(None, row.values, row.state) for row in rows]
+                pending = dict(zip(tables, updates, strict=True))
+                self._apply([*dense, *(row.gradient for row in rows)], variables, pending)
+                return [update.result for update in updates]
 
-            self._updates[key] = tf.function(update, jit_compile=True, autograph=False)
-        return self._updates[key]
-
-    def _rows_of(self, gradient: Any, variable: Any) -> Any:
-        """Returns merged row gradients [K, d], having noted which rows they are."""
-        if not isinstance(gradient, tf.IndexedSlices):
-            return gradient
-        key = variable.value if isinstance(variable, keras.Variable) else variable
-        index = variable_index(self, key)
-        if index not in self._tables:
-            return tf.convert_to_tensor(gradient)
-        rows_read = self._rows_read.get(self._own(index))
-        replicas = replica_count()
-        noted = rows_read is not None and gradient.indices is rows_read.found.rows
-        if replicas == 1 and noted:
-            return gradient.values
-        rows, values = gradient.indices, gradient.values
-        if replicas > 1:  # every replica updates every touched row of its copy
-            padded = rows_read.found if rows_read is not None and noted else None
-            rows, values = gather_row_gradients(gradient, padded)
-        found = distinct(tf.cast(rows, tf.int32))
-        # the state is read where the update runs, on the replica's own copy
-        self._rows_read[index] = RowsRead(found, values, (0, 0))
-        return self._rows_read[index].sum_duplicates(values).values
-
-    def _own(self, index: int) -> Any:
-        """Returns the key of what this replica's thread touched; the index is for what all did."""
-        return index if replica_count() == 1 else (index, threading.get_ident())
+            self._programs[key] = tf.function(program, jit_compile=True, autograph=False)
+        return self._programs[key]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates one variable; a table by the rows that `apply` noted."""
+        """Updates one variable; a table by the rows that its gradient is of."""
         index = variable_index(self, variable)
         if index not in self._tables:
             super().update_step(gradient, variable, learning_rate)
@@ -258,23 +249,20 @@ class RowSparse(_Keras):
         table = variable.value if isinstance(variable, keras.Variable) else variable
         step, _ = self._clock(table.dtype)
         rule, rate = self._rule_of(index), tf.cast(learning_rate, table.dtype)
-        if self._fused is not None:
-            row = self._fused.rows[index]
-            new = rule.advance(row.values, row.state, tf.cast(gradient, table.dtype), step, rate)
-            self._fused.advanced[index] = new
-            return
-        rows_read = self._rows_read.get(index)
-        if rows_read is None:  # a dense gradient touches every row
-            rows = tf.range(table.shape[0])
-            rows_read = RowsRead(Distinct(rows, tf.size(rows), rows), gradient, (0, 0))
-        values, state = rows_read.values, rows_read.state
-        if state is None:
-            values, state = self._read_plainly(index, table, rows_read.found.rows)
         gradient = tf.cast(gradient, table.dtype)
-        values, state = compiled(rule, "advance", self.jit_rows)(
-            values, state, gradient, step, rate
-        )
-        self._write(index, rows_read.found, values, state, table)
+        update = self._pending.get(index)
+        if update is None:  # a dense gradient is of every row
+            rows = tf.range(table.shape[0])
+            update = Update(Distinct(rows, tf.size(rows), rows))
+        if update.found is None:  # inside a program: the rows are written outside of it
+            update.result = rule.advance(update.values, update.state, gradient, step, rate)
+            return
+        values, state = update.values, update.state
+        if state is None:
+            values, state = self._read_plainly(index, table, update.found.rows)
+        advance = compiled(rule, "advance", self.jit_rows)
+        values, state = advance(values, state, gradient, step, rate)
+        self._write(index, update.found, values, state, table)
 
     def _write(
         self, index: int, found: Distinct, values: Any, state: Any, table: Any = None
