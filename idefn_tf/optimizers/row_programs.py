@@ -73,7 +73,7 @@ def summing(padding_row: int | None) -> Callable[..., tf.Tensor]:
 def up_to_date(rule: Rule, padding_row: int | None, jit: bool) -> Callable[..., Any]:
     """Returns the program that brings rows up to date and puts them where they are asked for.
 
-    It takes (rows, values, state, position, step, rate) and gives values [K, d], state [K, s] and
+    It takes (rows, values, state, position, *clock) and gives values [K, d], state [K, s] and
     the asked-for rows in their places [*shape, d].
     """
 
@@ -82,11 +82,10 @@ def up_to_date(rule: Rule, padding_row: int | None, jit: bool) -> Callable[..., 
         values: tf.Tensor,
         state: tf.Tensor,
         position: tf.Tensor,
-        step: tf.Tensor,
-        rate: tf.Tensor,
+        *clock: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         if not rule.lazy:
-            values, state = rule.now(values, state, step, rate)
+            values, state = rule.now(values, state, *clock)
         return values, state, to_positions(rows, values, position, padding_row)
 
     return tf.function(program, jit_compile=jit, autograph=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from idefn_tf.optimizers.replica_rows import gather_row_gradients, replica_count
 from idefn_tf.optimizers.row_access import RowGradient, RowsRead, sum_duplicates
 from idefn_tf.optimizers.row_programs import Rows, Update, compiled, up_to_date
 from idefn_tf.optimizers.row_rules import Rule
-from idefn_tf.optimizers.row_state import add_row_state, named_blocks
+from idefn_tf.optimizers.row_state import add_row_state, excluded, named_blocks, translated
 from idefn_tf.tables import Distinct, distinct, is_table
 
 #: Rows that `catch_up` brings up to date at a time.
@@ -43,7 +42,6 @@ class RowSparse(_Keras):
 
     #: Whether the arithmetic on rows is compiled by XLA.
     jit_rows: bool = True
-    #: Names of the rule's blocks.
     block_names: tuple[str, ...] = ()
 
     def rule(self) -> Rule:
@@ -61,6 +59,7 @@ class RowSparse(_Keras):
         self._tables: dict[int, keras.Variable] = {}
         self._pending: dict[int, Update] = {}  # filled while Keras' apply runs
         self._programs: dict[Any, Any] = {}
+        self.log_decay: keras.Variable | None = None
         self._caught_up_at: int | None = None
         self._exempt = self._exclude_tables_from_decay(variables)
         super().build(variables)
@@ -72,6 +71,10 @@ class RowSparse(_Keras):
             with self._strategy.extended.colocate_vars_with(variable.value):
                 self._row_state[i] = add_row_state(self, variable, first)
             self._tables[i] = variable
+        if rule.weight_decay:  # float64: millions of small steps add up
+            self.log_decay = self.add_variable(
+                (), "zeros", "float64", aggregation="only_first_replica", name="log_decay"
+            )
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """As in Keras; tables may be named too."""
@@ -87,11 +90,7 @@ class RowSparse(_Keras):
         chosen, names = getattr(self, "_excluded", ([], []))
         tables = [v for v in variables if is_table(v)]
         super().exclude_from_weight_decay([*chosen, *tables], names)
-        return {
-            i
-            for i, v in enumerate(variables)
-            if any(v is c for c in chosen) or any(re.search(n, v.name) for n in names)
-        }
+        return excluded(variables, chosen, names)
 
     def _rule_of(self, index: int) -> Rule:
         rule = self.rule()
@@ -116,18 +115,21 @@ class RowSparse(_Keras):
         """Reads rows of a table as they stand now; `apply_rows` writes them back.
 
         Args:
-            table: a marked variable that the optimizer was built with.
+            table: a marked variable that the optimizer was built with; one that is not trainable
+                is read as it is.
             rows: int32, any shape, repeats allowed; or what `distinct` found among them.
             padding_row: a row that counts as zero wherever it is asked for and gets no gradient.
         """
-        index = variable_index(self, table.value)
         found = rows if isinstance(rows, Distinct) else distinct(rows)
         values = tf.gather(table.value, found.rows)
+        if not table.trainable:
+            return RowsRead(found, values, tuple(table.shape), padding_row=padding_row)
+        index = variable_index(self, table.value)
         state = tf.gather(self._row_state[index].value, found.rows)
-        step, rate = self._clock(values.dtype)
+        clock = self._clock(values.dtype)
         program = up_to_date(self._rule_of(index), padding_row, self.jit_rows)
         with tf.name_scope("up_to_date"):  # what a profile calls it
-            values, state, places = program(found.rows, values, state, found.position, step, rate)
+            values, state, places = program(found.rows, values, state, found.position, *clock)
         return RowsRead(found, values, tuple(table.shape), state, padding_row, places)
 
     def _read_plainly(self, index: int, table: Any, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -142,8 +144,16 @@ class RowSparse(_Keras):
             return values, state
         return compiled(rule, "now", self.jit_rows)(values, state, *self._clock(values.dtype))
 
-    def _clock(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(self.iterations.value, dtype), tf.cast(self.learning_rate, dtype)
+    def _clock(self, dtype: Any, after: bool = False) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the step, its learning rate, and the log decay before it or `after` it."""
+        rate, decay = tf.cast(self.learning_rate, dtype), tf.zeros([], "float64")
+        if self.log_decay is not None:
+            decay = self._log_decay_after() if after else self.log_decay.value
+        return tf.cast(self.iterations.value, dtype), rate, tf.cast(decay, dtype)
+
+    def _log_decay_after(self) -> tf.Tensor:
+        rate = tf.cast(self.learning_rate, "float64")
+        return self.log_decay.value + self.rule().log_decay(rate)  # type: ignore[union-attr]
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -154,9 +164,9 @@ class RowSparse(_Keras):
     ) -> None:
         """Takes one step: dense variables as Keras does, tables by the rows that were read.
 
-        Keras clips and unscales what it is given, so it is given the merged rows as a plain
-        tensor: norms are those of the dense gradient. In a compiled step XLA makes one program of
-        merging, and one of clipping, Keras' update of the dense variables and the rows' arithmetic.
+        Keras clips and unscales the merged rows as a plain tensor: norms are those of the dense
+        gradient. In a compiled step XLA makes one program of merging, and one of clipping, Keras'
+        update of the dense variables and the rows' arithmetic.
 
         Args:
             dense_pairs: gradients and variables that are no tables.
@@ -193,8 +203,7 @@ class RowSparse(_Keras):
         For training loops of one's own. The rows are read once more, and no one program does it
         all: `apply_rows` is faster.
         """
-        given = trainable_variables
-        variables = built_variables(self) if given is None else list(given)
+        variables = list(trainable_variables or built_variables(self))
         if not self.built:
             self.build(variables)
         plain, pending = [], {}
@@ -217,10 +226,13 @@ class RowSparse(_Keras):
     def _apply(self, grads: list[Any], variables: list[Any], pending: dict[int, Update]) -> None:
         """Calls Keras' ``apply``, which calls `update_step` for every variable."""
         self._pending = pending
+        after = None if self.log_decay is None else self._log_decay_after()
         try:
             super().apply(grads, variables)
         finally:
             self._pending = {}
+        if self.log_decay is not None:
+            self.log_decay.assign(after)
 
     def _program(self, variables: list[Any], tables: list[int]) -> Any:
         """Returns the program (dense gradients, rows) -> [(values, state) of every table].
@@ -247,21 +259,21 @@ class RowSparse(_Keras):
             super().update_step(gradient, variable, learning_rate)
             return
         table = variable.value if isinstance(variable, keras.Variable) else variable
-        step, _ = self._clock(table.dtype)
-        rule, rate = self._rule_of(index), tf.cast(learning_rate, table.dtype)
+        step, _, decay = self._clock(table.dtype, after=True)
+        rule, clock = self._rule_of(index), (step, tf.cast(learning_rate, table.dtype), decay)
         gradient = tf.cast(gradient, table.dtype)
         update = self._pending.get(index)
         if update is None:  # a dense gradient is of every row
             rows = tf.range(table.shape[0])
             update = Update(Distinct(rows, tf.size(rows), rows))
-        if update.found is None:  # inside a program: the rows are written outside of it
-            update.result = rule.advance(update.values, update.state, gradient, step, rate)
+        if update.found is None:  # a program: the rows are written outside of it
+            update.result = rule.advance(update.values, update.state, gradient, *clock)
             return
         values, state = update.values, update.state
         if state is None:
             values, state = self._read_plainly(index, table, update.found.rows)
         advance = compiled(rule, "advance", self.jit_rows)
-        values, state = advance(values, state, gradient, step, rate)
+        values, state = advance(values, state, gradient, *clock)
         self._write(index, update.found, values, state, table)
 
     def _write(
@@ -281,6 +293,8 @@ class RowSparse(_Keras):
         if self._caught_up_at == iterations:
             return
         for index, table in self._tables.items():
+            if not table.trainable:
+                continue
             size = int(table.shape[0])
             chunk = min(_CHUNK, size)
             for start in range(0, size, chunk):
@@ -292,8 +306,11 @@ class RowSparse(_Keras):
         self._caught_up_at = iterations
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads saved state; what it says of waiting rows is not known here."""
-        super().load_own_variables(store)
+        """Reads saved state, of an earlier release too; which rows wait is not known."""
+        values = [store[str(i)] for i in range(len(store.keys()))]
+        if self.built:
+            values = translated(self, self.variables, values)
+        super().load_own_variables({str(i): value for i, value in enumerate(values)})
         self._caught_up_at = None
 
     def state_of(self, table: keras.Variable) -> dict[str, tf.Tensor]:

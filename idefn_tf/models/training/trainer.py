@@ -192,6 +192,29 @@ class EntireSpaceTrainer(TrackedModel):
         catch_up(getattr(self, "optimizer", None))
         return super().predict(self.prepare(x), *args, **kwargs)
 
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.train_on_batch``."""
+        self.build_all()
+        return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.test_on_batch``, with every row of the tables up to date."""
+        self.build()
+        catch_up(getattr(self, "optimizer", None))
+        return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.predict_on_batch``, with every row of the tables up to date."""
+        self.build()
+        catch_up(getattr(self, "optimizer", None))
+        return super().predict_on_batch(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.__call__``; outside of a graph with every row of the tables up to date."""
+        if tf.executing_eagerly():
+            catch_up(getattr(self, "optimizer", None))
+        return super().__call__(*args, **kwargs)
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         """``keras.Model.save``, with every row of the tables up to date."""
         catch_up(getattr(self, "optimizer", None))
