@@ -42,9 +42,8 @@ HOLDS = {
     "idefn_tf/models/methods/test_ddpo": "idefn_tf/models/trunks/attention_transfer",
     "idefn_tf/models/trunks/test_trunk": """idefn_tf/models/trunks/mmoe_trunk
         idefn_tf/models/trunks/ple_trunk""",
-    "idefn_tf/optimizers/test_row_sparse": """idefn_tf/optimizers/replica_rows
-        idefn_tf/optimizers/row_programs idefn_tf/optimizers/row_state
-        idefn_tf/optimizers/row_sparse_adagrad
+    "idefn_tf/optimizers/test_row_sparse": """idefn_tf/optimizers/row_programs
+        idefn_tf/optimizers/row_state idefn_tf/optimizers/row_sparse_adagrad
         idefn_tf/optimizers/row_sparse_adam idefn_tf/optimizers/row_access
         idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels

@@ -28,7 +28,18 @@ _TARGETS = (CLICK, CONVERSION, "sample_weight")
 
 
 class Encoder(Protocol):
-    """What turns raw features into what a model's tables read, as `FeatureColumns` does."""
+    """What turns raw features into what a model's tables read, as `FeatureColumns` does.
+
+    Example:
+        >>> from idefn_tf.data import open_dataset
+        >>> class Prices:
+        ...     raw_names = ("price",)
+        ...     def encode(self, features):
+        ...         return {"rows": {}, "coefficients": {}, "numbers": features["price"][:, None]}
+        >>> encoded, *_ = next(iter(open_dataset(schema, table, batch_size=8, encode=Prices())))
+        >>> sorted(encoded), encoded["numbers"].shape.as_list()
+        (['coefficients', 'numbers', 'rows'], [8, 1])
+    """
 
     @property
     def raw_names(self) -> Sequence[str]:

@@ -1,4 +1,7 @@
-"""The programs of a row-sparse step: XLA makes one pass each of what are dozens of operations."""
+"""The programs of a row-sparse step: XLA makes one pass each of what are dozens of operations.
+
+Under ``tf.distribute`` nothing is compiled: every replica updates every row that one of them read.
+"""
 
 from __future__ import annotations
 
@@ -89,3 +92,22 @@ def up_to_date(rule: Rule, padding_row: int | None, jit: bool) -> Callable[..., 
         return values, state, to_positions(rows, values, position, padding_row)
 
     return tf.function(program, jit_compile=jit, autograph=False)
+
+
+def replica_count() -> int:
+    """Returns how many replicas train together, seen from the one that asks."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def gather_row_gradients(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the rows and gradients of all replicas, the gradients divided by their number.
+
+    Keras sums over replicas what is the same on each.
+    """
+    rows, values = gradient.indices, gradient.values
+    if replica_count() == 1:
+        return rows, values
+    context = tf.distribute.get_replica_context()
+    rows, values = context.all_gather(rows, 0), context.all_gather(values, 0)
+    return rows, values / float(replica_count())

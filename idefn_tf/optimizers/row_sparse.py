@@ -10,9 +10,9 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._keras_private import built_variables, variable_index
-from idefn_tf.optimizers.replica_rows import gather_row_gradients, replica_count
+from idefn_tf.optimizers import row_programs as programs
 from idefn_tf.optimizers.row_access import RowGradient, RowsRead, sum_duplicates
-from idefn_tf.optimizers.row_programs import Rows, Update, compiled, up_to_date
+from idefn_tf.optimizers.row_programs import Rows, Update
 from idefn_tf.optimizers.row_rules import Rule
 from idefn_tf.optimizers.row_state import add_row_state, excluded, named_blocks, translated
 from idefn_tf.tables import Distinct, distinct, is_table
@@ -24,7 +24,7 @@ _Keras: Any = object
 
 
 class RowSparse(_Keras):
-    """Mixed into a Keras optimizer, in front of it: tables by rows, all else as Keras does it.
+    """Mixed in front of a Keras optimizer: tables by rows, all else as Keras does it.
 
     A table is a variable that `mark_table` marked (`FeatureColumns` marks its own). Its rows may
     wait: a row that batches do not touch is brought up to date when it is next read through
@@ -127,7 +127,7 @@ class RowSparse(_Keras):
         index = variable_index(self, table.value)
         state = tf.gather(self._row_state[index].value, found.rows)
         clock = self._clock(values.dtype)
-        program = up_to_date(self._rule_of(index), padding_row, self.jit_rows)
+        program = programs.up_to_date(self._rule_of(index), padding_row, self.jit_rows)
         with tf.name_scope("up_to_date"):  # what a profile calls it
             values, state, places = program(found.rows, values, state, found.position, *clock)
         return RowsRead(found, values, tuple(table.shape), state, padding_row, places)
@@ -138,11 +138,9 @@ class RowSparse(_Keras):
         What replicas asked for differs in number at every step: a program that puts rows in their
         places would be compiled at every step.
         """
-        values, state = tf.gather(table, rows), tf.gather(self._row_state[index].value, rows)
-        rule = self._rule_of(index)
-        if rule.lazy:
-            return values, state
-        return compiled(rule, "now", self.jit_rows)(values, state, *self._clock(values.dtype))
+        read = tf.gather(table, rows), tf.gather(self._row_state[index].value, rows)
+        now = programs.compiled(self._rule_of(index), "now", self.jit_rows)
+        return read if self.rule().lazy else now(*read, *self._clock(read[0].dtype))
 
     def _clock(self, dtype: Any, after: bool = False) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns the step, its learning rate, and the log decay before it or `after` it."""
@@ -178,7 +176,7 @@ class RowSparse(_Keras):
             self.build(variables)
         tables = [variable_index(self, row.table) for row in row_gradients]
         rows_read = [row.rows_read for row in row_gradients]
-        if self.jit_rows and replica_count() == 1 and tf.inside_function():
+        if self.jit_rows and programs.replica_count() == 1 and tf.inside_function():
             with tf.name_scope("update"):  # what a profile calls it
                 rows = [Rows.of(row.rows_read, row.values) for row in row_gradients]
                 updated = self._program(variables, tables)(dense, rows)
@@ -187,7 +185,7 @@ class RowSparse(_Keras):
             return
         merged, pending = [], {}
         for index, row in zip(tables, row_gradients, strict=True):
-            if replica_count() > 1:
+            if programs.replica_count() > 1:
                 slices = row.rows_read.sum_duplicates(row.values)
                 gradient, pending[index] = self._merged(slices)
             else:
@@ -218,7 +216,7 @@ class RowSparse(_Keras):
 
     def _merged(self, gradient: tf.IndexedSlices) -> tuple[tf.Tensor, Update]:
         """Sums the gradients of repeated rows, of all replicas: each updates every such row."""
-        rows, values = gather_row_gradients(gradient)
+        rows, values = programs.gather_row_gradients(gradient)
         found = distinct(tf.cast(rows, tf.int32))
         summed = sum_duplicates(values, found.rows, found.position, None)
         return summed, Update(found)  # read where the update runs, on the replica's own copy
@@ -272,7 +270,7 @@ class RowSparse(_Keras):
         values, state = update.values, update.state
         if state is None:
             values, state = self._read_plainly(index, table, update.found.rows)
-        advance = compiled(rule, "advance", self.jit_rows)
+        advance = programs.compiled(rule, "advance", self.jit_rows)
         values, state = advance(values, state, gradient, *clock)
         self._write(index, update.found, values, state, table)
 
