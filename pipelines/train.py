@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from idefn_tf._files import write_json
 from idefn_tf.callbacks import HistoryCSV, SelectBest, SetEpoch, StopOnNonFinite
-from idefn_tf.data import EpochClock, open_dataset
+from idefn_tf.data import Encoder, EpochClock, open_dataset
 from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.export.user_modules import import_modules
 from pipelines.cli import console as consoles
@@ -49,6 +49,7 @@ class OpenRows(Protocol):
         settings: Training,
         clock: EpochClock,
         shard: tuple[int, int] = (0, 1),
+        encode: Encoder | None = None,
     ) -> tf.data.Dataset:
         """Returns batches of (features, labels, sample_weight).
 
@@ -57,11 +58,16 @@ class OpenRows(Protocol):
             settings: batch size (of all workers) and seed.
             clock: tells the epoch.
             shard: (index, count) of the worker.
+            encode: the model's features, which encode the rows; None leaves them raw.
         """
 
 
 def open_train(
-    data: Prepared, settings: Training, clock: EpochClock, shard: tuple[int, int] = (0, 1)
+    data: Prepared,
+    settings: Training,
+    clock: EpochClock,
+    shard: tuple[int, int] = (0, 1),
+    encode: Encoder | None = None,
 ) -> tf.data.Dataset:
     """Opens the training rows as every run samples them; `OpenRows` says what the arguments are."""
     return open_dataset(
@@ -74,6 +80,7 @@ def open_train(
         drop_remainder=True,
         positives_per_batch=settings.positives_per_batch,
         shard=shard,
+        encode=encode,
     )
 
 
@@ -146,9 +153,12 @@ def train(
 
     # -- data ----------------------------------------------------------------------------------
     clock = EpochClock(first_epoch)
-    train_set = model.prepare(open_rows(data, settings, clock, cluster.shard))
-    validation_set = model.prepare(
-        open_dataset(data.schema, data.files("validation"), batch_size=settings.batch_size)
+    train_set = open_rows(data, settings, clock, cluster.shard, encode=model.features)
+    validation_set = open_dataset(
+        data.schema,
+        data.files("validation"),
+        batch_size=settings.batch_size,
+        encode=model.features,
     )
 
     # -- fit -----------------------------------------------------------------------------------

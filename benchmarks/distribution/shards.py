@@ -76,7 +76,7 @@ def measure(cells: Mapping[str, Sequence[str]], rounds: int, stretch: int) -> di
         for name, tower in model.towers.items():
             tower.set_weights(first.towers[name].get_weights())
     data = {
-        name: model.prepare(open_dataset(schema(TABLE_ROWS), table, batch_size=rows.BATCH))
+        name: open_dataset(schema(TABLE_ROWS), table, batch_size=rows.BATCH, encode=model.features)
         for name, model in models.items()
     }
     losses = {n: m.fit(data[n], verbose=0).history["loss"][0] for n, m in models.items()}

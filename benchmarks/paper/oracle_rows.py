@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from idefn_tf.data import EpochClock, to_arrays
+from idefn_tf.data import Encoder, EpochClock, encode_dataset, to_arrays
 from idefn_tf.data.dataset import feature_signature
 from idefn_tf.models.controls.oracle_relabel import ORACLE
 from pipelines.experiment.config import Training
@@ -24,7 +24,11 @@ LABELS = ("click", "conversion", ORACLE)
 
 
 def open_with_truth(
-    data: Prepared, settings: Training, clock: EpochClock, shard: tuple[int, int] = (0, 1)
+    data: Prepared,
+    settings: Training,
+    clock: EpochClock,
+    shard: tuple[int, int] = (0, 1),
+    encode: Encoder | None = None,
 ) -> tf.data.Dataset:
     """Opens the training rows shuffled, with the label `oracle_conversion`.
 
@@ -33,6 +37,7 @@ def open_with_truth(
         settings: batch size and seed.
         clock: tells the epoch.
         shard: (index, count) of the worker whose share of every batch is read.
+        encode: what encodes the rows, batch by batch; None leaves them raw.
 
     Returns:
         Batches of (features, labels, sample_weight); a last batch that is not full is left out.
@@ -56,4 +61,6 @@ def open_with_truth(
     specs = (signature, dict.fromkeys(LABELS, label), label)
     dataset = tf.data.Dataset.from_generator(deal, output_signature=specs)
     count = max(rows // size, 1)
-    return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    return dataset if encode is None else encode_dataset(dataset, encode)

@@ -107,7 +107,7 @@ def by_clock(model: Any, dataset: tf.data.Dataset, first: int, batches: int) -> 
     """Takes the same steps in a loop of its own and times what comes before and after a batch."""
     step = tf.function(model.train_step, autograph=False)
     waited, worked = [], []
-    dealt = iter(look_ahead(model.prepare(dataset)))
+    dealt = iter(look_ahead(dataset))
     for _ in range(first + batches):
         begun = time.perf_counter()
         batch = next(dealt)
@@ -131,7 +131,12 @@ def on_made_rows(table_rows: int, kind: str, place: Path, held: bool) -> dict[st
     datasets.CACHE_ROWS = 10**9 if held else 0
     try:
         dataset = open_dataset(
-            schema, place / f"rows.{kind}", batch_size=rows.BATCH, shuffle=True, drop_remainder=True
+            schema,
+            place / f"rows.{kind}",
+            batch_size=rows.BATCH,
+            shuffle=True,
+            drop_remainder=True,
+            encode=model.features,
         )
         return measure(model, dataset, STEPS, STEPS)
     finally:
@@ -147,7 +152,8 @@ def on_prepared(data: Prepared) -> dict[str, Any]:
     tens = data.card["splits"]["train"]["rows"] // size // rows.STEPS_PER_EXECUTION
     first = tens // 3 * rows.STEPS_PER_EXECUTION
     batches = tens * rows.STEPS_PER_EXECUTION - first
-    found = measure(model, open_train(data, config.training, EpochClock()), first, batches)
+    dataset = open_train(data, config.training, EpochClock(), encode=model.features)
+    found = measure(model, dataset, first, batches)
     return {**found, "batch": size}
 
 

@@ -64,7 +64,8 @@ def train(data: Prepared, optimizer: str, seed: int, epochs: int) -> dict[str, f
     )
     model = build_model(config, data.schema, read_vocabularies(data.vocabularies))
     model.compile(OPTIMIZERS[optimizer]())
-    model.fit(open_train(data, config.training, EpochClock()), epochs=epochs, verbose=0)
+    rows = open_train(data, config.training, EpochClock(), encode=model.features)
+    model.fit(rows, epochs=epochs, verbose=0)
     found = evaluate_part(model, data, "test")["all_funnel"]
     return {metric: float(found[metric]) for metric in METRICS}
 

@@ -63,7 +63,7 @@ def run(
     features = FeatureColumns.from_schema(described, {})
     model = ESMM(features, MLP(rows.TOWERS, batch_norm=False))
     model.compile(RowSparseAdam(rows.RATE), steps_per_execution=steps)
-    dataset = open_dataset(described, frame(train), batch_size=rows.BATCH)
+    dataset = open_dataset(described, frame(train), batch_size=rows.BATCH, encode=features)
     watch = rows.Watch()
     callback = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: watch.batch(steps)

@@ -92,7 +92,7 @@ def make(data: Prepared, towers: list[int], method: str, transport: dict[str, An
 def read_batches(data: Prepared, model: EntireSpaceModel, count: int) -> list[Any]:
     """Encoded training batches, in memory."""
     config = Config.model_validate({"method": "esmm", "training": {"batch_size": BATCH}})
-    dataset = model.prepare(open_train(data, config.training, EpochClock()))
+    dataset = open_train(data, config.training, EpochClock(), encode=model.features)
     return list(dataset.take(count))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, cast
@@ -29,15 +28,26 @@ _TARGETS = (CLICK, CONVERSION, "sample_weight")
 
 
 class Encoder(Protocol):
-    """What turns raw features into what a model's tables read, as `FeatureColumns` does."""
+    """What turns raw features into what a model's tables read, as `FeatureColumns` does.
+
+    Example:
+        >>> from idefn_tf.data import open_dataset
+        >>> class Prices:
+        ...     raw_names = ("price",)
+        ...     def encode(self, features):
+        ...         return {"rows": {}, "coefficients": {}, "numbers": features["price"][:, None]}
+        >>> encoded, *_ = next(iter(open_dataset(schema, table, batch_size=8, encode=Prices())))
+        >>> sorted(encoded), encoded["numbers"].shape.as_list()
+        (['coefficients', 'numbers', 'rows'], [8, 1])
+    """
 
     @property
     def raw_names(self) -> Sequence[str]:
         """Names of the raw features that `encode` reads."""
         ...
 
-    def encode(self, features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """Returns the encoded features of a batch."""
+    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the encoded features of a batch, dicts of tensors in dicts."""
         ...
 
 
@@ -95,6 +105,8 @@ class Batches:
         shuffle_rows: how many rows of chunks are mixed at a time.
         labels: whether rows have labels and a weight.
         shard: which of the workers that share every batch this is.
+        encode: what encodes the features; None leaves them raw.
+        keep: raw features that stay beside the encoded ones.
     """
 
     signature: dict[str, tf.TensorSpec]
@@ -110,18 +122,17 @@ class Batches:
     shuffle_rows: int
     labels: bool
     shard: Shard = field(default_factory=Shard)
-    _encoded: weakref.WeakKeyDictionary = field(default_factory=weakref.WeakKeyDictionary)
+    encode: Encoder | None = None
+    keep: tuple[str, ...] = ()
 
-    def dataset(self, layer: Encoder | None = None) -> tf.data.Dataset:
-        """Returns the batches as a data set, their features encoded if a layer is given.
+    def dataset(self) -> tf.data.Dataset:
+        """Returns the batches as a data set.
 
         Rows in memory are encoded here, once, so that epochs only pick rows. A stream is encoded
         batch by batch in the pipeline (TensorFlow code inside a generator could deadlock).
         """
-        if layer is not None and self.held is None:
-            return _mapped(self.dataset(), layer)
-        if layer is not None:
-            dataset = self._picked(self._encoded_rows(layer))
+        if self.encode is not None and self.held is not None:
+            dataset = self._picked(self.encode, self.held)
         else:
             dataset = tf.data.Dataset.from_generator(
                 lambda: self.sample(self.held), output_signature=self._elements(self.signature)
@@ -129,7 +140,8 @@ class Batches:
         if (count := self._count()) is not None:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
-        _ORIGINS[dataset] = self
+        if self.encode is not None and self.held is None:
+            return encode_dataset(dataset, self.encode, self.keep)
         return dataset
 
     def sample(self, held: Arrays | None) -> Iterator[Any]:
@@ -155,19 +167,22 @@ class Batches:
                 return
             yield batch
 
-    def _picked(self, rows: dict[str, tf.Tensor]) -> tf.data.Dataset:
+    def _picked(self, layer: Encoder, held: Arrays) -> tf.data.Dataset:
         """Batches encoded rows: Python draws their numbers, TensorFlow picks them."""
-        held = cast("Arrays", self.held)
+        with tf.device("CPU"):
+            encoded = tf.nest.map_structure(tf.constant, encode_arrays(layer, held, self.keep))
+            targets = {n: tf.constant(held[n]) for n in _TARGETS if self.labels}
 
         def sample() -> Iterator[Any]:
             sampled = self._wanted(index_batches(held, self.sampler, self._begin(), self.shard))
             yield from grouped(sampled)
 
         def pick_rows(at: tf.Tensor, factor: tf.Tensor) -> Any:
-            batch = {name: tf.gather(values, at) for name, values in rows.items()}
-            if self.labels:
-                batch["sample_weight"] *= factor
-            return self._split(batch)
+            features, rows = tf.nest.map_structure(lambda v: tf.gather(v, at), (encoded, targets))
+            if not self.labels:
+                return (features,)
+            labels = {name: rows[name] for name in (CLICK, CONVERSION)}
+            return features, labels, rows["sample_weight"] * factor
 
         numbers = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None], tf.float32)
         some = tf.data.Dataset.from_generator(sample, output_signature=numbers)
@@ -204,13 +219,6 @@ class Batches:
         full, rest = divmod(self.rows, size)
         return full + (1 if rest and not (self.drop_remainder and full) else 0)
 
-    def _encoded_rows(self, layer: Encoder) -> dict[str, tf.Tensor]:
-        if layer not in self._encoded:
-            with tf.device("CPU"):
-                encoded = encode_arrays(layer, self.held or {}).items()
-                self._encoded[layer] = {name: tf.constant(values) for name, values in encoded}
-        return cast("dict[str, tf.Tensor]", self._encoded[layer])
-
     def _split(self, arrays: Mapping[str, Any]) -> Any:
         if not self.labels:
             return (dict(arrays),)
@@ -225,49 +233,51 @@ class Batches:
         return features, {CLICK: label, CONVERSION: label}, label
 
 
-#: Where a data set of `Batches` came from; one that was mapped or filtered is no longer known.
-_ORIGINS: weakref.WeakKeyDictionary[tf.data.Dataset, Batches] = weakref.WeakKeyDictionary()
+def encode_dataset(
+    dataset: tf.data.Dataset, layer: Encoder, keep: Sequence[str] = ()
+) -> tf.data.Dataset:
+    """Returns the data set with its features encoded by `layer`, batch by batch.
 
+    It does so in every epoch; `open_dataset` with ``encode=layer`` encodes rows in memory once.
 
-def encode_dataset(dataset: tf.data.Dataset, layer: Encoder) -> tf.data.Dataset:
-    """Returns the data set with its features encoded by `layer`, as `layer.encode` would.
-
-    A data set straight from `open_dataset` is sampled anew from encoded rows; any other is mapped.
+    Args:
+        dataset: of (features,), (features, labels, sample_weight) or features alone.
+        layer: what encodes.
+        keep: raw features that stay beside the encoded ones.
 
     Example:
         >>> from idefn_tf.data import encode_dataset
         >>> encoded = next(iter(encode_dataset(data, features)))[0]
-        >>> sorted(encoded), encoded["rows:4"].shape.as_list()
-        (['numbers:', 'rows:4'], [8, 2])
+        >>> sorted(encoded), encoded["rows"]["4"].shape.as_list()
+        (['coefficients', 'numbers', 'rows'], [8, 2])
     """
-    origin = _ORIGINS.get(dataset)
-    return _mapped(dataset, layer) if origin is None else origin.dataset(layer)
 
-
-def _mapped(dataset: tf.data.Dataset, layer: Encoder) -> tf.data.Dataset:
     def encode(*element: Any) -> Any:
-        encoded = layer.encode(element[0])
+        encoded = {**{name: element[0][name] for name in keep}, **layer.encode(element[0])}
         return (encoded, *element[1:]) if len(element) > 1 else encoded
 
     return dataset.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def encode_arrays(layer: Encoder, arrays: Arrays, rows: int = 65_536) -> Arrays:
-    """Encodes features, some rows at a time; labels and weights are passed on.
+def encode_arrays(
+    layer: Encoder, arrays: Arrays, keep: Sequence[str] = (), rows: int = 65_536
+) -> dict[str, Any]:
+    """Encodes features, some rows at a time.
 
     Args:
         layer: what encodes.
-        arrays: raw features by name, and the targets.
+        arrays: raw features by name.
+        keep: raw features that stay beside the encoded ones.
         rows: how many at a time.
+
+    Returns:
+        What the layer gives for all rows, arrays in place of tensors.
     """
     size = len(next(iter(arrays.values())))
     program = tf.function(layer.encode, autograph=False, reduce_retracing=True)
     parts = []
     for start in range(0, max(size, 1), rows):
         raw = {n: tf.convert_to_tensor(arrays[n][start : start + rows]) for n in layer.raw_names}
-        parts.append({name: tensor.numpy() for name, tensor in program(raw).items()})
-    encoded = {
-        name: parts[0][name] if len(parts) == 1 else np.concatenate([p[name] for p in parts])
-        for name in parts[0]
-    }
-    return {**encoded, **{name: arrays[name] for name in _TARGETS if name in arrays}}
+        parts.append(tf.nest.map_structure(lambda tensor: tensor.numpy(), program(raw)))
+    encoded = tf.nest.map_structure(lambda *pieces: np.concatenate(pieces), *parts)
+    return {**{name: arrays[name] for name in keep}, **encoded}

@@ -15,7 +15,7 @@ from idefn_tf.data import files as tables
 from idefn_tf.data import object_store
 from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.batch_sampler import Arrays, BatchSampler, Shard
-from idefn_tf.data.batches import Batches, EpochClock
+from idefn_tf.data.batches import Batches, Encoder, EpochClock, encode_dataset
 from idefn_tf.schema import Schema
 
 #: Sources up to this many rows are converted once and kept in memory over epochs.
@@ -40,8 +40,12 @@ def open_dataset(
     shuffle_rows: int = 1_000_000,
     shard: tuple[int, int] = (0, 1),
     positives_per_batch: int | None = None,
+    encode: Encoder | None = None,
 ) -> tf.data.Dataset:
     """Opens exposures as a ``tf.data.Dataset`` of (features, labels, sample_weight).
+
+    With `encode` the data set is made for training: rows that fit in memory are encoded once, here,
+    and epochs only pick them. Without it batches are raw, and `fit` encodes them at every epoch.
 
     Args:
         schema: what the columns are.
@@ -62,11 +66,13 @@ def open_dataset(
             Of Parquet files that do not fit in memory a worker reads its own rows alone.
         positives_per_batch: every batch holds at least so many converted rows, repeated as often
             as it takes, and `sample_weight` keeps its weighted mean an unbiased estimate.
+        encode: what encodes the features: a `FeatureColumns`, or anything with its `encode` and
+            `raw_names`. The schema's `user_key`, by which GAUC groups, stays beside what it gives.
 
     Returns:
         features: dict of int64, float32 or string tensors [B], lists [B, max_length] and their
-        weights; labels: {"click", "conversion"} float32 [B], the conversion 0 where unclicked;
-        sample_weight: float32 [B].
+        weights, or what `encode` makes of them; labels: {"click", "conversion"} float32 [B], the
+        conversion 0 where unclicked; sample_weight: float32 [B].
 
     Raises:
         ValueError: if the source has no file, lacks a column, or holds a wrong value.
@@ -79,6 +85,7 @@ def open_dataset(
     """
     worker = _checked(batch_size, shard, positives_per_batch, labels)
     clock = clock or EpochClock()
+    keep = () if encode is None or schema.user_key is None else (schema.user_key,)
     if reader not in ("pyarrow", "tensorflow-io"):
         raise ValueError(f"reader: must be 'pyarrow' or 'tensorflow-io', received {reader!r}")
     if isinstance(source, (pd.DataFrame, pa.Table)):
@@ -99,7 +106,7 @@ def open_dataset(
                     "positives_per_batch: must be None for records that do not fit in memory, "
                     f"received {positives_per_batch}; write the rows as Parquet."
                 )
-            return native(
+            streamed = native(
                 schema,
                 files,
                 labels,
@@ -111,6 +118,7 @@ def open_dataset(
                 shuffle_rows=shuffle_rows,
                 shard=worker,
             )
+            return streamed if encode is None else encode_dataset(streamed, encode, keep)
 
     def in_order(rng: np.random.Generator | None) -> list[str]:
         ordered = list(files)
@@ -136,6 +144,8 @@ def open_dataset(
         shuffle_rows=shuffle_rows,
         labels=labels,
         shard=worker,
+        encode=encode,
+        keep=keep,
     ).dataset()
 
 

@@ -14,7 +14,7 @@ from idefn_tf._registry import register
 from idefn_tf._types import Count, NonNegative
 from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema, with_places_left
 from idefn_tf.features.field import Field, lower
-from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, Block, columns, find_runs
+from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, NUMERIC, Block, columns, find_runs
 from idefn_tf.features.lookup import get_feature, normalize
 from idefn_tf.features.table_layout import lay_out
 from idefn_tf.features.table_shards import Shards
@@ -140,45 +140,47 @@ class FeatureColumns(keras.layers.Layer):
 
     @staticmethod
     def is_encoded(features: Mapping[str, Any]) -> bool:
-        """Whether `features` came from `encode`."""
-        return any(name.startswith(("rows:", NUMBERS)) for name in features)
+        """Whether `features` came from `encode`; no raw feature is a dict."""
+        return isinstance(features.get("rows"), Mapping)
 
-    def encode(self, features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
         """Turns raw values into rows, coefficients and numbers.
 
         Args:
             features: by name, values [B], [B, 1], or [B, L] for a list.
 
         Returns:
-            {"rows:<width>": int32 [B, S], 0 where absent (of sharded tables "rows:<width>_<share>",
-            0 also where the row is another share's); "coefficients:<width>": float32 [B, S_l] of
-            the lists' slots, where there are lists; the same pair under "indicator" for multi-hot
-            fields; "numbers:": float32 [B, K]}.
+            "rows": by width int32 [B, S], 0 where absent (of sharded tables by "<width>_<share>",
+            0 also where the row is another share's), and "indicator" for multi-hot fields;
+            "coefficients": by width float32 [B, S_l] of the lists' slots, where there are lists;
+            "numbers": float32 [B, K], where there are numeric fields.
 
         Raises:
             ValueError: if a feature is missing or of the wrong kind.
         """
-        out: dict[str, tf.Tensor] = {}
+        all_rows: dict[str, tf.Tensor] = {}
+        all_coefficients: dict[str, tf.Tensor] = {}
         for key, block in self._blocks.items():
             rows, coefficients = block(features, self.fields)
             sharded = [rows] if key == "indicator" else self.shards.split(rows)
-            out |= {f"rows:{name}": r for name, r in zip(self._names(key), sharded, strict=True)}
+            all_rows |= dict(zip(self._names(key), sharded, strict=True))
             if coefficients is not None:
-                out[f"coefficients:{key}"] = coefficients
+                all_coefficients[key] = coefficients
+        out: dict[str, Any] = {"rows": all_rows, "coefficients": all_coefficients}
         if self._numbers:
             values = [get_feature(features, f.name, self.fields) for f in self._numbers]
             out[NUMBERS] = normalize(self._numbers, values)
         return out
 
-    def encoded_signature(self) -> dict[str, tf.TensorSpec]:
+    def encoded_signature(self) -> dict[str, Any]:
         """Returns the specification of what `encode` gives."""
-        out = {}
+        out: dict[str, Any] = {"rows": {}, "coefficients": {}}
         for key, block in self._blocks.items():
             rows, coefficients = block.slots
             for name in self._names(key):
-                out[f"rows:{name}"] = tf.TensorSpec([None, rows], tf.int32)
+                out["rows"][name] = tf.TensorSpec([None, rows], tf.int32)
             if coefficients:
-                out[f"coefficients:{key}"] = tf.TensorSpec([None, coefficients], tf.float32)
+                out["coefficients"][key] = tf.TensorSpec([None, coefficients], tf.float32)
         if self._numbers:
             out[NUMBERS] = tf.TensorSpec([None, len(self._numbers)], tf.float32)
         return out
@@ -194,23 +196,23 @@ class FeatureColumns(keras.layers.Layer):
 
     # -- gather and combine -------------------------------------------------------------------
 
-    def gather(self, encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def gather(self, encoded: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Reads the rows of every table: {its key: float32 [B, S, width]}."""
         gathered = {
-            name: tf.gather(table.value, encoded[f"rows:{name}"])
+            name: tf.gather(table.value, encoded["rows"][name])
             for name, table in self.tables.items()
         }
         if self.shards.count == 1:
             return gathered
         return {  # row 0 of a share must not count for the rows of another
-            name: vectors * tf.cast(encoded[f"rows:{name}"] > 0, vectors.dtype)[:, :, None]
+            name: vectors * tf.cast(encoded["rows"][name] > 0, vectors.dtype)[:, :, None]
             for name, vectors in gathered.items()
         }
 
     def combine(
         self,
         gathered: Mapping[str, tf.Tensor],
-        encoded: Mapping[str, tf.Tensor],
+        encoded: Mapping[str, Any],
         zeroed: bool = False,
     ) -> tf.Tensor:
         """Pools the gathered rows into z, float32 [B, output_width]; pure, fit for XLA.
@@ -223,8 +225,8 @@ class FeatureColumns(keras.layers.Layer):
         parts: dict[str, tf.Tensor] = {}
         for key, block in self._blocks.items():
             names = self._names(key)
-            rows = encoded[f"rows:{names[0]}"]
-            coefficients = encoded.get(f"coefficients:{key}")
+            rows = encoded["rows"][names[0]]
+            coefficients = encoded["coefficients"].get(key)
             if key == "indicator":
                 parts.update(block.multi_hot(rows, coefficients))
             elif len(names) == 1:
@@ -233,7 +235,7 @@ class FeatureColumns(keras.layers.Layer):
                 vectors = tf.add_n([gathered[name] for name in names])
                 parts.update(block.pool(vectors, rows, coefficients, zeroed=True))
         if self._numbers:
-            parts[NUMBERS] = encoded[NUMBERS]
+            parts[NUMERIC] = encoded[NUMBERS]
         pieces = [columns(parts[key], at) for key, at in self._runs]
         return pieces[0] if len(pieces) == 1 else tf.concat(pieces, 1)
 

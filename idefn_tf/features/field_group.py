@@ -17,8 +17,10 @@ from idefn_tf.schema.lists import PADDING
 FIRST_ROW = 1
 #: Where `pool` puts all single-valued fields of a width, side by side.
 SINGLES = "singles:{}"
+#: Where all numeric fields are put.
+NUMERIC = "numbers:"
 #: The key of the numbers among what is encoded.
-NUMBERS = "numbers:"
+NUMBERS = "numbers"
 
 
 class Block:
@@ -216,7 +218,7 @@ def find_runs(fields: Sequence[Field], blocks: Mapping[str, Block]) -> Iterator[
     for field in fields:
         key = field.name
         if field.numeric:
-            key = NUMBERS
+            key = NUMERIC
         elif not field.indicator and field in blocks[str(field.width)].singles:
             key = SINGLES.format(field.width)
         start = taken.get(key, 0)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from idefn_tf._registry import REGISTRIES
 from idefn_tf.optimizers.adam_l2 import AdamL2
-from idefn_tf.optimizers.row_access import RowsRead, catch_up, read_rows, row_gradient
+from idefn_tf.optimizers.row_access import (
+    RowGradient,
+    RowsRead,
+    apply_rows,
+    catch_up,
+    read_rows,
+    row_gradient,
+)
 from idefn_tf.optimizers.row_sparse import RowSparse
 from idefn_tf.optimizers.row_sparse_adagrad import RowSparseAdagrad
 from idefn_tf.optimizers.row_sparse_adam import RowSparseAdam
@@ -15,10 +22,12 @@ OPTIMIZERS: dict[str, type] = REGISTRIES["optimizer"]
 __all__ = [
     "OPTIMIZERS",
     "AdamL2",
+    "RowGradient",
     "RowSparse",
     "RowSparseAdagrad",
     "RowSparseAdam",
     "RowsRead",
+    "apply_rows",
     "catch_up",
     "read_rows",
     "row_gradient",

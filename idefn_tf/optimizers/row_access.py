@@ -1,7 +1,8 @@
-"""The rows of one table that one batch touches, each once."""
+"""Reading rows of a table up to date, and the gradients that go back to them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class RowsRead:
         >>> table_ = keras.Variable([[0.0], [1.0]])
         >>> read = read_rows(keras.optimizers.SGD(), table_, tf.constant([1, 0, 1]))
         >>> summed = read.sum_duplicates(tf.constant([[1.0], [10.0], [100.0]]))
-        >>> summed.values[:2].numpy().ravel().tolist(), summed.indices[:2].numpy().tolist()
+        >>> summed.values.numpy().ravel().tolist(), summed.indices.numpy().tolist()
         ([101.0, 10.0], [1, 0])
     """
 
@@ -54,14 +55,37 @@ class RowsRead:
             gradient: with respect to what `to_positions` returned, [*shape, d].
 
         Returns:
-            Values [K, d] at the distinct rows; those of the padding are 0.
+            Values at the distinct rows, without those that only fill up `found.rows`; those of the
+            padding row are 0.
         """
-        summed = sum_duplicates(gradient, self.found.rows, self.found.position, self.padding_row)
-        return tf.IndexedSlices(summed, self.found.rows, tf.constant(self.shape, tf.int32))
+        found, count = self.found, self.found.count
+        summed = sum_duplicates(gradient, found.rows, found.position, self.padding_row)
+        shape = tf.constant(self.shape, tf.int32)
+        return tf.IndexedSlices(summed[:count], found.rows[:count], shape)
 
-    def with_duplicates(self, gradient: tf.Tensor) -> tf.IndexedSlices:
-        """Returns the gradient [*shape, d] as it is, at `position`: the optimizer merges it."""
-        return tf.IndexedSlices(gradient, self.found.position, tf.constant(self.shape, tf.int32))
+
+@dataclass(frozen=True)
+class RowGradient:
+    """The gradient of the rows that a batch read of one table.
+
+    Attributes:
+        table: the variable.
+        rows_read: what `read_rows` gave in this very step.
+        values: the gradient with respect to ``rows_read.to_positions()``, [*shape, d].
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import RowGradient, apply_rows, read_rows
+        >>> optimizer, table_ = keras.optimizers.SGD(1.0), keras.Variable([[0.0], [1.0]])
+        >>> read = read_rows(optimizer, table_, tf.constant([1, 1]))
+        >>> apply_rows(optimizer, [], [RowGradient(table_, read, tf.ones([2, 1]))])
+        >>> table_.numpy().ravel().tolist()
+        [0.0, -1.0]
+    """
+
+    table: keras.Variable
+    rows_read: RowsRead
+    values: tf.Tensor
 
 
 def to_positions(
@@ -92,7 +116,7 @@ def read_rows(
     """Reads the rows of a table, up to date.
 
     Args:
-        optimizer: where it lets rows wait for their next touch (`RowSparse`), it brings them up
+        optimizer: where it lets rows wait for their next batch (`RowSparse`), it brings them up
             to date; any other optimizer leaves the table itself up to date.
         table: [V, d].
         rows: int32, any shape, repeats allowed; or what `distinct` found among them.
@@ -115,12 +139,42 @@ def read_rows(
     return RowsRead(found, values, tuple(table.shape), padding_row=padding_row)
 
 
-def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> Any:
-    """Returns a table's gradient in the form that the optimizer's ``apply`` takes.
+def apply_rows(
+    optimizer: Any,
+    dense_pairs: Sequence[tuple[tf.Tensor, keras.Variable]],
+    row_gradients: Sequence[RowGradient],
+) -> None:
+    """Takes one step of any optimizer, tables by the rows that a batch read of them.
 
-    Repeated rows are merged here, because Keras' own optimizers do not merge them; `RowSparse`
-    does so itself where it compiles its update. Where Keras cannot unscale an ``IndexedSlices``
-    the whole table's gradient is given.
+    Args:
+        optimizer: `RowSparse` updates those rows alone; any other gets them merged, through its
+            own ``apply``.
+        dense_pairs: gradients and variables that are no tables.
+        row_gradients: of the tables.
+
+    Example:
+        >>> import keras
+        >>> from idefn_tf.optimizers import RowGradient, apply_rows, read_rows
+        >>> bias, table_ = keras.Variable(0.0), keras.Variable([[0.0], [1.0]])
+        >>> optimizer = keras.optimizers.SGD(0.5)
+        >>> read = read_rows(optimizer, table_, tf.constant([1]))
+        >>> apply_rows(optimizer, [(2.0, bias)], [RowGradient(table_, read, tf.ones([1, 1]))])
+        >>> float(bias.numpy()), table_.numpy().ravel().tolist()
+        (-1.0, [0.0, 0.5])
+    """
+    if hasattr(optimizer, "apply_rows"):
+        optimizer.apply_rows(dense_pairs, row_gradients)
+        return
+    rows = [(row_gradient(optimizer, r.rows_read, r.values), r.table) for r in row_gradients]
+    pairs = [*dense_pairs, *rows]
+    optimizer.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
+
+
+def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> Any:
+    """Returns a table's gradient in the form that a Keras optimizer's ``apply`` takes.
+
+    Repeated rows are merged here, because Keras' own optimizers do not merge them. Where Keras
+    cannot unscale an ``IndexedSlices`` the whole table's gradient is given.
 
     Args:
         optimizer: any Keras optimizer.
@@ -136,10 +190,8 @@ def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> An
         >>> table_.numpy().ravel().tolist()
         [0.0, -1.0]
     """
-    by_rows = hasattr(optimizer, "read_rows")
-    if by_rows and optimizer.compiles():
-        return rows_read.with_duplicates(gradient)
     summed = rows_read.sum_duplicates(gradient)
+    by_rows = hasattr(optimizer, "apply_rows")
     return summed if by_rows or not optimizer.loss_scale_factor else tf.convert_to_tensor(summed)
 
 
@@ -148,13 +200,13 @@ def catch_up(optimizer: Any) -> None:
 
     Example:
         >>> import keras
-        >>> from idefn_tf.optimizers import RowSparseAdam, catch_up, read_rows, row_gradient
+        >>> from idefn_tf.optimizers import RowGradient, RowSparseAdam, catch_up, read_rows
         >>> from idefn_tf.tables import mark_table
         >>> table_, optimizer = mark_table(keras.Variable(tf.zeros([2, 1]))), RowSparseAdam(0.1)
         >>> optimizer.build([table_])
         >>> for rows in ([0], [1], [1]):  # dense Adam would move row 0 on
         ...     read = read_rows(optimizer, table_, tf.constant(rows))
-        ...     optimizer.apply([row_gradient(optimizer, read, tf.ones([1, 1]))], [table_])
+        ...     optimizer.apply_rows([], [RowGradient(table_, read, tf.ones([1, 1]))])
         >>> catch_up(optimizer)
         >>> round(float(table_.numpy()[0, 0]), 4)  # -0.1 before
         -0.2188

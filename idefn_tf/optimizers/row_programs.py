@@ -1,16 +1,20 @@
-"""The programs of a row-sparse step: XLA makes one pass each of what are dozens of operations."""
+"""The programs of a row-sparse step: XLA makes one pass each of what are dozens of operations.
+
+Under ``tf.distribute`` nothing is compiled: every replica updates every row that one of them read.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from idefn_tf.optimizers.row_access import RowsRead, sum_duplicates, to_positions
 from idefn_tf.optimizers.row_rules import Rule
+from idefn_tf.tables import Distinct
 
 
 class Rows(NamedTuple):
@@ -34,16 +38,19 @@ class Rows(NamedTuple):
 
 
 @dataclass
-class FusedUpdate:
-    """What passes between Keras' ``apply`` and a table's ``update_step`` inside one program.
+class Update:
+    """What passes between an optimizer's ``apply`` and a table's ``update_step``.
 
     Attributes:
-        rows: by variable index, what goes in.
-        advanced: by variable index, the new values and state: what comes out.
+        found: which rows; None inside a program, which gives rows back and writes nothing.
+        values, state: of these rows, up to date; None where they are still to be read.
+        result: the new values and state, where a program gives them back.
     """
 
-    rows: dict[int, Rows]
-    advanced: dict[int, tuple[tf.Tensor, tf.Tensor]] = field(default_factory=dict)
+    found: Distinct | None
+    values: Any = None
+    state: Any = None
+    result: Any = None
 
 
 @functools.lru_cache(maxsize=64)
@@ -69,7 +76,7 @@ def summing(padding_row: int | None) -> Callable[..., tf.Tensor]:
 def up_to_date(rule: Rule, padding_row: int | None, jit: bool) -> Callable[..., Any]:
     """Returns the program that brings rows up to date and puts them where they are asked for.
 
-    It takes (rows, values, state, position, step, rate) and gives values [K, d], state [K, s] and
+    It takes (rows, values, state, position, *clock) and gives values [K, d], state [K, s] and
     the asked-for rows in their places [*shape, d].
     """
 
@@ -78,11 +85,29 @@ def up_to_date(rule: Rule, padding_row: int | None, jit: bool) -> Callable[..., 
         values: tf.Tensor,
         state: tf.Tensor,
         position: tf.Tensor,
-        step: tf.Tensor,
-        rate: tf.Tensor,
+        *clock: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         if not rule.lazy:
-            values, state = rule.now(values, state, step, rate)
+            values, state = rule.now(values, state, *clock)
         return values, state, to_positions(rows, values, position, padding_row)
 
     return tf.function(program, jit_compile=jit, autograph=False)
+
+
+def replica_count() -> int:
+    """Returns how many replicas train together, seen from the one that asks."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def gather_row_gradients(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the rows and gradients of all replicas, the gradients divided by their number.
+
+    Keras sums over replicas what is the same on each.
+    """
+    rows, values = gradient.indices, gradient.values
+    if replica_count() == 1:
+        return rows, values
+    context = tf.distribute.get_replica_context()
+    rows, values = context.all_gather(rows, 0), context.all_gather(values, 0)
+    return rows, values / float(replica_count())

@@ -2,7 +2,10 @@
 
 A table's state is one matrix beside it, so that a row costs one read and one write::
 
-    [ block 1 (d) | ... | block n (d) | last step | learning rate at that step, or 0 ]
+    [ block 1 (d) | ... | block n (d) | last step | learning rate at that step, or 0 | log decay ]
+
+The last column is there where weights decay: the sum over all steps until the last one of
+ln(1 - weight decay * learning rate), so that a wait costs one difference whatever the schedule.
 
 A rule answers two questions: what are these rows worth now (`now`), though they were last touched
 some steps ago, and what are they after this step's gradient (`advance`).
@@ -16,8 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-#: Columns of a row's state after the blocks: the last step that wrote it, and its learning rate.
+#: Columns of every row's state after the blocks: the last step that wrote it, its learning rate.
 CLOCK = 2
+#: What 1 - weight decay * learning rate may not fall below, for its logarithm.
+_LEAST = 1e-30
 
 
 @dataclass(frozen=True)
@@ -39,39 +44,56 @@ class Rule:
 
     def initial(self, width: int) -> list[float]:
         """Returns a row's first state."""
-        return [0.0] * (self.blocks * width + CLOCK)
+        return [0.0] * (self.blocks * width + self.clock)
+
+    @property
+    def clock(self) -> int:
+        """How many columns of a row's state come after the blocks."""
+        return CLOCK + 1 if self.weight_decay else CLOCK
+
+    def log_decay(self, rate: tf.Tensor) -> tf.Tensor:
+        """Returns ln(1 - weight decay * rate), what one step adds to the log decay."""
+        return tf.math.log(tf.maximum(1.0 - self.weight_decay * rate, _LEAST))
 
     def now(
-        self, rows: tf.Tensor, state: tf.Tensor, step: tf.Tensor, rate: tf.Tensor
+        self,
+        rows: tf.Tensor,
+        state: tf.Tensor,
+        step: tf.Tensor,
+        rate: tf.Tensor,
+        log_decay: tf.Tensor | float = 0.0,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Brings rows up to date: what a dense optimizer would have made of them meanwhile.
 
         Args:
             rows: [u, d] as the table holds them.
-            state: [u, blocks * d + 2] as the state holds it.
+            state: [u, blocks * d + clock] as the state holds it.
             step: scalar, how many steps have been taken, in the rows' dtype.
             rate: scalar, the current learning rate.
+            log_decay: scalar, the sum over these steps.
 
         Returns:
             Rows and state as they would stand after `step` steps.
         """
         width = rows.shape[-1]
         blocks = [state[:, i * width : (i + 1) * width] for i in range(self.blocks)]
-        last, touched_rate = state[:, -2:-1], state[:, -1:]
+        clock = self.blocks * width
+        last, touched_rate = state[:, clock : clock + 1], state[:, clock + 1 : clock + 2]
         touched_rate = tf.where(touched_rate > 0, touched_rate, rate)
         elapsed = tf.zeros_like(last) if self.lazy else tf.maximum(step - last, 0.0)
         motion, shrunk = self.drift(blocks, last, elapsed)
         rows = rows - touched_rate * motion
-        if self.weight_decay:
-            rows *= tf.pow(1.0 - self.weight_decay * touched_rate, elapsed)
+        if self.weight_decay and not self.lazy:
+            rows *= tf.exp(log_decay - state[:, clock + 2 :])
         # by column and not by concatenation, for which XLA takes twice as long
         column = tf.range(state.shape[-1])
         factor = shrunk[-1]
         for block in reversed(range(self.blocks - 1)):
             factor = tf.where(column < (block + 1) * width, shrunk[block], factor)
-        clock = self.blocks * width
         # what motion remains takes the rate that will hold then, should it be changed here
         clocks = tf.where(tf.equal(column, clock), last + elapsed, tf.zeros_like(last))
+        if self.weight_decay:
+            clocks = tf.where(tf.equal(column, clock + 2), log_decay, clocks)
         return rows, tf.where(column < clock, state * factor, clocks)
 
     def advance(
@@ -81,15 +103,17 @@ class Rule:
         gradient: tf.Tensor,
         step: tf.Tensor,
         rate: tf.Tensor,
+        log_decay: tf.Tensor | float = 0.0,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Takes step number `step` + 1.
 
         Args:
             rows: [u, d], up to date (from `now`).
-            state: [u, blocks * d + 2], up to date too.
+            state: [u, blocks * d + clock], up to date too.
             gradient: [u, d].
             step: scalar, as in `now`.
             rate: scalar, as in `now`.
+            log_decay: scalar, the sum over all steps, this one included.
 
         Returns:
             The new rows and state.
@@ -102,7 +126,8 @@ class Rule:
             gradient = gradient + self.l2_rows * rows
         motion, blocks = self.move(blocks, gradient, step + 1.0)
         ones = tf.ones_like(rows[:, :1])
-        return rows - rate * motion, tf.concat([*blocks, (step + 1.0) * ones, rate * ones], 1)
+        clock = [step + 1.0, rate, log_decay][: self.clock]
+        return rows - rate * motion, tf.concat([*blocks, *(ones * part for part in clock)], 1)
 
     def drift(
         self, blocks: list[tf.Tensor], last: tf.Tensor, elapsed: tf.Tensor
@@ -203,7 +228,7 @@ class AdagradRule(Rule):
 
     def initial(self, width: int) -> list[float]:
         """The accumulator's first value, and a clock at 0."""
-        return [self.initial_accumulator_value] * width + [0.0] * CLOCK
+        return [self.initial_accumulator_value] * width + [0.0] * self.clock
 
     def drift(
         self, blocks: list[tf.Tensor], last: tf.Tensor, elapsed: tf.Tensor

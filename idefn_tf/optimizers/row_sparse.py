@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,11 +10,11 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._keras_private import built_variables, variable_index
-from idefn_tf.optimizers.replica_rows import gather_row_gradients, replica_count
-from idefn_tf.optimizers.row_access import RowsRead
-from idefn_tf.optimizers.row_programs import FusedUpdate, Rows, compiled, up_to_date
+from idefn_tf.optimizers import row_programs as programs
+from idefn_tf.optimizers.row_access import RowGradient, RowsRead, sum_duplicates
+from idefn_tf.optimizers.row_programs import Rows, Update
 from idefn_tf.optimizers.row_rules import Rule
-from idefn_tf.optimizers.row_state import add_row_state, named_blocks
+from idefn_tf.optimizers.row_state import add_row_state, excluded, named_blocks, translated
 from idefn_tf.tables import Distinct, distinct, is_table
 
 #: Rows that `catch_up` brings up to date at a time.
@@ -26,7 +24,7 @@ _Keras: Any = object
 
 
 class RowSparse(_Keras):
-    """Mixed into a Keras optimizer, in front of it: tables by rows, all else as Keras does it.
+    """Mixed in front of a Keras optimizer: tables by rows, all else as Keras does it.
 
     A table is a variable that `mark_table` marked (`FeatureColumns` marks its own). Its rows may
     wait: a row that batches do not touch is brought up to date when it is next read through
@@ -44,7 +42,6 @@ class RowSparse(_Keras):
 
     #: Whether the arithmetic on rows is compiled by XLA.
     jit_rows: bool = True
-    #: Names of the rule's blocks.
     block_names: tuple[str, ...] = ()
 
     def rule(self) -> Rule:
@@ -60,9 +57,9 @@ class RowSparse(_Keras):
         self._strategy = tf.distribute.get_strategy()
         self._row_state: dict[int, keras.Variable] = {}
         self._tables: dict[int, keras.Variable] = {}
-        self._rows_read: dict[Any, RowsRead] = {}
-        self._updates: dict[Any, Any] = {}
-        self._fused: FusedUpdate | None = None
+        self._pending: dict[int, Update] = {}  # filled while Keras' apply runs
+        self._programs: dict[Any, Any] = {}
+        self.log_decay: keras.Variable | None = None
         self._caught_up_at: int | None = None
         self._exempt = self._exclude_tables_from_decay(variables)
         super().build(variables)
@@ -74,6 +71,10 @@ class RowSparse(_Keras):
             with self._strategy.extended.colocate_vars_with(variable.value):
                 self._row_state[i] = add_row_state(self, variable, first)
             self._tables[i] = variable
+        if rule.weight_decay:  # float64: millions of small steps add up
+            self.log_decay = self.add_variable(
+                (), "zeros", "float64", aggregation="only_first_replica", name="log_decay"
+            )
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """As in Keras; tables may be named too."""
@@ -89,11 +90,7 @@ class RowSparse(_Keras):
         chosen, names = getattr(self, "_excluded", ([], []))
         tables = [v for v in variables if is_table(v)]
         super().exclude_from_weight_decay([*chosen, *tables], names)
-        return {
-            i
-            for i, v in enumerate(variables)
-            if any(v is c for c in chosen) or any(re.search(n, v.name) for n in names)
-        }
+        return excluded(variables, chosen, names)
 
     def _rule_of(self, index: int) -> Rule:
         rule = self.rule()
@@ -115,26 +112,24 @@ class RowSparse(_Keras):
     def read_rows(
         self, table: keras.Variable, rows: tf.Tensor | Distinct, padding_row: int | None = None
     ) -> RowsRead:
-        """Reads rows of a table as they stand now; `apply` writes them back with their gradient.
+        """Reads rows of a table as they stand now; `apply_rows` writes them back.
 
         Args:
-            table: a marked variable that the optimizer was built with.
+            table: a marked variable that the optimizer was built with; one that is not trainable
+                is read as it is.
             rows: int32, any shape, repeats allowed; or what `distinct` found among them.
             padding_row: a row that counts as zero wherever it is asked for and gets no gradient.
         """
-        index = variable_index(self, table.value)
         found = rows if isinstance(rows, Distinct) else distinct(rows)
-        rows_read = self._read(index, table.value, found, padding_row)
-        self._rows_read[self._own(index)] = rows_read
-        return rows_read
-
-    def _read(self, index: int, table: Any, found: Distinct, padding_row: int | None) -> RowsRead:
-        values = tf.gather(table, found.rows)
+        values = tf.gather(table.value, found.rows)
+        if not table.trainable:
+            return RowsRead(found, values, tuple(table.shape), padding_row=padding_row)
+        index = variable_index(self, table.value)
         state = tf.gather(self._row_state[index].value, found.rows)
-        step, rate = self._clock(values.dtype)
-        program = up_to_date(self._rule_of(index), padding_row, self.jit_rows)
+        clock = self._clock(values.dtype)
+        program = programs.up_to_date(self._rule_of(index), padding_row, self.jit_rows)
         with tf.name_scope("up_to_date"):  # what a profile calls it
-            values, state, places = program(found.rows, values, state, found.position, step, rate)
+            values, state, places = program(found.rows, values, state, found.position, *clock)
         return RowsRead(found, values, tuple(table.shape), state, padding_row, places)
 
     def _read_plainly(self, index: int, table: Any, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -143,138 +138,141 @@ class RowSparse(_Keras):
         What replicas asked for differs in number at every step: a program that puts rows in their
         places would be compiled at every step.
         """
-        values, state = tf.gather(table, rows), tf.gather(self._row_state[index].value, rows)
-        rule = self._rule_of(index)
-        if rule.lazy:
-            return values, state
-        return compiled(rule, "now", self.jit_rows)(values, state, *self._clock(values.dtype))
+        read = tf.gather(table, rows), tf.gather(self._row_state[index].value, rows)
+        now = programs.compiled(self._rule_of(index), "now", self.jit_rows)
+        return read if self.rule().lazy else now(*read, *self._clock(read[0].dtype))
 
-    def _clock(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(self.iterations.value, dtype), tf.cast(self.learning_rate, dtype)
+    def _clock(self, dtype: Any, after: bool = False) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the step, its learning rate, and the log decay before it or `after` it."""
+        rate, decay = tf.cast(self.learning_rate, dtype), tf.zeros([], "float64")
+        if self.log_decay is not None:
+            decay = self._log_decay_after() if after else self.log_decay.value
+        return tf.cast(self.iterations.value, dtype), rate, tf.cast(decay, dtype)
+
+    def _log_decay_after(self) -> tf.Tensor:
+        rate = tf.cast(self.learning_rate, "float64")
+        return self.log_decay.value + self.rule().log_decay(rate)  # type: ignore[union-attr]
 
     # -- writing ------------------------------------------------------------------------------
 
-    def compiles(self) -> bool:
-        """Whether `apply`, called here and now, would run as one compiled program."""
-        return self.jit_rows and replica_count() == 1 and tf.inside_function()
+    def apply_rows(
+        self,
+        dense_pairs: Sequence[tuple[tf.Tensor, keras.Variable]],
+        row_gradients: Sequence[RowGradient],
+    ) -> None:
+        """Takes one step: dense variables as Keras does, tables by the rows that were read.
 
-    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Applies gradients; an ``IndexedSlices`` gradient of a table costs only its rows.
+        Keras clips and unscales the merged rows as a plain tensor: norms are those of the dense
+        gradient. In a compiled step XLA makes one program of merging, and one of clipping, Keras'
+        update of the dense variables and the rows' arithmetic.
 
-        Keras clips and unscales what it is given, so it is given the merged rows as a plain
-        tensor: norms are those of the dense gradient. In a compiled step XLA makes one program of
-        merging, and one of clipping, Keras' update of the dense variables and the rows' arithmetic.
+        Args:
+            dense_pairs: gradients and variables that are no tables.
+            row_gradients: one a table, of rows read in this very step.
         """
-        given = trainable_variables
-        variables = built_variables(self) if given is None else list(given)
+        dense = [gradient for gradient, _ in dense_pairs]
+        variables = [v for _, v in dense_pairs] + [row.table for row in row_gradients]
         if not self.built:
             self.build(variables)
-        grads = list(grads)
-        noted = self._as_read(grads, variables) if self.compiles() else {}
-        if noted:
-            plain = [None if i in noted else gradient for i, gradient in enumerate(grads)]
+        tables = [variable_index(self, row.table) for row in row_gradients]
+        rows_read = [row.rows_read for row in row_gradients]
+        if self.jit_rows and programs.replica_count() == 1 and tf.inside_function():
             with tf.name_scope("update"):  # what a profile calls it
-                rows = {i: Rows.of(rows_read, grads[i].values) for i, rows_read in noted.items()}
-                updated = self._update(variables)(plain, rows)
-            for place, (values, state) in updated.items():
-                index = variable_index(self, variables[place])
-                self._write(index, self._rows_read[index].found, values, state)
-        else:
-            pairs = zip(grads, variables, strict=True)
-            super().apply([self._rows_of(*pair) for pair in pairs], variables)
-        self._rows_read.clear()
+                rows = [Rows.of(row.rows_read, row.values) for row in row_gradients]
+                updated = self._program(variables, tables)(dense, rows)
+            for index, read, (values, state) in zip(tables, rows_read, updated, strict=True):
+                self._write(index, read.found, values, state)
+            return
+        merged, pending = [], {}
+        for index, row in zip(tables, row_gradients, strict=True):
+            if programs.replica_count() > 1:
+                slices = row.rows_read.sum_duplicates(row.values)
+                gradient, pending[index] = self._merged(slices)
+            else:
+                found, padding = row.rows_read.found, row.rows_read.padding_row
+                gradient = sum_duplicates(row.values, found.rows, found.position, padding)
+                pending[index] = Update(found, row.rows_read.values, row.rows_read.state)
+            merged.append(gradient)
+        self._apply([*dense, *merged], variables, pending)
 
-    def _as_read(self, grads: list[Any], variables: list[Any]) -> dict[int, RowsRead]:
-        """Returns what was read by place in `grads`; {} unless all is as `read_rows` left it."""
-        noted = {}
-        for place, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """``keras.optimizers.Optimizer.apply``; an ``IndexedSlices`` of a table costs its rows.
+
+        For training loops of one's own. The rows are read once more, and no one program does it
+        all: `apply_rows` is faster.
+        """
+        variables = list(trainable_variables or built_variables(self))
+        if not self.built:
+            self.build(variables)
+        plain, pending = [], {}
+        for gradient, variable in zip(grads, variables, strict=True):
             index = variable_index(self, variable)
-            if index not in self._tables:
-                continue
-            rows_read = self._rows_read.get(index)
-            given = isinstance(gradient, tf.IndexedSlices)
-            if rows_read is None or not given or gradient.indices is not rows_read.found.position:
-                return {}
-            noted[place] = rows_read
-        return noted
+            if isinstance(gradient, tf.IndexedSlices) and index in self._tables:
+                gradient, pending[index] = self._merged(gradient)
+            elif isinstance(gradient, tf.IndexedSlices):
+                gradient = tf.convert_to_tensor(gradient)
+            plain.append(gradient)
+        self._apply(plain, variables, pending)
 
-    def _update(self, variables: list[Any]) -> Any:
-        """Returns the program (plain gradients, rows) -> {place: (values, state)}.
+    def _merged(self, gradient: tf.IndexedSlices) -> tuple[tf.Tensor, Update]:
+        """Sums the gradients of repeated rows, of all replicas: each updates every such row."""
+        rows, values = programs.gather_row_gradients(gradient)
+        found = distinct(tf.cast(rows, tf.int32))
+        summed = sum_duplicates(values, found.rows, found.position, None)
+        return summed, Update(found)  # read where the update runs, on the replica's own copy
+
+    def _apply(self, grads: list[Any], variables: list[Any], pending: dict[int, Update]) -> None:
+        """Calls Keras' ``apply``, which calls `update_step` for every variable."""
+        self._pending = pending
+        after = None if self.log_decay is None else self._log_decay_after()
+        try:
+            super().apply(grads, variables)
+        finally:
+            self._pending = {}
+        if self.log_decay is not None:
+            self.log_decay.assign(after)
+
+    def _program(self, variables: list[Any], tables: list[int]) -> Any:
+        """Returns the program (dense gradients, rows) -> [(values, state) of every table].
 
         It updates the dense variables itself. Rows come and go as tensors: XLA would copy a table
         to write to it.
         """
-        indices = [variable_index(self, variable) for variable in variables]
-        key = tuple(indices)
-        if key not in self._updates:
+        key = tuple(variable_index(self, variable) for variable in variables)
+        if key not in self._programs:
 
-            def update(plain: list[Any], rows: dict[int, Rows]) -> Any:
-                grads = list(plain)
-                for place, row in rows.items():
-                    grads[place] = row.gradient
-                self._fused = FusedUpdate({indices[place]: row for place, row in rows.items()})
-                try:
-                    super(RowSparse, self).apply(grads, variables)
-                    advanced = self._fused.advanced
-                finally:
-                    self._fused = None
-                return {place: advanced[indices[place]] for place in rows}
+            def program(dense: list[Any], rows: list[Rows]) -> Any:
+                updates = [Update(None, row.values, row.state) for row in rows]
+                pending = dict(zip(tables, updates, strict=True))
+                self._apply([*dense, *(row.gradient for row in rows)], variables, pending)
+                return [update.result for update in updates]
 
-            self._updates[key] = tf.function(update, jit_compile=True, autograph=False)
-        return self._updates[key]
-
-    def _rows_of(self, gradient: Any, variable: Any) -> Any:
-        """Returns merged row gradients [K, d], having noted which rows they are."""
-        if not isinstance(gradient, tf.IndexedSlices):
-            return gradient
-        key = variable.value if isinstance(variable, keras.Variable) else variable
-        index = variable_index(self, key)
-        if index not in self._tables:
-            return tf.convert_to_tensor(gradient)
-        rows_read = self._rows_read.get(self._own(index))
-        replicas = replica_count()
-        noted = rows_read is not None and gradient.indices is rows_read.found.rows
-        if replicas == 1 and noted:
-            return gradient.values
-        rows, values = gradient.indices, gradient.values
-        if replicas > 1:  # every replica updates every touched row of its copy
-            padded = rows_read.found if rows_read is not None and noted else None
-            rows, values = gather_row_gradients(gradient, padded)
-        found = distinct(tf.cast(rows, tf.int32))
-        # the state is read where the update runs, on the replica's own copy
-        self._rows_read[index] = RowsRead(found, values, (0, 0))
-        return self._rows_read[index].sum_duplicates(values).values
-
-    def _own(self, index: int) -> Any:
-        """Returns the key of what this replica's thread touched; the index is for what all did."""
-        return index if replica_count() == 1 else (index, threading.get_ident())
+            self._programs[key] = tf.function(program, jit_compile=True, autograph=False)
+        return self._programs[key]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates one variable; a table by the rows that `apply` noted."""
+        """Updates one variable; a table by the rows that its gradient is of."""
         index = variable_index(self, variable)
         if index not in self._tables:
             super().update_step(gradient, variable, learning_rate)
             return
         table = variable.value if isinstance(variable, keras.Variable) else variable
-        step, _ = self._clock(table.dtype)
-        rule, rate = self._rule_of(index), tf.cast(learning_rate, table.dtype)
-        if self._fused is not None:
-            row = self._fused.rows[index]
-            new = rule.advance(row.values, row.state, tf.cast(gradient, table.dtype), step, rate)
-            self._fused.advanced[index] = new
-            return
-        rows_read = self._rows_read.get(index)
-        if rows_read is None:  # a dense gradient touches every row
-            rows = tf.range(table.shape[0])
-            rows_read = RowsRead(Distinct(rows, tf.size(rows), rows), gradient, (0, 0))
-        values, state = rows_read.values, rows_read.state
-        if state is None:
-            values, state = self._read_plainly(index, table, rows_read.found.rows)
+        step, _, decay = self._clock(table.dtype, after=True)
+        rule, clock = self._rule_of(index), (step, tf.cast(learning_rate, table.dtype), decay)
         gradient = tf.cast(gradient, table.dtype)
-        values, state = compiled(rule, "advance", self.jit_rows)(
-            values, state, gradient, step, rate
-        )
-        self._write(index, rows_read.found, values, state, table)
+        update = self._pending.get(index)
+        if update is None:  # a dense gradient is of every row
+            rows = tf.range(table.shape[0])
+            update = Update(Distinct(rows, tf.size(rows), rows))
+        if update.found is None:  # a program: the rows are written outside of it
+            update.result = rule.advance(update.values, update.state, gradient, *clock)
+            return
+        values, state = update.values, update.state
+        if state is None:
+            values, state = self._read_plainly(index, table, update.found.rows)
+        advance = programs.compiled(rule, "advance", self.jit_rows)
+        values, state = advance(values, state, gradient, *clock)
+        self._write(index, update.found, values, state, table)
 
     def _write(
         self, index: int, found: Distinct, values: Any, state: Any, table: Any = None
@@ -293,6 +291,8 @@ class RowSparse(_Keras):
         if self._caught_up_at == iterations:
             return
         for index, table in self._tables.items():
+            if not table.trainable:
+                continue
             size = int(table.shape[0])
             chunk = min(_CHUNK, size)
             for start in range(0, size, chunk):
@@ -304,8 +304,11 @@ class RowSparse(_Keras):
         self._caught_up_at = iterations
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads saved state; what it says of waiting rows is not known here."""
-        super().load_own_variables(store)
+        """Reads saved state, of an earlier release too; which rows wait is not known."""
+        values = [store[str(i)] for i in range(len(store.keys()))]
+        if self.built:
+            values = translated(self, self.variables, values)
+        super().load_own_variables({str(i): value for i, value in enumerate(values)})
         self._caught_up_at = None
 
     def state_of(self, table: keras.Variable) -> dict[str, tf.Tensor]:

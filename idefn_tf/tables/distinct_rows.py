@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-#: What a batch holds of the rows of a table beside "rows:<width>".
-_ROWS, _COUNT, _POSITION = "distinct:{}", "count:{}", "position:{}"
+#: Under which name an encoded batch holds what `look_ahead` found, by table.
+DISTINCT = "distinct"
 
 
 @dataclass(frozen=True)
@@ -64,41 +64,36 @@ def distinct(rows: tf.Tensor) -> Distinct:
 def look_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns a data set of encoded batches with the distinct rows of every table beside them.
 
-    They belong to the batch as it is: a batch that is cut for several replicas has others.
+    They belong to the batch as it is: a batch that is cut for several replicas has others. What
+    was found already is left as it is.
 
     Example:
         >>> from idefn_tf.tables import found_rows, look_ahead
-        >>> encoded = tf.data.Dataset.from_tensors({"rows:4": tf.constant([[7], [3], [7]])})
+        >>> encoded = tf.data.Dataset.from_tensors({"rows": {"4": tf.constant([[7], [3], [7]])}})
         >>> found = next(iter(look_ahead(encoded)))
-        >>> sorted(found), int(found_rows(found, "4").count)
-        (['count:4', 'distinct:4', 'position:4', 'rows:4'], 2)
+        >>> sorted(found), sorted(found["distinct"]["4"]), int(found_rows(found, "4").count)
+        (['distinct', 'rows'], ['count', 'position', 'rows'], 2)
     """
 
     def find(*element: Any) -> Any:
         encoded = dict(element[0])
-        for name in element[0]:
-            kind, _, width = name.partition(":")
-            if kind != "rows" or width == "indicator":
-                continue
-            found = distinct(encoded[name])
-            encoded[_ROWS.format(width)] = found.rows
-            encoded[_COUNT.format(width)] = found.count
-            encoded[_POSITION.format(width)] = found.position
+        if DISTINCT not in encoded:
+            tables = {w: rows for w, rows in encoded["rows"].items() if w != "indicator"}
+            encoded[DISTINCT] = {width: vars(distinct(rows)) for width, rows in tables.items()}
         return (encoded, *element[1:]) if len(element) > 1 else encoded
 
     return dataset.map(find, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def found_rows(encoded: Mapping[str, tf.Tensor], width: str) -> Distinct:
+def found_rows(encoded: Mapping[str, Any], width: str) -> Distinct:
     """Returns the distinct rows of a table that a batch asks for, found ahead or now.
 
     Example:
         >>> from idefn_tf.tables import found_rows
-        >>> found = found_rows({"rows:4": tf.constant([[7], [3], [7]])}, "4")
+        >>> found = found_rows({"rows": {"4": tf.constant([[7], [3], [7]])}}, "4")
         >>> int(found.count)
         2
     """
-    if _ROWS.format(width) not in encoded:
-        return distinct(encoded[f"rows:{width}"])
-    names = (_ROWS.format(width), _COUNT.format(width), _POSITION.format(width))
-    return Distinct(*(encoded[name] for name in names))
+    if DISTINCT not in encoded:
+        return distinct(encoded["rows"][width])
+    return Distinct(**encoded[DISTINCT][width])

@@ -19,6 +19,8 @@ import keras
 import numpy as np
 
 from idefn_tf._files import atomic_path
+from idefn_tf.optimizers import RowSparse
+from idefn_tf.optimizers.row_state import translated
 
 _HEAD = "head"
 
@@ -76,7 +78,9 @@ class Snapshot:
             ValueError: if the model has other variables.
         """
         variables = state_variables(model)
-        wanted = [(name, value.shape) for name, value in zip(self.names, self.values, strict=True)]
+        values = self._values_for(model, variables)
+        names = self.names if len(values) == len(self.names) else [v.path for v in variables]
+        wanted = [(name, value.shape) for name, value in zip(names, values, strict=True)]
         found = [(v.path, tuple(v.shape)) for v in variables]
         if [shape for _, shape in wanted] != [shape for _, shape in found]:
             pairs = zip(wanted, found, strict=False)
@@ -85,9 +89,19 @@ class Snapshot:
                 f"snapshot: the model's variables are others than the snapshot's, first {first}; "
                 "delete checkpoints/step.npz to go on from the last whole epoch"
             )
-        for variable, value in zip(variables, self.values, strict=True):
+        for variable, value in zip(variables, values, strict=True):
             if variable.path.rpartition("/")[2] not in leave:
                 variable.assign(value)
+
+    def _values_for(self, model: keras.Model, variables: list[Any]) -> list[np.ndarray]:
+        """Returns the values, the optimizer's in the form that it has now."""
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        if not isinstance(optimizer, RowSparse) or abs(len(self.values) - len(variables)) != 1:
+            return self.values
+        ends = [name.rpartition("/")[2] == "log_decay" for name in self.names]
+        if True not in ends and optimizer.log_decay is None:
+            return self.values
+        return translated(optimizer, variables, self.values, ends.index(True) if any(ends) else -1)
 
 
 def capture(model: keras.Model, epoch: int, batch: int) -> Snapshot:

@@ -22,7 +22,9 @@ def predict(
     model: EntireSpaceModel, schema: Schema, table: pa.Table, batch_size: int = 8192
 ) -> dict[str, np.ndarray]:
     """Scores a table: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
-    dataset = open_dataset(schema, table, batch_size=batch_size, labels=False)
+    dataset = open_dataset(
+        schema, table, batch_size=batch_size, labels=False, encode=model.features
+    )
     scores: dict[str, np.ndarray] = model.predict(dataset, verbose=0)
     return scores
 

@@ -90,9 +90,11 @@ def test_every_page_is_in_the_table_of_contents_and_there():
 def test_examples_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": f"docs_{path.stem.replace('-', '_')}"}
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         for text in blocks(path, "python"):
             exec(compile(text, name(path), "exec"), scope)
+    if path.stem == "anatomy-of-a-step":
+        assert printed.getvalue() == blocks(path, "text")[0]
     METHODS.pop("softened_negatives", None)  # the example classes of one page
     BACKBONES.pop("wide_and_deep", None)
 

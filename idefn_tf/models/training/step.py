@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,12 +10,15 @@ import tensorflow as tf
 
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.replica_sums import replica_count
-from idefn_tf.optimizers import read_rows, row_gradient
+from idefn_tf.optimizers import RowGradient, apply_rows, read_rows
 from idefn_tf.tables import found_rows
+
+#: What `FeatureColumns.combine` reads of an encoded batch.
+_PARTS = ("rows", "coefficients", "numbers")
 
 
 class TrainingStep:
-    """Takes a model one step.
+    """Takes one step of training.
 
     1. The rows of the embedding tables are gathered, brought up to date and put in their places.
        Where there are lists to pool, that is a program of its own, as is its gradient.
@@ -28,17 +31,35 @@ class TrainingStep:
     matrix products are up to a third faster on several threads than those in a program of XLA.
 
     Args:
-        model: whose step it is, an `EntireSpaceTrainer`.
+        features: the layer that holds the tables and makes z, as `FeatureColumns` does.
+        optimizer: any Keras optimizer.
+        variables: gives the trainable variables, tables included.
+        forward: (z, training) -> `Outputs`.
+        compute_losses: (outputs, batch) -> the loss terms by name.
+        terms: (outputs, batch) -> what the metrics add.
+        before_step: (z, batch) -> nothing, run before the forward pass.
         jit: whether XLA compiles what pays.
     """
 
-    def __init__(self, model: Any, jit: bool) -> None:
-        self.model = model
+    def __init__(
+        self,
+        features: Any,
+        optimizer: Any,
+        variables: Callable[[], Sequence[keras.Variable]],
+        forward: Callable[[tf.Tensor, bool], Outputs],
+        compute_losses: Callable[[Outputs, Batch], dict[str, tf.Tensor]],
+        terms: Callable[[Outputs, Batch], Any],
+        before_step: Callable[[tf.Tensor, Batch], None],
+        jit: bool = False,
+    ) -> None:
+        self.features, self.optimizer, self._variables = features, optimizer, variables
+        self._forward, self._before_step = forward, before_step
+        self._compute_losses, self._terms = compute_losses, terms
         how = {"jit_compile": jit, "autograph": False, "reduce_retracing": False}
         self._combine = tf.function(self.combine, **how)
         self._losses_and_gradients = tf.function(self.losses_and_gradients, **how)
 
-    def __call__(self, encoded: dict[str, tf.Tensor], batch: Batch) -> tuple[Any, Any, Any]:
+    def __call__(self, encoded: Mapping[str, Any], batch: Batch) -> tuple[Any, Any, Any]:
         """Trains on a batch.
 
         Args:
@@ -48,20 +69,18 @@ class TrainingStep:
         Returns:
             The losses by name, the method's monitored scalars, and the metrics' terms.
         """
-        model = self.model
-        features, optimizer = model.features, model.optimizer
+        tables, dense = self.features.tables, self.dense_variables()
         rows_read = {
-            width: read_rows(optimizer, table, found_rows(encoded, width), padding_row=0)
-            for width, table in features.tables.items()
+            width: read_rows(self.optimizer, table, found_rows(encoded, width), padding_row=0)
+            for width, table in tables.items()
         }
         gathered = {width: rows.to_positions() for width, rows in rows_read.items()}
-        dense = self.dense_variables()
         with tf.GradientTape() as tape:
             tape.watch(gathered)
             z = self.place(gathered, encoded)
             with tape.stop_recording():
-                model.before_step(z, batch)
-            outputs = model.forward(z, training=True)
+                self._before_step(z, batch)
+            outputs = self._forward(z, True)
         losses, monitor, terms, slopes = self.losses(outputs, batch)
         reached = [(z, slopes["z"])]
         reached += [(outputs.logits[name], slopes["logits"][name]) for name in outputs.logits]
@@ -76,31 +95,30 @@ class TrainingStep:
         pairs = []
         for gradient, own, variable in zip(gradients, slopes["variables"], dense, strict=True):
             pairs.append((gradient if own is None else gradient + own, variable))
-        for width, table in features.tables.items():
-            gradient = row_gradient(optimizer, rows_read[width], row_gradients[width])
-            pairs.append((gradient, table))
-        optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
+        rows = [
+            RowGradient(table, rows_read[width], row_gradients[width])
+            for width, table in tables.items()
+            if table.trainable
+        ]
+        apply_rows(self.optimizer, pairs, rows)
         return losses, monitor, terms
 
     def dense_variables(self) -> list[keras.Variable]:
         """Returns the trainable variables that are no embedding table."""
-        tables = {id(table) for table in self.model.features.tables.values()}
-        return [v for v in self.model.trainable_variables if id(v) not in tables]
+        tables = {id(table) for table in self.features.tables.values()}
+        return [v for v in self._variables() if id(v) not in tables]
 
-    def place(
-        self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, tf.Tensor]
-    ) -> tf.Tensor:
+    def place(self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, Any]) -> tf.Tensor:
         """Returns z [B, d], by a program if there is anything to pool (else that costs a copy)."""
-        pools = any(name.startswith("coefficients:") for name in encoded)
+        encoded = {name: encoded[name] for name in _PARTS if name in encoded}
+        pools = bool(encoded["coefficients"])
         combine = self._compiled(self._combine, self.combine) if pools else self.combine
         z: tf.Tensor = combine(gathered, encoded)
         return z
 
-    def combine(
-        self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, tf.Tensor]
-    ) -> tf.Tensor:
+    def combine(self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, Any]) -> tf.Tensor:
         """Returns z of gathered rows whose row 0 is 0 already."""
-        return self.model.features.combine(gathered, encoded, zeroed=True)
+        return self.features.combine(gathered, encoded, zeroed=True)
 
     @staticmethod
     def _compiled(program: Any, plain: Any) -> Any:
@@ -136,15 +154,14 @@ class TrainingStep:
             (scaled) loss in "z", "logits", "hidden" and the dense "variables"; None for what the
             losses do not depend on themselves.
         """
-        model, batch = self.model, Batch(*batch)
+        batch = Batch(*batch)
         variables = [v.value for v in self.dense_variables()]
         outputs = Outputs(z, dict(logits), dict(hidden), training=True)
         sources = {"z": z, "logits": outputs.logits, "hidden": outputs.hidden}
         with tf.GradientTape() as tape:
             tape.watch(sources)
-            losses = model.compute_losses(outputs, batch)
+            losses = self._compute_losses(outputs, batch)
             loss = tf.add_n(list(losses.values()))
-            scaled = model.optimizer.scale_loss(loss)
+            scaled = self.optimizer.scale_loss(loss)
         slopes = tape.gradient(scaled, {**sources, "variables": variables})
-        terms = model.training_metrics.terms(model.predictions(outputs), batch)
-        return {"loss": loss, **losses}, outputs.monitor, terms, slopes
+        return {"loss": loss, **losses}, outputs.monitor, self._terms(outputs, batch), slopes

@@ -84,7 +84,16 @@ class EntireSpaceTrainer(TrackedModel):
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         if isinstance(self.optimizer, RowSparse):
             self.optimizer.jit_rows = self._jit
-        self._step = TrainingStep(self, self._jit)
+        self._step = TrainingStep(
+            features=self.features,
+            optimizer=self.optimizer,
+            variables=lambda: self.trainable_variables,
+            forward=self.forward,
+            compute_losses=self.compute_losses,
+            terms=self._metric_terms,
+            before_step=self.before_step,
+            jit=self._jit,
+        )
         self.compile_metrics_step(self._jit)
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -98,11 +107,14 @@ class EntireSpaceTrainer(TrackedModel):
         outputs = self.forward(self.features(encoded), training=False)
         losses = self.compute_losses(outputs, batch)
         loss = tf.add_n(list(losses.values()))
-        terms = self.training_metrics.terms(self.predictions(outputs), batch)
+        terms = self._metric_terms(outputs, batch)
         apart = self.reads_test_metrics_apart()
         return self.track({"loss": loss, **losses}, outputs.monitor, terms, batch, apart)
 
-    def _unpack(self, data: Any, training: bool = False) -> tuple[dict[str, tf.Tensor], Batch]:
+    def _metric_terms(self, outputs: Outputs, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        return self.training_metrics.terms(self.predictions(outputs), batch)
+
+    def _unpack(self, data: Any, training: bool = False) -> tuple[dict[str, Any], Batch]:
         features, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
         if not isinstance(labels, Mapping) or not {CLICK, CONVERSION} <= set(labels):
             raise ValueError(
@@ -129,21 +141,21 @@ class EntireSpaceTrainer(TrackedModel):
         return dict(encoded), Batch(click, conversion, weight, extra)
 
     def prepare(self, dataset: Any) -> Any:
-        """Encodes raw features in the input pipeline; anything else passes through."""
-        if not isinstance(dataset, tf.data.Dataset):
-            return dataset
-        spec = dataset.element_spec
-        features = spec[0] if isinstance(spec, tuple) else spec
-        if not isinstance(features, Mapping) or self.features.is_encoded(features):
+        """Encodes raw features in the input pipeline, at every epoch; other data pass through.
+
+        `open_dataset` with ``encode=features`` gives encoded batches, which costs less.
+        """
+        features = _features_of(dataset)
+        if features is None or self.features.is_encoded(features):
             return dataset
         return encode_dataset(dataset, self.features)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """``keras.Model.fit``; data sets of raw features are encoded in the input pipeline."""
-        with self.distribute_strategy.scope():
-            self.build()
-            if not self.optimizer.built:  # in the order that a loaded model uses, too
-                self.optimizer.build(self.trainable_variables)
+        """``keras.Model.fit``; data sets of raw features are encoded in the input pipeline.
+
+        While one replica takes a step, the pipeline finds the distinct rows of the next batches.
+        """
+        self.build_all()
         if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
             kwargs["shuffle"] = False  # the data set shuffles itself; Keras warns of its default
         if kwargs.get("validation_data") is not None:
@@ -153,20 +165,20 @@ class EntireSpaceTrainer(TrackedModel):
             listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
             kwargs["callbacks"] = [_CatchUp(), *listed]  # before those that save or look
         prepared = self.prepare(x)
-        if self._takes_whole_batches(prepared):
+        alone = int(self.distribute_strategy.num_replicas_in_sync) == 1
+        features = _features_of(prepared)
+        if alone and features is not None and not self.run_eagerly:
             prepared = look_ahead(prepared)
         history = super().fit(prepared, *args, **kwargs)
         catch_up(getattr(self, "optimizer", None))
         return history
 
-    def _takes_whole_batches(self, dataset: Any) -> bool:
-        """Whether one replica trains on encoded batches as the input pipeline makes them."""
-        if not isinstance(dataset, tf.data.Dataset) or self.run_eagerly:
-            return False
-        spec = dataset.element_spec
-        features = spec[0] if isinstance(spec, tuple) else spec
-        alone = int(self.distribute_strategy.num_replicas_in_sync) == 1
-        return alone and isinstance(features, Mapping) and self.features.is_encoded(features)
+    def build_all(self) -> None:
+        """Creates the variables of the model and of its optimizer."""
+        with self.distribute_strategy.scope():
+            self.build()
+            if not self.optimizer.built:  # in the order that a loaded model uses, too
+                self.optimizer.build(self.trainable_variables)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.evaluate`` on raw or encoded data sets."""
@@ -179,6 +191,29 @@ class EntireSpaceTrainer(TrackedModel):
         self.build()
         catch_up(getattr(self, "optimizer", None))
         return super().predict(self.prepare(x), *args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.train_on_batch``."""
+        self.build_all()
+        return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.test_on_batch``, with every row of the tables up to date."""
+        self.build()
+        catch_up(getattr(self, "optimizer", None))
+        return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.predict_on_batch``, with every row of the tables up to date."""
+        self.build()
+        catch_up(getattr(self, "optimizer", None))
+        return super().predict_on_batch(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.__call__``; outside of a graph with every row of the tables up to date."""
+        if tf.executing_eagerly():
+            catch_up(getattr(self, "optimizer", None))
+        return super().__call__(*args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """``keras.Model.save``, with every row of the tables up to date."""
@@ -218,3 +253,12 @@ class _CatchUp(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         catch_up(self.model.optimizer)
+
+
+def _features_of(dataset: Any) -> Mapping[str, Any] | None:
+    """Returns the specification of a data set's features by name, or None if it has none."""
+    if not isinstance(dataset, tf.data.Dataset):
+        return None
+    spec = dataset.element_spec
+    features = spec[0] if isinstance(spec, tuple) else spec
+    return features if isinstance(features, Mapping) else None

@@ -67,17 +67,49 @@ def test_encoded_batches_are_the_raw_batches_encoded(layer, cache, shuffle, tmp_
     monkeypatch.setattr("idefn_tf.data.dataset.CACHE_ROWS", cache)
     frame().to_parquet(tmp_path / "a.parquet")
 
-    def opened():
+    def opened(**more):
         return open_dataset(
-            SCHEMA, tmp_path, batch_size=16, shuffle=shuffle, shuffle_rows=40, seed=5
+            SCHEMA, tmp_path, batch_size=16, shuffle=shuffle, shuffle_rows=40, seed=5, **more
         )
 
-    encoded = encode_dataset(opened(), layer)
+    encoded = opened(encode=layer)
     assert layer.is_encoded(encoded.element_spec[0])
     assert int(encoded.cardinality()) == 5
     raw = mapped(opened(), layer)
     same(encoded, raw)
     same(encoded, raw)  # and the second epoch, in its own order
+
+
+def test_rows_in_memory_are_encoded_once_whatever_is_made_of_the_data_set(layer):
+    """`encode` runs when the data set is opened and never again: take, map and epochs pick rows."""
+    asked = []
+
+    class Counting:
+        raw_names = layer.raw_names
+
+        def encode(self, features):
+            tf.py_function(lambda: asked.append(1), [], [])
+            return layer.encode(features)
+
+    opened = open_dataset(SCHEMA, frame(), batch_size=16, encode=Counting())
+    assert asked == [1]
+    changed = opened.map(lambda x, y, w: (x, y, w * 2.0)).take(3).prefetch(1)
+    for _ in range(2):
+        raw = mapped(open_dataset(SCHEMA, frame(), batch_size=16), layer)
+        same(changed, raw.take(3).map(lambda x, y, w: (x, y, w * 2.0)))
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("cache", [1_000, 10], ids=["held", "streamed"])
+def test_the_users_id_stays_beside_what_is_encoded(layer, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("idefn_tf.data.dataset.CACHE_ROWS", cache)
+    frame().to_parquet(tmp_path / "a.parquet")
+    schema = SCHEMA.model_copy(update={"user_key": "user"})
+    encoded = [x for x, _, _ in open_dataset(schema, tmp_path, batch_size=16, encode=layer)]
+    assert sorted(encoded[0]) == ["coefficients", "numbers", "rows", "user"]
+    users = np.concatenate([batch["user"] for batch in encoded])
+    np.testing.assert_array_equal(users, frame()["user"])
+    np.testing.assert_array_equal(layer(encoded[0]).shape, [16, layer.output_width])
 
 
 def test_a_mapped_data_set_keeps_its_map(layer):
@@ -87,10 +119,11 @@ def test_a_mapped_data_set_keeps_its_map(layer):
 
 
 def test_features_alone(layer):
-    opened = open_dataset(SCHEMA, frame().drop(columns="click"), labels=False, batch_size=16)
-    for (encoded,), (raw,) in zip(encode_dataset(opened, layer), opened, strict=True):
-        for name, tensor in layer.encode(raw).items():
-            np.testing.assert_array_equal(encoded[name], tensor)
+    bare_rows, options = frame().drop(columns="click"), {"labels": False, "batch_size": 16}
+    opened = open_dataset(SCHEMA, bare_rows, **options)
+    held = open_dataset(SCHEMA, bare_rows, encode=layer, **options)
+    for (encoded,), (raw,) in zip(held, opened, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, encoded, layer.encode(raw))
     bare = opened.map(lambda x: x)
     encoded = next(iter(encode_dataset(bare, layer)))
     assert layer.is_encoded(encoded)

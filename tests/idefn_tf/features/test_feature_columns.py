@@ -36,8 +36,8 @@ def rows_of(feature, vocabulary, raw):
     """The rows [B, slots] and coefficients of one feature; row 1 is the field's first."""
     layer = FeatureColumns.from_schema(schema({"name": "x", **feature}), {"x": vocabulary})
     encoded = layer.encode({"x": tf.constant(raw)})
-    coefficients = encoded.get("coefficients:2")
-    return encoded["rows:2"].numpy().tolist(), coefficients
+    coefficients = encoded["coefficients"].get("2")
+    return encoded["rows"]["2"].numpy().tolist(), coefficients
 
 
 # -- absent, unknown, new -------------------------------------------------------------------------
@@ -93,9 +93,11 @@ def test_headroom_lets_new_ids_in_without_moving_the_old():
     features[0]["headroom"] = 0
     grown = FeatureColumns.from_schema(schema(*features), {"x": values(7, 8, 9), "y": values(1, 2)})
     raw = {"x": tf.constant([7, 7], tf.int64), "y": tf.constant([1, 3], tf.int64)}
-    np.testing.assert_array_equal(small.encode(raw)["rows:2"], grown.encode(raw)["rows:2"])
+    np.testing.assert_array_equal(small.encode(raw)["rows"]["2"], grown.encode(raw)["rows"]["2"])
     assert small.row_range("y") == grown.row_range("y") == (5, 6, 8)
-    assert grown.encode({"x": tf.constant([9], tf.int64), "y": raw["y"][:1]})["rows:2"][0, 0] == 4
+    assert (
+        grown.encode({"x": tf.constant([9], tf.int64), "y": raw["y"][:1]})["rows"]["2"][0, 0] == 4
+    )
 
 
 def test_an_empty_vocabulary_knows_nothing():
@@ -139,8 +141,8 @@ def test_coefficients_of_a_weighted_list(combiner, expected):
         "x": tf.constant([[7, 6, -1], [-1, -1, -1]], tf.int64),
         "x_weights": tf.constant([[1.0, 3.0, 9.0], [0.0, 0.0, 0.0]]),
     })  # fmt: skip
-    np.testing.assert_array_equal(encoded["rows:2"], [[2, 1, 0], [0, 0, 0]])
-    np.testing.assert_allclose(encoded["coefficients:2"], [expected, [0, 0, 0]], rtol=1e-6)
+    np.testing.assert_array_equal(encoded["rows"]["2"], [[2, 1, 0], [0, 0, 0]])
+    np.testing.assert_allclose(encoded["coefficients"]["2"], [expected, [0, 0, 0]], rtol=1e-6)
 
 
 # -- one layer, many fields -----------------------------------------------------------------------
@@ -211,9 +213,9 @@ def test_encoding_apart_gives_the_same_z_and_its_signature():
     layer = FeatureColumns.from_schema(MIXED, LEARNED)
     encoded = layer.encode(batch())
     signature = layer.encoded_signature()
-    assert set(signature) == set(encoded)
-    for name, tensor in encoded.items():
-        assert signature[name].is_compatible_with(tensor), name
+    tf.nest.assert_same_structure(signature, encoded)
+    pairs = zip(tf.nest.flatten(signature), tf.nest.flatten(encoded), strict=True)
+    assert all(spec.is_compatible_with(tensor) for spec, tensor in pairs)
     np.testing.assert_array_equal(layer(encoded), layer(batch()))
     compiled = tf.function(layer.combine, jit_compile=True)
     np.testing.assert_allclose(compiled(layer.gather(encoded), encoded), layer(batch()), rtol=1e-6)
@@ -243,7 +245,7 @@ def test_fields_encoded_together_equal_each_alone(raw):
     ]
     layer = FeatureColumns(fields)
     tensor = tf.constant(np.array(raw, np.int64))
-    together = layer.encode({f.name: tensor for f in fields})["rows:2"].numpy()
+    together = layer.encode({f.name: tensor for f in fields})["rows"]["2"].numpy()
     for i, field in enumerate(fields):
         start, _, _ = layer.row_range(field.name)
         alone, coefficients = FieldEncoder(field, start)(tensor, None)

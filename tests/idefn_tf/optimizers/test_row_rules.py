@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, read_rows, row_gradient
+from idefn_tf.optimizers import RowGradient, RowSparseAdagrad, RowSparseAdam, read_rows
 from idefn_tf.optimizers.row_rules import AdamRule
 from idefn_tf.tables import mark_table
 
@@ -82,7 +82,7 @@ def test_the_padding_row_reads_as_zero_and_is_not_trained(jit):
     def step(rows):
         rows_read = read_rows(optimizer, table, rows, padding_row=0)
         gradient = tf.ones_like(rows_read.to_positions())
-        optimizer.apply([row_gradient(optimizer, rows_read, gradient)], [table])
+        optimizer.apply_rows([], [RowGradient(table, rows_read, gradient)])
         return rows_read.to_positions()
 
     read = step(tf.constant([[0, 3], [3, 0], [0, 5]]))
@@ -95,3 +95,50 @@ def test_the_padding_row_reads_as_zero_and_is_not_trained(jit):
     untouched = [0, 1, 2, 4]
     assert not momentum[untouched].any()
     np.testing.assert_array_equal(np.array(table)[untouched], first[untouched])
+
+
+def decayed(optimizer, steps=300):
+    """Three rows of ones without gradients: one in every batch, one in one, one in none."""
+    table = mark_table(keras.Variable(np.ones((3, 2), np.float32), name="table"))
+    optimizer.build([table])
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def step(rows):
+        rows_read = read_rows(optimizer, table, rows)
+        gradient = tf.zeros_like(rows_read.to_positions())
+        optimizer.apply_rows([], [RowGradient(table, rows_read, gradient)])
+
+    for i in range(steps):
+        step(tf.constant([0, 1] if i == 120 else [0]))
+    return table
+
+
+@pytest.mark.parametrize("cls", [
+    RowSparseAdam, RowSparseAdagrad, compiled(RowSparseAdam), compiled(RowSparseAdagrad),
+])  # fmt: skip
+def test_weights_decay_by_the_schedule_whether_rows_wait_or_not(cls):
+    rates = 0.005 * (1.0 + np.cos(np.pi * np.arange(300) / 300))
+    expected = np.prod(1.0 - 0.5 * rates)
+    assert expected == pytest.approx(0.4705, abs=1e-4)
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 300)
+    optimizer = cls(schedule, weight_decay=0.5)
+    table = decayed(optimizer)
+    optimizer.catch_up()
+    np.testing.assert_allclose(table, np.full((3, 2), expected), rtol=1e-5)
+
+
+def test_state_saved_without_the_log_decay_is_translated():
+    """An earlier release kept two columns a row and no sum; row 1 waits from step 121 on."""
+    former, now = (RowSparseAdam(0.01, weight_decay=0.5) for _ in range(2))
+    table = decayed(former, 200)
+    store: dict = {}
+    former.save_own_variables(store)
+    columns = [np.asarray(value) for value in list(store.values())[:-1]]
+    old = {str(i): v[:, :-1] if v.shape == (3, 7) else v for i, v in enumerate(columns)}
+    assert [v.shape for v in old.values()] == [(), (), (3, 6), (3, 2)]
+    again = mark_table(keras.Variable(np.array(table), name="table"))
+    now.build([again])
+    now.load_own_variables(old)
+    assert np.array(again)[1, 0] == pytest.approx(0.995**121, rel=1e-4)
+    now.catch_up()
+    np.testing.assert_allclose(again, np.full((3, 2), 0.995**200), rtol=1e-4)

@@ -165,6 +165,33 @@ def test_a_snapshot_gives_every_variable_back(folder, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["step.npz"]
 
 
+def test_a_snapshot_of_an_earlier_release_is_taken_up(folder):
+    """It kept no log decay of rows: neither a variable nor a row's last column."""
+    from pipelines.preparation.prepared_folder import Prepared
+
+    options = {**CONFIG["optimizer"], "weight_decay": 0.1}
+    data = Prepared.open(folder / "data")
+    vocabularies = read_vocabularies(data.vocabularies)
+    former, decaying = (
+        build_model(Config.parse({**CONFIG, "optimizer": o}), data.schema, vocabularies)
+        for o in (CONFIG["optimizer"], options)
+    )
+    for model in (former, decaying):
+        model.optimizer.build(model.trainable_variables)
+    former.optimizer.iterations.assign(7)
+    saved = checkpoint.capture(former, 0, 7)
+    saved.restore(decaying)
+    (table,) = decaying.features.tables.values()
+    np.testing.assert_array_equal(table, next(iter(former.features.tables.values())))
+    decaying.optimizer.catch_up()  # no row was in a batch: seven decays of .1 at a rate of .003
+    expected = np.array(next(iter(former.features.tables.values()))) * (1 - 0.0003) ** 7
+    np.testing.assert_allclose(table, expected, rtol=1e-5)
+    again = checkpoint.capture(decaying, 0, 7)
+    assert len(again.values) == len(saved.values) + 1
+    again.restore(former)  # and back, without the decay
+    np.testing.assert_allclose(next(iter(former.features.tables.values())), expected, rtol=1e-5)
+
+
 def test_a_broken_or_foreign_snapshot_is_refused(folder, tmp_path):
     path = tmp_path / "step.npz"
     Snapshot(0, 1, [np.zeros(3)], ["x"]).save(path)

@@ -116,7 +116,7 @@ def row_of(model, name, value):
     raw[name] = np.array([value], kind)
     encoded = model.features.encode({k: np.asarray(v) for k, v in raw.items()})
     at = [f.name for f in model.features.fields if not f.numeric].index(name)
-    return int(encoded["rows:4"][0, at])
+    return int(encoded["rows"]["4"][0, at])
 
 
 def test_a_run_from_another_begins_with_its_model_and_old_ids_keep_their_rows(days, runs):

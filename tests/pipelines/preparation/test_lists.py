@@ -168,7 +168,7 @@ def test_the_graph_takes_a_list_of_padding_for_an_empty_one(dtype, missing, weig
     features = {k: tf.cast(v, dtype) if k == "x" and dtype == "int64" else v
                 for k, v in features.items()}  # fmt: skip
     ids, coefficients = (
-        next(v.numpy() for v in layer.encode(features).values() if v.dtype == kind)
+        next(v.numpy() for v in tf.nest.flatten(layer.encode(features)) if v.dtype == kind)
         for kind in (tf.int32, tf.float32)
     )
     assert ids[0].tolist() == ids[1].tolist()
