@@ -20,6 +20,25 @@ if TYPE_CHECKING:
     from pipelines.preparation.prepared_folder import Prepared
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Two workers of the quick lane fill two cores with one thread each."""
+    if config.getoption("quick"):
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _graphs_as_traced(request: pytest.FixtureRequest) -> None:
+    """Leaves Grappler out of the quick lane: most of its graphs run a few times only.
+
+    The whole suite runs what users run.
+    """
+    if request.config.getoption("quick"):
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _from_the_root() -> Iterator[None]:
     """Tests and the processes that they start run in the project's root, wherever pytest began."""
@@ -118,6 +137,7 @@ _PROCESS_FIXTURES = {
     "embedded",
     "on_two_devices",
     "start_server",
+    "warm_processes",
 }
 #: What the quick lane leaves to the whole suite.
 _NOT_QUICK = {"slow", "spark", "browser", "process", "xla"}
@@ -137,6 +157,26 @@ _VERSIONS = (
     "serving/server/runtime",
     "serving/test_client.py",
 )
+
+
+#: Folders whose files share what a session fixture trains: one worker each, which trains it once.
+_TOGETHER = ("tests/idefn_tf/export", "tests/pipelines/reports")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadfile: one file to one worker, and one such folder to one worker."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            folder = file.rpartition("/")[0]
+            return folder if folder in _TOGETHER else file
+
+    return ByFileOrFolder(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
