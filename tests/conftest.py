@@ -7,6 +7,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("IDEFN_TF_JIT", "0")  # tests of what XLA compiles are marked `xla`
 
+import gc
 import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +18,35 @@ import pytest
 
 if TYPE_CHECKING:
     from pipelines.preparation.prepared_folder import Prepared
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Two workers of the quick lane fill two cores with one thread each."""
+    if config.getoption("quick"):
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Spares every later collection of garbage what the imports brought: most of the objects."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _graphs_as_traced(request: pytest.FixtureRequest) -> None:
+    """Leaves Grappler out of the quick lane: most of its graphs run a few times only.
+
+    The whole suite runs what users run.
+    """
+    if request.config.getoption("quick"):
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -115,9 +145,12 @@ _PROCESS_FIXTURES = {
     "embedded",
     "on_two_devices",
     "start_server",
+    "warm_processes",
 }
 #: What the quick lane leaves to the whole suite.
 _NOT_QUICK = {"slow", "spark", "browser", "process", "xla"}
+#: At most so many generated cases a test has there.
+_QUICK_EXAMPLES = 10
 
 
 #: What another TensorFlow may answer otherwise: save and load, fit, export, data, server.
@@ -134,6 +167,26 @@ _VERSIONS = (
     "serving/server/runtime",
     "serving/test_client.py",
 )
+
+
+#: Folders whose files share what a session fixture trains: one worker each, which trains it once.
+_TOGETHER = ("tests/idefn_tf/export", "tests/pipelines/reports")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadfile: one file to one worker, and one such folder to one worker."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            folder = file.rpartition("/")[0]
+            return folder if folder in _TOGETHER else file
+
+    return ByFileOrFolder(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -162,5 +215,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         else:
             seen.add(test)
             kept.append(item)
+            _fewer_examples(getattr(item, "function", None))
     items[:] = kept
     config.hook.pytest_deselected(items=left)
+
+
+def _fewer_examples(test: Any) -> None:
+    """Generated cases of the quick lane; a profile would yield to what a test asks for itself."""
+    asked = getattr(test, "_hypothesis_internal_use_settings", None)
+    if asked is not None:
+        from hypothesis import settings
+
+        fewer = settings(asked, max_examples=min(asked.max_examples, _QUICK_EXAMPLES))
+        test._hypothesis_internal_use_settings = fewer

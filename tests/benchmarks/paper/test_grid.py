@@ -49,6 +49,7 @@ def cells(folder, data):
     return wanted
 
 
+@pytest.mark.process
 def test_a_finished_grid_has_a_row_for_every_cell(cells):
     rows = read_rows(cells)
     assert [(r["method"], r["seed"]) for r in rows] == [("all_negative", 0), ("idefn", 0)]
@@ -64,18 +65,21 @@ def test_a_finished_grid_has_a_row_for_every_cell(cells):
         assert row["code"]
 
 
+@pytest.mark.process
 def test_the_test_scores_are_kept_for_tests_over_users(cells, data):
     with np.load(cells[0].folder / "test_scores.npz") as scores:
         assert set(scores) == {"ctr", "cvr", "ctcvr"}
         assert len(scores["cvr"]) == data.card["splits"]["test"]["rows"]
 
 
+@pytest.mark.process
 def test_finished_cells_are_left_alone(cells, data):
     before = [(c.folder / "cell.json").stat().st_mtime_ns for c in cells]
     assert run_cells(cells, data.root, QUIET) == []
     assert [(c.folder / "cell.json").stat().st_mtime_ns for c in cells] == before
 
 
+@pytest.mark.process
 def test_a_folder_of_another_config_is_refused(folder, cells, data):
     with pytest.raises(ValueError, match="another config"):
         run_cells([cell(folder / "runs", "all_negative", gamma=3)], data.root, QUIET)
@@ -89,6 +93,7 @@ def test_a_time_limit_starts_nothing_new(folder, data):
         run_cells([late], data.root, QUIET, jobs=0)
 
 
+@pytest.mark.process
 def test_a_failed_cell_is_told_with_its_last_words(folder, data):
     bad = cell(folder / "bad", "idefn", representation="colour")  # no such feature
     (said,) = run_cells([bad], data.root, QUIET)
@@ -115,6 +120,7 @@ def test_the_truth_reaches_the_control_that_is_told_it_and_deals_every_row_once(
     assert 0.7 * whole < told[True] <= whole
 
 
+@pytest.mark.process
 def test_a_result_is_made_again_from_itself_where_the_folders_are_gone(cells, data, folder):
     results = folder / "kept"
     first = result.collect("made", data, cells, "again", draws=5)
@@ -128,6 +134,7 @@ def test_a_result_is_made_again_from_itself_where_the_folders_are_gone(cells, da
         assert json.dumps(second[key]) == json.dumps(first[key])  # nan is no number but itself
 
 
+@pytest.mark.process
 def test_the_case_study_counts_one_batch(cells, data):
     numbers, found, probe = case_study.study(Run.open(cells[1].folder), data)
     assert numbers["positives"] == len(found.positives) == found.plan.shape[0] - 1

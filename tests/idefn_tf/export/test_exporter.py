@@ -76,6 +76,7 @@ def test_signature_is_raw_features_by_name_and_rank_one_scores(version, tiny):
     assert outputs == dict.fromkeys(("ctr", "cvr", "ctcvr"), ([-1], "float32"))
 
 
+@pytest.mark.process
 def test_bare_tensorflow_process_gives_the_same_numbers(version, model, tiny, tmp_path):
     arrays = request_arrays(tiny.SCHEMA, tiny.make_frame(80, seed=5))
     expected = python_scores(model, tiny.SCHEMA, arrays)

@@ -29,6 +29,7 @@ def run(folder, data):
         [
             "training.epochs=6",
             "training.jit_compile=false",
+            "training.audit=false",  # tests/pipelines/test_audit.py has it
             "optimizer.learning_rate=0.005",
             "model.transport.steps=20",  # which cost more than all else where XLA does not help
         ],
