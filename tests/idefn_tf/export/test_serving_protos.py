@@ -20,13 +20,15 @@ OWNERS = {
 }
 
 
-def shape(descriptor, ours=True):
+def shape(descriptor):
     """{field: (number, type, repeated, oneof)}, nested messages included."""
     found = {}
     for field in descriptor.fields:
         kind = "bytes" if field.type in (11, 12) else field.type
         oneof = field.containing_oneof.name if field.containing_oneof else ""
-        found[field.name] = (field.number, kind, field.label == field.LABEL_REPEATED, oneof)
+        newer = hasattr(field, "is_repeated")  # protobuf 6 and later deprecate the label
+        repeated = field.is_repeated if newer else field.label == field.LABEL_REPEATED
+        found[field.name] = (field.number, kind, repeated, oneof)
     for nested in descriptor.nested_types:
         found |= {f"{nested.name}.{name}": told for name, told in shape(nested).items()}
     return found
