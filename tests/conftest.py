@@ -7,6 +7,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("IDEFN_TF_JIT", "0")  # tests of what XLA compiles are marked `xla`
 
+import gc
 import importlib.util
 import shutil
 import socket
@@ -25,6 +26,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("quick"):
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Spares every later collection of garbage what the imports brought: most of the objects."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -141,6 +152,8 @@ _PROCESS_FIXTURES = {
 }
 #: What the quick lane leaves to the whole suite.
 _NOT_QUICK = {"slow", "spark", "browser", "process", "xla"}
+#: At most so many generated cases a test has there.
+_QUICK_EXAMPLES = 10
 
 
 #: What another TensorFlow may answer otherwise: save and load, fit, export, data, server.
@@ -205,5 +218,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         else:
             seen.add(test)
             kept.append(item)
+            _fewer_examples(getattr(item, "function", None))
     items[:] = kept
     config.hook.pytest_deselected(items=left)
+
+
+def _fewer_examples(test: Any) -> None:
+    """Generated cases of the quick lane; a profile would yield to what a test asks for itself."""
+    asked = getattr(test, "_hypothesis_internal_use_settings", None)
+    if asked is not None:
+        from hypothesis import settings
+
+        fewer = settings(asked, max_examples=min(asked.max_examples, _QUICK_EXAMPLES))
+        test._hypothesis_internal_use_settings = fewer
