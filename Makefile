@@ -61,6 +61,7 @@ lint: setup ## ruff and mypy, and whether the front door agrees with the source
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m docs.key_tables --check
 
 format: setup ## what ruff can put right by itself
 	$(BIN)/ruff check --fix .

@@ -38,6 +38,8 @@ class EntireSpaceModel(EntireSpaceTrainer):
         trunk: a layer between z and the towers (`MMoETrunk`, `PLETrunk`) or its name ("mmoe",
             "ple"), cloned; default none. Under a trunk the backbone gives the kind and settings of
             the experts, the trunk the widths of experts and towers.
+        negative_keep_rate: share of the unclicked rows that the log kept; scores are corrected to
+            the full log. A config takes the schema's.
 
     Raises:
         ValueError: if `features` is no FeatureColumns, or `backbone` or `trunk` is unknown.

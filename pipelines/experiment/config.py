@@ -27,7 +27,12 @@ _Strategy = Literal["none", "mirrored", "multi_worker", "table_servers"]
 
 
 class Monitor(Record):
-    """What early stopping looks at, on validation."""
+    """What early stopping looks at, on validation.
+
+    Attributes:
+        space: the evaluation space.
+        metric: the metric there; of a PCOC the one nearest to 1 is best.
+    """
 
     space: Annotated[str, OneOf(tuple(METRICS))] = "all_funnel"
     metric: Annotated[str, OneOf(METRICS["all_funnel"])] = "cvr_auc"
@@ -41,7 +46,17 @@ class Checkpoint(Record):
 
 
 class Training(Record):
-    """How long, how much at once, in which order."""
+    """How long, how much at once, in which order.
+
+    Attributes:
+        batch_size: rows a batch, over all workers.
+        epochs: at most so many.
+        patience: epochs without a better value before training stops.
+        seed: of weights, order and draws.
+        jit_compile: whether XLA compiles losses, transport, metrics and update.
+        monitor: what decides which epoch is kept.
+        checkpoint: how often the run is saved inside an epoch.
+    """
 
     batch_size: Count = 2048
     epochs: Count = 10
