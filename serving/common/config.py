@@ -61,8 +61,11 @@ class BatchingConfig:
         batch_timeout_micros: How long a batch that is not full waits for more rows.
         max_enqueued_batches: Batches that may wait; beyond it the answer is 503.
         num_batch_threads: Batches run at the same time.
-        allowed_batch_sizes: Sizes to pad to; the last must be max_batch_size.
-        split_large: Whether a request with more rows than max_batch_size is accepted.
+        allowed_batch_sizes: Sizes to pad to; the last must be `execution_rows`.
+        split_large: Whether a request with more rows than max_batch_size is accepted, and one with
+            more than `execution_rows` is run in several parts.
+        max_execution_batch_size: Rows run together at most where large requests are split; None
+            for max_batch_size.
     """
 
     max_batch_size: int = 1000
@@ -71,6 +74,13 @@ class BatchingConfig:
     num_batch_threads: int = dataclasses.field(default_factory=lambda: os.cpu_count() or 1)
     allowed_batch_sizes: tuple[int, ...] = ()
     split_large: bool = False
+    max_execution_batch_size: int | None = None
+
+    @property
+    def execution_rows(self) -> int:
+        """Rows that one run of the graph gets at most."""
+        limit = self.max_execution_batch_size if self.split_large else None
+        return limit or self.max_batch_size
 
 
 def _read(path: str, flag: str, message: str) -> Any:
@@ -149,14 +159,33 @@ def read_batching_config(path: str) -> BatchingConfig:
     """Reads --batching_parameters_file (BatchingParameters, wrapped values as {value: N}).
 
     Raises:
-        ConfigError: A field is wrong, or allowed_batch_sizes does not end in max_batch_size.
+        ConfigError: A field is wrong, or allowed_batch_sizes does not end in max_batch_size (in
+            max_execution_batch_size where large requests are split).
     """
     found = _read(path, "batching_parameters_file", "BatchingParameters")
     names = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
     given = {name: getattr(found, name).value for name in names if found.HasField(name)}
     sizes = tuple(found.allowed_batch_sizes)
     split_large = found.enable_large_batch_splitting.value
-    config = BatchingConfig(allowed_batch_sizes=sizes, split_large=split_large, **given)
+    execution = None
+    if found.HasField("max_execution_batch_size"):
+        execution = found.max_execution_batch_size.value
+    config = BatchingConfig(
+        allowed_batch_sizes=sizes,
+        split_large=split_large,
+        max_execution_batch_size=execution,
+        **given,
+    )
+    if execution is not None and not 1 <= execution <= config.max_batch_size:
+        raise ConfigError(
+            "batching_parameters_file: max_execution_batch_size must lie between 1 and "
+            f"max_batch_size, {config.max_batch_size}; received {execution}"
+        )
+    if execution is not None and not split_large and execution != config.max_batch_size:
+        raise ConfigError(
+            "batching_parameters_file: max_execution_batch_size needs "
+            "enable_large_batch_splitting { value: true }"
+        )
     if config.max_batch_size < 1 or config.num_batch_threads < 1:
         raise ConfigError(
             "batching_parameters_file: max_batch_size and num_batch_threads must be 1 or more"
@@ -166,9 +195,11 @@ def read_batching_config(path: str) -> BatchingConfig:
             "batching_parameters_file: batch_timeout_micros and max_enqueued_batches "
             "must be 0 or more"
         )
-    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != config.max_batch_size):
+    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != config.execution_rows):
+        last = "max_execution_batch_size" if split_large and execution else "max_batch_size"
         raise ConfigError(
-            "batching_parameters_file: allowed_batch_sizes must increase and end in max_batch_size"
+            f"batching_parameters_file: allowed_batch_sizes must increase and end in {last}, "
+            f"{config.execution_rows}; received {list(sizes)}"
         )
     return config
 

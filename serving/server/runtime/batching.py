@@ -14,6 +14,7 @@ such a run.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import queue
 import threading
@@ -178,7 +179,7 @@ class Batcher:
         first = lane.waiting[0]
         return first.shapes is None or (
             sum(job.rows for job in lane.waiting if job.shapes == first.shapes)
-            >= self._config.max_batch_size
+            >= self._config.execution_rows
         )
 
     def _expire(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
@@ -202,7 +203,7 @@ class Batcher:
                 rows = job.rows
                 if job.shapes is None:
                     break
-            elif job.shapes == batch[0].shapes and rows + job.rows <= self._config.max_batch_size:
+            elif job.shapes == batch[0].shapes and rows + job.rows <= self._config.execution_rows:
                 batch.append(job)
                 rows += job.rows
             else:
@@ -232,8 +233,9 @@ class Batcher:
         return time.perf_counter() - started
 
     def _run_jobs(self, batch: list[Job]) -> None:
-        if len(batch) > 1 or self._config.allowed_batch_sizes:
-            outputs = self._run_together(batch)
+        if len(batch) > 1 or self._config.allowed_batch_sizes or self._is_large(batch[0]):
+            outputs = self._run_in_parts(batch[0]) if self._is_large(batch[0]) else None
+            outputs = outputs or self._run_together(batch)
             if outputs is not None:
                 start = 0
                 for job in batch:
@@ -246,6 +248,24 @@ class Batcher:
                 job.outcome = self._timed(job, [job.arrays])
             except StatusError as error:
                 job.outcome = error
+
+    def _is_large(self, job: Job) -> bool:
+        """Whether a request is run in several parts."""
+        splits = self._config.split_large and job.shapes is not None
+        return splits and job.rows > self._config.execution_rows
+
+    def _run_in_parts(self, job: Job) -> dict[str, np.ndarray] | None:
+        """Outputs of a large request's rows, part by part; None if they are not by row."""
+        parts = []
+        for start in range(0, job.rows, self._config.execution_rows):
+            end = min(start + self._config.execution_rows, job.rows)
+            arrays = {name: array[start:end] for name, array in job.arrays.items()}
+            part = dataclasses.replace(job, arrays=arrays, rows=end - start)
+            outputs = self._run_together([part])
+            if outputs is None:
+                return None
+            parts.append({name: array[: part.rows] for name, array in outputs.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _run_together(self, batch: list[Job]) -> dict[str, np.ndarray] | None:
         """Outputs of all rows; None if the jobs must be run one by one."""

@@ -113,8 +113,28 @@ def test_batching_config(tmp_path: Path) -> None:
     assert found.max_enqueued_batches == 7
     assert found.allowed_batch_sizes == (8, 128)
     wrong = "max_batch_size { value: 128 } allowed_batch_sizes: [8, 64]"
-    with pytest.raises(ConfigError, match="must increase and end in max_batch_size"):
+    with pytest.raises(ConfigError, match="must increase and end in max_batch_size, 128; received"):
         config.read_batching_config(write(tmp_path, wrong))
+
+
+def test_batching_config_that_splits_large_requests(tmp_path: Path) -> None:
+    """The pair that TensorFlow Serving takes, and the one that it refuses."""
+    text = "max_batch_size { value: 128 } max_execution_batch_size { value: 16 } "
+    split = "enable_large_batch_splitting { value: true } "
+    found = config.read_batching_config(
+        write(tmp_path, text + split + "allowed_batch_sizes: 8 allowed_batch_sizes: 16")
+    )
+    assert (found.max_batch_size, found.execution_rows) == (128, 16)
+    assert found.allowed_batch_sizes == (8, 16)
+    for wrong, message in (
+        (split + "allowed_batch_sizes: [8, 128]", "end in max_execution_batch_size, 16"),
+        ("allowed_batch_sizes: [8, 128]", "needs enable_large_batch_splitting"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            config.read_batching_config(write(tmp_path, text + wrong))
+    larger = (text + split).replace("value: 128", "value: 8")
+    with pytest.raises(ConfigError, match="between 1 and max_batch_size, 8; received 16"):
+        config.read_batching_config(write(tmp_path, larger))
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

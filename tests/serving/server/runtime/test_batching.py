@@ -231,6 +231,32 @@ def test_max_batch_size_and_padding(servable: Servable, monkeypatch: pytest.Monk
     assert taken["y"].shape == (9,)
 
 
+def test_a_large_request_is_run_in_parts(
+    servable: Servable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As TensorFlow Serving's max_execution_batch_size: 37 rows in runs of 16, 16 and 5 to 8."""
+    spy = Spy(servable.signatures["serving_default"], monkeypatch)
+    config = BatchingConfig(
+        num_batch_threads=1,
+        max_batch_size=128,
+        split_large=True,
+        max_execution_batch_size=16,
+        allowed_batch_sizes=(8, 16),
+    )
+    x = np.arange(37, dtype=np.float32)
+    options = {"config": config, "mixing": "always"}
+    (found,) = run(servable, "serving_default", [{"x": x}], **options)
+    np.testing.assert_array_equal(found["y"], 2.0 * x)
+    assert spy.rows == [16, 16, 8]
+
+
+def test_a_large_request_whose_outputs_are_not_by_row_is_run_whole(servable: Servable) -> None:
+    config = BatchingConfig(max_batch_size=4, split_large=True, max_execution_batch_size=2)
+    options = {"config": config, "mixing": "always"}
+    (found,) = run(servable, "total", [{"x": np.arange(4, dtype=np.float32)}], **options)
+    assert float(found["total"]) == 6.0
+
+
 def test_batch_timeout_gathers_company(servable: Servable, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = Spy(servable.signatures["serving_default"], monkeypatch)
     config = BatchingConfig(num_batch_threads=2, batch_timeout_micros=50_000)
