@@ -146,6 +146,7 @@ def parser() -> argparse.ArgumentParser:
     number("rest_api_max_pending", 1000, 1, "requests waiting for the model; beyond it 503")
     number("rest_api_max_connections", 4096, 1, "open connections; beyond it 503")
     number("rest_api_header_timeout_in_ms", 10_000, 1, "time for a request's head to arrive")
+    number("rest_api_write_timeout_in_ms", 60_000, 1, "time for a client to read what is written")
     switch("rest_api_log_requests", False, "one line in the log per request")
     number("graceful_stop_in_ms", 30_000, 0, "time for accepted requests after SIGTERM")
 

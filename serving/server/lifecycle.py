@@ -161,7 +161,9 @@ def _listen(settings: Settings, app: RestApp, manager: ModelManager) -> None:
     found = settings.flags
     web = uvicorn.Config(
         app,
-        http=protocol.protocol(found.rest_api_header_timeout_in_ms / 1000),
+        http=protocol.protocol(
+            found.rest_api_header_timeout_in_ms / 1000, found.rest_api_write_timeout_in_ms / 1000
+        ),
         limit_concurrency=found.rest_api_max_connections,
         lifespan="off",
         log_config=None,

@@ -1,6 +1,9 @@
-"""The HTTP connection: uvicorn's, with a limit on the time and size of a request's head.
+"""The HTTP connection: uvicorn's, with limits on a head's time and size and on an answer's time.
 
-A client that sends its head byte by byte, or never ends it, would hold its connection for ever.
+A client that sends its head byte by byte, or never ends it, would hold its connection for ever; so
+would one that never reads its answer. An answer given before the request's body was read (413) is
+followed by a while in which the rest is read and dropped: a connection that is closed on unread
+data reaches the client as a reset, without the answer.
 An offer of another protocol (Java's client offers HTTP/2 with each request) is not taken up: the
 request is answered as if it had made none, as TensorFlow Serving does.
 When the server stops, an idle connection stays open a moment longer, so that a request already on
@@ -10,6 +13,7 @@ its way is answered rather than cut off.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -17,13 +21,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024
 _LINGER_SECONDS = 0.25
+#: What of a refused body is read and dropped before the connection ends.
+_DROP_SECONDS, _DROP_BYTES = 5.0, 256 * 1024 * 1024
 
 
 class _Corked:
     """A transport that sends an answer's head together with its body: one packet, one wake-up."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
         self._transport = transport
+        self._lingers = lingers
         self._held = b""
 
     def __getattr__(self, name: str) -> Any:
@@ -45,15 +52,17 @@ class _Corked:
             self._held = b""
 
     def close(self) -> None:
-        """Sends what is held, then closes."""
+        """Sends what is held, then closes, unless the connection has something to read first."""
         self.flush()
-        self._transport.close()
+        if not self._lingers():
+            self._transport.close()
 
 
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
     head_seconds = 10.0
+    write_seconds = 60.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,19 +72,32 @@ class Protocol(HttpToolsProtocol):
         self._stopping = False
         self._keeps_alive = False
         self._parses_offer = False
+        self._fields = 0
+        self._refused = False
+        self._dropped: int | None = None
+        self._drop_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock for the first head."""
-        super().connection_made(_Corked(transport))  # type: ignore[arg-type]
+        super().connection_made(_Corked(transport, self._drop_the_rest))  # type: ignore[arg-type]
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
+        """Stops the clocks."""
         self._unwatch_head()
+        for timer in (self._drop_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Reads what has come, and watches the head if it is not complete."""
+        if self._dropped is not None:
+            self._dropped += len(data)
+            if self._dropped > _DROP_BYTES:
+                self.transport.abort()
+            return
         if self._in_head:
             self._head_bytes += len(data)
         while data:
@@ -114,12 +136,22 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._in_head = True
+        self._fields = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer behind a chunked body, has come."""
+        self._fields += len(name) + len(value)
+        if self._fields > _MAX_HEAD_BYTES and not self._refused:
+            self._refused = True
+            self._refuse(b"431 Request Header Fields Too Large")
+        if self._in_head and not self._refused:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Its head is complete."""
         self._parses_offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-        if self._parses_offer:
+        if self._parses_offer or self._refused:
             return
         self._in_head = False
         self._head_bytes = 0
@@ -134,12 +166,13 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of its body has come."""
-        self._body_comes()
-        super().on_body(body)
+        if not self._refused:
+            self._body_comes()
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """It is whole."""
-        if not self._parses_offer:
+        if not self._parses_offer and not self._refused:
             self._body_comes()
             super().on_message_complete()
 
@@ -155,6 +188,29 @@ class Protocol(HttpToolsProtocol):
         """An answer is written."""
         self.transport.flush()  # type: ignore[attr-defined]
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client reads slower than the answer is written."""
+        super().pause_writing()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        super().resume_writing()
+
+    def _drop_the_rest(self) -> bool:
+        """Whether the connection stays open to read what is left of a refused body."""
+        unread = self.cycle is not None and self.cycle.more_body and not self._refused
+        if not unread or self.expect_100_continue or self._stopping or self._dropped is not None:
+            return False
+        self._dropped = 0
+        self.flow.resume_reading()
+        self._drop_timer = self.loop.call_later(_DROP_SECONDS, self.transport.close)
+        return True
 
     def shutdown(self) -> None:
         """The server stops: answer what is under way, wait a moment for what is arriving."""
@@ -187,6 +243,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def protocol(head_seconds: float) -> type[Protocol]:
-    """The connection class with this limit on the time of a head."""
-    return type("LimitedProtocol", (Protocol,), {"head_seconds": head_seconds})
+def protocol(head_seconds: float, write_seconds: float = 60.0) -> type[Protocol]:
+    """The connection class with these limits on the time of a head and of an unread answer."""
+    limits = {"head_seconds": head_seconds, "write_seconds": write_seconds}
+    return type("LimitedProtocol", (Protocol,), limits)

@@ -74,13 +74,9 @@ def test_a_chunked_body_beyond_the_limit(server: Any) -> None:
     parts = urlsplit(server.url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
     pieces = (b"[" * 5_000 for _ in range(20))
-    try:
-        connection.request("POST", "/v1/models/slow:predict", pieces, encode_chunked=True)
-        assert connection.getresponse().status == 413
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # refused while we were still sending
-    finally:
-        connection.close()
+    connection.request("POST", "/v1/models/slow:predict", pieces, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
     assert double(server).status == 200
 
 
