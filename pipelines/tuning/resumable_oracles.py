@@ -10,6 +10,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner import oracles
 from keras_tuner.engine import base_tuner
+from keras_tuner.engine.trial import TrialStatus
 from sklearn.exceptions import ConvergenceWarning
 
 from idefn_tf._files import write_text
@@ -46,7 +47,23 @@ class RandomOracle(oracles.RandomSearchOracle, _Survivor):
 
 
 class GridOracle(oracles.GridSearchOracle, _Survivor):
-    """Every point of a finite space."""
+    """Every point of a finite space.
+
+    KerasTuner keeps in memory alone which points it has passed; here that is read off the trials,
+    so that a search that is taken up again goes on where it stood.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Chooses the first point, in the space's order, that no trial has tried."""
+        tried = [trial.hyperparameters.values for trial in self.trials.values()]
+        space = self.get_space()
+        values = {hp.name: hp.default for hp in space.space if space.is_active(hp)}
+        while values is not None and any(self._compare(values, past) == 0 for past in tried):
+            values = self._get_next_combination(values)
+        if values is not None:
+            return {"status": TrialStatus.RUNNING, "values": values}
+        waiting = TrialStatus.IDLE if self.ongoing_trials else TrialStatus.STOPPED
+        return {"status": waiting, "values": None}
 
 
 class BayesianOracle(oracles.BayesianOptimizationOracle, _Survivor):
