@@ -6,9 +6,12 @@ import base64
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import requests
+import requests.auth
+import requests.utils
 
 
 class ServingError(RuntimeError):
@@ -83,7 +86,7 @@ class Rest:
         self._session.verify = verify
         self._session.headers["Content-Type"] = "application/json"
         if token is not None:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+            self._session.auth = _Bearer(token)
 
     def get(self, path: str) -> Any:
         """Returns the JSON at a path.
@@ -122,6 +125,12 @@ class Rest:
                 raise TimeoutExpiredError(
                     f"{method} {url}: no answer within {self.timeout:g} s"
                 ) from None
+            except requests.exceptions.ProxyError as error:
+                proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+                raise ConnectionFailedError(
+                    f"{method} {url}: {_reason(error)}. The environment asks for the proxy "
+                    f"{proxy}; is it running? NO_PROXY={urlsplit(url).hostname} leaves it out"
+                ) from error
             except requests.ConnectionError as error:
                 # a kept connection that the server has closed meanwhile; a score can be asked twice
                 if last:
@@ -129,6 +138,17 @@ class Rest:
                         f"{method} {url}: {_reason(error)}. Is a server running at {self.url}?"
                     ) from error
         raise ConnectionFailedError(f"{method} {url}: not sent")
+
+
+class _Bearer(requests.auth.AuthBase):
+    """The token's header; as `auth` it goes before what ~/.netrc says of the host."""
+
+    def __init__(self, token: str) -> None:
+        self._value = f"Bearer {token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._value
+        return request
 
 
 def _reason(error: requests.ConnectionError) -> str:

@@ -1,12 +1,13 @@
 """Connections that are kept, dropped, slow or overloaded, against an odd server of our own."""
 
 import math
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from serving.client import Client, OverloadedError, TimeoutExpiredError
+from serving.client import Client, ConnectionFailedError, OverloadedError, TimeoutExpiredError
 
 
 class _Odd(BaseHTTPRequestHandler):
@@ -53,6 +54,32 @@ def odd():
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def test_a_netrc_file_does_not_take_the_tokens_place(odd, tmp_path, monkeypatch):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password other\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with Client(odd, "cvr", token="secret") as client:
+        client.status()
+    assert _Odd.tokens == ["Bearer secret"]
+
+
+def test_a_dead_proxy_is_not_taken_for_the_server(odd, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with Client(odd, "cvr") as client, pytest.raises(ConnectionFailedError) as raised:
+        client.status()
+    message = str(raised.value)
+    assert f"asks for the proxy {proxy}; is it running? NO_PROXY=127.0.0.1 leaves it out" in message
+    assert "Is a server running" not in message
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Client(odd, "cvr") as client:
+        client.status()
 
 
 def test_connection_is_kept_and_the_token_sent(odd):
