@@ -83,7 +83,7 @@ HOLDS = {
         idefn_tf/schema/lists""",
     "pipelines/preparation/test_object_store": "pipelines/preparation/prepared_folder",
     "pipelines/preparation/test_spark": "pipelines/preparation/engines",
-    "pipelines/preparation/test_times": "idefn_tf/schema/cells idefn_tf/schema/zones",
+    "pipelines/preparation/test_times": "idefn_tf/schema/zones",
     "pipelines/reports/test_numbers": """pipelines/reports/intervals
         pipelines/reports/populations pipelines/reports/rows pipelines/reports/train_batch
         pipelines/reports/sections/embedding pipelines/reports/sections/gain
