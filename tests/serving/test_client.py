@@ -146,7 +146,7 @@ def test_bytes_that_are_no_text_travel_as_b64(tiny, tiny_url, tiny_model):
      ("segment", 1.5), ("segment", [1]), ("topics", "a,b"), ("tags", [1.5])],
 )  # fmt: skip
 def test_wrong_type_names_the_input(tiny, name, value):
-    with pytest.raises(ValueError, match=f"^{name}: must be (int64|float32|string)"):
+    with pytest.raises(ValueError, match=f"^{name}: must be (int64|float32|text)"):
         RequestBuilder.from_schema(tiny.SCHEMA).columns({**ROW, name: value})
 
 
