@@ -129,7 +129,8 @@ def test_evaluate_takes_one_file_of_exposures(data, finished, capsys):
 
 def test_evaluate_reads_csv_by_the_schema(data, finished, folder, capsys):
     frame = pd.read_parquet(data.files("validation")[0])
-    frame["item_tags"] = [",".join(map(str, tags)) for tags in frame["item_tags"]]
+    for name in ("item_tags", "item_tags_weights"):
+        frame[name] = [",".join(map(str, entries)) for entries in frame[name]]
     path = folder / "validation.csv"
     frame.to_csv(path, index=False, sep=";", decimal=",")
     assert evaluate.main(["--run", str(finished.root), "--data", str(path), "--json", "-"]) == 0
