@@ -19,13 +19,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from idefn_tf.schema.cells import BLANKS
+
 if TYPE_CHECKING:
     from idefn_tf.schema.feature import Feature
 
 #: What separates the entries of text where the feature names nothing.
 SEPARATOR = ","
-#: The characters that are trimmed.
-BLANKS = " \t\n\r\v\f"
 #: What fills a list up to its length: an absent entry, by dtype.
 PADDING: dict[str, int | float | str] = {"int64": -1, "float32": 0.0, "string": ""}
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, ValidationInfo, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from idefn_tf._registry import register
+from idefn_tf.schema import cells, strict_yaml, ties
 from idefn_tf.schema import history as histories
-from idefn_tf.schema import strict_yaml, ties
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.history import BehaviourSequence, History
 from idefn_tf.schema.labels import RESERVED, Labels
@@ -30,6 +30,7 @@ class Schema(Strict):
         never_features: columns known only after the exposure, or leaking the label.
         user_key: the feature by which GAUC groups rows.
         embedding_width: the width of embeddings that name none.
+        missing_words: text that stands for a missing value in every feature, those of text too.
         history: past events of a key as features. Not built yet.
         sequences: the last events of a key themselves. Not built yet.
 
@@ -49,8 +50,22 @@ class Schema(Strict):
     never_features: tuple[str, ...] = ()
     user_key: str | None = None
     embedding_width: int = Field(16, ge=1)
+    missing_words: tuple[str, ...] = Field(
+        (), description="text that is no value in any feature, such as NA (trimmed)"
+    )
     history: History | None = None
     sequences: tuple[BehaviourSequence, ...] = ()
+
+    @field_validator("missing_words")
+    @classmethod
+    def _trimmed(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            if word != word.strip(cells.BLANKS) or not word:
+                raise ValueError(
+                    f"must be words without blanks around them, received {word!r}; blank text is "
+                    "missing anyway"
+                )
+        return words
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Schema:
@@ -148,7 +163,7 @@ class Schema(Strict):
         default, so that an old folder's digest stays what it was.
         """
         value = self.model_dump(mode="json")
-        for key in ("history", "sequences"):
+        for key in ("history", "sequences", "missing_words"):
             if getattr(self, key) == type(self).model_fields[key].default:
                 del value[key]
         for key in ("time_zone", "attribution", "exposure_probability"):

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import ibis
 import ibis.expr.types as ir
 
-#: What may separate the columns of a CSV file.
-DELIMITERS = ",;\t|"
+from idefn_tf.data.csv_files import DELIMITERS, delimiter_of
+
+__all__ = ["DELIMITERS", "delimiter_of"]
+
 #: Words for a value that is not there.
 ABSENT = ("", "nan", "NaN", "NULL", "null", "None", "NA", "N/A")
 #: Words for 1 and 0, in lower case.
 TRUE, FALSE = ("true", "yes", "y", "t"), ("false", "no", "n", "f")
 #: A number with a decimal comma, thousands set apart by points or not at all.
 DECIMAL_COMMA = r"^[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]+$"
-
-
-def delimiter_of(path: Path) -> str:
-    """Returns the character that separates the columns of a CSV file, by its first line."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    return max(DELIMITERS, key=first.count)
 
 
 def present(value: ir.StringValue) -> ir.StringValue:
