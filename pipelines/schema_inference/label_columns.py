@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.preparation import text_forms
+from idefn_tf.schema import cells
 from pipelines.schema_inference.profile import Profile
 
 _TIME_NAMES = re.compile(
@@ -64,8 +64,8 @@ def label(column: Profile, option: str) -> NDArray[np.float64]:
 def _truth(column: Profile) -> NDArray[np.float64] | None:
     """Reads words such as yes and no; None where a value is neither."""
     lower = pc.utf8_lower(column.values)
-    yes = pc.is_in(lower, pa.array(text_forms.TRUE))
-    no = pc.is_in(lower, pa.array(text_forms.FALSE))
+    yes = pc.is_in(lower, pa.array(cells.TRUE))
+    no = pc.is_in(lower, pa.array(cells.FALSE))
     if not pc.all(pc.or_(pc.or_(yes, no), pc.is_null(lower))).as_py():
         return None
     return np.where(column.present, np.asarray(yes, np.float64), np.nan)

@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from idefn_tf.schema import cells
-from pipelines.preparation.text_forms import ABSENT
 
 Type = Literal["integer", "float", "boolean", "text", "time", "list", "other"]
 
-_ABSENT = pa.array(ABSENT)
+_ABSENT = pa.array(("", *cells.MISSING_WORDS))
 _INTEGER = r"^[+-]?(0|[1-9][0-9]*)$"
 _NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 _LEADING_ZERO = r"^0[0-9]"
