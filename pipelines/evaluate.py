@@ -17,6 +17,7 @@ import numpy as np
 
 from idefn_tf._files import write_json
 from idefn_tf.data import read_table
+from idefn_tf.data.arrow_to_numpy import label_values
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
@@ -45,15 +46,18 @@ def evaluate_data(
         return {part: evaluate_part(model, whole, part) for part in wanted}
     if parts:
         raise ValueError(f"part: {data} is not a prepared folder, so it has no parts; leave it out")
-    table, schema = read_table(data), run.schema()
+    schema = run.schema()
+    table = read_table(data, schema)
     click, conversion = schema.labels.resolve(table.column_names)
     report: dict[str, np.ndarray] = {}
     if "conversion_raw" in table.column_names:
-        report["conversion_raw"] = np.asarray(table["conversion_raw"])
-    elif (click, conversion) == (schema.labels.click, schema.labels.conversion):
-        report["conversion_raw"] = np.asarray(table[conversion])  # a raw table shows it itself
+        report["conversion_raw"] = label_values(schema, table, "conversion_raw")
+    elif (click, conversion) == (schema.labels.click, schema.labels.conversion):  # a raw table
+        report["conversion_raw"] = label_values(
+            schema, table, conversion
+        )  # a raw table shows it itself
     if "oracle_conversion" in table.column_names:
-        report["oracle_conversion"] = np.asarray(table["oracle_conversion"])
+        report["oracle_conversion"] = label_values(schema, table, "oracle_conversion")
     return {"all": evaluate_table(model, schema, table, report)}
 
 

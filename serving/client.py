@@ -3,7 +3,7 @@
     python -m serving.client --url http://127.0.0.1:8501 --model cvr --data FILE --rows 3
 
 ``--example`` prints a valid request body, ``--json`` sends a file: rows, or a whole body. With
-``--schema RUN/schema.yaml`` nulls become the schema's missing values.
+``--schema RUN/schema.yaml`` missing values become the schema's, and CSV is read by its types.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Client:
         url: "http://host:8501" for REST, "grpc://host:8500" for gRPC.
         model: the model's name.
         schema: the schema, or the path of one; without it the inputs are asked from the server
-            (REST only), and nulls become -1, 0 or "".
+            (REST only), and nulls become -1, NaN or "".
         version: ask this version; default the newest.
         label: ask the version that has this label.
         timeout: seconds for an answer.
@@ -193,9 +193,9 @@ class Client:
         return f"/v1/models/{self.model}{which}"
 
 
-def _read_rows(path: str, count: int) -> Any:
+def _read_rows(path: str, count: int, schema: Schema | None) -> list[dict[str, Any]]:
     """Reads the first rows of a CSV or Parquet file, or of the first Parquet file in a folder."""
-    import pandas as pd
+    from idefn_tf.data.files import iterate_tables
 
     file = Path(path)
     if file.is_dir():
@@ -203,9 +203,14 @@ def _read_rows(path: str, count: int) -> Any:
         if not found:
             raise ValueError(f"--data: {path} holds no Parquet file")
         file = found[0]
-    if file.suffix == ".parquet":
-        return pd.read_parquet(file).head(count)
-    return pd.read_csv(file, nrows=count)
+    if not file.is_file() or file.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"--data: {path} must be a CSV or Parquet file; check the path")
+    rows: list[dict[str, Any]] = []
+    for table in iterate_tables([str(file)], schema):
+        rows += table.slice(0, count - len(rows)).to_pylist()
+        if len(rows) >= count:
+            break
+    return rows
 
 
 def _answer(given: argparse.Namespace) -> Any:
@@ -221,7 +226,8 @@ def _answer(given: argparse.Namespace) -> Any:
         if given.status:
             return client.status()
         if given.data:
-            return client.predict(_read_rows(given.data, given.rows))
+            schema = Schema.load(given.schema, kept=True) if given.schema else None
+            return client.predict(_read_rows(given.data, given.rows, schema))
         text = sys.stdin.read() if given.json == "-" else Path(given.json).read_text("utf-8")
         body = json.loads(text)
         if isinstance(body, dict) and {"inputs", "instances"} & set(body):

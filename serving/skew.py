@@ -147,7 +147,7 @@ def _number(value: float | None) -> str:
 def _job(given: argparse.Namespace, console: Console) -> int:
     schema = Schema.load(RunFiles(Path(given.run)).schema_path, kept=True)
     console.reading("rows of", given.data)
-    table = read_table(given.data)
+    table = read_table(given.data, schema)
     table = table.slice(0, given.rows) if given.rows else table
     if not table.num_rows:
         raise ValueError(f"--data: {given.data} holds no row")

@@ -1,34 +1,39 @@
-"""Arrow columns to NumPy arrays by the schema: nulls filled, labels hidden."""
+"""Arrow columns to NumPy arrays by the schema: what is missing filled, labels hidden."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from idefn_tf.data import list_columns
-from idefn_tf.data.convert import convert
+from idefn_tf.data.convert import Place, convert, read
 from idefn_tf.data.files import column_values
 from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema
 
 
-def to_arrays(schema: Schema, table: pa.Table, labels: bool = True) -> dict[str, np.ndarray]:
-    """Converts a table to the arrays of a batch.
+def to_arrays(
+    schema: Schema, table: pa.Table, labels: bool = True, first_row: int = 0
+) -> dict[str, np.ndarray]:
+    """Converts a table to the arrays of a batch, by what a cell means (`schema.cells`).
 
     Args:
         schema: what the columns are.
         table: holds every feature (train-only ones may be absent: their serving value stands in).
         labels: whether to add "click" and "conversion" (0 where unclicked: a conversion that was
             recorded without a click never leaves the reports) and "sample_weight".
+        first_row: the number of the table's first row, for errors.
 
     Returns:
         By name: int64, float32 or object (bytes) arrays [n]; lists [n, max_length], padded with
-        -1, or "", and their weights with 0; labels float32 [n].
+        -1, or "", and their weights with 0; labels float32 [n]. A missing number is NaN where the
+        feature names no `missing`: the model puts the mean in.
 
     Raises:
-        ValueError: naming the column that is missing or cannot be converted, or a label that is
-            neither 0 nor 1.
+        ValueError: naming the column that is missing, or column, row and value of a cell that
+            cannot be read; a click that is missing, or the conversion of a clicked row.
 
     Example:
         >>> from idefn_tf.data import read_table, to_arrays
@@ -38,18 +43,58 @@ def to_arrays(schema: Schema, table: pa.Table, labels: bool = True) -> dict[str,
     """
     arrays: dict[str, np.ndarray] = {}
     for feature in schema.features:
-        _add_feature(arrays, feature, table)
+        _add_feature(arrays, feature, table, schema.missing_words, first_row)
     if labels:
-        click, conversion = schema.labels.resolve(table.column_names)
-        for name, source in ((CLICK, click), (CONVERSION, conversion)):
-            arrays[name] = convert(column_values(table, source), source, "float32", 0.0)
-        arrays["sample_weight"] = (
-            convert(column_values(table, "sample_weight"), "sample_weight", "float32", 1.0)
-            if "sample_weight" in table.column_names
-            else np.ones(table.num_rows, np.float32)
-        )
+        arrays |= _labels(schema, table, first_row)
+        weight = np.ones(table.num_rows, np.float32)
+        if "sample_weight" in table.column_names:
+            column = column_values(table, "sample_weight")
+            words = schema.missing_words
+            weight = convert(column, "sample_weight", "float32", 1.0, words, first_row)
+        arrays["sample_weight"] = weight
         hide_labels(arrays)
     return arrays
+
+
+def label_values(schema: Schema, table: pa.Table, name: str) -> np.ndarray:
+    """Returns a column of labels as int64, 0 where one is missing.
+
+    Raises:
+        ValueError: naming column, row and value of a cell that is no label.
+    """
+    return _label(schema, table, name, 0)[0]
+
+
+def _label(
+    schema: Schema, table: pa.Table, name: str, first_row: int
+) -> tuple[np.ndarray, np.ndarray]:
+    column = column_values(table, name)
+    rule = f"label column {name!r} must hold 0 and 1"
+    cure = "write 0 or 1, or true or false"
+    place = Place(name, "int64", schema.missing_words, first_row, rule, cure)
+    values, missing = read(column, place)
+    place.first((values != 0) & (values != 1), column)
+    return values, missing
+
+
+def _labels(schema: Schema, table: pa.Table, first_row: int) -> dict[str, np.ndarray]:
+    """Reads click and conversion: a click must be there, a conversion where the row is clicked."""
+    names = schema.labels.resolve(table.column_names)
+    (click, no_click), (conversion, none) = (
+        _label(schema, table, name, first_row) for name in names
+    )
+    for name, wrong, cure in (
+        (names[0], no_click, "write 0 where there was no click"),
+        (names[1], none & (click == 1), "write 0 where there was none, or leave out the row"),
+    ):
+        if wrong.any():
+            row = first_row + int(np.argmax(wrong))
+            where = " on a clicked row" if name == names[1] else ""
+            raise ValueError(
+                f"source: label column {name!r} must hold 0 and 1{where}, received a missing value "
+                f"in row {row}; {cure}"
+            )
+    return {CLICK: click, CONVERSION: conversion}
 
 
 def hide_labels(arrays: dict[str, np.ndarray]) -> None:
@@ -74,7 +119,13 @@ def hide_labels(arrays: dict[str, np.ndarray]) -> None:
         )
 
 
-def _add_feature(arrays: dict[str, np.ndarray], feature: Feature, table: pa.Table) -> None:
+def _add_feature(
+    arrays: dict[str, np.ndarray],
+    feature: Feature,
+    table: pa.Table,
+    words: Sequence[str],
+    first_row: int,
+) -> None:
     names = set(table.column_names)
     found = next((n for n in (feature.name, feature.source) if n in names), None)
     if found is None:
@@ -93,7 +144,7 @@ def _add_feature(arrays: dict[str, np.ndarray], feature: Feature, table: pa.Tabl
         return
     if not feature.multi_valued:
         column = column_values(table, found)
-        arrays[feature.name] = convert(column, found, feature.dtype, feature.fill)
+        arrays[feature.name] = convert(column, found, feature.dtype, feature.fill, words, first_row)
         return
     twin = None
     if feature.weights is not None:
@@ -102,4 +153,4 @@ def _add_feature(arrays: dict[str, np.ndarray], feature: Feature, table: pa.Tabl
             raise ValueError(
                 f"source: column {feature.weights!r}, the weights of {feature.name!r}, is missing"
             )
-    arrays |= list_columns.read(feature, table, found, twin)
+    arrays |= list_columns.read(feature, table, found, twin, words, first_row)

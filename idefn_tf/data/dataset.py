@@ -90,7 +90,7 @@ def open_dataset(
         raise ValueError(f"reader: must be 'pyarrow' or 'tensorflow-io', received {reader!r}")
     if isinstance(source, (pd.DataFrame, pa.Table)):
         rows: int | None = len(source)
-        held: Arrays | None = to_arrays(schema, tables.read_table(source), labels)
+        held: Arrays | None = to_arrays(schema, tables.read_table(source, schema), labels)
         read: Reader = None  # type: ignore[assignment]  # never called: all rows are held
         files: list[str] = []
     else:
@@ -189,9 +189,19 @@ def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> 
             if object_store.is_remote(file):
                 object_store.prepare_for_tensorflow(file)
         return lambda some: read_tfrecord(schema, some, labels)
-    return lambda some: (
-        to_arrays(schema, table, labels) for table in tables.iterate_tables(some, schema)
-    )
+    return lambda some: _arrays(schema, some, labels)
+
+
+def _arrays(schema: Schema, files: Sequence[str], labels: bool) -> Iterator[Arrays]:
+    """Yields the files' rows; an error names the row of its file."""
+    for file in files:
+        row = 0
+        for table in tables.iterate_tables([file], schema):
+            try:
+                yield to_arrays(schema, table, labels, row)
+            except ValueError as error:
+                raise ValueError(f"{error} ({file})") from None
+            row += table.num_rows
 
 
 def _native(files: Sequence[str], reader: str) -> Callable[..., tf.data.Dataset] | None:

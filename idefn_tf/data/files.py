@@ -9,11 +9,10 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
-from idefn_tf.data import object_store
-from idefn_tf.schema import Schema
+from idefn_tf.data import csv_files, object_store
+from idefn_tf.schema import Schema, cells
 
 #: The formats that are read, by ending.
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
@@ -112,10 +111,17 @@ def read_table(
 ) -> pa.Table:
     """Reads a whole source into memory as one Arrow table, its rows in order.
 
+    Columns of a CSV file stay text: what they are is the schema's word, which `to_arrays` reads by.
+    Folders such as day=3 in a path give no column.
+
     Args:
         source: a DataFrame, Arrow table, or Parquet or CSV files.
-        schema: says which columns of a CSV are text; without one their types are guessed.
+        schema: says which columns of a CSV file may hold decimal commas.
         columns: the columns to read; by default all.
+
+    Raises:
+        ValueError: if a file cannot be read, naming its line where it is CSV, or the files' columns
+            differ in type.
 
     Example:
         >>> from idefn_tf.data import read_table
@@ -124,21 +130,50 @@ def read_table(
         (24, 2)
     """
     if isinstance(source, pd.DataFrame):
-        source = pa.Table.from_pandas(source, preserve_index=False)
+        source = from_frame(source)
     if isinstance(source, pa.Table):
         return source if columns is None else source.select(list(columns))
     files = find_files(source)
     if format_of(files) == "tfrecord":
         raise ValueError("source: TFRecord has no table form; open it with open_dataset.")
-    return pa.concat_tables(
-        [_read(f, schema, columns) for f in files], promote_options="permissive"
-    )
+    tables = [_read(f, schema, columns) for f in files]
+    # a part without rows has no say in what the columns are: its lists may be of type null
+    tables = [table for table in tables if table.num_rows] or tables[:1]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"source: the columns of {files[:5]} must be of one type in all files; {error}"
+        ) from None
+
+
+def from_frame(frame: pd.DataFrame) -> pa.Table:
+    """Returns a DataFrame as an Arrow table; columns of mixed objects become text."""
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, OverflowError):
+        named = {str(name): _column(str(name), frame[name]) for name in frame.columns}
+        return pa.table(named)
+
+
+def _column(name: str, values: pd.Series) -> pa.Array:
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowException, OverflowError):
+        texts: list[str | None] = []
+        for row, value in enumerate(values):
+            value = value.item() if hasattr(value, "item") else value
+            try:
+                texts.append(None if pd.isna(value) else cells.text_of(value))
+            except ValueError as error:
+                raise ValueError(f"source: column {name!r}, row {row}: {error}") from None
+        return pa.array(texts, pa.large_string())
 
 
 def iterate_tables(
     files: Sequence[str], schema: Schema | None = None, rows: int = 131_072
 ) -> Iterator[pa.Table]:
-    """Yields the files' rows in order, at most `rows` (or a megabyte of CSV) at a time."""
+    """Yields the files' rows in order, at most `rows` (or 16 megabytes of CSV) at a time."""
     for file in files:
         with object_store.explained(file):
             if file.endswith(".parquet"):
@@ -146,11 +181,8 @@ def iterate_tables(
                     for batch in parquet.iter_batches(batch_size=rows):
                         yield pa.Table.from_batches([batch])
             else:
-                options = _csv_options(schema)
-                with pyarrow.csv.open_csv(
-                    object_store.opened(file), convert_options=options
-                ) as reader:
-                    for batch in reader:
+                for batch in csv_files.batches(file, schema):
+                    if batch.num_rows:
                         yield pa.Table.from_batches([batch])
 
 
@@ -190,29 +222,9 @@ def _read(file: str, schema: Schema | None, columns: Sequence[str] | None) -> pa
     names = None if columns is None else list(columns)
     with object_store.explained(file):
         if file.endswith(".parquet"):
-            return pq.read_table(object_store.opened(file), columns=names)
-        table = pyarrow.csv.read_csv(
-            object_store.opened(file), convert_options=_csv_options(schema)
-        )
+            return pq.read_table(object_store.opened(file), columns=names, partitioning=None)
+        table = pa.Table.from_batches(csv_files.batches(file, schema))
         return table if names is None else table.select(names)
-
-
-def _csv_options(schema: Schema | None) -> pyarrow.csv.ConvertOptions:
-    """Reads columns of integers and text as text, so that "007" stays and no block is misjudged.
-
-    `to_arrays` converts the integers; an empty field is a null, "NA" is a value.
-    """
-    types = {}
-    for feature in schema.features if schema else ():
-        numeric = feature.dtype == "float32" and not feature.multi_valued
-        kind = pa.float64() if numeric else pa.string()
-        names = (feature.name, feature.source, feature.weights, feature.weights_name)
-        types.update({name: kind for name in names if name})
-    return pyarrow.csv.ConvertOptions(
-        column_types=types,
-        null_values=["", "NaN", "nan", "NULL", "null"],
-        strings_can_be_null=True,
-    )
 
 
 def column_values(table: pa.Table, name: str) -> Any:

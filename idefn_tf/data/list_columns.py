@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,17 @@ import pyarrow.compute as pc
 
 from idefn_tf.data.convert import convert
 from idefn_tf.data.files import column_values
-from idefn_tf.schema import Feature
+from idefn_tf.schema import Feature, cells
 from idefn_tf.schema import lists as meaning
 
 
 def read(
-    feature: Feature, table: pa.Table, name: str, weights: str | None
+    feature: Feature,
+    table: pa.Table,
+    name: str,
+    weights: str | None,
+    words: Sequence[str] = (),
+    first_row: int = 0,
 ) -> dict[str, np.ndarray]:
     """Reads a list feature, and its weights, from a table.
 
@@ -24,6 +30,8 @@ def read(
         table: holds it.
         name: the column of the entries.
         weights: the column of their weights; None for a list without.
+        words: the schema's `missing_words`.
+        first_row: the number of the first row, for errors.
 
     Returns:
         By name, the entries [n, max_length], padded with -1 or "", and float32 weights, padded
@@ -33,20 +41,21 @@ def read(
         ValueError: if entries and weights differ in number, naming columns, row and both lists, or
             a value cannot be read.
     """
-    column = _listed(column_values(table, name), feature)
+    column = _listed(column_values(table, name), name, feature, first_row)
     lengths = _lengths(column)
     padding = _stored(meaning.PADDING[feature.dtype])
-    flat = convert(column.flatten(), name, feature.dtype, meaning.PADDING[feature.dtype])
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    fill = meaning.PADDING[feature.dtype]
+    flat = convert(column.flatten(), name, feature.dtype, fill, words, rows + first_row)
     present = np.asarray(flat != padding, bool)
     of_weights: np.ndarray | None = None
     if weights is not None:
-        twin = _listed(column_values(table, weights), feature)
-        _refuse(_lengths(twin) != lengths, meaning.unequal, table, (name, weights))
-        of_weights = convert(twin.flatten(), weights, "float32", np.nan)
-        rows = np.repeat(np.arange(len(lengths)), lengths)
+        twin = _listed(column_values(table, weights), weights, feature, first_row)
+        _refuse(_lengths(twin) != lengths, meaning.unequal, table, (name, weights), first_row)
+        of_weights = convert(twin.flatten(), weights, "float32", np.nan, words, rows + first_row)
         wrong = np.zeros(len(lengths), bool)
         wrong[rows[present & ~np.isfinite(of_weights)]] = True
-        _refuse(wrong, meaning.unweighted, table, (name, weights))
+        _refuse(wrong, meaning.unweighted, table, (name, weights), first_row)
     return _padded(feature, lengths, flat, present, of_weights)
 
 
@@ -103,25 +112,51 @@ def _stored(value: Any) -> Any:
     return value.encode() if isinstance(value, str) else value
 
 
-def _listed(column: pa.Array, feature: Feature) -> pa.Array:
-    """Returns lists as they are, and text (or one number a row) split; blank text is null."""
+def _listed(column: pa.Array, name: str, feature: Feature, first_row: int) -> pa.Array:
+    """Returns lists as they are, text split, and one typed value a row as a list of it."""
     kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     if any(is_kind(column.type) for is_kind in kinds):
         return column
-    text = pc.utf8_trim(column.cast(pa.string()), characters=meaning.BLANKS)
-    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return _lists(_flags(column.is_valid()).astype(np.int64), column.drop_null())
+    text = pc.utf8_trim(pc.fill_null(column, ""), characters=meaning.BLANKS)
+    _refuse_brackets(text, name, first_row)
     parts = pc.split_pattern(text, meaning.separator_of(feature))
-    pieces = pc.utf8_trim(parts.flatten(), characters=meaning.BLANKS)
-    offsets = np.concatenate(([0], np.cumsum(_lengths(parts)))).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pieces)
+    lengths = np.where(_flags(pc.equal(text, "")), 0, _lengths(parts))
+    kept = np.repeat(lengths > 0, _lengths(parts))
+    pieces = pc.utf8_trim(parts.flatten().filter(pa.array(kept)), characters=meaning.BLANKS)
+    return _lists(lengths, pieces)
+
+
+def _lists(lengths: np.ndarray, values: pa.Array) -> pa.Array:
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
+
+
+def _refuse_brackets(text: pa.Array, name: str, first_row: int) -> None:
+    opened, closed = cells.BRACKETS
+    found = pc.and_(pc.starts_with(text, opened), pc.ends_with(text, closed))
+    if pc.any(found, min_count=0).as_py():
+        at = int(np.argmax(_flags(found)))
+        raise ValueError(
+            f"source: column {name!r} must be a list or separated text, received "
+            f"{cells.shown(text[at].as_py())} in row {first_row + at}; write a list column, or the "
+            "entries without brackets and quotes"
+        )
+
+
+def _flags(array: pa.Array) -> np.ndarray:
+    return np.asarray(array.to_numpy(zero_copy_only=False), bool)
 
 
 def _lengths(column: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
 
 
-def _refuse(wrong: np.ndarray, say: Any, table: pa.Table, names: tuple[str, str]) -> None:
+def _refuse(
+    wrong: np.ndarray, say: Any, table: pa.Table, names: tuple[str, str], first_row: int
+) -> None:
     if wrong.any():
         row = int(np.argmax(wrong))
         entries, weights = (table.column(name)[row].as_py() for name in names)
-        raise ValueError(f"source: {say(names, row, entries, weights)}")
+        raise ValueError(f"source: {say(names, first_row + row, entries, weights)}")

@@ -51,7 +51,7 @@ def plan(schema: Schema, files: Sequence[str], labels: bool) -> Plan:
         metadata = pq.read_metadata(object_store.opened(file))
         found = {field.name: str(field.type) for field in metadata.schema.to_arrow_schema()}
         if labels:
-            wanted |= {CLICK: ("float32", 0.0), CONVERSION: ("float32", 0.0)}
+            wanted |= {CLICK: ("float32", np.nan), CONVERSION: ("float32", np.nan)}
             weighted.append("sample_weight" in found)
         for name in [*wanted, *(["sample_weight"] if labels and weighted[-1] else [])]:
             if name not in found:

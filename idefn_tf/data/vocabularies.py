@@ -28,7 +28,8 @@ def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any
 
     Returns:
         By feature: {"kind": "vocabulary", "values": most frequent first, ties by value} or, for
-        numeric features to standardize, {"kind": "numeric", "mean", "std"}.
+        numbers to standardize or whose missing ones become the mean, {"kind": "numeric", "mean",
+        "std"}, of the values that are there.
 
     Example:
         >>> from idefn_tf.data import learn_vocabularies
@@ -43,7 +44,7 @@ def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any
             tied = [f for f in schema.features if f.tied_to == feature.name]
             values = np.concatenate([arrays[f.name].ravel() for f in (feature, *tied)])
             learned[feature.name] = {"kind": "vocabulary", "values": _frequent(feature, values)}
-        elif feature.kind == "numeric" and feature.standardize:
+        elif feature.needs_moments:
             numbers = arrays[feature.name].astype(np.float64)
             if feature.log1p:
                 numbers = np.log1p(np.maximum(numbers, 0.0))

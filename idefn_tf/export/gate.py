@@ -99,7 +99,7 @@ class Gate:
         Raises:
             ValueError: if the rows do not fit the schema.
         """
-        table = read_table(rows)
+        table = read_table(rows, schema)
         report: dict[str, Any] = {"served": Path(served).name, "limits": asdict(self)}
         with Scorer(candidate) as new, Scorer(served) as old:
             if new.inputs() != old.inputs():

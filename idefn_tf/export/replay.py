@@ -36,7 +36,7 @@ _EXAMPLES = 32
 
 def request_arrays(schema: Schema, rows: Source) -> Arrays:
     """Returns a table's rows as requests carry them: train-only features left out."""
-    return to_arrays(serving_schema(schema), read_table(rows), labels=False)
+    return to_arrays(serving_schema(schema), read_table(rows, schema), labels=False)
 
 
 def python_scores(

@@ -19,6 +19,11 @@ Vocabularies = Mapping[str, Mapping[str, Any]]
 class Standardize:
     """The ``normalizer_fn`` of a numeric column: (log1p(x) or x, minus mean) / std.
 
+    Attributes:
+        mean, std, log1p: of the normalization.
+        missing: what a number that is not finite becomes: 0, the mean, where numbers are
+            standardized.
+
     Example:
         >>> from idefn_tf.features import Standardize
         >>> Standardize(mean=10.0, std=5.0)(tf.constant([10.0, 20.0])).numpy().tolist()
@@ -28,13 +33,15 @@ class Standardize:
     mean: float = 0.0
     std: float = 1.0
     log1p: bool = False
+    missing: float = 0.0
 
     def __call__(self, values: tf.Tensor) -> tf.Tensor:
         """Returns the normalized values, of the same shape, in float32."""
         values = tf.cast(values, tf.float32)
+        there = tf.math.is_finite(values)
         if self.log1p:
             values = tf.math.log1p(tf.maximum(values, 0.0))
-        return (values - self.mean) / self.std
+        return tf.where(there, (values - self.mean) / self.std, self.missing)
 
 
 @contextlib.contextmanager
@@ -76,15 +83,11 @@ def _column(schema: Schema, feature: Feature, vocabularies: Vocabularies) -> Any
     make = tf.feature_column
     if feature.kind == "numeric":
         learned = vocabularies.get(feature.name, {})
-        return make.numeric_column(
-            feature.name,
-            dtype=tf.float32,
-            normalizer_fn=Standardize(
-                mean=float(learned.get("mean", 0.0)),
-                std=float(learned.get("std", 1.0)) or 1.0,
-                log1p=feature.log1p,
-            ),
-        )
+        mean, std = float(learned.get("mean", 0.0)), float(learned.get("std", 1.0)) or 1.0
+        normalizer = Standardize(mean, std, feature.log1p)
+        if not feature.standardize:  # the mean is for missing numbers alone
+            normalizer = Standardize(log1p=feature.log1p, missing=mean)
+        return make.numeric_column(feature.name, dtype=tf.float32, normalizer_fn=normalizer)
     if feature.kind == "bucketized":
         categorical = make.bucketized_column(
             make.numeric_column(feature.name), list(feature.boundaries or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,10 @@ class Field:
         table: name of the field whose rows are used (itself unless tied).
         side: user, item or context.
         mean, std, log1p: normalization of a numeric field.
-        fill: raw value of a null.
+        missing: of a numeric or bucketized field, the raw number that a NaN becomes; None gives a
+            numeric one its mean, a bucketized one the bucket of 0.0.
+        normalized_mean: of a numeric field, 0 where numbers are standardized.
+        fill: raw value of a missing one; None where that is NaN.
         train_only, serving_value: absent at serving, and what stands in there.
 
     Example:
@@ -63,6 +67,8 @@ class Field:
     mean: float = 0.0
     std: float = 1.0
     log1p: bool = False
+    missing: float | None = None
+    normalized_mean: float = 0.0
     fill: int | float | str | None = None
     train_only: bool = False
     serving_value: int | float | str | None = None
@@ -144,6 +150,7 @@ def lower(column: Any, schema: Schema | None = None) -> Field:
     if schema is None or field.name not in {f.name for f in schema.features}:
         return field
     feature = schema.feature(field.name)
+    nan = isinstance(feature.fill, float) and math.isnan(feature.fill)
     return replace(
         field,
         dtype=feature.dtype,
@@ -151,7 +158,8 @@ def lower(column: Any, schema: Schema | None = None) -> Field:
         max_length=feature.max_length,
         table=feature.tied_to or feature.name,
         side=feature.side,
-        fill=feature.fill,
+        fill=None if nan else feature.fill,
+        missing=feature.missing if isinstance(feature.missing, int | float) else None,
         train_only=feature.train_only,
         serving_value=feature.serving_value,
     )
@@ -195,6 +203,7 @@ def _lower_numeric(column: Any) -> Field:
         mean=normalizer.mean,
         std=normalizer.std,
         log1p=normalizer.log1p,
+        normalized_mean=normalizer.missing,
     )
 
 

@@ -7,6 +7,7 @@ on. What remains for the device is one gather, one product and one sum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from idefn_tf.features.field import Field
+from idefn_tf.schema.cells import GREATEST, LEAST
 
 #: A look-up array is used in place of a hash table when it stays below this many entries.
 _ARRAY_LIMIT = 4_000_000
@@ -93,9 +95,7 @@ class FieldEncoder(tf.Module):
         """Returns rows within the field (unknown values first) and whether there is one."""
         field = self.field
         if field.kind == "bucketized":
-            flat = tf.reshape(tf.cast(values, tf.float32), [-1])
-            ids = tf.searchsorted(tf.constant(field.boundaries, tf.float32), flat, side="right")
-            return tf.reshape(ids, tf.shape(values)), tf.ones_like(values, tf.bool)
+            return self._buckets(values), tf.ones_like(values, tf.bool)
         if field.kind == "identity":
             known = tf.logical_and(values >= 0, values < field.known)
             return tf.cast(tf.where(known, values, 0), tf.int32), known
@@ -109,6 +109,19 @@ class FieldEncoder(tf.Module):
         if field.oov_buckets > 1:
             unknown = _bucket(values, field.oov_buckets)
         return tf.where(known, ids + field.oov_buckets, unknown), tf.ones_like(known)
+
+    def _buckets(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns how many boundaries a number has reached; integers are compared as integers."""
+        cuts: Any = self.field.boundaries
+        flat = tf.reshape(values, [-1])
+        if values.dtype.is_integer:  # float32 has no room for milliseconds since 1970
+            flat = tf.cast(flat, tf.int64)
+            cuts = [min(max(math.ceil(cut), LEAST), GREATEST) for cut in cuts]
+        else:
+            flat = tf.cast(flat, tf.float32)
+            flat = tf.where(tf.math.is_nan(flat), float(self.field.missing or 0.0), flat)
+        ids = tf.searchsorted(tf.constant(cuts, flat.dtype), flat, side="right")
+        return tf.reshape(ids, tf.shape(values))
 
     def _look_up(self, values: tf.Tensor) -> tf.Tensor:
         if self._array is not None:
@@ -144,14 +157,21 @@ def _bucket(values: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def normalize(fields: Sequence[Field], values: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Normalizes numeric fields' values, [B] each, to float32 [B, K]; NaN counts as the mean."""
+    """Normalizes numeric fields' values, [B] each, to float32 [B, K].
+
+    What is not finite becomes `missing` before that, or the mean where a field has none.
+    """
     numbers = tf.stack([tf.reshape(tf.cast(v, tf.float32), [-1]) for v in values], 1)
+    raw = [math.nan if f.missing is None else f.missing for f in fields]
+    numbers = tf.where(tf.math.is_finite(numbers), numbers, tf.constant(raw, tf.float32))
+    there = tf.math.is_finite(numbers)
     if any(f.log1p for f in fields):
         logs = tf.math.log1p(tf.maximum(numbers, 0.0))
         numbers = tf.where([f.log1p for f in fields], logs, numbers)
     # a product, because graphs replace a division by a constant by one, and eager code does not
     numbers = (numbers - [f.mean for f in fields]) * [1.0 / f.std for f in fields]
-    return tf.where(tf.math.is_finite(numbers), numbers, 0.0)
+    there = tf.logical_and(there, tf.math.is_finite(numbers))
+    return tf.where(there, numbers, tf.constant([f.normalized_mean for f in fields], tf.float32))
 
 
 def get_feature(features: Mapping[str, Any], name: str, fields: tuple[Field, ...]) -> Any:

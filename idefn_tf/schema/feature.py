@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -36,7 +37,9 @@ class Feature(Strict):
     side: Side
     kind: Kind
     missing: int | float | str | None = Field(
-        None, description="value put where the raw one is null; default -1, 0.0 or ''"
+        None,
+        description="value put where the raw one is missing; default -1 or '', for float32 numbers "
+        "the mean of training (kind numeric) or the bucket of 0.0 (bucketized)",
     )
     num_buckets: int | None = Field(None, ge=1, description="identity: ids 0..n-1; hash: buckets")
     boundaries: tuple[float, ...] | None = Field(None, description="bucketized: rising cut points")
@@ -159,8 +162,16 @@ class Feature(Strict):
 
     @property
     def fill(self) -> int | float | str:
-        """The value that stands for a null."""
+        """The value that stands for a missing one: NaN where the model itself puts the mean in."""
+        if self.missing is None and self.kind == "numeric" and self.dtype == "float32":
+            return math.nan
         return _DEFAULT_MISSING[self.dtype] if self.missing is None else self.missing
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether mean and deviation are learnt: to standardize, or for missing numbers."""
+        unfilled = self.dtype == "float32" and self.missing is None
+        return self.kind == "numeric" and (self.standardize or unfilled)
 
     @property
     def weights_name(self) -> str:

@@ -13,13 +13,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipelines.preparation import csv_lines
-
-#: Bytes of a CSV file read at a time: no cell may be longer.
-_BLOCK = 1 << 24
+from idefn_tf.data import csv_files
 
 
 def plain(path: Path, folder: Path, columns: Collection[str] | None = None) -> Path:
@@ -34,7 +30,7 @@ def plain(path: Path, folder: Path, columns: Collection[str] | None = None) -> P
         ValueError: naming file and line or column, if the file cannot be read.
     """
     if path.suffix == ".csv":
-        return _written(folder, csv_text(path))
+        return _written(folder, csv_files.batches(path))
     if path.suffix != ".parquet":
         raise ValueError(f"file: {path} must end in .csv or .parquet; convert it")
     try:
@@ -44,35 +40,6 @@ def plain(path: Path, folder: Path, columns: Collection[str] | None = None) -> P
     needed = [name for name in schema.names if columns is None or name in columns]
     odd = [name for name in needed if _odd(schema.field(name).type)] if needed else []
     return _written(folder, _plain_batches(path, needed, odd)) if odd else path
-
-
-def csv_text(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of a CSV file, every column as text, names without blanks around them.
-
-    Raises:
-        ValueError: naming the line, if it has more or fewer fields than the header, a quote stays
-            open, or the text is not UTF-8.
-    """
-    head = csv_lines.head(path)
-    places = [str(i) for i in range(len(head.names))]
-    read = pyarrow.csv.ReadOptions(
-        column_names=places, skip_rows_after_names=1, block_size=_BLOCK, use_threads=False
-    )
-    parse = pyarrow.csv.ParseOptions(delimiter=head.delimiter, newlines_in_values=True)
-    convert = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
-    )
-    form = pa.schema([(name, pa.string()) for name in head.names])
-    yield pa.RecordBatch.from_arrays([pa.array([], pa.string()) for _ in places], schema=form)
-    if csv_lines.odd_quotes(path) and (said := csv_lines.explain(path, head)):
-        raise ValueError(said)
-    try:
-        with pyarrow.csv.open_csv(path, read, parse, convert) as reader:
-            for batch in reader:
-                yield pa.RecordBatch.from_arrays(batch.columns, schema=form)
-    except pa.ArrowInvalid as error:
-        if "Empty CSV file" not in str(error):  # no line but the header's
-            raise ValueError(csv_lines.explain(path, head) or f"{path.name}: {error}") from None
 
 
 def _odd(kind: pa.DataType) -> bool:

@@ -9,10 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from idefn_tf.data import find_files
+from idefn_tf.data import csv_files, find_files
 from idefn_tf.schema import cells
-from pipelines.preparation.csv_lines import delimiter_of
-from pipelines.preparation.plain_files import csv_text
 
 #: Rows looked at, from the beginning of the table.
 SAMPLE_ROWS = 500_000
@@ -45,7 +43,7 @@ def read_sample(source: str | Path, rows: int = SAMPLE_ROWS) -> pa.Table:
     if not count:
         raise ValueError(f"FILE: {source} must hold at least one row, received none")
     table = pa.concat_tables(tables, promote_options="permissive")
-    other = any(f.suffix == ".csv" and delimiter_of(f) != "," for f in map(Path, files))
+    other = any(f.suffix == ".csv" and csv_files.delimiter_of(f) != "," for f in map(Path, files))
     return _decimal_points(table) if other else table
 
 
@@ -75,7 +73,7 @@ def _pieces(path: Path) -> Iterator[pa.Table]:
             return
         if path.suffix != ".csv":
             raise ValueError(f"FILE: {path} must be CSV or Parquet; convert it")
-        for batch in csv_text(path):
+        for batch in csv_files.batches(path):
             yield pa.Table.from_batches([batch])
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"FILE: {path} cannot be read; {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,11 +95,13 @@ class Rest:
         return self._send("GET", path, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Sends JSON (bytes as {"b64": ...}) and returns the JSON of the answer.
+        """Sends JSON (bytes as {"b64": ...}, NaN as NaN) and returns the JSON of the answer.
 
         Raises:
             ServingError: of the kind that the status names, with the server's message.
         """
+        if _has_nan(body):  # which orjson writes as null
+            return self._send("POST", path, json.dumps(body, default=_b64).encode())
         return self._send("POST", path, orjson.dumps(body, default=_b64))
 
     def close(self) -> None:
@@ -135,6 +138,20 @@ def _reason(error: requests.ConnectionError) -> str:
     """Says why a connection failed, without the layers it came through."""
     cause = error.args[0] if error.args else error
     return str(getattr(cause, "reason", cause)).rsplit(": ", 1)[-1]
+
+
+def _has_nan(value: Any) -> bool:
+    """Whether a number that is not finite stands somewhere in a body."""
+    if isinstance(value, Mapping):
+        return any(_has_nan(item) for item in value.values())
+    if isinstance(value, list):
+        try:
+            return not math.isfinite(sum(value))  # far faster than a look at each
+        except TypeError:
+            return any(_has_nan(item) for item in value if isinstance(item, list | float | Mapping))
+        except OverflowError:  # whole numbers beyond every float
+            return any(_has_nan(item) for item in value)
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _b64(value: Any) -> dict[str, str]:

@@ -74,6 +74,8 @@ def describe(
 def _missing(feature: Feature, table: pa.Table, values: np.ndarray) -> float | None:
     if feature.multi_valued:
         return float(np.mean(_empty(feature, values)))
+    if feature.kind == "numeric" and feature.dtype == "float32" and feature.missing is None:
+        return float(np.mean(np.isnan(values)))
     name = feature.name if feature.name in table.column_names else feature.source
     column = table[name] if name in table.column_names else None
     if column is not None and pa.types.is_floating(column.type):

@@ -6,9 +6,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
-from idefn_tf.schema import Schema, lists
+import numpy as np
+
+from idefn_tf.schema import Schema, cells, lists
 
 #: One row, rows, or a pandas DataFrame.
 Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
@@ -30,12 +33,13 @@ class Input:
         name: its name in requests.
         dtype: int64, float32 or string.
         length: padded length of a list; None for one value a row.
-        fill: value that stands for a null; in a list, the padding.
+        fill: value that stands for a missing one; in a list, the padding.
         keys: names under which a row may hold it, the first one present counts.
         separator: splits text into a list.
         example: a valid value.
         missing: stands for an empty list; None leaves it empty.
         weights: the input that holds a list's weights.
+        words: text that is no value: the schema's `missing_words`.
     """
 
     name: str
@@ -47,11 +51,12 @@ class Input:
     example: int | float | str = ""
     missing: int | float | str | None = None
     weights: str | None = None
+    words: tuple[str, ...] = ()
 
     def value(self, value: Any) -> Any:
         """Converts one row's value; a null becomes the fill, a list is read, padded or cut."""
         if self.length is None:
-            return self.fill if _is_null(value) else self._scalar(value)
+            return self.fill if self._missing(value) else self._scalar(value)
         if self.dtype == "float32":  # weights that nobody pairs with their entries
             return self.padded([self.fill if v is None else v for v in self.entries(value)])
         found, _ = lists.read(
@@ -61,7 +66,7 @@ class Input:
 
     def entries(self, value: Any) -> list[Any]:
         """Converts a list's entries, None where one is absent."""
-        return [None if _is_null(v) else self._scalar(v) for v in self._entries(value)]
+        return [None if self._missing(v) else self._scalar(v) for v in self._entries(value)]
 
     def padded(self, entries: list[Any]) -> list[Any]:
         """Pads or cuts a list to its length."""
@@ -70,7 +75,8 @@ class Input:
 
     def column(self, values: Iterable[Any]) -> list[Any]:
         """Converts a column; integers and floats of NumPy pass without a look at each value."""
-        kind = getattr(getattr(values, "dtype", None), "kind", "")
+        dtype = getattr(values, "dtype", None)  # pandas' own types hold NA among integers
+        kind = dtype.kind if isinstance(dtype, np.dtype) else ""
         if self.length is None and kind in ("i", "u") and self.dtype == "int64":
             return list(values.tolist())  # type: ignore[attr-defined]
         return [self.value(value) for value in values]
@@ -78,41 +84,54 @@ class Input:
     def _entries(self, value: Any) -> list[Any]:
         if isinstance(value, str | bytes):
             text = value.decode() if isinstance(value, bytes) else value
-            parts = lists.split(text, self.separator)
-            return parts if self.dtype == "string" else [self._number(part) for part in parts]
+            if self.separator and cells.in_brackets(text):
+                raise ValueError(
+                    f"{self.name}: must be a list or separated text, received {cells.shown(text)}; "
+                    "give a list, or the entries without brackets and quotes"
+                )
+            return lists.split(text, self.separator)
         if isinstance(value, list | tuple) or hasattr(value, "tolist"):
             items = value.tolist() if hasattr(value, "tolist") else value
             return list(items) if isinstance(items, list | tuple) else [items]
         return [] if _is_null(value) else [value]
 
-    def _number(self, text: str) -> int | float | None:
-        text = text.strip()
-        if not text:
-            return None
-        try:
-            return int(text) if self.dtype == "int64" else float(text)
-        except ValueError:
-            raise self._wrong(text) from None
+    def _missing(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return cells.is_missing(value, self.dtype, self.words)
+        return _is_null(value)
 
     def _scalar(self, value: Any) -> Any:
         value = value.item() if hasattr(value, "item") else value
         if self.dtype == "string":
-            if isinstance(value, bytes):
-                return _text(value)
-            if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-                return str(value)
-        elif isinstance(value, int | float):
-            if self.dtype == "float32" and math.isfinite(value):
+            return _text(value) if isinstance(value, bytes) else self._as_text(value)
+        if isinstance(value, bytes):
+            value = _text(value)
+        if isinstance(value, str | Decimal):
+            text = str(value)
+            read = cells.read_whole if self.dtype == "int64" else cells.read_number
+            value = read(text) if read(text) is not None else value
+        if isinstance(value, int | float) and math.isfinite(value):
+            if self.dtype == "float32" and abs(value) <= cells.LARGEST_FLOAT32:
                 return float(value)
-            if self.dtype == "int64" and value == int(value) and -(2**63) <= value < 2**63:
+            exact = isinstance(value, int) or abs(value) <= cells.EXACT
+            whole = exact and value == int(value) and cells.LEAST <= value <= cells.GREATEST
+            if self.dtype == "int64" and whole:
                 return int(value)
         raise self._wrong(value)
+
+    def _as_text(self, value: Any) -> str:
+        try:
+            return cells.text_of(value)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
 
     def _wrong(self, value: Any) -> ValueError:
         of, cure = f" (a list of up to {self.length})", "convert it"
         if self.length is None:
             of, cure = "", f"convert it, or give null for {self.fill!r}"
-        return ValueError(f"{self.name}: must be {self.dtype}{of}, received {value!r}; {cure}")
+        return ValueError(
+            f"{self.name}: must be {self.dtype}{of}, received {cells.shown(value)}; {cure}"
+        )
 
 
 class RequestBuilder:
@@ -147,12 +166,18 @@ class RequestBuilder:
                     "a" if feature.dtype == "string" else int(max(low, 1)),
                     lists.stand_in(feature) if listed else None,
                     None if feature.weights is None else feature.weights_name,
+                    schema.missing_words,
                 )
             )
             if feature.weights is not None:
                 keys = (feature.weights_name, feature.weights)
                 length, separator = feature.max_length, lists.separator_of(feature)
-                inputs.append(Input(keys[0], "float32", length, 0.0, keys, separator, 1.0))
+                inputs.append(
+                    Input(
+                        keys[0], "float32", length, 0.0, keys, separator, 1.0,
+                        words=schema.missing_words,
+                    )
+                )  # fmt: skip
         return cls(inputs)
 
     @classmethod
@@ -174,7 +199,8 @@ class RequestBuilder:
                     "send the JSON yourself"
                 )
             length = sizes[1] if len(sizes) == 2 else None
-            fill = lists.PADDING[dtype]
+            # the model itself knows what a missing number becomes
+            fill = math.nan if dtype == "float32" and length is None else lists.PADDING[dtype]
             example: Any = "a" if dtype == "string" else 1
             twin = f"{name}_weights" if length and f"{name}_weights" in found else None
             inputs.append(

@@ -17,7 +17,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
-from idefn_tf.data import find_files
+from idefn_tf.data import csv_files, find_files
 from idefn_tf.schema import DType, Labels, Schema
 from pipelines.preparation import (
     attribution_window,
@@ -28,7 +28,6 @@ from pipelines.preparation import (
     times,
 )
 from pipelines.preparation.checks import Report
-from pipelines.preparation.csv_lines import delimiter_of
 from pipelines.preparation.encode import SAMPLE_WEIGHT
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
@@ -74,7 +73,7 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
                 "correct the schema"
             )
         column_kinds.check(table, schema, path.name)
-        comma = path.suffix == ".csv" and delimiter_of(path) != ","
+        comma = path.suffix == ".csv" and csv_files.delimiter_of(path) != ","
         made = _unclicked_are_unconverted(table, schema.labels)
         if time is not None:
             time_units.check(table, time, unit, path.name, report)

@@ -142,7 +142,7 @@ def test_learned_vocabularies_by_hand():
     assert learned["user"]["values"] == [3, 5, 9]
     assert learned["city"]["values"] == ["a", "b"]
     assert learned["tags"]["values"] == ["x", "y"]
-    filled = np.array([1, 3, 0, 5, 7, 9.0])  # a null price is the schema's default, 0
+    filled = np.array([1, 3, 5, 7, 9.0])  # a null price does not count
     assert learned["price"]["mean"] == pytest.approx(filled.mean())
     assert learned["price"]["std"] == pytest.approx(filled.std())
 
@@ -167,7 +167,8 @@ def test_vocabularies_of_tied_features_are_joined_and_cut():
     rows = pd.DataFrame({"item": [1, 2, 3], "last": [3, 3, 2], "log": [0.0, -4.0, np.e - 1],
                          "raw": [1.0, 2.0, 3.0]})  # fmt: skip
     learned = learn_vocabularies(schema, rows)
-    assert set(learned) == {"item", "log"}
+    assert set(learned) == {"item", "log", "raw"}
+    assert learned["raw"]["mean"] == 2.0  # what a missing one becomes
     assert learned["item"]["values"] == [3, 2]
     assert learned["log"]["mean"] == pytest.approx(1 / 3)
     constant = learn_vocabularies(schema, rows.assign(log=0.0))

@@ -216,7 +216,7 @@ def test_defaults_of_nulls_follow_the_dtype():
     for dtype, kind, fill in (
         ("int64", "vocabulary", -1),
         ("string", "vocabulary", ""),
-        ("float32", "numeric", 0.0),
+        ("float32", "bucketized", 0.0),
     ):
         feature = Schema.parse(with_feature(dtype=dtype, kind=kind)).features[0]
         assert feature.fill == fill
