@@ -52,7 +52,7 @@ def _scalar(kind: dt.DataType) -> bool:
 def _list(kind: dt.DataType) -> bool:
     if isinstance(kind, dt.Array):
         return _scalar(kind.value_type)
-    return bool(kind.is_string() or kind.is_integer() or kind.is_null())
+    return _scalar(kind)
 
 
 def _time(kind: dt.DataType) -> bool:

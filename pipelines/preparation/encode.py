@@ -21,15 +21,18 @@ _UNIT = "\x1f"
 def pieces(raw: ir.Value, feature: Feature) -> ir.ArrayValue:
     """Returns a raw value as a list whose blank pieces keep their places (`schema.lists`).
 
-    Text is split and its pieces are trimmed; lists are taken as they are. A null, like blank
-    text, gives an empty list.
+    Text is split and its pieces are trimmed; lists are taken as they are, another value as a list
+    of it. A null, like blank text, gives an empty list.
     """
-    if not raw.type().is_array():
-        text = raw if isinstance(raw, ir.StringValue) else raw.cast("string")
+    if isinstance(raw, ir.StringValue):
+        text = raw
         # some engines split at a regular expression, all replace text: at a character of its own
         apart = text.replace(lists.separator_of(feature), _UNIT)
         split = apart.split(_UNIT).map(lambda piece: piece.strip())
         raw = ibis.ifelse(text.strip() == "", ibis.null(split.type()), split)
+    elif not raw.type().is_array():
+        there = ibis.array([raw])
+        raw = ibis.ifelse(raw.notnull(), there, ibis.null(there.type()))
     return ibis.coalesce(raw, ibis.literal([], type=raw.type()))
 
 
@@ -86,7 +89,7 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
 
 def stays_null(feature: Feature) -> bool:
     """Whether a missing value stays null: a number without `missing`, for the model to fill."""
-    return feature.kind == "numeric" and feature.dtype == "float32" and feature.missing is None
+    return feature.fill != feature.fill
 
 
 def report_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:

@@ -28,7 +28,7 @@ _SHOWN = 5
 def has_file(feature: Feature) -> bool:
     """Whether something is learned for a feature and written under its name."""
     if feature.kind == "numeric":
-        return feature.standardize
+        return feature.needs_moments
     return feature.kind == "vocabulary" and feature.tied_to is None
 
 
