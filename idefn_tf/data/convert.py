@@ -116,6 +116,7 @@ def read(column: pa.Array, place: Place) -> tuple[np.ndarray, np.ndarray]:
     if _is_bytes(kind):
         column = _decoded(column, place)
     if _is_text(column.type):
+        column = column.cast(pa.large_string())
         return _text(column, place) if dtype == "string" else _numbers(column, place)
     if pa.types.is_decimal(kind) or isinstance(kind, pa.UuidType):
         return _one_by_one(column, place)

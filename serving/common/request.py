@@ -77,7 +77,7 @@ class Input:
         """Converts a column; integers and floats of NumPy pass without a look at each value."""
         dtype = getattr(values, "dtype", None)  # pandas' own types hold NA among integers
         kind = dtype.kind if isinstance(dtype, np.dtype) else ""
-        if self.length is None and kind in ("i", "u") and self.dtype == "int64":
+        if self.length is None and kind == "i" and self.dtype == "int64":
             return list(values.tolist())  # type: ignore[attr-defined]
         return [self.value(value) for value in values]
 
@@ -104,19 +104,17 @@ class Input:
         value = value.item() if hasattr(value, "item") else value
         if self.dtype == "string":
             return _text(value) if isinstance(value, bytes) else self._as_text(value)
-        if isinstance(value, bytes):
-            value = _text(value)
-        if isinstance(value, str | Decimal):
-            text = str(value)
+        number = _text(value) if isinstance(value, bytes) else value
+        if isinstance(number, str | Decimal):
             read = cells.read_whole if self.dtype == "int64" else cells.read_number
-            value = read(text) if read(text) is not None else value
-        if isinstance(value, int | float) and math.isfinite(value):
-            if self.dtype == "float32" and abs(value) <= cells.LARGEST_FLOAT32:
-                return float(value)
-            exact = isinstance(value, int) or abs(value) <= cells.EXACT
-            whole = exact and value == int(value) and cells.LEAST <= value <= cells.GREATEST
+            number = read(str(number))
+        if isinstance(number, int | float) and math.isfinite(number):
+            if self.dtype == "float32" and abs(number) <= cells.LARGEST_FLOAT32:
+                return float(number)
+            exact = isinstance(number, int) or abs(number) <= cells.EXACT
+            whole = exact and number == int(number) and cells.LEAST <= number <= cells.GREATEST
             if self.dtype == "int64" and whole:
-                return int(value)
+                return int(number)
         raise self._wrong(value)
 
     def _as_text(self, value: Any) -> str:

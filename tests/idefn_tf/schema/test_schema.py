@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from pathlib import Path
 
 import jsonschema
@@ -216,10 +217,13 @@ def test_defaults_of_nulls_follow_the_dtype():
     for dtype, kind, fill in (
         ("int64", "vocabulary", -1),
         ("string", "vocabulary", ""),
-        ("float32", "bucketized", 0.0),
     ):
         feature = Schema.parse(with_feature(dtype=dtype, kind=kind)).features[0]
         assert feature.fill == fill
+    number = Schema.parse(with_feature(dtype="float32", kind="numeric")).features[0]
+    assert math.isnan(number.fill)  # the model itself puts the mean in
+    number = with_feature(dtype="float32", kind="bucketized", boundaries=[1.0])
+    assert Schema.parse(number).features[0].fill == 0.0
     assert Schema.parse(with_feature(missing=7)).features[0].fill == 7
     assert Schema.parse(with_feature(missing=0)).features[0].fill == 0
 
