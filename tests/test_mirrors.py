@@ -123,8 +123,9 @@ HOLDS = {
     "serving/test_load": "serving/common/load_generator serving/common/load_memory",
     "serving/test_promote": """serving/common/await_server serving/common/config_text
         serving/common/models_config""",
-    "system/test_cells": """pipelines/preparation/column_kinds pipelines/preparation/plain_files
+    "system/test_cell_files": """pipelines/preparation/plain_files
         pipelines/preparation/time_units""",
+    "system/test_cells": "pipelines/preparation/column_kinds",
     "system/test_own_table": "pipelines/datasets/table/table pipelines/preparation/text_forms",
 }
 #: Data without logic.
