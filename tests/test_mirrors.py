@@ -79,7 +79,8 @@ HOLDS = {
     "pipelines/experiment/test_run_folder": "idefn_tf/export/run_files",
     "pipelines/experiment/test_user_modules": "idefn_tf/export/user_modules",
     "pipelines/experiment/test_warm_start": "pipelines/preparation/attribution_window",
-    "pipelines/preparation/test_checks": "pipelines/preparation/encode",
+    "pipelines/preparation/test_checks": """pipelines/preparation/encode
+        pipelines/preparation/findings""",
     "pipelines/preparation/test_lists": """idefn_tf/data/list_columns idefn_tf/data/list_tensors
         idefn_tf/schema/lists""",
     "pipelines/preparation/test_object_store": "pipelines/preparation/prepared_folder",
@@ -122,6 +123,9 @@ HOLDS = {
     "serving/test_load": "serving/common/load_generator serving/common/load_memory",
     "serving/test_promote": """serving/common/await_server serving/common/config_text
         serving/common/models_config""",
+    "system/test_cell_files": """pipelines/preparation/plain_files
+        pipelines/preparation/time_units""",
+    "system/test_cells": "pipelines/preparation/column_kinds",
     "system/test_own_table": "pipelines/datasets/table/table pipelines/preparation/text_forms",
 }
 #: Data without logic.

@@ -82,8 +82,10 @@ def apply(
         table = table.filter(time + window <= end)
     else:
         elapsed: ir.FloatingValue = (end - time).cast("float64") / float(window)
-        weight = ibis.ifelse(elapsed > 1.0, 1.0, elapsed).cast("float32")
-        table = table.mutate(**{SAMPLE_WEIGHT: weight})
+        weight = ibis.ifelse(elapsed > 1.0, 1.0, elapsed)
+        if SAMPLE_WEIGHT in table.columns:
+            weight *= table[SAMPLE_WEIGHT].fill_null(1.0)
+        table = table.mutate(**{SAMPLE_WEIGHT: weight.cast("float32")})
     return table, done
 
 

@@ -7,106 +7,40 @@ pass; a broken rule shows a few of its rows and stops preparation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
-from idefn_tf.schema import DType, Feature, Schema
-from pipelines.cli.console import Console
-from pipelines.preparation import encode, wide_joins
+from idefn_tf.schema import DType, Feature, Schema, cells
+from pipelines.preparation import encode, text_forms, wide_joins
 from pipelines.preparation.engine import translated_errors
+from pipelines.preparation.findings import Finding, Report, Rule
 from pipelines.preparation.wide_joins import Side
+
+__all__ = ["Finding", "Report", "Rule", "apply", "typed", "unique_key", "validate"]
 
 _EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A broken rule: which column, which rule, how many rows, and some of them."""
-
-    column: str
-    rule: str
-    rows: int
-    examples: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        shown = f", such as {'; '.join(self.examples)}" if self.examples else ""
-        return f"{self.column}: {self.rule} ({self.rows:,} rows break it{shown})"
-
-
-@dataclass
-class Report:
-    """What the checks found.
-
-    Attributes:
-        findings: broken rules; any of them is a failure.
-        notes: what is worth knowing and is no failure.
-        missing: per part of the split, per feature, the share of rows without a value.
-        shortened: per feature, the rows whose list was longer than `max_length`.
-        rules: how many rules were checked.
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    missing: dict[str, dict[str, float]] = field(default_factory=dict)
-    shortened: dict[str, int] = field(default_factory=dict)
-    rules: int = 0
-
-    def raise_if_failed(self) -> None:
-        """Raises a ValueError that lists every broken rule.
-
-        Raises:
-            ValueError: if a rule is broken.
-        """
-        if self.findings:
-            lines = "\n".join(f"  {finding}" for finding in self.findings)
-            raise ValueError(
-                f"data: {len(self.findings)} rules of the schema are broken; correct the rows or "
-                f"the schema\n{lines}"
-            )
-
-    def show(self, console: Console) -> None:
-        """Prints the report."""
-        for note in self.notes:
-            console.note(note)
-        if self.findings:
-            console.table(
-                "Broken rules",
-                ["column", "rule", "rows", "examples"],
-                [(f.column, f.rule, f"{f.rows:,}", "; ".join(f.examples)) for f in self.findings],
-                loud=True,
-            )
-        else:
-            console.step(f"checked {self.rules} rules: all hold")
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns the report for the data card."""
-        return {
-            "rules_checked": self.rules,
-            "passed": not self.findings,
-            "shortened_lists": self.shortened,
-            "notes": self.notes,
-        }
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A predicate that is true on rows which break the rule; `beside` is shown with the column."""
-
-    column: str
-    text: str
-    broken: ir.BooleanValue
-    beside: str | None = None
-
-
 def typed(
-    table: ir.Table, wanted: Mapping[str, DType | None], source: str, report: Report
+    table: ir.Table,
+    wanted: Mapping[str, DType | None],
+    source: str,
+    report: Report,
+    words: Sequence[str] = (),
+    comma: bool = False,
 ) -> ir.Table:
     """Selects the wanted columns of a raw table as their dtypes; None leaves a column as it is.
 
     A value that cannot be read as its dtype is a finding.
+
+    Args:
+        table: the raw table.
+        wanted: dtypes by column.
+        source: the file.
+        report: takes the findings.
+        words: the schema's `missing_words`.
+        comma: whether a comma may stand before decimals.
 
     Raises:
         ValueError: if a wanted column is absent.
@@ -122,10 +56,10 @@ def typed(
         if dtype is None:
             columns[name] = table[name]
             continue
-        columns[name] = encode.as_dtype(table[name], dtype)
-        if dtype != "string" and not table[name].type().is_integer():
-            broken = encode.unreadable(table[name], dtype)
-            rules.append(Rule(name, f"must be {dtype} (in {source})", broken))
+        columns[name] = text_forms.as_dtype(table[name], dtype, words, comma)
+        if not text_forms.never_unreadable(table[name], dtype):
+            broken = text_forms.unreadable(table[name], dtype, words, comma)
+            rules.append(Rule(name, f"{text_forms.rule(dtype)} (in {source})", broken))
     apply(table, rules, (), report)
     return table.select(**columns)
 
@@ -187,13 +121,14 @@ def validate(
     shown = [tuple(keys), *(side.keys for side in sides)]
     rules = [(0, rule) for rule in _label_rules(table, schema)]
     named: list[dict[str, ir.BooleanValue]] = [{} for _ in homes]
-    longer = []
+    named[0] |= _funnel(table, schema)
+    words, longer = schema.missing_words, []
     for feature in schema.features:
         home = next((i for i, t in enumerate(homes) if feature.source in t.columns), 0)
-        rules += [(home, rule) for rule in _feature_rules(homes[home], feature)]
-        named[home][f"absent_{feature.name}"] = _absent(homes[home], feature)
+        rules += [(home, rule) for rule in _feature_rules(homes[home], feature, words)]
+        named[home][f"absent_{feature.name}"] = _absent(homes[home], feature, words)
         if feature.max_length is not None:
-            length = encode.entries(homes[home], feature).length()
+            length = encode.entries(homes[home], feature, words).length()
             named[home][f"longer_{feature.name}"] = length > feature.max_length
             longer.append(feature.name)
     for i, (home, rule) in enumerate(rules):
@@ -218,12 +153,17 @@ def validate(
         if rows:
             report.findings.append(_finding(homes[home], rule, rows, shown[home]))
     total = sum(row["rows"] for row in counted)
+    for name in ("click", "conversion"):
+        if total and not sum(row[f"some_{name}"] or 0 for row in counted):
+            report.warnings.append(f"none of {total:,} rows has a {name}: nothing can be learned")
     for feature in schema.features:
         name = f"absent_{feature.name}"
         missing = sum(row[name] or 0 for row in counted)
         for row in counted:
             rates = report.missing.setdefault(row["part"], {})
             rates[feature.name] = (row[name] or 0) / row["rows"]
+        if total and missing == total:
+            report.warnings.append(f"{feature.source}: the column holds no value on any row")
         if total and missing / total > feature.max_missing_rate:
             text = f"may be missing on {feature.max_missing_rate:.2%} of rows at most"
             text += f", received {missing / total:.2%}"
@@ -234,19 +174,28 @@ def validate(
             report.shortened[name] = rows
 
 
+def _funnel(table: ir.Table, schema: Schema) -> dict[str, ir.BooleanValue]:
+    click, conversion = (table[name] == 1 for name in schema.labels.columns[:2])
+    return {"some_click": click, "some_conversion": click & conversion}
+
+
 def _label_rules(table: ir.Table, schema: Schema) -> Iterator[Rule]:
     labels = schema.labels
     for name in (labels.click, labels.conversion):
         broken = table[name].isnull() | ~table[name].isin([0, 1])
         yield Rule(name, "a label must be 0 or 1", broken)
+    if encode.SAMPLE_WEIGHT in table.columns:
+        weight = table[encode.SAMPLE_WEIGHT].cast("float64")
+        broken = (weight < 0) | weight.isinf()
+        yield Rule(encode.SAMPLE_WEIGHT, "must be 0 or more, and finite", broken)
     if labels.exposure_time:
         time = table[labels.exposure_time]
         yield Rule(labels.exposure_time, "the exposure time must be there", time.isnull())
 
 
-def _feature_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:
+def _feature_rules(table: ir.Table, feature: Feature, words: Sequence[str]) -> Iterator[Rule]:
     if feature.multi_valued:
-        yield from _list_rules(table, feature)
+        yield from _list_rules(table, feature, words)
     elif feature.dtype != "string":
         yield from _number_rules(table, feature)
 
@@ -258,15 +207,25 @@ def _number_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:
     if feature.maximum is not None:
         yield Rule(feature.source, f"must be at most {feature.maximum:g}", value > feature.maximum)
     if feature.dtype == "float32":
-        yield Rule(feature.source, "must be finite", value.cast("float64").isinf())
+        beyond = value.cast("float64").abs() > cells.LARGEST_FLOAT32
+        yield Rule(feature.source, "must be finite, and no number beyond float32", beyond)
     if feature.log1p:
         yield Rule(feature.source, "log1p needs values of 0 or more", value < 0)
 
 
-def _list_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:
-    entries = encode.entries(table, feature)
+def _list_rules(table: ir.Table, feature: Feature, words: Sequence[str]) -> Iterator[Rule]:
+    raw = table[feature.source]
+    if isinstance(raw, ir.StringValue):
+        text, (first, last) = raw.strip(), cells.BRACKETS
+        yield Rule(
+            feature.source,
+            "must be entries with a separator between them, without brackets; write a list "
+            "column, or take the brackets away",
+            text.startswith(first) & text.endswith(last),
+        )
+    entries = encode.entries(table, feature, words)
     broken = entries.filter(lambda entry: entry.isnull()).length() > 0
-    yield Rule(feature.source, f"every entry must be {feature.dtype}", broken)
+    yield Rule(feature.source, f"every entry {text_forms.rule(feature.dtype)}", broken)
     if feature.dtype != "string":
         for limit, word, outside in (
             (feature.minimum, "at least", lambda entry: entry < feature.minimum),
@@ -276,7 +235,7 @@ def _list_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:
                 broken = entries.filter(outside).length() > 0
                 yield Rule(feature.source, f"every entry must be {word} {limit:g}", broken)
     if feature.weights:
-        weights = encode.entry_weights(table, feature)
+        weights = encode.entry_weights(table, feature, words)
         beside = feature.source
         places, others = (encode.pieces(table[c], feature) for c in (beside, feature.weights))
         unequal = places.length() != others.length()
@@ -287,9 +246,9 @@ def _list_rules(table: ir.Table, feature: Feature) -> Iterator[Rule]:
         yield Rule(feature.weights, text, unequal, beside)
 
 
-def _absent(table: ir.Table, feature: Feature) -> ir.BooleanValue:
+def _absent(table: ir.Table, feature: Feature, words: Sequence[str]) -> ir.BooleanValue:
     if feature.multi_valued:
-        return encode.entries(table, feature).length() == 0
+        return encode.entries(table, feature, words).length() == 0
     return table[feature.source].isnull()
 
 
@@ -297,5 +256,5 @@ def _finding(table: ir.Table, rule: Rule, rows: int, keys: Sequence[str]) -> Fin
     shown = list(dict.fromkeys([rule.column, *([rule.beside] if rule.beside else []), *keys]))
     with translated_errors("checking the data"):
         found = table.filter(rule.broken).select(*shown).limit(_EXAMPLES).to_pyarrow().to_pylist()
-    examples = tuple(", ".join(f"{k}={v!r}" for k, v in row.items()) for row in found)
+    examples = tuple(", ".join(f"{k}={cells.shown(v)}" for k, v in row.items()) for row in found)
     return Finding(rule.column, rule.text, int(rows), examples)

@@ -7,7 +7,7 @@ the same code runs where one machine is too small (`pipelines.preparation.spark`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,8 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from pipelines.preparation.plain_files import plain
 
 #: What engines raise; another engine adds its own.
 ERRORS: list[type[Exception]] = [duckdb.Error]
@@ -56,45 +58,54 @@ class Engine:
     ) -> None:
         self.connection.disconnect()
 
-    def read(self, path: Path, delimiter: str = ",") -> ir.Table:
+    def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
         """Returns the table in a CSV file (every column as text) or in a Parquet file.
+
+        Folders such as day=3 in the path give no column, and no character of a path is a wildcard.
 
         Args:
             path: the file.
-            delimiter: what separates the columns of a CSV file.
+            columns: those that are needed, where the file has them; all by default.
 
         Raises:
             ValueError: if the file is neither, or cannot be read.
         """
+        file = plain(path, self.work / "plain", columns)
+        names = pq.read_schema(file).names
+        wanted = [name for name in names if columns is None or name in columns]
+        check_case(wanted, path)
         with translated_errors(f"reading {path.name}"):
-            if path.suffix == ".parquet":
-                return self._without_nanoseconds(self.connection.read_parquet(str(path)), path)
-            if path.suffix == ".csv":
-                # everything is said: a guess would skip lines of another length
-                form = {"header": True, "skip": 0, "quote": '"', "escape": '"'}
-                form |= {"delim": delimiter}
-                return self.connection.read_csv(str(path), all_varchar=True, **form)
-        raise ValueError(f"file: {path} must end in .csv or .parquet; convert it")
+            return self._parquet(file, names, wanted)
 
-    def _without_nanoseconds(self, table: ir.Table, path: Path) -> ir.Table:
+    def _parquet(self, file: Path, names: list[str], wanted: list[str]) -> ir.Table:
         """Cuts timestamps to microseconds: DuckDB's own cast rounds, and Ibis knows not all."""
-        changed = []
-        for name, zoned in nanosecond_columns(path).items():
-            column = '"' + name.replace('"', '""') + '"'
-            ns = f"epoch_ns({column})"
-            whole = f"make_timestamp(({ns} - (({ns} % 1000) + 1000) % 1000) // 1000)"
-            changed.append(f"{whole}{'::TIMESTAMPTZ' if zoned else ''} AS {column}")
-        if not changed:
-            return table
-        source = table.get_name()
-        cut = f'SELECT * REPLACE ({", ".join(changed)}) FROM "{source}"'
-        self.connection.con.execute(f'CREATE TEMP VIEW "{source}_cut" AS {cut}')
-        return self.connection.table(f"{source}_cut")
+        rows, run = _rows_of([file]), self.connection.con.execute
+        # DuckDB renames columns that differ in case only; places tell which is which
+        called = [found[0] for found in run(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
+        nanoseconds = nanosecond_columns(file)
+        made = []
+        for name, inside in zip(names, called, strict=True):
+            if name not in wanted:
+                continue
+            column = _quoted(inside)
+            if name in nanoseconds:
+                ns = f"epoch_ns({column})"
+                column = f"make_timestamp(({ns} - (({ns} % 1000) + 1000) % 1000) // 1000)"
+                column += "::TIMESTAMPTZ" if nanoseconds[name] else ""
+            made.append(f"{column} AS {_quoted(name)}")
+        self._kept += 1
+        view = f"raw_{self._kept}"
+        run(f"CREATE TEMP VIEW {view} AS SELECT {', '.join(made) or '1 AS nothing'} FROM {rows}")
+        return self.connection.table(view)
 
     def read_all(self, paths: list[Path]) -> ir.Table:
         """Returns the rows of several Parquet files of one form as one table."""
         with translated_errors(f"reading {paths[0].parent}"):
-            return self.connection.read_parquet([str(path) for path in paths])
+            self._kept += 1
+            view = f"parts_{self._kept}"
+            rows = _rows_of(paths)
+            self.connection.con.execute(f"CREATE TEMP VIEW {view} AS SELECT * FROM {rows}")
+            return self.connection.table(view)
 
     def batches(self, table: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
         """Streams a table's rows, in its order, as batches of about `rows`.
@@ -113,6 +124,30 @@ class Engine:
         self._kept += 1
         with translated_errors("reading the raw tables"):
             return self.connection.create_table(f"kept_{self._kept}", table, temp=True)
+
+
+def _rows_of(files: Sequence[Path]) -> str:
+    """Returns what DuckDB reads: these files as they are named, no column from their folders."""
+    literal = {"[": "[[]", "*": "[*]", "?": "[?]", "'": "''"}
+    named = ("".join(literal.get(c, c) for c in str(file)) for file in files)
+    listed = ", ".join(f"'{name}'" for name in named)
+    return f"read_parquet([{listed}], hive_partitioning=false)"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def check_case(names: Sequence[str], path: Path) -> None:
+    """Refuses needed columns whose names differ in case only, which engines take for one."""
+    lower: dict[str, str] = {}
+    for name in names:
+        if other := lower.get(name.lower()):
+            raise ValueError(
+                f"{path.name}: the columns {other!r} and {name!r} must differ in more than case "
+                "for preparation; rename one, and name it by `column` in the schema"
+            )
+        lower[name.lower()] = name
 
 
 def nanosecond_columns(path: Path) -> dict[str, bool]:

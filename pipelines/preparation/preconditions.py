@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ibis.expr.types as ir
 
-from idefn_tf.schema import Schema
+from idefn_tf.schema import RESERVED, Schema
 from pipelines.preparation import card as cards
 from pipelines.preparation import encode
 from pipelines.preparation.prepared_folder import Prepared
@@ -24,10 +24,18 @@ def grouped(files: Sequence[Path]) -> list[tuple[str, int]]:
 
 
 def check_schema(schema: Schema) -> None:
-    """Refuses features that carry a name which preparation gives to a column of its own."""
-    taken = {encode.EXPOSURE_TIME, "part"} & {feature.name for feature in schema.features}
+    """Refuses names that preparation keeps to itself, and names that differ in case only."""
+    taken = {encode.EXPOSURE_TIME, "part"} & {feature.name.lower() for feature in schema.features}
     if taken:
         raise ValueError(f"schema: preparation keeps the names {sorted(taken)} to itself; rename")
+    seen = {name.lower(): name for name in RESERVED}
+    for name in (n for f in schema.features for n in (f.name, f.weights and f.weights_name) if n):
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise ValueError(
+                f"schema: the names {other!r} and {name!r} must differ in more than case for "
+                "preparation; give one another `name`, and its column as `column`"
+            )
 
 
 def check_apart(raw: Path, out: Path) -> None:

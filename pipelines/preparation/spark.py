@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,7 +48,7 @@ class SparkEngine(Engine):
             "spark.driver.maxResultSize": 0,  # slices bound it
             "spark.local.dir": str(work.resolve()),
             "spark.log.level": "ERROR",
-            "spark.sql.csv.parser.columnPruning.enabled": "false",  # sees rows of another length
+            "spark.sql.caseSensitive": "true",
             "spark.sql.warehouse.dir": str(work.resolve() / "warehouse"),
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
@@ -83,29 +83,35 @@ class SparkEngine(Engine):
         if not self._found:
             self.connection.disconnect()
 
-    def read(self, path: Path, delimiter: str = ",") -> ir.Table:
-        """Returns the table in a CSV file (every column as text) or in a Parquet file.
+    def _parquet(self, file: Path, names: list[str], wanted: list[str]) -> ir.Table:
+        """Reads a Parquet file; Ibis learns which times count from 1970 in UTC.
 
-        Args:
-            path: the file.
-            delimiter: what separates the columns of a CSV file.
-
-        Raises:
-            ValueError: if the file is neither, or cannot be read.
+        Spark has no nanoseconds: they come as whole numbers and are cut to microseconds.
         """
-        with translated_errors(f"reading {path.name}"):
-            if path.suffix == ".parquet":
-                return self._timed(path)
-            if path.suffix == ".csv":
-                options: dict[str, Any] = {"header": True, "escape": '"', "mode": "FAILFAST"}
-                options["sep"] = delimiter
-                return self._view(self._session.read.csv(str(path), **options))
-        raise ValueError(f"file: {path} must end in .csv or .parquet; convert it")
+        self._session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+        frame = self._frame([file]).select(*(_escaped(name) for name in wanted))
+        found = nanosecond_columns(file)
+        for name in set(found) & set(wanted):
+            column = _escaped(name)
+            cut = f"timestamp_micros(({column} - pmod({column}, 1000L)) div 1000L)"
+            cut = cut if found[name] else f"CAST({cut} AS TIMESTAMP_NTZ)"
+            frame = frame.withColumn(name, _sql(cut))
+        table = self._view(frame)
+        kinds = {field.name: field.dataType.typeName() for field in frame.schema}
+        utc = [name for name, kind in kinds.items() if kind == "timestamp"]
+        return table.mutate(**{name: table[name].cast("timestamp('UTC')") for name in utc})
+
+    def _frame(self, files: Sequence[Path]) -> Any:
+        """Reads these files as they are named; a base of their own keeps folders from columns."""
+        literal = {c: "\\" + c for c in "[]{}*?\\"}
+        named = ["".join(literal.get(c, c) for c in str(file)) for file in files]
+        reader = self._session.read.option("recursiveFileLookup", "true")
+        return reader.parquet(*named)
 
     def read_all(self, paths: list[Path]) -> ir.Table:
         """Returns the rows of several Parquet files of one form as one table."""
         with translated_errors(f"reading {paths[0].parent}"):
-            return self._view(self._session.read.parquet(*map(str, paths)))
+            return self._view(self._frame(paths))
 
     def batches(self, table: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
         """Gives a table's rows, in its order, as batches of at most `rows`.
@@ -121,24 +127,6 @@ class SparkEngine(Engine):
         with translated_errors("reading the raw tables"):
             self._kept.append(table.cache())
         return self._kept[-1]
-
-    def _timed(self, path: Path) -> ir.Table:
-        """Reads a Parquet file; Ibis learns which times count from 1970 in UTC.
-
-        Spark has no nanoseconds: they come as whole numbers and are cut to microseconds.
-        """
-        self._session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
-        frame = self._session.read.parquet(str(path))
-        found = nanosecond_columns(path)
-        for name, zoned in found.items():
-            column = "`" + name.replace("`", "``") + "`"
-            cut = f"timestamp_micros(({column} - pmod({column}, 1000L)) div 1000L)"
-            cut = cut if zoned else f"CAST({cut} AS TIMESTAMP_NTZ)"
-            frame = frame.withColumn(name, _sql(cut))
-        table = self._view(frame)
-        kinds = {field.name: field.dataType.typeName() for field in frame.schema}
-        utc = [name for name, kind in kinds.items() if kind == "timestamp"]
-        return table.mutate(**{name: table[name].cast("timestamp('UTC')") for name in utc})
 
     def _view(self, frame: Any) -> ir.Table:
         self._views += 1
@@ -168,6 +156,10 @@ def _session_class() -> Any:
         ) from None
     ERRORS.extend(error for error in (PySparkException, Py4JError) if error not in ERRORS)
     return SparkSession
+
+
+def _escaped(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _sql(expression: str) -> Any:

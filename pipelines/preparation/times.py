@@ -15,12 +15,11 @@ import ibis.expr.types as ir
 
 from idefn_tf.schema import cells, zones
 from pipelines.preparation import text_forms
-from pipelines.preparation.checks import Rule
-from pipelines.preparation.encode import as_dtype
+from pipelines.preparation.findings import Rule
 
 Unit = Literal["ms", "s"]
 #: Whole numbers in this span are days written YYYYMMDD.
-_DAYS = (19_000_101, 29_991_231)
+DAYS = (19_000_101, 29_991_231)
 #: Seconds since 1970 of the years 1 to 9999; numbers beyond are no times, or of another unit.
 _SPAN = (-62_135_596_800, 253_402_300_799)
 _FORMS = (
@@ -71,12 +70,9 @@ def rule(name: str, value: ir.Value, made: ir.IntegerValue, unit: Unit, source: 
         unit: the schema's unit.
         source: the file.
     """
-    there = value
-    if isinstance(value, ir.StringValue):
-        there = text_forms.present(value)
     words = _FORMS.format(unit="milliseconds" if unit == "ms" else "seconds")
     text = f"must be a time (in {source}): {words}"
-    return Rule(name, text, there.notnull() & made.isnull())
+    return Rule(name, text, text_forms.present(value, "int64") & made.isnull())
 
 
 def days(time: ir.IntegerValue, unit: Unit, zone: str) -> ir.IntegerValue:
@@ -139,8 +135,8 @@ def _read(value: ir.Value, unit: Unit) -> _Read:
     if kind.is_timestamp():
         absolute = ibis.literal(kind.timezone is not None)
         return _Read(_since_1970(value.cast("timestamp"), unit), absolute)
-    number = as_dtype(value, "int64")
-    numbers = _Read(_once(number, lambda n: _from_number(n, unit)), ~number.between(*_DAYS))
+    number = text_forms.as_dtype(value, "int64")
+    numbers = _Read(_once(number, lambda n: _from_number(n, unit)), ~number.between(*DAYS))
     if not isinstance(value, ir.StringValue):
         return numbers
     text = value.strip()
@@ -170,7 +166,7 @@ def _from_number(number: ir.IntegerValue, unit: Unit) -> ir.IntegerValue:
     digits = number.cast("string")
     date = _civil(digits.substr(0, 4), digits.substr(4, 2), digits.substr(6, 2))
     is_time = number.between(first * factor, (last + 1) * factor - 1)
-    return ibis.cases((number.between(*_DAYS), date * 86_400 * factor), (is_time, number))
+    return ibis.cases((number.between(*DAYS), date * 86_400 * factor), (is_time, number))
 
 
 def _since_1970(stamp: ir.TimestampValue, unit: Unit) -> ir.IntegerValue:

@@ -28,7 +28,7 @@ _SHOWN = 5
 def has_file(feature: Feature) -> bool:
     """Whether something is learned for a feature and written under its name."""
     if feature.kind == "numeric":
-        return feature.standardize
+        return feature.needs_moments
     return feature.kind == "vocabulary" and feature.tied_to is None
 
 
@@ -228,13 +228,14 @@ def _counted(parts: Mapping[str, ir.Table], feature: Feature) -> Iterator[tuple[
 
 
 def _moments(train: ir.Table, feature: Feature) -> dict[str, Any]:
-    """The mean and the (population) deviation of the values that the model reads."""
+    """The mean and the (population) deviation of the values that are there, as the model reads."""
+    train = train.filter(train[feature.name].notnull())
     column = train[feature.name].cast("float64")
     if feature.log1p:
         column = (ibis.greatest(column, 0.0) + 1.0).ln()  # as the model's input does
     with translated_errors("learning means and deviations"):
         row = train.aggregate(mean=column.mean(), std=column.std(how="pop")).to_pyarrow()
-    mean, std = row["mean"][0].as_py(), row["std"][0].as_py()
+    mean, std = row["mean"][0].as_py() or 0.0, row["std"][0].as_py()
     # a constant column stays zero, not 0/0
     return {"kind": "numeric", "mean": _rounded(mean), "std": _rounded(std) if std else 1.0}
 

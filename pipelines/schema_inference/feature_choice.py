@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from idefn_tf.schema import Side
+from idefn_tf.schema import Side, cells
 from pipelines.schema_inference.label_columns import is_moment
 from pipelines.schema_inference.profile import Profile
 
@@ -81,6 +81,8 @@ def _names_rows(column: Profile, side: Side) -> bool:
 def _text(column: Profile) -> Choice:
     if _amounts(column) > 0.5:
         return Choice(None, "amounts with a unit, such as 122,07 EUR: write plain numbers")
+    if _bracketed(column) > 0.5:
+        return Choice(None, "lists in brackets: write a list column, or entries without brackets")
     split = _separator(column)
     if split is not None:
         separator, length = split
@@ -137,8 +139,7 @@ def _number(column: Profile) -> Choice:
         settings["log1p"] = True
         why += "; skewed, so its logarithm is taken"
     if column.missing:
-        settings["missing"] = middle
-        why += "; the median stands in where it is missing"
+        why += "; the mean of training stands in where it is missing"
     return Choice(settings, why)
 
 
@@ -163,6 +164,14 @@ def _amounts(column: Profile) -> float:
     distinct = pc.drop_null(pc.unique(column.values))
     amounts = pc.match_substring_regex(distinct, _AMOUNT)
     return float(pc.mean(amounts.cast(pa.float64())).as_py() or 0)
+
+
+def _bracketed(column: Profile) -> float:
+    """Returns the share of the distinct values that are lists with their brackets."""
+    distinct = pc.utf8_trim(pc.drop_null(pc.unique(column.values)), characters=cells.BLANKS)
+    opened, closed = cells.BRACKETS
+    found = pc.and_(pc.starts_with(distinct, opened), pc.ends_with(distinct, closed))
+    return float(pc.mean(found.cast(pa.float64())).as_py() or 0)
 
 
 def _separator(column: Profile) -> tuple[str, int] | None:

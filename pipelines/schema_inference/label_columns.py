@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.preparation import text_forms
+from idefn_tf.schema import cells
 from pipelines.schema_inference.profile import Profile
 
 _TIME_NAMES = re.compile(
@@ -21,6 +21,8 @@ _TIME_NAMES = re.compile(
 #: Seconds, milliseconds and days (YYYYMMDD) as whole numbers: from 2001 to 2100.
 _SECONDS, _MILLISECONDS = (978_307_200, 4_102_444_800), (978_307_200_000, 4_102_444_800_000)
 _DAYS = (20_010_101, 21_001_231)
+#: YYYYMMDDHH, which preparation refuses as ambiguous.
+_HOURS = (1_970_010_100, 2_199_123_123)
 
 
 def require(name: str, option: str, known: Sequence[str]) -> None:
@@ -61,30 +63,58 @@ def label(column: Profile, option: str) -> NDArray[np.float64]:
     return values
 
 
+def check_presence(click: Profile, clicks: NDArray[np.float64], conversion: Profile) -> None:
+    """Refuses what preparation refuses: a click that is missing, a clicked row's conversion.
+
+    Raises:
+        ValueError: naming the column and how many rows.
+    """
+    for option, column, needed in (
+        ("--click", click, np.ones(len(clicks), bool)),
+        ("--conversion", conversion, clicks == 1),
+    ):
+        missing = int((needed & ~column.present).sum())
+        if missing:
+            where = "clicked row" if option == "--conversion" else "row"
+            raise ValueError(
+                f"{option}: {column.name!r} must hold 0 or 1 on every {where}, received none on "
+                f"{missing:,}; write 0 where there was none"
+            )
+
+
 def _truth(column: Profile) -> NDArray[np.float64] | None:
     """Reads words such as yes and no; None where a value is neither."""
-    lower = pc.utf8_lower(column.values)
-    yes = pc.is_in(lower, pa.array(text_forms.TRUE))
-    no = pc.is_in(lower, pa.array(text_forms.FALSE))
+    trimmed = pc.utf8_trim(column.values, characters=cells.BLANKS)
+    absent = pc.is_in(trimmed, pa.array(("", *cells.MISSING_WORDS)))
+    lower = pc.utf8_lower(pc.if_else(absent, pa.scalar(None, pa.string()), trimmed))
+    yes = pc.is_in(lower, pa.array(cells.TRUE))
+    no = pc.is_in(lower, pa.array(cells.FALSE))
     if not pc.all(pc.or_(pc.or_(yes, no), pc.is_null(lower))).as_py():
         return None
-    return np.where(column.present, np.asarray(yes, np.float64), np.nan)
+    return np.where(np.asarray(lower.is_valid()), np.asarray(yes, np.float64), np.nan)
 
 
 def time_unit(column: Profile) -> Literal["ms", "s"] | None:
     """Returns the unit of a time column ("ms" for dates and texts too), or None if it is none."""
     if column.type == "time":
         return "ms"
-    if column.type != "integer" or column.numbers is None:
+    if column.type != "integer" or column.numbers is None or not column.exact:
         return None
     numbers = column.numbers[np.isfinite(column.numbers)]
-    if not numbers.size:
+    if not numbers.size or _hours(numbers):
         return None
     low, high = numbers.min(), numbers.max()
     for unit, (first, last) in (("s", _SECONDS), ("ms", _MILLISECONDS), ("ms", _DAYS)):
         if first <= low and high <= last:
             return unit  # type: ignore[return-value]
     return None
+
+
+def _hours(numbers: NDArray[np.float64]) -> bool:
+    """Whether all numbers read as YYYYMMDDHH, which are no seconds."""
+    month, day, hour = numbers // 10_000 % 100, numbers // 100 % 100, numbers % 100
+    inside = (numbers >= _HOURS[0]) & (numbers <= _HOURS[1]) & (month >= 1) & (month <= 12)
+    return bool(np.all(inside & (day >= 1) & (day <= 31) & (hour < 24)))
 
 
 def is_moment(column: Profile) -> bool:

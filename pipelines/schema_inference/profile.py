@@ -12,13 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from idefn_tf.schema import cells
-from pipelines.preparation.text_forms import ABSENT
 
 Type = Literal["integer", "float", "boolean", "text", "time", "list", "other"]
 
-_ABSENT = pa.array(ABSENT)
+_ABSENT = pa.array(("", *cells.MISSING_WORDS))
 _INTEGER = r"^[+-]?(0|[1-9][0-9]*)$"
-_NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 _LEADING_ZERO = r"^0[0-9]"
 
 
@@ -31,12 +29,14 @@ class Profile:
         type: what its values are.
         values: typed: int64, float64, bool, string, timestamp or list; nulls where absent.
         zoned: whether every time says its offset from UTC.
+        exact: whether its numbers were written exactly: float32 is too coarse for times.
     """
 
     name: str
     type: Type
     values: pa.Array
     zoned: bool = False
+    exact: bool = True
 
     def __len__(self) -> int:
         return len(self.values)
@@ -94,10 +94,17 @@ def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
         return _text(name, values.cast(pa.string()))
     if pa.types.is_boolean(kind):
         return Profile(name, "boolean", values)
+    if isinstance(kind, pa.UuidType):
+        texts = [None if value is None else str(value) for value in values.to_pylist()]
+        return Profile(name, "text", pa.array(texts, pa.string()))
     if pa.types.is_integer(kind):
+        if pa.types.is_uint64(kind) and (pc.max(values).as_py() or 0) > cells.GREATEST:
+            return Profile(name, "text", values.cast(pa.string()))  # no int64: a code
         return Profile(name, "integer", values.cast(pa.int64()))
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return _floating(name, values.cast(pa.float64()))
+        exact = not (pa.types.is_float16(kind) or pa.types.is_float32(kind))
+        found = _floating(name, values.cast(pa.float64()), exact)
+        return found or Profile(name, "other", values)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         zoned = pa.types.is_timestamp(kind) and kind.tz is not None
         return Profile(name, "time", values.cast(pa.timestamp("us"), safe=False), zoned=zoned)
@@ -107,8 +114,10 @@ def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
 
 
 def _text(name: str, values: pa.Array) -> Profile:
-    trimmed = pc.utf8_trim_whitespace(values)
-    trimmed = pc.if_else(pc.is_in(trimmed, _ABSENT), pa.scalar(None, pa.string()), trimmed)
+    trimmed = pc.utf8_trim(values, characters=cells.BLANKS)
+    nothing = pa.scalar(None, pa.string())
+    text = Profile(name, "text", pc.if_else(pc.equal(trimmed, ""), nothing, values))
+    trimmed = pc.if_else(pc.is_in(trimmed, _ABSENT), nothing, trimmed)
     distinct = pc.drop_null(pc.unique(trimmed))
     if len(distinct) == 0:
         return Profile(name, "text", trimmed)
@@ -119,13 +128,13 @@ def _text(name: str, values: pa.Array) -> Profile:
         try:
             return Profile(name, "integer", trimmed.cast(pa.int64()))
         except pa.ArrowInvalid:  # more digits than a number holds: a code
-            return Profile(name, "text", trimmed)
+            return text
     if (
-        _all(distinct, _NUMBER)
+        _all(distinct, cells.NUMBER)
         and not pc.any(pc.match_substring_regex(distinct, _LEADING_ZERO + r"[0-9]*$")).as_py()
     ):
-        return _floating(name, trimmed.cast(pa.float64()))
-    return _times(name, trimmed) or Profile(name, "text", trimmed)
+        return _floating(name, trimmed.cast(pa.float64())) or text
+    return _times(name, trimmed) or text
 
 
 def _times(name: str, text: pa.Array) -> Profile | None:
@@ -142,13 +151,15 @@ def _times(name: str, text: pa.Array) -> Profile | None:
     return Profile(name, "time", values, all(m.zoned for m in moments))
 
 
-def _floating(name: str, values: pa.Array) -> Profile:
-    """Whole numbers among floats are integers that had nulls among them."""
-    values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
+def _floating(name: str, values: pa.Array, exact: bool = True) -> Profile | None:
+    """Whole numbers among floats are integers that had nulls among them; None beyond float32."""
+    values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     there = np.asarray(pc.drop_null(values))
-    if there.size and np.all(there == np.floor(there)) and np.abs(there).max() < 2**53:
-        return Profile(name, "integer", values.cast(pa.int64()))
-    return Profile(name, "float", values)
+    if there.size and np.abs(there).max() > cells.LARGEST_FLOAT32:
+        return None
+    if there.size and np.all(there == np.floor(there)) and np.abs(there).max() <= cells.EXACT:
+        return Profile(name, "integer", values.cast(pa.int64()), exact=exact)
+    return Profile(name, "float", values, exact=exact)
 
 
 def _all(distinct: pa.Array, pattern: str) -> bool:

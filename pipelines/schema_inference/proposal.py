@@ -117,6 +117,7 @@ def propose(
     profiles = {column: profile(column, table[column]) for column in known}
     clicks = labels.label(profiles[click], "--click")
     conversions = labels.label(profiles[conversion], "--conversion")
+    labels.check_presence(profiles[click], clicks, profiles[conversion])
     warnings = _label_warnings(clicks, conversions)
     free = [p for p in profiles.values() if p.name not in (click, conversion, time)]
     leaks = {p.name: find_leak(p, clicks, conversions) for p in free}
@@ -141,6 +142,7 @@ def propose(
         )
     guesses: list[Guess] = []
     names: set[str] = set()
+    named = {given.lower(): given for given in (click, conversion, when and when.name) if given}
     for column in profiles.values():
         if column.name in (click, conversion):
             values = clicks if column.name == click else conversions
@@ -151,7 +153,7 @@ def propose(
                 said += "; it has no zone and is read as UTC: labels.time_zone names another"
             guesses.append(Guess(column.name, "time", "exposure time", said, never=True))
         else:
-            guesses.append(_guess(column, leaks[column.name], keys, names))
+            guesses.append(_guess(column, leaks[column.name], keys, names, named))
     made: dict[str, Any] = {"click": click, "conversion": conversion}
     if when is not None:
         made |= {"exposure_time": when.name, "time_unit": labels.time_unit(when) or "ms"}
@@ -162,12 +164,16 @@ def propose(
     return Proposal(_identifier(name), table.num_rows, made, guesses, user_key, warnings)
 
 
-def _guess(column: Profile, leak: Any, keys: Any, names: set[str]) -> Guess:
+def _guess(column: Profile, leak: Any, keys: Any, names: set[str], named: dict[str, str]) -> Guess:
     if leak is not None and leak.certain:
         return Guess(column.name, "left out", "leak", leak.why, f"LEAK: {leak.why}", never=True)
-    if column.name in _TAKEN or column.name in RESERVED:
+    if column.name.lower() in (*_TAKEN, *RESERVED, EXPOSURE_TIME):
         why = "preparation keeps this name to itself; rename the column to use it as a feature"
         return Guess(column.name, "left out", "reserved", why)
+    twin = named.setdefault(column.name.lower(), column.name)
+    if twin != column.name:
+        why = f"differs from {twin!r} in case only, which preparation takes for one; rename it"
+        return Guess(column.name, "left out", "name", why)
     side, why_side = find_side(column, keys)
     key = any(k is not None and k.name == column.name for k in (keys.user, keys.item))
     choice = choose(column, side, key)
@@ -226,12 +232,12 @@ def _feature_name(column: str, taken: set[str]) -> str:
     name = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_") or "feature"
     if not name[0].isalpha():
         name = f"f_{name}"
-    if name in RESERVED or name in _TAKEN or name == EXPOSURE_TIME:
+    if name.lower() in (*RESERVED, *_TAKEN, EXPOSURE_TIME):
         name = f"{name}_feature"
     free, i = name, 2
-    while free in taken:
+    while free.lower() in taken:
         free, i = f"{name}_{i}", i + 1
-    taken.add(free)
+    taken.add(free.lower())
     return free
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
-from idefn_tf.data import find_files
-from pipelines.preparation import text_forms
+from idefn_tf.data import csv_files, find_files
+from idefn_tf.schema import cells
 
 #: Rows looked at, from the beginning of the table.
 SAMPLE_ROWS = 500_000
@@ -44,22 +43,24 @@ def read_sample(source: str | Path, rows: int = SAMPLE_ROWS) -> pa.Table:
     if not count:
         raise ValueError(f"FILE: {source} must hold at least one row, received none")
     table = pa.concat_tables(tables, promote_options="permissive")
-    other = any(f.suffix == ".csv" and text_forms.delimiter_of(f) != "," for f in map(Path, files))
+    other = any(f.suffix == ".csv" and csv_files.delimiter_of(f) != "," for f in map(Path, files))
     return _decimal_points(table) if other else table
 
 
 def _decimal_points(table: pa.Table) -> pa.Table:
     """Rewrites columns of numbers with decimal commas; a column that holds anything else stays."""
+    missing = pa.array(("", *cells.MISSING_WORDS))
     for i, name in enumerate(table.column_names):
-        text = pc.utf8_trim_whitespace(table[name])
-        there = pc.filter(text, pc.invert(pc.is_in(text, pa.array(text_forms.ABSENT))))
+        text = pc.utf8_trim(table[name], cells.BLANKS)
+        there = pc.filter(text, pc.invert(pc.is_in(text, missing)))
         distinct = pc.drop_null(pc.unique(there))
-        comma = pc.match_substring_regex(distinct, text_forms.DECIMAL_COMMA)
+        comma = pc.match_substring_regex(distinct, cells.DECIMAL_COMMA)
         if len(distinct) and pc.any(comma).as_py():
-            whole = pc.match_substring_regex(distinct, r"^[+-]?[0-9]+$")
-            if pc.all(pc.or_(comma, whole)).as_py():
+            number = pc.match_substring_regex(distinct, cells.NUMBER)
+            if pc.all(pc.or_(comma, number)).as_py():
                 changed = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
-                table = table.set_column(i, name, changed)
+                is_comma = pc.match_substring_regex(text, cells.DECIMAL_COMMA)
+                table = table.set_column(i, name, pc.if_else(is_comma, changed, text))
     return table
 
 
@@ -72,18 +73,7 @@ def _pieces(path: Path) -> Iterator[pa.Table]:
             return
         if path.suffix != ".csv":
             raise ValueError(f"FILE: {path} must be CSV or Parquet; convert it")
-        parse = pyarrow.csv.ParseOptions(
-            delimiter=text_forms.delimiter_of(path), newlines_in_values=True
-        )
-        names = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"FILE: {path} names the columns {repeated} twice; rename one")
-        convert = pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True
-        )
-        with pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert) as reader:
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
+        for batch in csv_files.batches(path):
+            yield pa.Table.from_batches([batch])
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"FILE: {path} cannot be read; {error}") from None

@@ -109,9 +109,18 @@ def test_prepared_values_are_what_the_table_means(data, truth, schema):
     np.testing.assert_allclose(got, np.sort(truth["price"][there]), rtol=1e-6)
     assert got.max() > 1000  # 1.234,50 is above a thousand
     kinds = set(table["Warengruppe"].to_pylist())
-    assert kinds == {"Schuhe", "Taschen", "Spielzeug", ""}  # N/A is no category
+    assert kinds == {"Schuhe", "Taschen", "N/A", "Spielzeug"}  # text is text: NA may be Namibia
     days = {p: data.card["splits"][p]["rows"] for p in data.parts}
     assert days["train"] > days["validation"] > 0
+
+
+def test_words_that_the_schema_lists_are_missing_in_text_too(folder, schema, truth, tmp_path):
+    value = schema.model_dump(mode="json", exclude_defaults=True) | {"missing_words": ["N/A"]}
+    out = tmp_path / "data"
+    listed = prepare("table", folder / "Mai 2024.csv", out, schema=Schema.parse(value))
+    assert set(listed.table("train")["Warengruppe"].to_pylist()) == {
+        "Schuhe", "Taschen", "", "Spielzeug"
+    }  # fmt: skip
 
 
 def test_a_comma_before_decimals_is_read_only_where_columns_are_separated_otherwise(tmp_path):

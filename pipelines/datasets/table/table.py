@@ -15,12 +15,20 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow.parquet as pq
 
-from idefn_tf.data import find_files
+from idefn_tf.data import csv_files, find_files
 from idefn_tf.schema import DType, Labels, Schema
-from pipelines.preparation import attribution_window, checks, text_forms, times
+from pipelines.preparation import (
+    attribution_window,
+    checks,
+    column_kinds,
+    text_forms,
+    time_units,
+    times,
+)
 from pipelines.preparation.checks import Report
-from pipelines.preparation.encode import as_dtype
+from pipelines.preparation.encode import SAMPLE_WEIGHT
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import NamedParts, Split, last_days
@@ -50,32 +58,39 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     """Builds one row per exposure, in the order of time."""
     schema = request.schema
     wanted = _wanted(schema)
-    time = schema.labels.exposure_time
+    time, words = schema.labels.exposure_time, schema.missing_words
+    unit, zone = schema.labels.time_unit, schema.labels.time_zone
+    files = _with_rows(request.files)
+    tables = {path: engine.read(path, {*wanted, SAMPLE_WEIGHT}) for path in files}
+    if any(SAMPLE_WEIGHT in table.columns for table in tables.values()):
+        wanted[SAMPLE_WEIGHT] = "float32"
     pieces = []
-    for path in request.files:
-        delimiter = text_forms.delimiter_of(path) if path.suffix == ".csv" else ","
-        table = engine.read(path, delimiter)
+    for path, table in tables.items():
         if time is not None and time not in table.columns:
             raise ValueError(
                 f"{path.name}: the column {time!r} (labels.exposure_time) must be there, received "
-                f"{list(table.columns)}; correct the schema"
+                f"{pq.read_schema(path).names if path.suffix == '.parquet' else table.columns}; "
+                "correct the schema"
             )
-        made = {
-            name: _plain(table[name], dtype, comma=delimiter != ",")
-            for name, dtype in wanted.items()
-            if name in table.columns and dtype is not None
-        }
-        _unclicked_are_unconverted(made, schema.labels)
+        column_kinds.check(table, schema, path.name)
+        comma = path.suffix == ".csv" and csv_files.delimiter_of(path) != ","
+        made = _unclicked_are_unconverted(table, schema.labels)
         if time is not None:
-            unit = schema.labels.time_unit
-            made[time] = at = times.epoch(table[time], unit, schema.labels.time_zone)
+            time_units.check(table, time, unit, path.name, report)
+            made[time] = at = times.epoch(table[time], unit, zone)
             checks.apply(table, [times.rule(time, table[time], at, unit, path.name)], (), report)
-        pieces.append(checks.typed(table.mutate(**made), wanted, path.name, report))
+        pieces.append(checks.typed(table.mutate(**made), wanted, path.name, report, words, comma))
     report.raise_if_failed()
     table = ibis.union(*pieces) if len(pieces) > 1 else pieces[0]
     if time is None:
         return _drawn(engine, table, list(wanted), report)
     return _by_time(engine, table, request, report)
+
+
+def _with_rows(files: Sequence[Path]) -> Sequence[Path]:
+    """Leaves out Parquet files without rows, whose columns may be of any type."""
+    some = [path for path in files if path.suffix != ".parquet" or pq.read_metadata(path).num_rows]
+    return some or files
 
 
 def auto_split(days: Sequence[int]) -> Split:
@@ -99,33 +114,17 @@ def _wanted(schema: Schema) -> dict[str, DType | None]:
     return wanted
 
 
-def _plain(value: ir.Value, dtype: DType, comma: bool) -> ir.Value:
-    """Rewrites text as the engines read it: words for nothing, yes and no, decimal commas.
-
-    Args:
-        value: the raw column.
-        dtype: what it is to be.
-        comma: whether a comma may stand before decimals, as in files whose columns another
-            character separates.
-    """
-    if not value.type().is_string():
-        return value
-    if dtype == "string":
-        return text_forms.absent_to_null(value)
-    text = text_forms.present(value)
-    if dtype == "int64":
-        return text_forms.truth(text)
-    return text_forms.decimal_point(text) if comma else text
-
-
-def _unclicked_are_unconverted(made: dict[str, ir.Value], labels: Labels) -> None:
+def _unclicked_are_unconverted(table: ir.Table, labels: Labels) -> dict[str, ir.Value]:
     """Takes an empty conversion for 0 on unclicked rows, where many logs write nothing."""
-    if labels.click in made and labels.conversion in made:
-        click = as_dtype(made[labels.click], "int64")
-        conversion = made[labels.conversion]
-        zero = ibis.literal("0" if conversion.type().is_string() else 0).cast(conversion.type())
-        filled = ibis.ifelse((click == 0) & conversion.isnull(), zero, conversion)
-        made[labels.conversion] = filled
+    if labels.click not in table.columns or labels.conversion not in table.columns:
+        return {}
+    click = text_forms.as_dtype(table[labels.click], "int64")
+    conversion = table[labels.conversion]
+    if conversion.type().is_null():
+        conversion = conversion.cast("int64")
+    zero = ibis.literal("0" if conversion.type().is_string() else 0).cast(conversion.type())
+    filled = (click == 0) & ~text_forms.present(conversion, "int64")
+    return {labels.conversion: ibis.ifelse(filled, zero, conversion)}
 
 
 def _by_time(engine: Engine, table: ir.Table, request: Request, report: Report) -> Exposures:
@@ -149,18 +148,26 @@ def _by_time(engine: Engine, table: ir.Table, request: Request, report: Report) 
             day=times.days(table[time], unit, zone),
         )
     )
+    time_units.warn_of_far_rows(table, time, unit, report)
     if len(days_of(table)) >= _FEWEST_DAYS:
         return Exposures(table, keys=(time,), immature=immature)
-    return replace(_by_share(table, time, report), immature=immature)
+    return replace(_by_share(engine, table, time, report), immature=immature)
 
 
-def _by_share(table: ir.Table, time: str, report: Report) -> Exposures:
-    """Splits by time into 80, 10 and 10 % of the rows; rows of one moment stay together."""
+def _by_share(engine: Engine, table: ir.Table, time: str, report: Report) -> Exposures:
+    """Splits by time into 80, 10 and 10 % of the rows.
+
+    Rows of one moment stay together, unless that would leave a part without rows (times without a
+    time of day): then they are drawn within their moment.
+    """
     with translated_errors("reading the table"):
         rows = int(table.count().execute())
         at = [int((1 - _VALIDATION - _TEST) * rows), int((1 - _TEST) * rows)]
         found = table.filter(table["row_id"].isin(at)).order_by("row_id").select(time)
         cuts = found.to_pyarrow()[time].to_pylist()
+        first = table[time].min().execute()
+    if not first < cuts[0] < cuts[-1]:
+        return _drawn_by_moment(engine, table, time, at, report)
     part = ibis.cases(
         (table[time] < cuts[0], "train"), (table[time] < cuts[-1], "validation"), else_="test"
     )
@@ -176,6 +183,36 @@ def _by_share(table: ir.Table, time: str, report: Report) -> Exposures:
     return Exposures(table, keys=(time,), split=NamedParts(rules))
 
 
+def _drawn_by_moment(
+    engine: Engine, table: ir.Table, time: str, at: Sequence[int], report: Report
+) -> Exposures:
+    """Splits by time at exact places; which rows of a moment come first is drawn."""
+    order = [table[name] for name in table.columns if name not in _MADE]
+    spread = _spread(ibis.dense_rank().over(order_by=order))
+    table = engine.keep(table.mutate(drawn=spread))
+    place = ibis.row_number().over(order_by=[table[time], table["drawn"], table["row_id"]])
+    table = engine.keep(table.mutate(place=place))
+    part = ibis.cases(
+        (table["place"] < at[0], "train"), (table["place"] < at[1], "validation"), else_="test"
+    )
+    table = table.mutate(part=part).drop("drawn", "place")
+    rules = {
+        "train": f"the first {1.0 - _VALIDATION - _TEST:.0%} of the rows by {time}",
+        "validation": f"the {_VALIDATION:.0%} that follow",
+        "test": f"the last {_TEST:.0%}",
+    }
+    report.notes.append(
+        f"fewer than {_FEWEST_DAYS} days, and too few moments in {time}: split by it into 80, 10 "
+        "and 10 % of the rows, drawn within a moment"
+    )
+    return Exposures(table, keys=(time,), split=NamedParts(rules))
+
+
+def _spread(rank: ir.IntegerValue) -> ir.IntegerValue:
+    """Returns Knuth's multiplicative hash of a rank: the same on every engine."""
+    return (rank.cast("int64") * 2_654_435_761) % 4_294_967_296
+
+
 def _drawn(engine: Engine, table: ir.Table, columns: list[str], report: Report) -> Exposures:
     """Draws 10 % of the rows for validation and 10 % for test; equal rows share their part."""
     order = [table[name] for name in columns]
@@ -185,9 +222,7 @@ def _drawn(engine: Engine, table: ir.Table, columns: list[str], report: Report) 
             group_of_equals=ibis.dense_rank().over(order_by=order),
         )
     )
-    # Knuth's multiplicative hash: the same on every engine
-    spread = (table["group_of_equals"].cast("int64") * 2_654_435_761) % 4_294_967_296
-    share = spread.cast("float64") / 4_294_967_296.0
+    share = _spread(table["group_of_equals"]).cast("float64") / 4_294_967_296.0
     train = 1.0 - _VALIDATION - _TEST
     part = ibis.cases((share < train, "train"), (share < 1.0 - _TEST, "validation"), else_="test")
     table = table.mutate(part=part).drop("group_of_equals")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idefn_tf.schema import Feature, Schema
-from pipelines.preparation import checks, encode
+from pipelines.preparation import checks, encode, text_forms
 from pipelines.preparation.engine import Engine
 
 LABELS = {"click": "click", "conversion": "buy"}
@@ -56,8 +56,8 @@ def test_text_is_read_as_a_whole_number_or_is_unreadable(engine, texts):
     table = table_of(engine, {"x": pa.array(texts, pa.string())})
     rows = table.select(
         x=table.x,
-        value=encode.as_dtype(table.x, "int64"),
-        bad=encode.unreadable(table.x, "int64"),
+        value=text_forms.as_dtype(table.x, "int64"),
+        bad=text_forms.unreadable(table.x, "int64"),
     )
     for row in rows.to_pyarrow().to_pylist():
         text, value = row["x"].strip(), row["value"]
@@ -77,14 +77,14 @@ def test_text_is_read_as_a_whole_number_or_is_unreadable(engine, texts):
 def test_large_ids_keep_every_digit(engine):
     ids = ["9007199254740993", "9223372036854775807", "-9223372036854775808"]
     table = table_of(engine, {"x": [*ids, "9223372036854775808"]})
-    values = table.select(v=encode.as_dtype(table.x, "int64")).to_pyarrow()["v"].to_pylist()
+    values = table.select(v=text_forms.as_dtype(table.x, "int64")).to_pyarrow()["v"].to_pylist()
     assert values == [int(text) for text in ids] + [None]
 
 
 def test_floats_with_nan_are_missing_integers(engine):
     table = table_of(engine, {"x": [4.0, float("nan"), None, 1.5]})
     rows = table.select(
-        v=encode.as_dtype(table.x, "int64"), bad=encode.unreadable(table.x, "int64")
+        v=text_forms.as_dtype(table.x, "int64"), bad=text_forms.unreadable(table.x, "int64")
     )
     assert rows.to_pyarrow().to_pylist() == [
         {"v": 4, "bad": False},

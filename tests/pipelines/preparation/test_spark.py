@@ -12,7 +12,7 @@ import pytest
 
 from idefn_tf.schema import Feature, Schema
 from pipelines.datasets.ali_ccp import ali_ccp
-from pipelines.preparation import checks, encode, times
+from pipelines.preparation import checks, encode, text_forms, times
 from pipelines.preparation.engine import Engine
 from pipelines.preparation.engines import connect
 from pipelines.prepare import Settings, main, prepare
@@ -144,7 +144,7 @@ def test_texts_are_read_alike(engines, tmp_path):
         read = {
             f"{dtype}_{what}": rule(table["x"], dtype)
             for dtype in ("int64", "float32", "string")
-            for what, rule in (("value", encode.as_dtype), ("bad", encode.unreadable))
+            for what, rule in (("value", text_forms.as_dtype), ("bad", text_forms.unreadable))
         }
         lists = encode.entries(table, LIST)
         split = {"count": lists.length(), "first": lists[:1], "rest": lists[1:].length()}
