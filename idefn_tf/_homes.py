@@ -79,6 +79,7 @@ HOMES = {
 SAVED_IN = (
     "idefn_tf.backbones.dcnv2",
     "idefn_tf.backbones.deepfm",
+    "idefn_tf.backbones.layer_tower",
     "idefn_tf.backbones.mlp",
     "idefn_tf.backbones.published_dense",
     "idefn_tf.calibration.piecewise_linear",

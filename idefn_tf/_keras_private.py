@@ -19,6 +19,17 @@ def built_variables(optimizer: Any) -> list[Any]:
     return list(optimizer._trainable_variables)
 
 
+def take_added_losses(model: Any) -> list[Any]:
+    """Returns what layers gave to `add_loss` since they were asked last, and forgets it.
+
+    Keras forgets it where a model is called; ours runs its layers one by one.
+    """
+    layers = model._flatten_layers()
+    added = [loss for layer in layers for loss in layer._get_own_losses()]
+    model._clear_losses()
+    return added
+
+
 class NoSymbolicBuild:
     """Mixed in front of ``keras.Model``: `fit` and `evaluate` do not trace the model to build it.
 
@@ -29,3 +40,25 @@ class NoSymbolicBuild:
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Nothing is left to build."""
+
+
+class NotSavedByTensorFlow:
+    """Mixed in front of ``keras.Model``: a SavedModel of it is made elsewhere, and that is said."""
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: a served model also needs what its raw features are.
+
+        Raises:
+            ValueError: with the way.
+        """
+        raise ValueError(
+            f"export: must know the schema of raw features, received {type(self).__name__} alone;\n"
+            "write a SavedModel by idefn_tf.export_model(model, schema, model_base), and by "
+            "model.save('model.keras') what idefn_tf.load_model reads"
+        )
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> Any:
+        """What TensorFlow saves; asked by `tf.saved_model.save` and by checkpoints."""
+        if save_type == "savedmodel":
+            self.export()
+        return super()._trackable_children(save_type, **kwargs)  # type: ignore[misc]

@@ -15,6 +15,7 @@ from idefn_tf._registry import register
 from idefn_tf.data import EpochClock
 from idefn_tf.evaluation.spaces import require_selection_space
 from idefn_tf.evaluation.worth import worth
+from idefn_tf.models.training.loss_terms import REGULARIZATION
 
 
 @register("callback")
@@ -41,12 +42,12 @@ class StopOnNonFinite(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Looks at every loss term."""
         losses = {
-            k: float(v) for k, v in (logs or {}).items() if "loss" in k and "logloss" not in k
+            k: float(v) for k, v in (logs or {}).items() if ("loss" in k or REGULARIZATION in k) and "logloss" not in k
         }
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
             raise FloatingPointError(
-                f"training stopped in epoch {epoch}: {', '.join(bad)} is not finite; lower the "
+                f"training stopped in epoch {epoch + 1}: {', '.join(bad)} is not finite; lower the "
                 "learning rate, clip gradients (global_clipnorm), or look for wild numeric inputs."
             )
 
@@ -59,7 +60,8 @@ class SelectBest(keras.callbacks.Callback):
         space: "all_funnel" or "clicked".
         metric: a CVR metric of the training metrics, such as "cvr_auc" or "cvr_logloss"; of
             "cvr_pcoc" the one nearest to 1 is best (`idefn_tf.evaluation.worth`).
-        patience: epochs without a better value before the run stops. Both selection and patience
+        patience: the run stops after so many epochs without a better value, as
+            ``keras.callbacks.EarlyStopping`` counts them (0 is 1). Both selection and patience
             begin anew with the first epoch in which the method acts: while a model says that it is
             `warming_up` (IdeFN before its first label), it trains as another method does.
         path: where the best model goes (a .keras file), written beside and renamed.
@@ -72,7 +74,7 @@ class SelectBest(keras.callbacks.Callback):
         self,
         space: str = "all_funnel",
         metric: str = "cvr_auc",
-        patience: int = 2,
+        patience: int = 3,
         path: str | Path | None = None,
     ) -> None:
         super().__init__()
@@ -106,7 +108,7 @@ class SelectBest(keras.callbacks.Callback):
                 save_model(self.model, self.path)
         elif not self.warming_up:
             self.wait += 1
-            if self.wait > self.patience:
+            if self.wait >= max(self.patience, 1):
                 self.model.stop_training = True
 
     def state(self) -> dict[str, Any]:
@@ -128,19 +130,18 @@ class SelectBest(keras.callbacks.Callback):
 
 @register("callback")
 class HistoryCSV(keras.callbacks.Callback):
-    """Writes history.csv after every epoch: one row an epoch, whole or not at all."""
+    """Writes history.csv after every epoch: one row an epoch, from 1, whole or not at all."""
 
     def __init__(self, path: str | Path, epochs: int | None = None) -> None:
         super().__init__()
         self.path = Path(path)
         self.rows: list[dict[str, Any]] = []
         if epochs and self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                self.rows = list(csv.DictReader(file))[:epochs]
+            self.rows = list(read_history(self.path))[:epochs]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Adds the epoch's numbers."""
-        self.rows.append({"epoch": epoch, **{k: float(v) for k, v in (logs or {}).items()}})
+        self.rows.append({"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}})
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         with (
             atomic_path(self.path) as sibling,
@@ -149,6 +150,17 @@ class HistoryCSV(keras.callbacks.Callback):
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def read_history(path: str | Path) -> list[dict[str, Any]]:
+    """Reads history.csv or audit.csv: text by name, and "epoch" a whole number from 1.
+
+    Earlier releases counted from 0: a file that begins so is counted anew.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    first = int(float(rows[0]["epoch"])) if rows else 1
+    return [{**row, "epoch": int(float(row["epoch"])) + (first == 0)} for row in rows]
 
 
 def save_model(model: keras.Model, path: Path) -> None:

@@ -11,7 +11,6 @@ may flow into a model.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from idefn_tf._files import write_json
+from idefn_tf.callbacks import read_history
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.pseudo_label_audit import audit_labels, relabel_rows
 from idefn_tf.models import AllNegative
@@ -45,8 +45,7 @@ def read_epochs(run: Run) -> list[dict[str, float]]:
     path = run.root / AUDIT_CSV
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    rows = [{k: float(v) for k, v in row.items()} for row in read_history(path)]
     return [{**row, "churn": 1.0 - row["overlap"]} for row in rows]
 
 

@@ -8,13 +8,13 @@ With --click-space the closed form between Eq. 15's optimum and the click-space 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from idefn_tf._files import write_json
+from idefn_tf.callbacks import read_history
 from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.row_weights import row_weights
@@ -98,10 +98,9 @@ def closed_form(run: Run, model: EntireSpaceModel) -> dict[str, float]:
     best = ((run.load_state() or {}).get("select") or {}).get("best_epoch", -1)
     rate = 0.0
     if run.history_path.is_file():
-        with run.history_path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if int(row["epoch"]) == best:
-                    rate = float(row.get("pseudo_positive_rate") or 0.0)
+        for row in read_history(run.history_path):
+            if int(row["epoch"]) == best + 1:
+                rate = float(row.get("pseudo_positive_rate") or 0.0)
     return {"alpha": float(model.alpha), "pseudo_positive_rate": rate}
 
 

@@ -223,7 +223,7 @@ def train(
         p: evaluate_part(best, data, p) for p in ("validation", "test") if p in data.parts
     }
     write_json(run.metrics_path, metrics)
-    show_metrics(metrics, console, f"{config.method}: best epoch {select.best_epoch}")
+    show_metrics(metrics, console, f"{config.method}: best epoch {select.best_epoch + 1}")
     console.wrote(run.root, "(config, metrics.json, history.csv, checkpoints/best.keras)")
     return run
 

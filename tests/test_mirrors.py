@@ -35,7 +35,8 @@ HOLDS = {
         idefn_tf/metrics/weighted_ratio""",
     "idefn_tf/models/test_entire_space_model": """idefn_tf/_keras_private
         idefn_tf/models/training/metric_tracking idefn_tf/models/training/metrics""",
-    "idefn_tf/models/training/test_trainer": "idefn_tf/models/training/step",
+    "idefn_tf/models/training/test_trainer": """idefn_tf/models/training/step
+        idefn_tf/models/training/unpacking""",
     "idefn_tf/models/test_every_method": """idefn_tf/models/batch
         idefn_tf/models/methods/click_only""",
     "idefn_tf/models/controls/test_top_k_cvr": """idefn_tf/models/controls/counted_relabel

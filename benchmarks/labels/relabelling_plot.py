@@ -27,7 +27,8 @@ def save_plot(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9), layout="constrained")
     for run, colour, mark in zip(runs, _COLOURS, _MARKS, strict=False):
         told = [row for row in run["epochs"] if row["precision"] is not None]
-        epochs = [row["epoch"] + 1 for row in told]
+        first = run["epochs"][0]["epoch"]  # results of earlier releases count from 0
+        epochs = [row["epoch"] - first + 1 for row in told]
         style = {"color": colour, "marker": mark, "markersize": 4, "label": run["label"]}
         left.plot(epochs, [row["precision"] for row in told], **style)
         low, high = ([row[f"precision_{end}"] for row in told] for end in ("low", "high"))

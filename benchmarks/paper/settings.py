@@ -100,7 +100,7 @@ def _fixed(variant: Variant, backbone: str) -> dict[str, Any]:
         "backbone": {"name": backbone, **_FIXED},
         "features": {"embedding_stddev": 1e-4},
         "optimizer": {"name": "adam_l2", "learning_rate": 0.001, "l2": 1e-5},
-        "training": {"batch_size": 2048, "epochs": 10, "patience": 3},
+        "training": {"batch_size": 2048, "epochs": 10, "patience": 4},
     }
     if variant.trunk:
         plain["trunk"] = {"name": variant.trunk}
@@ -113,7 +113,7 @@ def _equal(variant: Variant, backbone: str) -> dict[str, Any]:
         "model": {**variant.published, **variant.equal},
         "backbone": {"name": backbone, **_EQUAL},
         "optimizer": {"name": "row_sparse_adam", "learning_rate": 0.001, "l2_rows": 0.01},
-        "training": {"batch_size": 2048, "epochs": 10, "patience": 2},
+        "training": {"batch_size": 2048, "epochs": 10, "patience": 3},
     }
     if variant.trunk:
         plain["trunk"] = {"name": variant.trunk}

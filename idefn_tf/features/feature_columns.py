@@ -94,6 +94,7 @@ class FeatureColumns(keras.layers.Layer):
             self._blocks["indicator"] = Block(hot, starts)
         self._numbers = [f for f in self.fields if f.numeric]
         self._runs = list(find_runs(self.fields, self._blocks))
+        self.trained_by: Any = None  # a weak reference to the model whose training changes it
 
     @classmethod
     def from_schema(

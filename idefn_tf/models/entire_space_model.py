@@ -34,7 +34,8 @@ class EntireSpaceModel(EntireSpaceTrainer):
 
     Args:
         features: the layer that makes z.
-        backbone: a backbone layer, cloned per task, or its name; default ``MLP()``.
+        backbone: a backbone layer, cloned per task, or its name; default ``MLP()``. Any other
+            layer of Keras gives the hidden layers, and a logit follows (`LayerTower`).
         trunk: a layer between z and the towers (`MMoETrunk`, `PLETrunk`) or its name ("mmoe",
             "ple"), cloned; default none. Under a trunk the backbone gives the kind and settings of
             the experts, the trunk the widths of experts and towers.

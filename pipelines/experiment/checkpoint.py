@@ -23,6 +23,8 @@ from idefn_tf.optimizers import RowSparse
 from idefn_tf.optimizers.row_state import translated
 
 _HEAD = "head"
+#: A metric that snapshots of earlier releases do not hold.
+_PENALTIES = "regularization/sums"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Snapshot:
             ValueError: if the model has other variables.
         """
         variables = state_variables(model)
+        if not any(name.endswith(_PENALTIES) for name in self.names):  # of an earlier release
+            variables = [v for v in variables if not v.path.endswith(_PENALTIES)]
         values = self._values_for(model, variables)
         names = self.names if len(values) == len(self.names) else [v.path for v in variables]
         wanted = [(name, value.shape) for name, value in zip(names, values, strict=True)]

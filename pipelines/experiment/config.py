@@ -51,7 +51,7 @@ class Training(Record):
     Attributes:
         batch_size: rows a batch, over all workers.
         epochs: at most so many.
-        patience: epochs without a better value before training stops.
+        patience: training stops after so many epochs without a better value, as Keras counts.
         seed: of weights, order and draws.
         jit_compile: whether XLA compiles losses, transport, metrics and update.
         monitor: what decides which epoch is kept.
@@ -60,7 +60,7 @@ class Training(Record):
 
     batch_size: Count = 2048
     epochs: Count = 10
-    patience: CountOrZero = 2
+    patience: CountOrZero = 3
     seed: Seed = 0
     positives_per_batch: CountOrNone = Field(
         None, description="conversions that every batch holds at least, weighted back"

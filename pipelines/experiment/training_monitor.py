@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from idefn_tf._files import atomic_path
+from idefn_tf.callbacks import read_history
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.pseudo_label_audit import PseudoLabelAudit, audit_labels, relabel_rows
 from idefn_tf.models import AllNegative, IdeFN, explain_regime
@@ -149,9 +150,8 @@ def _append(run: Run, epoch: int, found: PseudoLabelAudit) -> None:
     path = run.root / "audit.csv"
     rows: list[dict[str, Any]] = []
     if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch]
-    rows.append({"epoch": epoch, **found.as_dict()})
+        rows = [row for row in read_history(path) if int(row["epoch"]) <= epoch]
+    rows.append({"epoch": epoch + 1, **found.as_dict()})
     with atomic_path(path) as sibling, sibling.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[-1]))
         writer.writeheader()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idefn_tf._files import read_json
+from idefn_tf.callbacks import read_history
 from idefn_tf.evaluation.spaces import SPACES, evaluate_spaces
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
@@ -232,8 +232,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _table(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     return [
-        {k: float(v) if v not in (None, "") else float("nan") for k, v in r.items()} for r in rows
+        {k: float(v) if v not in (None, "") else float("nan") for k, v in row.items()}
+        for row in read_history(path)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import fcntl
 import json
 import math
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import keras
 
 from idefn_tf._files import atomic_folder, write_json
+from idefn_tf.callbacks import read_history
 from idefn_tf.tuning import Goal, SearchSpace
 from idefn_tf.tuning.space import put
 from pipelines.cli.console import Console
@@ -131,7 +131,7 @@ def _promote(past: Run, run: Run, config: Config) -> None:
         copy = Run(building)
         config.save(copy.config_path)
         state = copy.load_state() or {}
-        stopped = state["select"]["wait"] > config.training.patience
+        stopped = state["select"]["wait"] >= max(config.training.patience, 1)
         write_json(copy.state_path, {**state, "finished": stopped})
 
 
@@ -144,11 +144,10 @@ def trial_metrics(run: Run, goal: Goal) -> dict[str, float]:
     Raises:
         ValueError: if the goal is not a number there.
     """
-    with run.history_path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_history(run.history_path)
     state = run.load_state() or {}
     best = int(state["select"]["best_epoch"])
-    row = next(row for row in rows if int(row["epoch"]) == best)
+    row = next(row for row in rows if int(row["epoch"]) == best + 1)
     score = goal.score(row)
     if not math.isfinite(score):
         raise ValueError(

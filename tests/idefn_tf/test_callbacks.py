@@ -5,7 +5,7 @@ import csv
 import keras
 import pytest
 
-from idefn_tf.callbacks import HistoryCSV, SelectBest, StopOnNonFinite
+from idefn_tf.callbacks import HistoryCSV, SelectBest, StopOnNonFinite, read_history
 
 
 class Stub(keras.Model):
@@ -30,13 +30,29 @@ def test_selection_refuses_the_spaces_of_reports(space):
 
 
 def test_it_stops_after_patience_epochs_without_a_better_value():
-    select = SelectBest(patience=1)
+    select = SelectBest(patience=2)
     assert feed(select, [0.5, 0.6, 0.55, 0.59, 0.7]) == 3
     assert (select.best, select.best_epoch) == (0.6, 1)
 
 
+@pytest.mark.parametrize("patience", [0, 1, 2, 3])
+def test_patience_is_counted_as_keras_counts_it(patience):
+    values = [0.5, 0.6, 0.55, 0.59, 0.58, 0.7, 0.2, 0.3, 0.1, 0.4, 0.45]
+    name = "val_all_funnel/cvr_auc"
+    theirs = keras.callbacks.EarlyStopping(name, patience=patience, mode="max")
+    theirs.set_model(Stub())
+    theirs.model.stop_training = False
+    theirs.on_train_begin()
+    stopped = []
+    for epoch, value in enumerate(values):
+        theirs.on_epoch_end(epoch, {name: value})
+        if theirs.model.stop_training:
+            stopped.append(epoch)
+    assert feed(SelectBest(patience=patience), values) == stopped[0]
+
+
 def test_a_loss_is_better_when_it_is_smaller():
-    select = SelectBest("clicked", "cvr_logloss", patience=0)
+    select = SelectBest("clicked", "cvr_logloss", patience=1)
     assert feed(select, [0.5, 0.4, 0.45], "val_clicked/cvr_logloss") == 2
     assert select.best_epoch == 1
 
@@ -53,7 +69,7 @@ def test_the_best_pcoc_is_the_one_nearest_to_one():
 
 def test_selection_and_patience_begin_once_the_method_acts():
     """Epochs 0 to 3 train as another method: the best of them is not this method's best."""
-    select = SelectBest(patience=1)
+    select = SelectBest(patience=2)
     model = Stub()
     model.stop_training = False
     select.set_model(model)
@@ -88,15 +104,15 @@ def test_a_metric_that_fit_does_not_report_is_named():
 
 
 def test_a_restored_selection_goes_on_where_it_was():
-    first = SelectBest(patience=1)
+    first = SelectBest(patience=2)
     feed(first, [0.5, 0.6, 0.55])
-    second = SelectBest(patience=1)
+    second = SelectBest(patience=2)
     second.restore(first.state())
     assert feed(second, [0.58]) == 0
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_is_named():
-    with pytest.raises(FloatingPointError, match=r"epoch 3: cvr_loss is not finite"):
+    with pytest.raises(FloatingPointError, match=r"epoch 4: cvr_loss is not finite"):
         StopOnNonFinite().on_epoch_end(3, {"cvr_loss": float("nan"), "ctr_loss": 1.0})
     StopOnNonFinite().on_epoch_end(0, {"loss": 1.0, "all_funnel/cvr_logloss": float("nan")})
 
@@ -110,7 +126,16 @@ def test_history_is_one_row_an_epoch_also_when_taken_up_again(tmp_path):
     again.on_epoch_end(2, {"loss": 9.0, "new": 1.0})
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [float(row["loss"]) for row in rows] == [0.0, 1.0, 9.0]
     assert rows[0]["new"] == ""
     assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_a_history_that_counted_from_zero_is_read_and_gone_on_from_one(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,loss\n0,0.5\n1,0.25\n", encoding="utf-8")
+    assert [row["epoch"] for row in read_history(path)] == [1, 2]
+    HistoryCSV(path, epochs=2).on_epoch_end(2, {"loss": 0.125})
+    rows = read_history(path)
+    assert [(row["epoch"], row["loss"]) for row in rows] == [(1, "0.5"), (2, "0.25"), (3, "0.125")]

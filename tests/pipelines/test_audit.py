@@ -46,7 +46,7 @@ def told(run, data):
 
 def epoch(**changes):
     row = {
-        "epoch": 0.0,
+        "epoch": 1.0,
         "share": 0.02,
         "relabelled": 20.0,
         "lift": 3.0,
@@ -58,7 +58,7 @@ def epoch(**changes):
 
 
 def test_every_epoch_and_the_best_model_are_told(run, told):
-    assert [row["epoch"] for row in told["epochs"]] == [0.0, 1.0]
+    assert [row["epoch"] for row in told["epochs"]] == [1.0, 2.0]
     assert told["epochs"][0]["churn"] is None  # nothing to compare with
     assert 0 <= told["epochs"][1]["churn"] <= 1
     best = told["best"]

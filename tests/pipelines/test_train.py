@@ -85,7 +85,7 @@ def test_a_run_stopped_after_an_epoch_and_taken_up_again_gives_the_same_history(
             train.train(config("all_negative"), data.root, out, QUIET)
     again = train.train(config("all_negative"), data.root, out, QUIET)
     whole, resumed = history(finished), history(again)
-    assert [row["epoch"] for row in resumed] == ["0", "1", "2", "3"]
+    assert [row["epoch"] for row in resumed] == ["1", "2", "3", "4"]
     for a, b in zip(whole, resumed, strict=True):
         assert a.keys() == b.keys()
         for key in a:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from idefn_tf._keras_private import NoSymbolicBuild
+from idefn_tf._keras_private import NoSymbolicBuild, NotSavedByTensorFlow
 from idefn_tf.models.batch import Batch
 from idefn_tf.models.replica_sums import crosses_workers, replica_count
-from idefn_tf.models.training.metrics import MONITORS, StepMeans, TrainingMetrics
+from idefn_tf.models.training.loss_terms import REGULARIZATION
+from idefn_tf.models.training.metrics import (
+    MONITORS,
+    RegularizationMean,
+    StepMeans,
+    TrainingMetrics,
+    result_names,
+)
+from idefn_tf.models.training.output_metrics import OutputMetrics
 
 
-class TrackedModel(NoSymbolicBuild, keras.Model):
+@dataclass
+class Chosen:
+    """What `compile` was given beside an optimizer; Keras would not take it into a built model."""
+
+    metrics: OutputMetrics = field(default_factory=OutputMetrics)
+    loss_weights: dict[str, float] = field(default_factory=dict)
+
+
+class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
     """Keras model that adds every step to its metrics and reads them no more often than needed.
 
     One process that takes one step at a time reads every result at every step. Where several
@@ -36,6 +53,13 @@ class TrackedModel(NoSymbolicBuild, keras.Model):
         self.training_metrics = TrainingMetrics()
         self._monitor_metrics = {n: MONITORS[kind](name=n) for n, kind in self.monitors.items()}
         self._loss_means = StepMeans(("loss", *self.loss_names))
+        self._regularization_mean = RegularizationMean()
+        self._chosen = Chosen()
+
+    @property
+    def output_metrics(self) -> OutputMetrics:
+        """The metrics that `compile` was given."""
+        return self._chosen.metrics
 
     def compile_metrics_step(self, jit: bool) -> None:
         """Makes the programs of `track`; XLA compiles them with `jit`."""
@@ -43,7 +67,7 @@ class TrackedModel(NoSymbolicBuild, keras.Model):
         options = {"jit_compile": jit, "autograph": False}
         self._tally_step = tf.function(self._tally, **options)
         self._count_step = tf.function(self._count, **options)
-        self._read_metrics = tf.function(self.get_metrics_result, **options)
+        self._read_built_in = tf.function(self._built_in_results, **options)
         self._read_own_metrics = tf.function(self._own_metrics, autograph=False)
 
     @property
@@ -53,13 +77,30 @@ class TrackedModel(NoSymbolicBuild, keras.Model):
             self._loss_means,
             *self._monitor_metrics.values(),
             self.training_metrics,
+            *([self.output_metrics] if self.output_metrics else []),
+            self._regularization_mean,
         ]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of the results in the order of `evaluate`'s list; "loss" is the first."""
+        return [
+            *self._loss_means.names,
+            *self._regularization_mean.result(),
+            *self._monitor_metrics,
+            *result_names(),
+            *self.output_metrics.result(),
+        ]
+
+    def in_order(self, results: Mapping[str, Any]) -> list[Any]:
+        """Returns results as a list that fits `metrics_names`."""
+        return [results[name] for name in self.metrics_names]
 
     def track(
         self,
         losses: Mapping[str, tf.Tensor],
         monitor: Mapping[str, tf.Tensor],
-        terms: tuple[tf.Tensor, tf.Tensor],
+        terms: tuple[Any, Mapping[str, tf.Tensor]],
         batch: Batch,
         apart: bool,
     ) -> dict[str, tf.Tensor]:
@@ -68,7 +109,7 @@ class TrackedModel(NoSymbolicBuild, keras.Model):
         Args:
             losses: "loss" and its terms, by name.
             monitor: the method's scalars, by name.
-            terms: what `TrainingMetrics.terms` gave.
+            terms: what `TrainingMetrics.terms` gave, and the scores for `output_metrics`.
             batch: for its weights.
             apart: whether the metrics are read outside of the step.
 
@@ -76,10 +117,15 @@ class TrackedModel(NoSymbolicBuild, keras.Model):
             Their results so far; if they are read apart the loss alone, [1]: Keras wants something,
             and averages it over workers along its first axis.
         """
-        step = (losses, monitor, terms, batch.weight)
+        counted, scores = terms
+        step = (losses, monitor, counted, batch.weight)
+        self._regularization_mean.shown |= REGULARIZATION in losses
+        if self.output_metrics:  # a user's metrics: not compiled
+            self.output_metrics.update_state(scores, batch)
         plain = replica_count() > 1 or self.run_eagerly  # what crosses replicas is not compiled
         if not apart:
-            return self._tally(*step) if plain else self._tally_step(*step)
+            results = self._tally(*step) if plain else self._tally_step(*step)
+            return {**results, **self.output_metrics.result()}
         if plain:
             self._count(*step)
         else:
@@ -87,13 +133,29 @@ class TrackedModel(NoSymbolicBuild, keras.Model):
         return {"loss": tf.reshape(losses["loss"], [1])}
 
     def _tally(self, losses: Any, monitor: Any, terms: Any, weight: tf.Tensor) -> dict[str, Any]:
-        """Adds a step to every metric and returns their results, in one program."""
+        """Adds a step to the model's own metrics and returns their results, in one program."""
         self._count(losses, monitor, terms, weight)
-        return self.get_metrics_result()
+        return self._built_in_results()
+
+    def _built_in_results(self, penalized: bool = False) -> dict[str, Any]:
+        """The results of the model's own metrics; `penalized` makes a program of each form."""
+        own = [self._loss_means, self._regularization_mean, *self._monitor_metrics.values()]
+        results: dict[str, Any] = {}
+        for metric in [*own, self.training_metrics]:
+            value = metric.result()
+            results.update(value if isinstance(value, dict) else {metric.name: value})
+        return results
+
+    def _read_metrics(self) -> dict[str, Any]:
+        """The results of every metric, read after some steps."""
+        own = self._read_built_in(self._regularization_mean.shown)
+        return {**own, **self.output_metrics.result()}
 
     def _count(self, losses: Any, monitor: Any, terms: Any, weight: tf.Tensor) -> None:
-        """Adds a step to every metric."""
+        """Adds a step to the model's own metrics."""
         self._loss_means.update_state(losses, tf.reduce_sum(weight))
+        if REGULARIZATION in losses:
+            self._regularization_mean.update_state(losses, tf.reduce_sum(weight))
         for name, value in monitor.items():
             self._monitor_metrics[name].update_state(value)
         self.training_metrics.add(*terms)

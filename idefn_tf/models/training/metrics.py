@@ -13,6 +13,7 @@ from idefn_tf.metrics import _derive, _stream
 from idefn_tf.metrics.streaming_log_loss import cross_entropy
 from idefn_tf.models.batch import Batch
 from idefn_tf.models.replica_sums import greatest
+from idefn_tf.models.training.loss_terms import REGULARIZATION
 
 #: What is ranked where: (key of the metrics, output); clicked/cvr has the second place.
 _RANKED = (
@@ -86,6 +87,15 @@ class TrainingMetrics(keras.metrics.Metric):
         return {name: tf.cast(value, self.dtype) for name, value in values.items()}
 
 
+def result_names() -> list[str]:
+    """Returns the names of `TrainingMetrics`' results, in their order."""
+    names = []
+    for key, output in _RANKED:
+        kinds = ("auc", "ks", "logloss", "pcoc") if output == "cvr" else ("auc", "logloss")
+        names += [f"{key}_{kind}" for kind in kinds]
+    return [*names, "mean_cvr_clicked", "mean_cvr_unclicked"]
+
+
 @functools.cache
 def _summary(jit: bool) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     return tf.function(_summarize, jit_compile=jit, autograph=False)
@@ -98,7 +108,7 @@ def _summarize(state: tf.Tensor) -> dict[str, tf.Tensor]:
     mass, scores = sums[:, 0] + sums[:, 1], sums[:, 2]
     logloss = _stream.divide_or_nan(loss, mass)
     results = {}
-    for i, (key, output) in enumerate(_RANKED):
+    for i, (key, output) in enumerate(_RANKED):  # in the order of `result_names`
         results[f"{key}_auc"] = auc[i]
         if output == "cvr":
             results[f"{key}_ks"] = _derive.ks_of(counts[i])
@@ -133,6 +143,27 @@ class StepMeans(keras.metrics.Metric):
         sums = tf.convert_to_tensor(self.sums.value)
         means = tf.cast(tf.math.divide_no_nan(sums[:-1], sums[-1]), self.dtype)
         return dict(zip(self.names, tf.unstack(means), strict=True))
+
+
+class RegularizationMean(StepMeans):
+    """The mean of what layers' penalties add to the loss; shown once there is any.
+
+    It is no part of saved models, so that those from before it load.
+    """
+
+    def __init__(self) -> None:
+        super().__init__((REGULARIZATION,), name=REGULARIZATION)
+        self.shown = False
+
+    def result(self) -> dict[str, tf.Tensor]:
+        """{"regularization": mean}, or nothing."""
+        return super().result() if self.shown else {}
+
+    def save_own_variables(self, store: Any) -> None:
+        """Sums of an epoch are no part of a saved model."""
+
+    def load_own_variables(self, store: Any) -> None:
+        """See `save_own_variables`."""
 
 
 class Largest(keras.metrics.Metric):

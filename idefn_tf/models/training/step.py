@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.replica_sums import replica_count
+from idefn_tf.models.training.loss_terms import joined, summed, weighted_sum
 from idefn_tf.optimizers import RowGradient, apply_rows, read_rows
 from idefn_tf.tables import found_rows
 
@@ -22,7 +23,7 @@ class TrainingStep:
 
     1. The rows of the embedding tables are gathered, brought up to date and put in their places.
        Where there are lists to pool, that is a program of its own, as is its gradient.
-    2. Trunk and towers run.
+    2. Trunk and towers run; what their layers add to the loss (`model.losses`) is summed.
     3. The losses, with the transport, and their gradient in all that step 2 gave: one program.
     4. The gradient goes back through step 2.
     5. Repeated rows are merged and everything is updated: one program.
@@ -34,10 +35,13 @@ class TrainingStep:
         features: the layer that holds the tables and makes z, as `FeatureColumns` does.
         optimizer: any Keras optimizer.
         variables: gives the trainable variables, tables included.
+        penalties: () -> the sum of what layers add to the loss, or None.
+        added_losses: () -> what layers gave to `add_loss` since the last call.
         forward: (z, training) -> `Outputs`.
         compute_losses: (outputs, batch) -> the loss terms by name.
         terms: (outputs, batch) -> what the metrics add.
         before_step: (z, batch) -> nothing, run before the forward pass.
+        loss_weights: factors of loss terms, by name.
         jit: whether XLA compiles what pays.
     """
 
@@ -46,13 +50,18 @@ class TrainingStep:
         features: Any,
         optimizer: Any,
         variables: Callable[[], Sequence[keras.Variable]],
+        penalties: Callable[[], tf.Tensor | None],
+        added_losses: Callable[[], Sequence[Any]],
         forward: Callable[[tf.Tensor, bool], Outputs],
         compute_losses: Callable[[Outputs, Batch], dict[str, tf.Tensor]],
         terms: Callable[[Outputs, Batch], Any],
         before_step: Callable[[tf.Tensor, Batch], None],
+        loss_weights: Mapping[str, float],
         jit: bool = False,
     ) -> None:
         self.features, self.optimizer, self._variables = features, optimizer, variables
+        self._penalties, self._added_losses = penalties, added_losses
+        self._loss_weights = loss_weights
         self._forward, self._before_step = forward, before_step
         self._compute_losses, self._terms = compute_losses, terms
         how = {"jit_compile": jit, "autograph": False, "reduce_retracing": False}
@@ -75,17 +84,22 @@ class TrainingStep:
             for width, table in tables.items()
         }
         gathered = {width: rows.to_positions() for width, rows in rows_read.items()}
+        self._added_losses()  # of a call between two steps
         with tf.GradientTape() as tape:
             tape.watch(gathered)
             z = self.place(gathered, encoded)
             with tape.stop_recording():
                 self._before_step(z, batch)
             outputs = self._forward(z, True)
+            penalty = self._penalties()
+            scaled_penalty = None if penalty is None else self.optimizer.scale_loss(penalty)
         losses, monitor, terms, slopes = self.losses(outputs, batch)
         reached = [(z, slopes["z"])]
         reached += [(outputs.logits[name], slopes["logits"][name]) for name in outputs.logits]
         reached += [(outputs.hidden[name], slopes["hidden"][name]) for name in outputs.hidden]
         reached = [(target, slope) for target, slope in reached if slope is not None]
+        if scaled_penalty is not None:
+            reached.append((scaled_penalty, tf.ones_like(scaled_penalty)))
         row_gradients, gradients = tape.gradient(
             [target for target, _ in reached],
             (gathered, [v.value for v in dense]),
@@ -101,7 +115,7 @@ class TrainingStep:
             if table.trainable
         ]
         apply_rows(self.optimizer, pairs, rows)
-        return losses, monitor, terms
+        return joined(losses, penalty), monitor, terms
 
     def dense_variables(self) -> list[keras.Variable]:
         """Returns the trainable variables that are no embedding table."""
@@ -161,7 +175,9 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             tape.watch(sources)
             losses = self._compute_losses(outputs, batch)
-            loss = tf.add_n(list(losses.values()))
-            scaled = self.optimizer.scale_loss(loss)
+            loss = weighted_sum(losses, self._loss_weights)
+            own = summed(self._added_losses())  # by layers that the losses run
+            losses = joined({"loss": loss, **losses}, own)
+            scaled = self.optimizer.scale_loss(losses["loss"])
         slopes = tape.gradient(scaled, {**sources, "variables": variables})
-        return {"loss": loss, **losses}, outputs.monitor, self._terms(outputs, batch), slopes
+        return losses, outputs.monitor, self._terms(outputs, batch), slopes

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from idefn_tf._keras_private import take_added_losses
 from idefn_tf.data import encode_dataset
 from idefn_tf.models.batch import Batch, Outputs
-from idefn_tf.models.training.metric_tracking import TrackedModel
+from idefn_tf.models.training import fit_inputs, loss_terms, ownership
+from idefn_tf.models.training.metric_tracking import Chosen, TrackedModel
+from idefn_tf.models.training.output_metrics import OutputMetrics
 from idefn_tf.models.training.step import TrainingStep
-from idefn_tf.optimizers import RowSparse, RowSparseAdam, catch_up
-from idefn_tf.schema import CLICK, CONVERSION
+from idefn_tf.models.training.unpacking import unpack
+from idefn_tf.optimizers import RowSparse, catch_up
 from idefn_tf.tables import look_ahead
 
 if TYPE_CHECKING:
@@ -60,38 +63,60 @@ class EntireSpaceTrainer(TrackedModel):
         self,
         optimizer: Any = None,
         jit_compile: bool | str = "auto",
+        *,
+        loss_weights: Mapping[str, float] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        weighted_metrics: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Configures training.
 
         Args:
-            optimizer: a Keras optimizer or its name; default `RowSparseAdam(1e-3)`.
+            optimizer: an optimizer or its name, ours or Keras'; default `RowSparseAdam(1e-3)`.
             jit_compile: whether XLA compiles the losses, the transport, the metrics and the
                 update; "auto" does, unless the environment says ``IDEFN_TF_JIT=0`` (for tests
                 and debugging: nothing waits for a compiler). Trunk and towers are TensorFlow's
                 own matrix products (`TrainingStep` says why).
+            loss_weights: {name of a loss term: factor in the sum}. Logs show the terms without it,
+                as Keras' do.
+            metrics: {"ctr", "cvr" or "ctcvr": metrics of Keras}, on every exposure: ctr against
+                the click, cvr and ctcvr against click and conversion (`OutputMetrics`).
+            weighted_metrics: the same, weighted by the sample weights.
             **kwargs: of ``keras.Model.compile``.
+
+        Raises:
+            ValueError: if a loss, or a term, an output or an optimizer of another name is given.
         """
         if kwargs.get("loss") is not None:
             raise ValueError(
                 f"loss: {type(self).__name__} brings its own loss, received {kwargs['loss']!r}; "
                 "leave it out, or write a method (docs: extend with a method)."
             )
-        if optimizer is None:
-            optimizer = RowSparseAdam()
+        if jit_compile not in (True, False, "auto"):
+            raise ValueError(
+                f"jit_compile: must be True, False or 'auto', received {jit_compile!r}; a loss is "
+                "not given to compile, and all else by name"
+            )
+        weights = loss_terms.check_weights(type(self).__name__, loss_weights, self.loss_names)
+        output_metrics = OutputMetrics(metrics, weighted_metrics)
+        optimizer = ownership.get_optimizer(optimizer)
         off = jit_compile == "auto" and os.environ.get("IDEFN_TF_JIT") == "0"
         self._jit = jit_compile in (True, "auto") and not off and not kwargs.get("run_eagerly")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         if isinstance(self.optimizer, RowSparse):
             self.optimizer.jit_rows = self._jit
+        self._chosen = Chosen(output_metrics, weights)
         self._step = TrainingStep(
             features=self.features,
             optimizer=self.optimizer,
             variables=lambda: self.trainable_variables,
+            penalties=lambda: loss_terms.penalties(self),
+            added_losses=lambda: take_added_losses(self),
             forward=self.forward,
-            compute_losses=self.compute_losses,
+            compute_losses=self.named_losses,
             terms=self._metric_terms,
             before_step=self.before_step,
+            loss_weights=weights,
             jit=self._jit,
         )
         self.compile_metrics_step(self._jit)
@@ -104,72 +129,64 @@ class EntireSpaceTrainer(TrackedModel):
     def test_step(self, data: Any) -> dict[str, Any]:
         """One evaluation step: the same losses and metrics, nothing updated."""
         encoded, batch = self._unpack(data)
+        take_added_losses(self)
         outputs = self.forward(self.features(encoded), training=False)
-        losses = self.compute_losses(outputs, batch)
-        loss = tf.add_n(list(losses.values()))
+        losses = self.named_losses(outputs, batch)
+        losses = {"loss": loss_terms.weighted_sum(losses, self._chosen.loss_weights), **losses}
+        losses = loss_terms.joined(losses, loss_terms.penalties(self))
         terms = self._metric_terms(outputs, batch)
-        apart = self.reads_test_metrics_apart()
-        return self.track({"loss": loss, **losses}, outputs.monitor, terms, batch, apart)
+        return self.track(losses, outputs.monitor, terms, batch, self.reads_test_metrics_apart())
 
-    def _metric_terms(self, outputs: Outputs, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.training_metrics.terms(self.predictions(outputs), batch)
+    def named_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns `compute_losses`' terms, which must be those of `loss_names`."""
+        losses = self.compute_losses(outputs, batch)
+        loss_terms.check_terms(type(self).__name__, losses, self.loss_names)
+        return losses
+
+    def _metric_terms(self, outputs: Outputs, batch: Batch) -> tuple[Any, dict[str, tf.Tensor]]:
+        scores = self.predictions(outputs)
+        counted = self.training_metrics.terms(scores, batch)
+        return counted, scores if self.output_metrics else {}
 
     def _unpack(self, data: Any, training: bool = False) -> tuple[dict[str, Any], Batch]:
-        features, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
-        if not isinstance(labels, Mapping) or not {CLICK, CONVERSION} <= set(labels):
-            raise ValueError(
-                "labels: must be a dict with 'click' and 'conversion', received "
-                f"{sorted(labels) if isinstance(labels, Mapping) else type(labels).__name__}; "
-                "open_dataset gives batches of that form."
-            )
-        if training and not set(self.extra_labels) <= set(labels):
-            raise ValueError(
-                f"labels: {type(self).__name__} learns from {list(self.extra_labels)}, received "
-                f"{sorted(labels)}; add the column, or choose a method that does without."
-            )
-        extra = {
-            name: tf.reshape(tf.cast(labels[name], tf.float32), [-1])
-            for name in self.extra_labels
-            if name in labels
-        }
-        encoded = features if self.features.is_encoded(features) else self.features.encode(features)
-        click = tf.reshape(tf.cast(labels[CLICK], tf.float32), [-1])
-        conversion = tf.reshape(tf.cast(labels[CONVERSION], tf.float32), [-1]) * click
-        weight = (
-            tf.ones_like(click) if weight is None else tf.reshape(tf.cast(weight, tf.float32), [-1])
-        )
-        return dict(encoded), Batch(click, conversion, weight, extra)
+        kind = type(self).__name__
+        return unpack(data, self.features, kind, self.extra_labels, training)
 
     def prepare(self, dataset: Any) -> Any:
         """Encodes raw features in the input pipeline, at every epoch; other data pass through.
 
         `open_dataset` with ``encode=features`` gives encoded batches, which costs less.
         """
-        features = _features_of(dataset)
+        features = fit_inputs.features_of(dataset)
         if features is None or self.features.is_encoded(features):
             return dataset
         return encode_dataset(dataset, self.features)
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """``keras.Model.fit``; data sets of raw features are encoded in the input pipeline.
 
         While one replica takes a step, the pipeline finds the distinct rows of the next batches.
+
+        Raises:
+            ValueError: if data have a form that is not understood, or class weights are given.
         """
+        given = fit_inputs.fit_arguments(args, kwargs)
         self.build_all()
+        x = given.get("x")
         if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
-            kwargs["shuffle"] = False  # the data set shuffles itself; Keras warns of its default
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self.prepare(kwargs["validation_data"])
-        callbacks = kwargs.get("callbacks") or []
+            given["shuffle"] = False  # the data set shuffles itself; Keras warns of its default
+        if given.get("validation_data") is not None:
+            given["validation_data"] = self.prepare(given["validation_data"])
+        callbacks = given.get("callbacks") or []
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-            kwargs["callbacks"] = [_CatchUp(), *listed]  # before those that save or look
+            given["callbacks"] = [_CatchUp(), *listed]  # before those that save or look
         prepared = self.prepare(x)
         alone = int(self.distribute_strategy.num_replicas_in_sync) == 1
-        features = _features_of(prepared)
+        features = fit_inputs.features_of(prepared)
         if alone and features is not None and not self.run_eagerly:
             prepared = look_ahead(prepared)
-        history = super().fit(prepared, *args, **kwargs)
+        history = super().fit(**{**given, "x": prepared})
         catch_up(getattr(self, "optimizer", None))
         return history
 
@@ -177,37 +194,72 @@ class EntireSpaceTrainer(TrackedModel):
         """Creates the variables of the model and of its optimizer."""
         with self.distribute_strategy.scope():
             self.build()
+            ownership.claim_features(self, self.features)
+            ownership.check_optimizer(self, self.optimizer)
             if not self.optimizer.built:  # in the order that a loaded model uses, too
                 self.optimizer.build(self.trainable_variables)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """``keras.Model.evaluate`` on raw or encoded data sets."""
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        *args: Any,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """``keras.Model.evaluate`` on raw or encoded data sets, or on dicts of arrays.
+
+        Returns:
+            The results by name, or a list of them that fits `metrics_names`.
+        """
+        fit_inputs.check_inputs(x, y, sample_weight)
         self.build()
         catch_up(getattr(self, "optimizer", None))
-        return super().evaluate(self.prepare(x), *args, **kwargs)
+        given = (self.prepare(x), y, batch_size, verbose, sample_weight, *args)
+        results = super().evaluate(*given, return_dict=True, **kwargs)
+        return results if return_dict else self.in_order(results)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.predict``: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
+        fit_inputs.check_inputs(x)
         self.build()
         catch_up(getattr(self, "optimizer", None))
         return super().predict(self.prepare(x), *args, **kwargs)
 
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """``keras.Model.train_on_batch``."""
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """``keras.Model.train_on_batch``; a list fits `metrics_names`."""
+        fit_inputs.check_class_weight(class_weight)
+        fit_inputs.check_inputs(x, y, sample_weight)
         self.build_all()
-        return super().train_on_batch(*args, **kwargs)
+        results = super().train_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
+        return results if return_dict else self.in_order(results)
 
-    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """``keras.Model.test_on_batch``, with every row of the tables up to date."""
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """``keras.Model.test_on_batch``, with every row up to date; a list fits `metrics_names`."""
+        fit_inputs.check_inputs(x, y, sample_weight)
         self.build()
         catch_up(getattr(self, "optimizer", None))
-        return super().test_on_batch(*args, **kwargs)
+        results = super().test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
+        return results if return_dict else self.in_order(results)
 
-    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+    def predict_on_batch(self, x: Any) -> Any:
         """``keras.Model.predict_on_batch``, with every row of the tables up to date."""
+        fit_inputs.check_inputs(x)
         self.build()
         catch_up(getattr(self, "optimizer", None))
-        return super().predict_on_batch(*args, **kwargs)
+        return super().predict_on_batch(x)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.__call__``; outside of a graph with every row of the tables up to date."""
@@ -234,17 +286,21 @@ class EntireSpaceTrainer(TrackedModel):
         self.build()
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Returns the optimizer, serialized, and whether dense parts are compiled."""
+        """Returns what `compile` was given, serialized."""
         if not self.compiled:
             return {}
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
-        return {"optimizer": optimizer, "jit_compile": self._jit}
+        config = {"optimizer": optimizer, "jit_compile": self._jit}
+        if self._chosen.loss_weights:
+            config["loss_weights"] = self._chosen.loss_weights
+        return config | self.output_metrics.get_config()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model and creates its optimizer's variables."""
         if config:
             optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
-            self.compile(optimizer, jit_compile=config["jit_compile"])
+            given = {k: v for k, v in config.items() if k != "optimizer"}
+            self.compile(optimizer, **keras.saving.deserialize_keras_object(given))
             self.optimizer.build(self.trainable_variables)
 
 
@@ -253,12 +309,3 @@ class _CatchUp(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         catch_up(self.model.optimizer)
-
-
-def _features_of(dataset: Any) -> Mapping[str, Any] | None:
-    """Returns the specification of a data set's features by name, or None if it has none."""
-    if not isinstance(dataset, tf.data.Dataset):
-        return None
-    spec = dataset.element_spec
-    features = spec[0] if isinstance(spec, tuple) else spec
-    return features if isinstance(features, Mapping) else None

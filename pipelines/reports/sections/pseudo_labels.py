@@ -43,7 +43,7 @@ def section(material: Material) -> Section:
             "better than unclicked rows drawn blindly.",
             warning=True,
         )
-    epochs = [int(row["epoch"]) + 1 for row in rows]
+    epochs = [int(row["epoch"]) for row in rows]
     shares = {"relabelled": [r["share"] for r in rows]}
     if judged:
         shares["recall"] = [r["recall"] for r in rows]
@@ -66,7 +66,7 @@ def section(material: Material) -> Section:
     for row in rows:
         lines.append(
             [
-                str(int(row["epoch"]) + 1),
+                str(int(row["epoch"])),
                 *(Cell(f"{int(row[n]):,}", row[n]) for n in ("unclicked", "relabelled", "true")),
                 Cell(
                     percent(row["precision"]),

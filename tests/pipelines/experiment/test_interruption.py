@@ -165,6 +165,21 @@ def test_a_snapshot_gives_every_variable_back(folder, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["step.npz"]
 
 
+def test_a_snapshot_without_the_mean_of_penalties_is_taken_up(folder):
+    from pipelines.preparation.prepared_folder import Prepared
+
+    data = Prepared.open(folder / "data")
+    vocabularies = read_vocabularies(data.vocabularies)
+    model = build_model(Config.parse(CONFIG), data.schema, vocabularies)
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(7)
+    now = checkpoint.capture(model, 0, 7)
+    assert now.names[-1] == "regularization/sums"
+    model.optimizer.iterations.assign(0)
+    Snapshot(0, 7, now.values[:-1], now.names[:-1]).restore(model)
+    assert int(model.optimizer.iterations.numpy()) == 7
+
+
 def test_a_snapshot_of_an_earlier_release_is_taken_up(folder):
     """It kept no log decay of rows: neither a variable nor a row's last column."""
     from pipelines.preparation.prepared_folder import Prepared

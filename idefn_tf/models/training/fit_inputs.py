@@ -1,0 +1,106 @@
+"""What fit, evaluate and predict take: data sets, or dicts of arrays; the rest is refused here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import tensorflow as tf
+
+_FIT = inspect.signature(keras.Model.fit)
+_WAY = "open_dataset(schema, frame) makes a data set of a table"
+
+
+def check_inputs(x: Any, y: Any = None, sample_weight: Any = None, name: str = "x") -> None:
+    """Refuses forms of data that Keras would fail on deep inside.
+
+    Args:
+        x: features.
+        y: labels.
+        sample_weight: weights.
+        name: of `x`, for the message.
+
+    Raises:
+        ValueError: in one sentence, with the way.
+    """
+    if isinstance(x, (pd.DataFrame, pd.Series, pa.Table)):
+        raise ValueError(
+            f"{name}: must be a data set, or features by name, received {_kind(x)}, whose columns' "
+            f"meaning the model does not know;\n{_WAY}"
+        )
+    if isinstance(x, (np.ndarray, tf.Tensor, list)):
+        raise ValueError(
+            f"{name}: must be features by name, received {_kind(x)};\npass a dict of arrays, or "
+            "what open_dataset gives"
+        )
+    if isinstance(y, (pd.DataFrame, pa.Table)):
+        raise ValueError(
+            f"y: must be a dict with 'click' and 'conversion', received {_kind(y)};\npass "
+            f"{{'click': frame['click'], 'conversion': frame['conversion']}}; {_WAY}"
+        )
+    spec = getattr(x, "element_spec", None)
+    if isinstance(spec, tuple) and len(spec) > 2 and sample_weight is None:
+        sample_weight = spec[2]
+    if isinstance(sample_weight, Mapping):
+        raise ValueError(
+            "sample_weight: must be one array [rows], for an exposure weighs once, received a "
+            f"dict of {sorted(sample_weight)};\nweigh the terms of the loss by "
+            "compile(loss_weights=...)"
+        )
+
+
+def fit_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of ``keras.Model.fit`` by name, checked.
+
+    Raises:
+        ValueError: in one sentence, with the way.
+    """
+    given = _FIT.bind(None, *args, **kwargs).arguments
+    named = {name: value for name, value in given.items() if name != "self"}
+    check_class_weight(named.get("class_weight"))
+    check_inputs(named.get("x"), named.get("y"), named.get("sample_weight"))
+    if named.get("validation_data") is not None:
+        check_validation(named["validation_data"])
+    return named
+
+
+def features_of(dataset: Any) -> Mapping[str, Any] | None:
+    """Returns the specification of a data set's features by name, or None if it has none."""
+    if not isinstance(dataset, tf.data.Dataset):
+        return None
+    spec = dataset.element_spec
+    features = spec[0] if isinstance(spec, tuple) else spec
+    return features if isinstance(features, Mapping) else None
+
+
+def check_validation(data: Any) -> None:
+    """Refuses what `check_inputs` does in `fit`'s validation_data.
+
+    Raises:
+        ValueError: in one sentence, with the way.
+    """
+    parts = data if isinstance(data, (list, tuple)) else (data,)
+    x, y, weight = (*parts, None, None)[:3]
+    check_inputs(x, y, weight, "validation_data")
+
+
+def check_class_weight(class_weight: Any) -> None:
+    """Refuses class weights: there are two labels, and which is meant is not said.
+
+    Raises:
+        ValueError: with the ways to weigh rows and terms.
+    """
+    if class_weight is not None:
+        raise ValueError(
+            "class_weight: must be left out, for click and conversion are two labels, received "
+            f"{class_weight!r};\nweigh rows by sample_weight, terms by compile(loss_weights=...)"
+        )
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"
