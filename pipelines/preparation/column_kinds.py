@@ -36,7 +36,7 @@ def check(table: ir.Table, schema: Schema, source: str) -> None:
         if name in found and not _list(found[name]):
             raise _refused(source, name, "lists or separated text", found[name], "convert it")
     time = schema.labels.exposure_time
-    if time in found and not _time(found[time]):
+    if time is not None and time in found and not _time(found[time]):
         cure = (
             "float32 keeps 660 of the 86,400 seconds of a day: write int64 or text"
             if found[time].is_float32()

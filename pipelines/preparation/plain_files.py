@@ -36,7 +36,7 @@ def plain(path: Path, folder: Path, columns: Collection[str] | None = None) -> P
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path.name}: must be a Parquet file; {error}") from None
+        raise ValueError(f"reading {path.name}: must be a Parquet file; {error}") from None
     needed = [name for name in schema.names if columns is None or name in columns]
     odd = [name for name in needed if _odd(schema.field(name).type)] if needed else []
     return _written(folder, _plain_batches(path, needed, odd)) if odd else path

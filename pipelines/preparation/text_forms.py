@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from idefn_tf.schema import DType, cells
 
 # of a whole number written 4.0: what stands before the point
-_BEFORE_POINT = "^[+-]?[0-9]+"
+_WHOLE = cells.WHOLE.replace("^", "^(", 1).replace("[0-9]+", "[0-9]+)", 1)
 
 
 def as_dtype(
@@ -31,10 +31,13 @@ def as_dtype(
     if dtype == "string":
         return _text(value, words)
     if isinstance(value, ir.StringValue):
-        value = _present(value, dtype, words)
+        # words for what is missing are no numbers: only the schema's own need a look
+        text = value.strip()
+        if words:
+            text = ibis.ifelse(text.isin(words), ibis.null("string"), text)
         if comma:
-            value = _decimal_point(value)
-        return _whole_text(value) if dtype == "int64" else _number_text(value)
+            text = _decimal_point(text)
+        return _whole_text(text) if dtype == "int64" else _number_text(text)
     if value.type().is_boolean():
         value = value.cast("int64")
     if not value.type().is_numeric():
@@ -99,19 +102,23 @@ def _decimal_point(value: ir.StringValue) -> ir.StringValue:
 
 def _number_text(text: ir.StringValue) -> ir.FloatingValue:
     """Returns the number in text, null where it is none or no float64 holds it."""
-    number = _if(text.re_search(cells.NUMBER), text, "string").try_cast("float64")
+    number = text.re_extract(cells.NUMBER, 0).try_cast("float64")
     return _if(number.abs() <= sys.float_info.max, number, "float64")
 
 
 def _whole_text(text: ir.StringValue) -> ir.IntegerValue:
-    """Returns the whole number in text, 1 and 0 for words of truth, null for other text."""
+    """Returns the whole number in text, 1 and 0 for words of truth, null for other text.
+
+    Engines compute anew what an expression names twice, so the text is named as rarely as can be.
+    """
     word = text.lower()
-    digits = _if(text.re_search(cells.WHOLE), text, "string").re_extract(_BEFORE_POINT, 0)
-    return ibis.cases(
-        (word.isin(cells.TRUE), ibis.literal(1, "int64")),
-        (word.isin(cells.FALSE), ibis.literal(0, "int64")),
-        (text.re_search(cells.WHOLE), digits.try_cast("int64")),
-        else_=_whole(_number_text(text)),
+    return ibis.coalesce(
+        text.re_extract(_WHOLE, 1).try_cast("int64"),
+        ibis.cases(
+            (word.isin(cells.TRUE), ibis.literal(1, "int64")),
+            (word.isin(cells.FALSE), ibis.literal(0, "int64")),
+        ),
+        _whole(text.re_extract(cells.NUMBER, 0).try_cast("float64")),
     )
 
 
