@@ -42,7 +42,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Looks at every loss term."""
         losses = {
-            k: float(v) for k, v in (logs or {}).items() if ("loss" in k or REGULARIZATION in k) and "logloss" not in k
+            k: float(v)
+            for k, v in (logs or {}).items()
+            if ("loss" in k or REGULARIZATION in k) and "logloss" not in k
         }
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from idefn_tf._files import write_json
-from idefn_tf.callbacks import read_history
 from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
+from idefn_tf.callbacks import read_history
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import SELECTION_SPACES, select

@@ -37,7 +37,7 @@ def cells_of(out: Path, family: str, names: Sequence[str], epochs: int) -> list[
     """Returns one cell a method, of `epochs` epochs whatever validation says."""
     cells = []
     for name in names:
-        more = {"training.epochs": epochs, "training.patience": epochs + 1, "training.audit": True}
+        more = {"training.epochs": epochs, "training.patience": epochs, "training.audit": True}
         config = make_config("one_point", name, "mlp", SEED, family, more)
         cells.append(Cell("one_point", name, "mlp", SEED, config, out / name))
     return cells

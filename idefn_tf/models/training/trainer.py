@@ -131,9 +131,11 @@ class EntireSpaceTrainer(TrackedModel):
         encoded, batch = self._unpack(data)
         take_added_losses(self)
         outputs = self.forward(self.features(encoded), training=False)
+        penalty = loss_terms.penalties(self)  # before another replica runs these layers
         losses = self.named_losses(outputs, batch)
         losses = {"loss": loss_terms.weighted_sum(losses, self._chosen.loss_weights), **losses}
-        losses = loss_terms.joined(losses, loss_terms.penalties(self))
+        losses = loss_terms.joined(losses, loss_terms.summed(take_added_losses(self)))
+        losses = loss_terms.joined(losses, penalty)
         terms = self._metric_terms(outputs, batch)
         return self.track(losses, outputs.monitor, terms, batch, self.reads_test_metrics_apart())
 

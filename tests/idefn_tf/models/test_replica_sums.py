@@ -75,3 +75,37 @@ def test_outside_of_a_step_there_is_one_replica_and_nothing_to_add():
 def test_two_replicas_train_as_one(on_two_devices):
     cases = ["esmm:adagrad"]
     assert on_two_devices(SCRIPT, *cases).count("ALIKE") == len(cases)
+
+
+PENALIZED = """
+@keras.saving.register_keras_serializable("tests")
+class Adds(keras.layers.Layer):
+    def call(self, x):
+        self.add_loss(2.0 * tf.reduce_mean(tf.square(x)))
+        return x
+
+def dense():
+    return keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.1))
+
+told = []
+for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
+    keras.utils.set_random_seed(1)
+    strategy = tf.distribute.MirroredStrategy(devices)
+    with strategy.scope():
+        features = FeatureColumns.from_schema(schema, {})
+        model = get_method("esmm")(features, keras.Sequential([dense(), Adds()]))
+        model.compile(
+            keras.optimizers.SGD(0.5), jit_compile=False, loss_weights={"ctr_loss": 0.5},
+            metrics={"ctr": "accuracy"}, weighted_metrics={"cvr": "auc"},
+        )
+    data = open_dataset(schema, frame, batch_size=64)
+    history = model.fit(data, validation_data=data, epochs=2, verbose=0).history
+    told.append({n: v for n, v in history.items() if not n.endswith("_ks")})
+assert told[0]["regularization"][0] > 0.1
+for name, values in told[0].items():
+    np.testing.assert_allclose(told[1][name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+"""
+
+
+def test_penalties_weights_and_metrics_of_compile_on_two_replicas(on_two_devices, toy_log):
+    on_two_devices(toy_log + PENALIZED)
