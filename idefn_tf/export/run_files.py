@@ -35,6 +35,9 @@ class RunFiles:
 
     root: Path
 
+    def __post_init__(self) -> None:
+        """Nothing is checked for readers; a run that is written says where it may lie."""
+
     @classmethod
     def open(cls, root: str | Path) -> Self:
         """Opens an existing run.

@@ -64,7 +64,8 @@ class Profile:
         """The values as numbers, nan where absent; None for text and lists."""
         if self.type not in ("integer", "float", "boolean"):
             return None
-        return np.asarray(pc.fill_null(self.values.cast(pa.float64()), np.nan))
+        floats = self.values.cast(pa.float64(), safe=False)  # beyond 2**53 the nearest ones
+        return np.asarray(pc.fill_null(floats, np.nan))
 
     @property
     def present(self) -> NDArray[np.bool_]:

@@ -150,7 +150,13 @@ def test_a_chief_and_two_workers_over_loopback(data, folder, config_file, rows, 
 def apart(data, folder, config, processes):
     """A search of five trials, each apart: the first is killed, the last cannot be built."""
     out, held = folder / "apart", []
-    space = {"model.alpha": {"values": [0.5, 0.6, 0.7, 0.8, 1.5]}}  # it must lie between 0 and 1
+    space = {
+        "model.alpha": {"values": [0.5, 0.6, 0.7, 0.8, 0.9]},
+        "features.shards": {
+            "values": [["GPU:77"]],
+            "when": {"model.alpha": [0.9]},
+        },  # none such
+    }
     search = SimpleNamespace(pid=os.getpid())
 
     def kill_one():
@@ -194,7 +200,7 @@ def test_a_trial_that_fails_or_is_killed_in_its_process_is_skipped(apart, rows):
     assert killed["status"] == failed["status"] == "failed"
     assert "its process was ended, with status -9; see" in killed["reason"]
     assert Path(killed["reason"].split("see ")[1]).name == "log.txt"
-    assert failed["reason"].startswith("ValueError: alpha: must lie between 0 and 1")
+    assert "features.shards: ['GPU:77'] must be among the devices" in failed["reason"]
     assert [row["status"] for row in done] == ["completed"] * 3
 
 
