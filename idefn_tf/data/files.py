@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idefn_tf.data import csv_files, object_store
-from idefn_tf.schema import Schema, cells
+from idefn_tf.schema import CLICK, CONVERSION, Schema, cells
 
 #: The formats that are read, by ending.
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
@@ -130,7 +130,7 @@ def read_table(
         (24, 2)
     """
     if isinstance(source, pd.DataFrame):
-        source = from_frame(source)
+        source = from_frame(source, schema)
     if isinstance(source, pa.Table):
         return source if columns is None else source.select(list(columns))
     files = find_files(source)
@@ -147,19 +147,30 @@ def read_table(
         ) from None
 
 
-def from_frame(frame: pd.DataFrame) -> pa.Table:
-    """Returns a DataFrame as an Arrow table; columns of mixed objects become text."""
+def from_frame(frame: pd.DataFrame, schema: Schema | None = None) -> pa.Table:
+    """Returns a DataFrame as an Arrow table; columns of mixed objects become text.
+
+    Raises:
+        ValueError: if a column that the schema names (without one: any) holds what has no text.
+    """
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, OverflowError):
-        named = {str(name): _column(str(name), frame[name]) for name in frame.columns}
-        return pa.table(named)
+        made = {}
+        for name in frame.columns:
+            column = _column(str(name), frame[name], schema)
+            if column is not None:
+                made[str(name)] = column
+        return pa.table(made)
 
 
-def _column(name: str, values: pd.Series) -> pa.Array:
+def _column(name: str, values: pd.Series, schema: Schema | None) -> pa.Array | None:
+    """Returns a column as Arrow, None for one that cannot be and that no feature names."""
     try:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowException, OverflowError):
+        if schema is not None and name not in _named(schema):
+            return None
         texts: list[str | None] = []
         for row, value in enumerate(values):
             value = value.item() if hasattr(value, "item") else value
@@ -168,6 +179,11 @@ def _column(name: str, values: pd.Series) -> pa.Array:
             except ValueError as error:
                 raise ValueError(f"source: column {name!r}, row {row}: {error}") from None
         return pa.array(texts, pa.large_string())
+
+
+def _named(schema: Schema) -> set[str | None]:
+    labels = {*schema.labels.columns, CLICK, CONVERSION, "sample_weight"}
+    return labels.union(*({f.name, f.source, f.weights, f.weights_name} for f in schema.features))
 
 
 def iterate_tables(

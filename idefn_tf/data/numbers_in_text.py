@@ -9,7 +9,10 @@ import pyarrow.compute as pc
 from idefn_tf.schema import cells
 
 #: Text that Arrow reads exactly as `schema.cells` does.
-_PLAIN = {"int64": "^-?[0-9]{1,18}$", "float32": "^-?[0-9]{1,15}([.][0-9]{1,15})?$"}
+_PLAIN = {
+    "int64": "^-?[0-9]{1,18}$",
+    "float32": "^-?[0-9]{1,18}([.][0-9]{1,18})?([eE][+-]?[0-9]{1,2})?$",
+}
 _ARROW = {"int64": pa.int64(), "float32": pa.float64()}
 
 
@@ -19,11 +22,20 @@ def numbers_in_text(text: pa.Array, dtype: str) -> tuple[np.ndarray, np.ndarray]
     Returns:
         The numbers, and where text is none of that type.
     """
-    if pc.all(pc.match_substring_regex(text, _PLAIN[dtype]), min_count=0).as_py():
-        numbers = text.cast(_ARROW[dtype]).to_numpy(zero_copy_only=False)
-        return np.array(numbers, dtype), np.zeros(len(text), bool)
-    encoded = text.dictionary_encode()  # each text once: most columns repeat theirs
-    known = np.zeros(len(encoded.dictionary), dtype)
+    plain = pc.match_substring_regex(text, _PLAIN[dtype])
+    numbers = pc.if_else(plain, text, "0").cast(_ARROW[dtype]).to_numpy(zero_copy_only=False)
+    values = np.array(numbers)
+    wrong = np.abs(values) > cells.LARGEST_FLOAT32 if dtype == "float32" else values != values
+    others = np.flatnonzero(~np.asarray(plain.to_numpy(zero_copy_only=False), bool))
+    if len(others):
+        values[others], wrong[others] = _one_by_one(text.take(pa.array(others)), dtype)
+    return np.where(wrong, 0, values).astype(dtype), wrong
+
+
+def _one_by_one(text: pa.Array, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Reads each text once: most columns repeat theirs."""
+    encoded = text.dictionary_encode()
+    known = np.zeros(len(encoded.dictionary), "int64" if dtype == "int64" else "float64")
     wrong = np.zeros(len(known), bool)
     for at, value in enumerate(encoded.dictionary.to_pylist()):
         number = cells.read_whole(value) if dtype == "int64" else cells.read_number(value)

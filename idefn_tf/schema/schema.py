@@ -56,6 +56,16 @@ class Schema(Strict):
     history: History | None = None
     sequences: tuple[BehaviourSequence, ...] = ()
 
+    @field_validator("missing_words", mode="before")
+    @classmethod
+    def _quoted(cls, words: Any) -> Any:
+        if isinstance(words, list | tuple) and None in words:
+            raise ValueError(
+                "must hold words, received null, which YAML makes of a bare NULL; write it in "
+                'quotes: "NULL"'
+            )
+        return words
+
     @field_validator("missing_words")
     @classmethod
     def _trimmed(cls, words: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines import evaluate, train
@@ -124,6 +125,18 @@ def test_evaluate_takes_one_file_of_exposures(data, finished, capsys):
     assert printed["all"]["all_funnel"]["cvr_auc"] == pytest.approx(
         expected["all_funnel"]["cvr_auc"]
     )
+
+
+def test_evaluate_reads_csv_by_the_schema(data, finished, folder, capsys):
+    frame = pd.read_parquet(data.files("validation")[0])
+    for name in ("item_tags", "item_tags_weights"):
+        frame[name] = [",".join(map(str, entries)) for entries in frame[name]]
+    path = folder / "validation.csv"
+    frame.to_csv(path, index=False, sep=";", decimal=",")
+    assert evaluate.main(["--run", str(finished.root), "--data", str(path), "--json", "-"]) == 0
+    printed = json.loads(capsys.readouterr().out)["all"]["all_funnel"]
+    expected = json.loads(finished.metrics_path.read_text())["validation"]["all_funnel"]
+    assert printed["cvr_auc"] == pytest.approx(expected["cvr_auc"])
 
 
 def test_evaluate_prepares_a_raw_folder_it_has_never_seen(folder, finished, capsys):

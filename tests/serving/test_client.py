@@ -190,6 +190,25 @@ def test_command_line_prints_an_example_that_the_server_takes(
     assert set(json.loads(capsys.readouterr().out)["inputs"]) == set(ROW)
 
 
+def test_csv_rows_are_read_by_the_types_of_the_model(tiny, tiny_run, tiny_url, tmp_path, capsys):
+    frame = tiny.make_frame(3).assign(tags="x,y", tag_weights="1,0.5", segment=["NA", "007", " "])
+    frame["shop"] = pd.array([2**53 + 1, 5, None], "Int64")  # a float would round the first
+    frame["topics"] = "4,5"
+    with Client(tiny_url, "cvr", tiny.SCHEMA) as client:
+        expected = client.predict(frame)["cvr"]
+        shown = client.builder.columns(module._read_rows(str(_csv(frame, tmp_path)), 3, None))
+    assert shown["segment"] == ["NA", "007", ""]
+    assert shown["shop"] == [2**53 + 1, 5, -1]
+    at = ["--url", tiny_url, "--model", "cvr", "--schema", str(tiny_run / "schema.yaml")]
+    assert module.main([*at, "--data", str(tmp_path / "rows.csv"), "--rows", "2"]) == 0
+    assert json.loads(capsys.readouterr().out)["cvr"] == pytest.approx(expected[:2], abs=1e-6)
+
+
+def _csv(frame, folder):
+    frame.to_csv(folder / "rows.csv", index=False, sep=";")
+    return folder / "rows.csv"
+
+
 def test_command_line_says_what_went_wrong(tiny_url, tmp_path, capsys):
     at = ["--url", tiny_url, "--model", "cvr"]
     rows = tmp_path / "rows.json"

@@ -37,7 +37,7 @@ def read_parquet(
     plan = trusted_parquet.plan(schema, files, labels)
     parse = _parse(schema, labels)
     for file in files:
-        for batch in _rows(plan, file).batch(rows):
+        for batch in _rows(plan, file, schema).batch(rows):
             arrays = {name: tensor.numpy() for name, tensor in parse(batch).items()}
             if labels:
                 hide_labels(arrays)
@@ -49,9 +49,9 @@ def stream_parquet(
 ) -> tf.data.Dataset:
     """Streams Parquet files that do not fit in memory; the options are those of `stream`."""
     plan = trusted_parquet.plan(schema, files, labels)
-    joined = _rows(plan, files[0])
+    joined = _rows(plan, files[0], schema)
     for file in files[1:]:
-        joined = joined.concatenate(_rows(plan, file))
+        joined = joined.concatenate(_rows(plan, file, schema))
     return stream(lambda seed: joined, _parse(schema, labels), labels=labels, **options)
 
 
@@ -76,20 +76,22 @@ def verify(schema: Schema, files: Sequence[str], labels: bool) -> None:
                 )
 
 
-def _rows(plan: trusted_parquet.Plan, file: str) -> tf.data.Dataset:
+def _rows(plan: trusted_parquet.Plan, file: str, schema: Schema) -> tf.data.Dataset:
     """Returns the rows of one file as dicts: numbers by tensorflow-io, the rest by pyarrow."""
     parts = []
     if plan.native:
         tfio = load_tensorflow_io()
         parts.append(tfio.IODataset.from_parquet(file, columns=list(plan.native)))
     if plan.by_arrow:
-        parts.append(_arrow_rows(plan.by_arrow, file))
+        parts.append(_arrow_rows(plan.by_arrow, file, schema.missing_words))
     if len(parts) == 1:
         return parts[0]
     return tf.data.Dataset.zip(tuple(parts)).map(lambda one, other: {**one, **other})
 
 
-def _arrow_rows(columns: Mapping[str, tuple[str, Any]], file: str) -> tf.data.Dataset:
+def _arrow_rows(
+    columns: Mapping[str, tuple[str, Any]], file: str, words: Sequence[str]
+) -> tf.data.Dataset:
     """Returns columns as pyarrow reads them, through tensorflow-io's file system if remote."""
 
     def pieces() -> Iterator[dict[str, np.ndarray]]:
@@ -97,7 +99,7 @@ def _arrow_rows(columns: Mapping[str, tuple[str, Any]], file: str) -> tf.data.Da
             for batch in parquet.iter_batches(_PIECE, columns=list(columns)):
                 table = pa.Table.from_batches([batch])
                 yield {
-                    name: convert(column_values(table, name), name, dtype, fill)
+                    name: convert(column_values(table, name), name, dtype, fill, words)
                     for name, (dtype, fill) in columns.items()
                 }
 

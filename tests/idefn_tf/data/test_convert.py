@@ -183,6 +183,17 @@ def test_vocabularies_are_learnt_from_cells():
     assert learn_vocabularies(schema_of("int64"), yes)["x"]["values"] == [1, 0]
 
 
+def test_a_column_of_anything_that_no_feature_names_is_ignored():
+    frame = pd.DataFrame({"x": ["a", 1], "other": [{"k": 1}, 2.5], "click": 0, "buy": 0})
+    assert [v.decode() for v in _first(schema_of("string"), frame)] == ["a", "1"]
+    with pytest.raises(ValueError, match=r"'other', row 0: must be text.* received a dict"):
+        read_table(frame)
+
+
+def _first(schema, frame):
+    return next(iter(open_dataset(schema, frame)))[0]["x"].numpy().tolist()
+
+
 def test_names_are_exact_in_case():
     features = [
         {"name": name, "dtype": "int64", "side": "item", "kind": "vocabulary"} for name in "aA"

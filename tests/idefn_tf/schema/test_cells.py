@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from idefn_tf.schema import Schema, cells
+from idefn_tf.schema import Schema, cells, strict_yaml
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,7 @@ def test_missing_words_of_a_schema() -> None:
     assert Schema.parse(plain).missing_words == ()
     assert Schema.parse({**plain, "missing_words": []}).hash == Schema.parse(plain).hash
     assert with_words.hash != Schema.parse(plain).hash
+    with pytest.raises(ValueError, match=r'missing_words: must hold words.* "NULL"$'):
+        Schema.parse({**plain, "missing_words": strict_yaml.parse("[NA, NULL]").value})
     with pytest.raises(ValueError, match=r"missing_words.*without blanks"):
         Schema.parse({**plain, "missing_words": ["NA "]})
