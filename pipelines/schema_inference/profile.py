@@ -64,7 +64,7 @@ class Profile:
         """The values as numbers, nan where absent; None for text and lists."""
         if self.type not in ("integer", "float", "boolean"):
             return None
-        return np.asarray(pc.fill_null(self.values.cast(pa.float64()), np.nan))
+        return np.asarray(pc.fill_null(self.values.cast(pa.float64(), safe=False), np.nan))
 
     @property
     def present(self) -> NDArray[np.bool_]:
