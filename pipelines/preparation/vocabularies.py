@@ -105,6 +105,8 @@ def load(folder: Path, schema: Schema) -> dict[str, dict[str, Any]]:
         if not has_file(feature):
             continue
         path = folder / f"{feature.name}.json"
+        if not path.is_file() and feature.kind == "numeric" and not feature.standardize:
+            continue  # of an earlier release, which learned no mean for these
         if not path.is_file():
             raise ValueError(
                 f"vocabularies: {path} must be there for the feature {feature.name!r}; give the "

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ NEEDS_SPARK = [
     pytest.mark.spark,
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java on PATH"),
+    pytest.mark.skipif(find_spec("pyspark") is None, reason="PySpark is not installed"),
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
     pytest.mark.filterwarnings(
         "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"

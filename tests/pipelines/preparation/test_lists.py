@@ -95,7 +95,8 @@ def through_tfrecord(engine, schema, cells, loads):
 
 def of_cell(cell, feature, convert):
     if not isinstance(cell, str):
-        return cell or []
+        # blank text is missing where text is read; TFRecord's writer leaves it out
+        return [None if isinstance(e, str) and not e.strip() else e for e in cell or []]
     pieces = meaning.split(cell, meaning.separator_of(feature))
     return [convert(piece) if piece else None for piece in pieces]
 
