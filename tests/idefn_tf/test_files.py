@@ -13,6 +13,7 @@ from idefn_tf._files import atomic_folder, atomic_path, read_json, write_json, w
 KILLED = """
 import os, signal, sys
 from idefn_tf._files import atomic_path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 with atomic_path(sys.argv[1]) as sibling:
     sibling.write_text("half")
     os.kill(os.getpid(), getattr(signal, sys.argv[2]))
