@@ -213,9 +213,9 @@ def test_csv_files_are_read_alike(engines, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('id,range,empty,said\n007,"(1,2]",,"say ""so"""\n8,,"",\\\n')
     read = [engine.read(path).to_pyarrow().to_pylist() for engine in engines]
-    assert read[0][0] == {"id": "007", "range": "(1,2]", "empty": None, "said": 'say "so"'}
-    for row in (row for rows in read for row in rows):
-        row["empty"] = row["empty"] or None  # a quoted nothing may be null or empty
+    # a blank cell is blank text, quoted or not: `schema.cells` says that it is missing
+    assert read[0][0] == {"id": "007", "range": "(1,2]", "empty": "", "said": 'say "so"'}
+    assert read[0][1] == {"id": "8", "range": "", "empty": "", "said": "\\"}
     assert read[1] == read[0]
 
 
@@ -223,7 +223,7 @@ def test_rows_of_another_length_end_as_a_users_error(engines, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,2\n" + "1,2\n" * 3 + "1\n" + "1,2,3\n")
     for engine in engines:
-        with pytest.raises(ValueError, match="the engine stopped"):
+        with pytest.raises(ValueError, match=r"a.csv line 6: 1 fields, the header has 2"):
             checks.typed(engine.read(path), {"a": "int64"}, "a.csv", checks.Report())
 
 
