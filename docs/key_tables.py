@@ -148,12 +148,10 @@ def _meanings(cls: Any) -> dict[str, str]:
     found = {} if issubclass(cls, BaseModel) else dict(_KERAS)
     for base in getattr(cls, "__mro__", (cls,)):
         text = inspect.cleandoc(base.__doc__ or "")
-        for section in re.findall(r"^(?:Args|Attributes):\n((?: {4}.*\n?|\n)+)", text, re.M):
-            for entry in re.findall(
-                r"^ {4}([a-z_, 0-9]+): ((?:.*\n?)(?: {8}.*\n?)*)", section, re.M
-            ):
-                for name in entry[0].split(","):
-                    found.setdefault(name.strip(), entry[1].strip())
+        for section in _SECTION.findall(text):
+            for names, meaning in _ENTRY.findall(section):
+                for name in names.split(","):
+                    found.setdefault(name.strip(), meaning.strip())
     return found
 
 

@@ -164,7 +164,7 @@ def embedded_server(name: str, base: Path, timeout: float = 120.0) -> Iterator[s
 def _summary(runs: dict[str, Run], console: Console) -> None:
     rows = []
     for method, finished in runs.items():
-        test = json.loads(finished.metrics_path.read_text(encoding="utf-8")).get("test", {})
+        test = finished.metrics().get("test", {})
         cells = [
             test.get(space, {}).get(metric)
             for space, metric in (

@@ -14,14 +14,15 @@ from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.files import Source, read_table
 from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import evaluate_spaces, require_selection_space
+from idefn_tf.evaluation.worth import worth
 from idefn_tf.export.psi import MOVED, score_stability
 from idefn_tf.export.replay import request_arrays
 from idefn_tf.export.scorer import Scorer
 from idefn_tf.export.signatures import SCORES
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
-#: Metrics that can be gated; True where higher is better.
-HIGHER_IS_BETTER = {"auc": True, "ks": True, "gauc": True, "logloss": False, "ece": False}
+#: Metrics that can be gated; `worth` says which way each of them is better.
+GATED = ("auc", "ece", "gauc", "ks", "logloss")
 
 
 class GateError(ValueError):
@@ -70,9 +71,9 @@ class Gate:
     def __post_init__(self) -> None:
         space, _, name = self.metric.partition("/")
         require_selection_space(space)
-        if name.rpartition("_")[2] not in HIGHER_IS_BETTER or not name.startswith(SCORES):
+        if name.rpartition("_")[2] not in GATED or not name.startswith(SCORES):
             raise ValueError(
-                f"metric: must be <space>/<output>_<one of {sorted(HIGHER_IS_BETTER)}>, such as "
+                f"metric: must be <space>/<output>_<one of {list(GATED)}>, such as "
                 f"all_funnel/cvr_auc, received {self.metric!r}"
             )
         if self.tolerance < 0 or self.max_stability_index < 0 or self.max_mean_ratio < 1:
@@ -134,8 +135,7 @@ class Gate:
                 f"{self.metric} is not defined on these rows ({judged['positives']} positives); "
                 "give rows with both classes"
             ]
-        higher = HIGHER_IS_BETTER[self.metric.rpartition("_")[2]]
-        loss = (old - new if higher else new - old) / max(abs(old), 1e-12)
+        loss = (worth(self.metric, old) - worth(self.metric, new)) / max(abs(old), 1e-12)
         if loss <= self.tolerance:
             return []
         return [

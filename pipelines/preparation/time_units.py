@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
+from idefn_tf.schema import cells
 from pipelines.preparation import text_forms
 from pipelines.preparation.engine import translated_errors
 from pipelines.preparation.findings import Report
@@ -89,7 +90,7 @@ def warn_of_far_rows(table: ir.Table, time: str, unit: Unit, report: Report) -> 
         count = int(far.count().execute()) if shown else 0
     if shown:
         row = {k: v for k, v in shown[0].items() if k not in ("row_id", "part", "day")}
-        told = ", ".join(f"{k}={text_forms.cells.shown(v)}" for k, v in list(row.items())[:6])
+        told = ", ".join(f"{k}={cells.shown(v)}" for k, v in list(row.items())[:6])
         days = (shown[0][time] - usual) // factor // 86_400
         report.warnings.append(
             f"{time}: {count:,} of {rows:,} rows lie more than a year beyond the others and move "

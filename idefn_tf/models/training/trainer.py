@@ -189,8 +189,12 @@ class EntireSpaceTrainer(TrackedModel):
         if alone and features is not None and not self.run_eagerly:
             prepared = look_ahead(prepared)
         history = super().fit(**{**given, "x": prepared})
-        catch_up(getattr(self, "optimizer", None))
+        self._catch_up()
         return history
+
+    def _catch_up(self) -> None:
+        """Brings every row of the tables up to date, where there is an optimizer."""
+        catch_up(getattr(self, "optimizer", None))
 
     def build_all(self) -> None:
         """Creates the variables of the model and of its optimizer."""
@@ -219,7 +223,7 @@ class EntireSpaceTrainer(TrackedModel):
         """
         fit_inputs.check_inputs(x, y, sample_weight)
         self.build()
-        catch_up(getattr(self, "optimizer", None))
+        self._catch_up()
         given = (self.prepare(x), y, batch_size, verbose, sample_weight, *args)
         results = super().evaluate(*given, return_dict=True, **kwargs)
         return results if return_dict else self.in_order(results)
@@ -228,7 +232,7 @@ class EntireSpaceTrainer(TrackedModel):
         """``keras.Model.predict``: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
         fit_inputs.check_inputs(x)
         self.build()
-        catch_up(getattr(self, "optimizer", None))
+        self._catch_up()
         return super().predict(self.prepare(x), *args, **kwargs)
 
     def train_on_batch(
@@ -252,7 +256,7 @@ class EntireSpaceTrainer(TrackedModel):
         """``keras.Model.test_on_batch``, with every row up to date; a list fits `metrics_names`."""
         fit_inputs.check_inputs(x, y, sample_weight)
         self.build()
-        catch_up(getattr(self, "optimizer", None))
+        self._catch_up()
         results = super().test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
         return results if return_dict else self.in_order(results)
 
@@ -260,23 +264,23 @@ class EntireSpaceTrainer(TrackedModel):
         """``keras.Model.predict_on_batch``, with every row of the tables up to date."""
         fit_inputs.check_inputs(x)
         self.build()
-        catch_up(getattr(self, "optimizer", None))
+        self._catch_up()
         return super().predict_on_batch(x)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.__call__``; outside of a graph with every row of the tables up to date."""
         if tf.executing_eagerly():
-            catch_up(getattr(self, "optimizer", None))
+            self._catch_up()
         return super().__call__(*args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """``keras.Model.save``, with every row of the tables up to date."""
-        catch_up(getattr(self, "optimizer", None))
+        self._catch_up()
         super().save(*args, **kwargs)
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
         """``keras.Model.save_weights``, with every row of the tables up to date."""
-        catch_up(getattr(self, "optimizer", None))
+        self._catch_up()
         super().save_weights(*args, **kwargs)
 
     def get_build_config(self) -> dict[str, Any]:

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from idefn_tf._files import write_json
+from idefn_tf._files import read_json, write_json
 from idefn_tf.schema import DType
 from pipelines.cli.console import Console
 from pipelines.datasets.simulated_funnel.funnel_world import Chunk, Options, World
@@ -112,7 +111,7 @@ def _tables(chunk: Chunk, first: int) -> tuple[pa.Table, pa.Table]:
 
 def _is_current(raw: Path, options: Options) -> bool:
     try:
-        value = json.loads((raw / _SIMULATION).read_text(encoding="utf-8"))
+        value = read_json(raw / _SIMULATION)
     except (OSError, ValueError):
         return False
     same = (value.get("form"), value.get("options")) == (_FORM, options.as_json())
@@ -160,7 +159,7 @@ def ceiling(raw: Path, out: Path) -> dict[str, Any]:
     """
     if not (raw / _SIMULATION).is_file() or not list(raw.glob("oracle-*.parquet")):
         return {}
-    simulation = json.loads((raw / _SIMULATION).read_text(encoding="utf-8"))
+    simulation = read_json(raw / _SIMULATION)
     columns = ("exposure_id", "oracle_conversion", "oracle_probability", "ctr", "cvr", "ctcvr")
     files = sorted(raw.glob("oracle-*.parquet"))
     oracle = pa.concat_tables([pq.read_table(file, columns=list(columns)) for file in files])
