@@ -10,6 +10,7 @@ from idefn_tf import data as data
 from idefn_tf import evaluation as evaluation
 from idefn_tf import export as export
 from idefn_tf import features as features
+from idefn_tf import history as history
 from idefn_tf import losses as losses
 from idefn_tf import metrics as metrics
 from idefn_tf import models as models

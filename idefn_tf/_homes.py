@@ -130,6 +130,7 @@ SUBMODULES = (
     "evaluation",
     "export",
     "features",
+    "history",
     "losses",
     "metrics",
     "models",

@@ -16,6 +16,7 @@ LAYERS = (
     ("_front_door", "losses", "rates", "saving"),
     ("schema",),
     ("data",),
+    ("history",),
     ("tables",),
     ("features",),
     ("backbones", "metrics", "optimizers", "transport"),

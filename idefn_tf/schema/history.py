@@ -1,6 +1,6 @@
 """History features and behaviour sequences: what was known of a key as of a row's time.
 
-Keys `history` and `sequences` of a schema. They are read and checked; nothing computes them yet.
+Keys `history` and `sequences` of a schema. `idefn_tf.history` computes what they ask for.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -36,6 +36,22 @@ def _window(value: str) -> str:
 
 Duration = Annotated[str, AfterValidator(_duration)]
 Window = Annotated[str, AfterValidator(_window)]
+
+
+class HistoryColumn(NamedTuple):
+    """One number that an aggregate gives.
+
+    Example:
+        >>> from idefn_tf.schema import HistoryAggregate
+        >>> past = HistoryAggregate(key="user", events=("click",))
+        >>> past.columns[0].name, past.columns[0].measure, past.columns[0].window
+        ('user__click_count__all', 'count', 'all')
+    """
+
+    name: str
+    event: Event
+    measure: Measure
+    window: str
 
 
 class HistoryAggregate(Strict):
@@ -97,8 +113,14 @@ class HistoryAggregate(Strict):
     @property
     def names(self) -> tuple[str, ...]:
         """The columns that come out, ``<key>__<event>_<measure>__<window>``."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def columns(self) -> tuple[HistoryColumn, ...]:
+        """What comes out: no rate of exposures, one window for hours_since."""
+        start = "_x_".join(self.keys)
         return tuple(
-            f"{'_x_'.join(self.keys)}__{event}_{measure}__{window}"
+            HistoryColumn(f"{start}__{event}_{measure}__{window}", event, measure, window)
             for event in self.events
             for measure in self.measures
             if not (measure == "rate" and event == "exposure")
@@ -120,6 +142,7 @@ class History(Strict):
         lag: how much later than it happened an event is known.
         known_at: for a stream without times: the moment from which all of it is known.
         burn_in_days: first days of the log that feed history and are not trained on.
+        log_rows: whether the log's own exposures are events, beside those of event files.
 
     Example:
         >>> from idefn_tf.schema import History
@@ -136,6 +159,7 @@ class History(Strict):
     lag: Duration | None = None
     known_at: str | None = Field(None, description="moment in ISO form")
     burn_in_days: int = Field(7, ge=0)
+    log_rows: bool = True
 
     @field_validator("known_at", mode="before")
     @classmethod
@@ -206,6 +230,11 @@ class BehaviourSequence(Strict):
         parts = (*self.items, "gap") if self.gap_hours else self.items
         return tuple(f"{self.name}__{part}" for part in parts)
 
+    @property
+    def gap(self) -> str:
+        """The column of gap buckets, where there are any."""
+        return f"{self.name}__gap"
+
 
 def check(
     history: History | None,
@@ -261,8 +290,8 @@ def _single(feature: Feature | None, at: str, name: str, known: Mapping[str, Fea
     """Returns a feature that can be a key: categorical, one value a row."""
     if feature is None:
         raise ValueError(f"{at}: must name a feature, received {name!r}; there are {list(known)}")
-    if feature.multi_valued or not feature.categorical:
-        what = "a list" if feature.multi_valued else "numeric"
+    if feature.multi_valued or feature.kind in ("numeric", "bucketized"):
+        what = "a list" if feature.multi_valued else feature.kind
         raise ValueError(
             f"{at}: must be a categorical feature with one value a row, received {name!r}, "
             f"which is {what}"

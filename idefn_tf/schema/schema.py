@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from idefn_tf._registry import register
-from idefn_tf.schema import cells, strict_yaml, ties
+from idefn_tf.schema import cells, history_features, strict_yaml, ties
 from idefn_tf.schema import history as histories
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.history import BehaviourSequence, History
@@ -26,13 +26,14 @@ class Schema(Strict):
     Attributes:
         name: the data set's name; `pipelines.prepare` finds its reader by it.
         labels: click and conversion columns.
-        features: the inputs, in the order of z within each side.
+        features: the inputs, in the order of z within each side; those that `history` and
+            `sequences` make are added to the ones that are listed (`recorded`).
         never_features: columns known only after the exposure, or leaking the label.
         user_key: the feature by which GAUC groups rows.
         embedding_width: the width of embeddings that name none.
         missing_words: text that stands for a missing value in every feature, those of text too.
-        history: past events of a key as features. Not built yet.
-        sequences: the last events of a key themselves. Not built yet.
+        history: past events of a key as numbers.
+        sequences: the last events of a key themselves.
 
     Example:
         >>> from idefn_tf.schema import Schema
@@ -100,10 +101,9 @@ class Schema(Strict):
                         "forbidden column and can never be a feature; remove it"
                     )
         kept = bool(info.context and info.context.get("kept"))
+        recorded = ties.resolve(self.features, self.embedding_width, kept)
         # the instance is being made: what comes after sees it frozen
-        object.__setattr__(
-            self, "features", ties.resolve(self.features, self.embedding_width, kept)
-        )
+        object.__setattr__(self, "features", recorded)
         if self.user_key is not None and self.user_key not in {f.name for f in self.features}:
             raise ValueError(f"user_key: {self.user_key!r} must name a feature")
         histories.check(
@@ -113,6 +113,10 @@ class Schema(Strict):
             {*seen, *forbidden},
             self.labels.exposure_time is not None,
         )
+        made = history_features.generated(self.history, self.sequences, recorded)
+        if made:
+            whole = ties.resolve((*recorded, *made), self.embedding_width, kept)
+            object.__setattr__(self, "features", whole)
         self._refuse_what_is_not_built()
         return self
 
@@ -124,13 +128,10 @@ class Schema(Strict):
                 "labels.attribution.from: must be exposure, received 'click', which is not built "
                 "yet; write `from: exposure`"
             )
-        for key, given in (
-            ("labels.exposure_probability", self.labels.exposure_probability is not None),
-            ("history", self.history is not None),
-            ("sequences", bool(self.sequences)),
-        ):
-            if given:
-                raise ValueError(f"{key}: must be left out, it is not built yet; remove the key")
+        if self.labels.exposure_probability is not None:
+            raise ValueError(
+                "labels.exposure_probability: must be left out, it is not built yet; remove the key"
+            )
 
     def feature(self, name: str) -> Feature:
         """Returns the feature called `name`.
@@ -144,6 +145,19 @@ class Schema(Strict):
         raise ValueError(
             f"name: the schema has no feature {name!r}; it has {[f.name for f in self.features]}"
         )
+
+    @property
+    def generated(self) -> frozenset[str]:
+        """Names of the features that `history` and `sequences` make."""
+        made = [a.names for a in (self.history.aggregates if self.history else ())]
+        made += [sequence.names for sequence in self.sequences]
+        return frozenset(name for names in made for name in names)
+
+    @property
+    def recorded(self) -> tuple[Feature, ...]:
+        """The features that the schema lists: raw tables hold these."""
+        made = self.generated
+        return tuple(feature for feature in self.features if feature.name not in made)
 
     def width(self, feature: Feature) -> int:
         """Returns how many numbers of z the feature fills."""
@@ -172,7 +186,7 @@ class Schema(Strict):
         Keys that came after the first prepared folders are no part of it where they are at their
         default, so that an old folder's digest stays what it was.
         """
-        value = self.model_dump(mode="json")
+        value = self._as_written().model_dump(mode="json")
         for key in ("history", "sequences", "missing_words"):
             if getattr(self, key) == type(self).model_fields[key].default:
                 del value[key]
@@ -182,6 +196,9 @@ class Schema(Strict):
         if self.labels.attribution_window_hours is not None:  # which says the same
             del value["labels"]["attribution"]
         return value
+
+    def _as_written(self) -> Schema:
+        return self.model_copy(update={"features": self.recorded})
 
     @classmethod
     def load(cls, path: str | Path, kept: bool = False) -> Schema:
@@ -216,7 +233,7 @@ class Schema(Strict):
 
     def save(self, path: str | Path) -> None:
         """Writes the schema as YAML, beside and then renamed; `load` gives an equal one."""
-        value = self.model_dump(mode="json", exclude_defaults=True)
+        value = self._as_written().model_dump(mode="json", exclude_defaults=True)
         if "attribution" in value["labels"]:
             value["labels"].pop("attribution_window_hours", None)  # the same, written the older way
         strict_yaml.write(path, value)

@@ -1,0 +1,67 @@
+"""As of: the moment whose knowledge a row may use, and when events become known.
+
+Times are int64 in the schema's unit. `NEVER` stands for what did not happen.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from idefn_tf.schema import History, Labels, zones
+from idefn_tf.schema.history import ALL
+
+#: The time of what did not happen.
+NEVER = np.iinfo(np.int64).max
+_HOURS = {"h": 1, "d": 24}
+_DAY, _HOUR = 86_400, 3_600
+
+
+def units(labels: Labels) -> int:
+    """Returns how many units of the schema's time a second has."""
+    return 1000 if labels.time_unit == "ms" else 1
+
+
+def span(duration: str | None, labels: Labels) -> int | None:
+    """Returns a duration such as 6h or 7d in the schema's unit; None for all time."""
+    if duration is None or duration == ALL:
+        return None
+    return int(duration[:-1]) * _HOURS[duration[-1]] * _HOUR * units(labels)
+
+
+def known_at(history: History | None, labels: Labels) -> int | None:
+    """Returns the moment from which a stream without times is known, in the schema's unit."""
+    if history is None or history.known_at is None:
+        return None
+    moment = datetime.fromisoformat(history.known_at)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(labels.time_zone))
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * units(labels)
+
+
+def as_of(times: np.ndarray, history: History | None, labels: Labels) -> np.ndarray:
+    """Returns the moment whose knowledge each row may use.
+
+    `continuous` is the row's own time; `hourly` the last full hour and `daily` the last midnight,
+    as clocks of `labels.time_zone` show them. An event is seen if it was known before that moment.
+
+    Args:
+        times: of the rows, int64 [n].
+        history: says how often features are refreshed.
+        labels: say unit and zone.
+    """
+    refresh = "continuous" if history is None else history.refresh
+    if refresh == "continuous":
+        return times
+    second = units(labels)
+    whole = np.floor_divide(times, second)
+    zone = zones.offsets(labels.time_zone)
+    east = np.asarray(zone.seconds)[np.searchsorted(zone.changes, whole, side="right")]
+    local = whole + east
+    step = _HOUR if refresh == "hourly" else _DAY
+    local -= np.mod(local, step)
+    east = np.asarray(zone.seconds)[np.searchsorted(zone.clock_changes, local, side="right")]
+    # where clocks go back, the boundary found may lie after the row: it is the row's own then
+    return np.minimum((local - east) * second, times)
