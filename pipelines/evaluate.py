@@ -61,12 +61,18 @@ def evaluate_data(
     return {"all": evaluate_table(model, schema, table, report)}
 
 
-def evaluate_raw(run: Run, raw: str | Path, console: Console) -> dict[str, Metrics]:
+def evaluate_raw(
+    run: Run, raw: str | Path, console: Console, events: Sequence[str] = ()
+) -> dict[str, Metrics]:
     """Prepares a raw folder with the run's schema and vocabularies and evaluates all its rows."""
     console.reading("raw logs", raw)
     with tempfile.TemporaryDirectory(prefix="idefn-") as folder:
         prepared = prepare_rows(
-            run.schema(), raw, Path(folder) / "rows", vocabularies=run.vocabularies
+            run.schema(),
+            raw,
+            Path(folder) / "rows",
+            vocabularies=run.vocabularies,
+            events=events,
         )
         model = run.load_model()
         return {part: evaluate_part(model, prepared, part) for part in prepared.parts}
@@ -80,6 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     source.add_argument("--data", help="prepared folder, or Parquet or CSV of exposures (or s3://)")
     source.add_argument("--raw", help="a folder of raw logs and side tables")
     parser.add_argument(
+        "--events",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="with --raw: earlier exposures that history looks back on; again",
+    )
+    parser.add_argument(
         "--part", action="append", default=[], help="part of a prepared folder (default: test)"
     )
     parser.add_argument("--json", metavar="FILE", help="writes the metrics; - for standard output")
@@ -89,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def job() -> int:
         run = Run.open(given.run)
         if given.raw is not None:
-            metrics: dict[str, Any] = evaluate_raw(run, given.raw, console)
+            metrics: dict[str, Any] = evaluate_raw(run, given.raw, console, given.events)
         else:
             metrics = evaluate_data(run, given.data, given.part, console)
         if given.json == "-":

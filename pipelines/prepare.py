@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--as-of", help="when conversions were counted (default: the latest exposure)"
         )
+        command.add_argument(
+            "--events",
+            action="append",
+            default=[],
+            metavar="PATH",
+            help="earlier exposures that history looks back on: a prepared folder or files; again",
+        )
         command.add_argument("--part-rows", type=int, default=Settings.part_rows)
         command.add_argument("--slice-rows", type=int, default=Settings.slice_rows)
         command.add_argument("--memory", default=Settings.memory, help="the engine's memory")
@@ -128,7 +135,7 @@ def _run(given: argparse.Namespace, console: Console) -> None:
         options = {"logs": given.logs}
     prepare(
         name, raw, given.out, schema=schema, options=options, split=split,
-        base=base, as_of=as_of, settings=settings, console=console,
+        base=base, as_of=as_of, events=given.events, settings=settings, console=console,
     )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def to_arrays(
         (['click', 'conversion', 'item', 'price', 'sample_weight', 'user'], 138.0)
     """
     arrays: dict[str, np.ndarray] = {}
+    _check_history(schema, table)
     for feature in schema.features:
         _add_feature(arrays, feature, table, schema.missing_words, first_row)
     if labels:
@@ -54,6 +55,17 @@ def to_arrays(
         arrays["sample_weight"] = weight
         hide_labels(arrays)
     return arrays
+
+
+def _check_history(schema: Schema, table: pa.Table) -> None:
+    """Refuses rows without the features that history makes."""
+    absent = sorted(schema.generated - set(table.column_names))
+    if absent:
+        raise ValueError(
+            f"source: must hold the history features of the schema, received no {absent[0]!r} "
+            f"(of {len(absent)} that are missing);\nadd them with idefn_tf.history.attach, or "
+            "prepare the rows"
+        )
 
 
 def label_values(schema: Schema, table: pa.Table, name: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from idefn_tf.data import csv_files, object_store
+from idefn_tf.data import csv_files, event_streams, object_store
 from idefn_tf.schema import CLICK, CONVERSION, Schema, cells
 
 #: The formats that are read, by ending.
@@ -194,8 +194,10 @@ def iterate_tables(
         with object_store.explained(file):
             if file.endswith(".parquet"):
                 with pq.ParquetFile(object_store.opened(file)) as parquet:
+                    marks = event_streams.marks_of(parquet.schema_arrow)
                     for batch in parquet.iter_batches(batch_size=rows):
-                        yield pa.Table.from_batches([batch])
+                        table = pa.Table.from_batches([batch])
+                        yield event_streams.with_lists(table, file, marks)
             else:
                 for batch in csv_files.batches(file, schema):
                     if batch.num_rows:
@@ -209,6 +211,7 @@ def iterate_span(
     at = 0  # of the file's first row
     for file in files:
         with object_store.explained(file), pq.ParquetFile(object_store.opened(file)) as parquet:
+            marks = event_streams.marks_of(parquet.schema_arrow)
             sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
             for group, size in enumerate(sizes):
                 if at < end and at + size > start:
@@ -216,7 +219,8 @@ def iterate_span(
                     for batch in parquet.iter_batches(rows, row_groups=[group]):
                         first, last = max(start - inside, 0), min(end - inside, len(batch))
                         if first < last:
-                            yield pa.Table.from_batches([batch.slice(first, last - first)])
+                            some = pa.Table.from_batches([batch.slice(first, last - first)])
+                            yield event_streams.with_lists(some, file, marks)
                         inside += len(batch)
                 at += size
         if at >= end:
@@ -238,7 +242,11 @@ def _read(file: str, schema: Schema | None, columns: Sequence[str] | None) -> pa
     names = None if columns is None else list(columns)
     with object_store.explained(file):
         if file.endswith(".parquet"):
-            return pq.read_table(object_store.opened(file), columns=names, partitioning=None)
+            opened = object_store.opened(file)
+            marks = event_streams.marks_of(pq.read_schema(opened))
+            held = event_streams.asked(names, marks)
+            table = pq.read_table(object_store.opened(file), columns=held, partitioning=None)
+            return event_streams.with_lists(table, file, marks, names) if marks else table
         table = pa.Table.from_batches(csv_files.batches(file, schema))
         return table if names is None else table.select(names)
 

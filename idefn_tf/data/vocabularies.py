@@ -41,7 +41,7 @@ def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any
     learned: dict[str, dict[str, Any]] = {}
     for feature in schema.features:
         if feature.kind == "vocabulary" and feature.tied_to is None:
-            tied = [f for f in schema.features if f.tied_to == feature.name]
+            tied = [f for f in schema.recorded if f.tied_to == feature.name]
             values = np.concatenate([arrays[f.name].ravel() for f in (feature, *tied)])
             learned[feature.name] = {"kind": "vocabulary", "values": _frequent(feature, values)}
         elif feature.needs_moments:

@@ -155,5 +155,5 @@ class RunFiles:
 
 
 def read_vocabularies(folder: Path) -> dict[str, dict[str, Any]]:
-    """Reads every vocabulary of a folder, by feature name."""
-    return {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
+    """Reads every vocabulary of a folder, by feature name; what is learned else begins with _."""
+    return {path.stem: read_json(path) for path in sorted(folder.glob("[!_]*.json"))}

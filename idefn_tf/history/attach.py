@@ -118,7 +118,8 @@ def event_logs(
         ValueError: if there are none.
     """
     given = [] if events is None else _listed(events)
-    logs = [event_log.from_table(schema, read_table(source, schema)) for source in given]
+    renamed = schema.history.columns if schema.history else {}
+    logs = [event_log.from_table(schema, read_table(s, schema), renamed) for s in given]
     own = None
     if schema.history is None or schema.history.log_rows:
         try:
@@ -147,13 +148,17 @@ def columns(schema: Schema, events: EventLog, rows: Rows, priors: Priors) -> dic
     """Returns every generated column by name: float32 [n], lists [n, K] padded at the end."""
     made = dict(aggregate_columns(schema, events, rows.keys, rows.moments, priors))
     for sequence in schema.sequences:
-        found = sequences.places(sequence, events, rows.keys, rows.moments)
-        made |= sequences.slices(schema, sequence, found, rows.moments)
+        places = sequences.places(sequence, events, rows.keys, rows.moments)
+        made |= sequences.lists(schema, sequence, places, rows.moments)
     return made
 
 
-def with_columns(table: pa.Table, made: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Returns a table as a DataFrame with further columns; padding is cut off lists."""
+def with_columns(table: pa.Table, made: Mapping[str, pa.Array]) -> pd.DataFrame:
+    """Returns a table as a DataFrame with further columns.
+
+    Raises:
+        ValueError: if it has one of them.
+    """
     frame = table.to_pandas()
     clash = sorted(set(made) & set(frame.columns))
     if clash:
@@ -161,19 +166,8 @@ def with_columns(table: pa.Table, made: Mapping[str, np.ndarray]) -> pd.DataFram
             f"rows: must not hold {clash[0]!r}, which history makes, received such a column;\n"
             "remove it, or give the rows as they are to open_dataset"
         )
-    added = {}
-    for name, values in made.items():
-        if values.ndim == 1:
-            added[name] = values
-            continue
-        there = values != -1 if values.dtype.kind == "i" else values != b""
-        lengths = there.sum(1)
-        plain = values if values.dtype.kind == "i" else _decoded(values)
-        cut = np.empty(len(values), object)
-        cut[:] = [row[:n].tolist() for row, n in zip(plain, lengths, strict=True)]
-        added[name] = cut
+    added = {
+        name: values.to_pylist() if pa.types.is_large_list(values.type) else values.to_numpy()
+        for name, values in made.items()
+    }
     return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
-
-
-def _decoded(values: np.ndarray) -> np.ndarray:
-    return np.array([[entry.decode() for entry in row] for row in values], object)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from idefn_tf.data import to_arrays
+from idefn_tf._files import atomic_path
+from idefn_tf.data import object_store, to_arrays
 from idefn_tf.data.arrow_to_numpy import label_values
 from idefn_tf.data.convert import convert
 from idefn_tf.data.files import column_values
@@ -74,9 +77,8 @@ def read_values(schema: Schema) -> tuple[str, ...]:
 def key_arrays(schema: Schema, table: pa.Table) -> dict[str, np.ndarray]:
     """Returns the features that history reads, by what a cell means (`schema.cells`)."""
     names = set(read_features(schema))
-    some = schema.model_copy(
-        update={"features": tuple(f for f in schema.recorded if f.name in names)}
-    )
+    features = tuple(feature for feature in schema.recorded if feature.name in names)
+    some = schema.model_copy(update={"features": features, "history": None, "sequences": ()})
     return to_arrays(some, table, labels=False)
 
 
@@ -100,7 +102,9 @@ def time_array(schema: Schema, table: pa.Table, column: str) -> tuple[np.ndarray
     return values, missing
 
 
-def from_table(schema: Schema, table: pa.Table) -> EventLog:
+def from_table(
+    schema: Schema, table: pa.Table, renamed: Mapping[Event, str] | None = None
+) -> EventLog:
     """Reads exposures with their outcomes as events.
 
     An exposure is known at its time; a click at `labels.click_time`, or with its exposure; a
@@ -111,13 +115,14 @@ def from_table(schema: Schema, table: pa.Table) -> EventLog:
 
     Args:
         schema: names columns and keys.
-        table: the exposures; `history.columns` names other columns than the labels'.
+        table: the exposures.
+        renamed: columns that stand for events in place of the labels' (`history.columns`).
 
     Raises:
         ValueError: if a column is missing, or a time cannot be read.
     """
     labels, history = schema.labels, schema.history
-    columns = dict(history.columns) if history else {}
+    columns = dict(renamed or {})
     features = key_arrays(schema, table)
     rows = table.num_rows
     click = _flag(schema, table, columns.get("click"), (labels.click, "click"))
@@ -225,3 +230,35 @@ def _later(
         return otherwise
     values, missing = time_array(schema, table, column)
     return np.where(missing, otherwise, values)
+
+
+def write(log: EventLog, path: str | Path) -> None:
+    """Writes a log as Parquet; `read` gives an equal one."""
+    columns: dict[str, Any] = {}
+    for part in PARTS:
+        for name, values in getattr(log, part).items():
+            text = values.dtype.kind == "O"
+            array = pa.array(values, pa.large_binary()).cast(pa.large_string()) if text else values
+            columns[f"{part}:{name}"] = pa.array(array) if not text else array
+    table = pa.table(columns)
+    with atomic_path(path) as hidden:
+        pq.write_table(table, hidden, compression="zstd")
+
+
+def read(path: str) -> EventLog:
+    """Reads what `write` wrote, also from a bucket.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    with object_store.explained(path, "events"):
+        table = pq.read_table(object_store.opened(path), partitioning=None)
+    parts: dict[str, Any] = {part: {} for part in PARTS}
+    for name in table.column_names:
+        part, _, column = name.partition(":")
+        values = table.column(name)
+        if pa.types.is_large_string(values.type):
+            parts[part][column] = values.cast(pa.large_binary()).to_numpy()
+        else:
+            parts[part][column] = values.to_numpy()
+    return EventLog(**parts)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from idefn_tf.data import event_streams
 from idefn_tf.history.as_of import units
 from idefn_tf.history.event_log import EventLog
 from idefn_tf.history.sorted_stream import NO_KEY, SortedStream, codes, is_missing
 from idefn_tf.schema import BehaviourSequence, Labels, Schema
-from idefn_tf.schema.lists import PADDING
 
 _EVENT = {"exposed": "exposure", "clicked": "click", "converted": "conversion"}
 
@@ -62,28 +64,16 @@ def places(
     return Places(items, stream.times, start, end)
 
 
-def newest(start: np.ndarray, end: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the places of each row's newest events, oldest first, and which are there.
-
-    Args:
-        start: the first event of the row's key, [n].
-        end: after the last event that it may see, [n].
-        length: K, how many at most.
-
-    Returns:
-        Places in the stream int64 [n, K], 0 where there is none, and bool [n, K]; the events stand
-        at the front.
-    """
-    first = np.maximum(start, end - length)
-    at = first[:, None] + np.arange(length)
-    there = at < end[:, None]
-    return np.where(there, at, 0), there
+def described(sequence: BehaviourSequence, labels: Labels) -> dict[str, Any]:
+    """Returns what readers need to know of a sequence."""
+    bounds = [hours * 3600.0 * units(labels) for hours in sequence.gap_hours]
+    return event_streams.description(sequence.name, sequence.items, sequence.length, bounds)
 
 
-def slices(
+def lists(
     schema: Schema, sequence: BehaviourSequence, found: Places, moments: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Returns a sequence's lists by feature name, [n, K], padded at the end.
+) -> dict[str, pa.LargeListArray]:
+    """Returns a sequence's lists by column, the newest events of each row, oldest first.
 
     Args:
         schema: of the features.
@@ -91,22 +81,15 @@ def slices(
         found: its stream, and the rows' places in it.
         moments: the rows' as-of, int64 [n], for gaps.
     """
-    at, there = newest(found.start, found.end, sequence.length)
-    lists: dict[str, np.ndarray] = {}
-    for name in sequence.items:
-        feature = schema.feature(name)
-        padding: int | bytes = b"" if feature.dtype == "string" else -1
-        values = found.items[name]
-        chosen = values[at] if len(values) else np.full(at.shape, padding, values.dtype)
-        lists[f"{sequence.name}__{name}"] = np.where(there, chosen, padding)
-    if sequence.gap_hours:
-        times = found.times[at] if len(found.times) else np.zeros(at.shape, np.int64)
-        bucket = gaps(sequence, moments[:, None] - times, schema.labels)
-        lists[sequence.gap] = np.where(there, bucket, PADDING["int64"])
-    return lists
+    items = {name: as_arrow(values) for name, values in found.items.items()}
+    mark = described(sequence, schema.labels)
+    gaps = bool(sequence.gap_hours)
+    times, at = (found.times, moments) if gaps else (None, None)
+    return event_streams.lists(mark, items, times, found.start, found.end, at)
 
 
-def gaps(sequence: BehaviourSequence, elapsed: np.ndarray, labels: Labels) -> np.ndarray:
-    """Returns the bucket of each time since an event: b holds [bounds[b - 1], bounds[b])."""
-    bounds = np.asarray(sequence.gap_hours) * 3600.0 * units(labels)
-    return np.searchsorted(bounds, elapsed, side="right").astype(np.int64)
+def as_arrow(values: np.ndarray) -> pa.Array:
+    """Returns ids as Arrow: whole numbers, or text."""
+    if values.dtype.kind == "i":
+        return pa.array(values)
+    return pa.array(values, pa.large_binary()).cast(pa.large_string())

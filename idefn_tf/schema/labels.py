@@ -116,6 +116,12 @@ class Labels(Strict):
         )
         return tuple(name for name in named if name)
 
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The columns of times: of exposure, click and conversion, where they are named."""
+        named = (self.exposure_time, self.click_time, self.conversion_time)
+        return tuple(name for name in named if name)
+
     def resolve(self, columns: Iterable[str]) -> tuple[str, str]:
         """Returns the click and the conversion column among `columns`.
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
+from idefn_tf.history import event_log
 from idefn_tf.schema import DType
 from pipelines.preparation import checks, lookup_tables
 from pipelines.preparation.checks import Report
@@ -107,6 +109,22 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     return Exposures(table, duplicates=int(total - kept), keys=keys)
 
 
+def read_events(
+    engine: Engine, request: Request, files: Sequence[Path], report: Report
+) -> pa.Table:
+    """Reads earlier exposures and joins what is known of their users and videos."""
+    found = {key: p for p in request.files for key, stem in _SIDES.items() if p.stem == stem}
+    tables = [engine.read(path) for path in files]
+    union = ibis.union(*tables) if len(tables) > 1 else tables[0]
+    asked = set(event_log.read_features(request.schema))
+    features = tuple(f for f in request.schema.recorded if f.name in asked)
+    some = request.schema.model_copy(update={"features": features})
+    stems = {key: f"{stem}.csv" for key, stem in _SIDES.items()}
+    numbered = union.mutate(event_id=ibis.row_number())
+    joined = lookup_tables.join(engine, numbered, found, stems, some, report)
+    return joined.order_by("event_id").drop("event_id").to_pyarrow()
+
+
 def auto_split(days: Sequence[int]) -> Split:
     """Splits the official files by their own border, and any other span by its last days."""
     if (min(days), max(days)) == tuple(number(day) for day in _OFFICIAL_DAYS):
@@ -143,4 +161,5 @@ KUAIRAND_PURE = Dataset(
     sources=sources,
     read=read,
     auto_split=auto_split,
+    events=read_events,
 )

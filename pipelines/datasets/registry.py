@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def prepare(
     split: Split | None = None,
     base: str | Path | Prepared | None = None,
     as_of: int | None = None,
+    events: Sequence[str] = (),
     settings: Settings | None = None,
     console: Console | None = None,
 ) -> Prepared:
@@ -62,6 +63,8 @@ def prepare(
         base: an earlier prepared folder to continue, or its address.
         as_of: when the log ended, in the schema's time unit; decides which attribution windows are
             still open. The log's latest time by default.
+        events: earlier exposures that the schema's `history` and `sequences` look back on:
+            prepared folders, or files with the schema's raw columns.
         settings: how to run.
         console: where to say what is done; silent by default.
 
@@ -87,7 +90,12 @@ def prepare(
         )
     schema = schema or Schema.load(SCHEMAS / dataset.schema)
     job = Job(dataset, schema, Path(raw), Path(out), dict(options or {}), split)
-    job = replace(job, as_of=as_of, base=None if earlier is None else earlier.vocabularies)
+    job = replace(
+        job,
+        as_of=as_of,
+        base=None if earlier is None else earlier.vocabularies,
+        events=tuple(events),
+    )
     return job.run(settings or Settings(), console or Console(quiet=True))
 
 
@@ -98,6 +106,7 @@ def prepare_rows(
     vocabularies: str | Path | None = None,
     split: Split | None = None,
     *,
+    events: Sequence[str] = (),
     settings: Settings | None = None,
     console: Console | None = None,
 ) -> Prepared:
@@ -110,6 +119,7 @@ def prepare_rows(
         vocabularies: the run's vocabularies folder, copied and never relearned; without it none
             are written.
         split: days of each part; by default all rows are one part called "all".
+        events: earlier exposures, as in `prepare`.
         settings: how to run.
         console: where to say what is done; silent by default.
 
@@ -123,7 +133,9 @@ def prepare_rows(
     every = {"logs": "all"}
     split = split or Split({})
     dataset = DATASETS.get(schema.name, TABLE)
-    job = Job(dataset, schema, Path(raw), Path(out), every, split, False, learned)
+    job = Job(
+        dataset, schema, Path(raw), Path(out), every, split, False, learned, events=tuple(events)
+    )
     return job.run(settings or Settings(), console or Console(quiet=True))
 
 

@@ -123,7 +123,7 @@ def validate(
     named: list[dict[str, ir.BooleanValue]] = [{} for _ in homes]
     named[0] |= _funnel(table, schema)
     words, longer = schema.missing_words, []
-    for feature in schema.features:
+    for feature in schema.recorded:
         home = next((i for i, t in enumerate(homes) if feature.source in t.columns), 0)
         rules += [(home, rule) for rule in _feature_rules(homes[home], feature, words)]
         named[home][f"absent_{feature.name}"] = _absent(homes[home], feature, words)
@@ -147,7 +147,7 @@ def validate(
             .to_pyarrow()
             .to_pylist()
         )
-    report.rules += len(rules) + len(schema.features)
+    report.rules += len(rules) + len(schema.recorded)
     for i, (home, rule) in enumerate(rules):
         rows = sum(row[f"broken_{i}"] or 0 for row in counted)
         if rows:
@@ -156,7 +156,7 @@ def validate(
     for name in ("click", "conversion"):
         if total and not sum(row[f"some_{name}"] or 0 for row in counted):
             report.warnings.append(f"none of {total:,} rows has a {name}: nothing can be learned")
-    for feature in schema.features:
+    for feature in schema.recorded:
         name = f"absent_{feature.name}"
         missing = sum(row[name] or 0 for row in counted)
         for row in counted:

@@ -22,7 +22,7 @@ def check(table: ir.Table, schema: Schema, source: str) -> None:
     """
     scalars = dict.fromkeys((*schema.labels.columns[:2], SAMPLE_WEIGHT), "a number")
     lists: list[str] = []
-    for feature in schema.features:
+    for feature in schema.recorded:
         if feature.multi_valued:
             lists += [name for name in (feature.source, feature.weights) if name]
         else:

@@ -76,8 +76,8 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     click = table[schema.labels.click].cast("int8")
     raw = table[schema.labels.conversion].cast("int8")
     columns: dict[str, ir.Value] = {"row_id": table["row_id"].cast("int64")}
-    for feature in schema.features:
-        columns |= _feature_columns(table, feature, schema.missing_words)
+    for feature in schema.recorded:
+        columns |= feature_columns(table, feature, schema.missing_words)
     columns[CLICK] = click
     columns[CONVERSION] = (click * raw).cast("int8")
     if schema.labels.exposure_time:
@@ -106,9 +106,8 @@ def report_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     return columns
 
 
-def _feature_columns(
-    table: ir.Table, feature: Feature, words: Sequence[str]
-) -> dict[str, ir.Value]:
+def feature_columns(table: ir.Table, feature: Feature, words: Sequence[str]) -> dict[str, ir.Value]:
+    """Returns a feature's typed columns, weights beside a weighted list, by prepared name."""
     if not feature.multi_valued:
         value = as_dtype(table[feature.source], feature.dtype, words)
         if not stays_null(feature):

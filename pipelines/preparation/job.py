@@ -11,10 +11,17 @@ from typing import Any
 import ibis.expr.types as ir
 
 from idefn_tf._files import write_json
+from idefn_tf.data import find_files
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.cli.folder_owner import owned
-from pipelines.preparation import attribution_window, checks, preconditions, vocabularies
+from pipelines.preparation import (
+    attribution_window,
+    checks,
+    history,
+    preconditions,
+    vocabularies,
+)
 from pipelines.preparation import card as cards
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.engines import connect
@@ -71,6 +78,7 @@ class Job:
         learned: a folder of vocabularies.
         base: a folder of vocabularies that training rows extend.
         as_of: when the log ended.
+        events: earlier events that rows look back on: prepared folders, or files of exposures.
     """
 
     dataset: Dataset
@@ -83,6 +91,7 @@ class Job:
     learned: Path | None = None
     base: Path | None = None
     as_of: int | None = None
+    events: tuple[str, ...] = ()
 
     def run(self, settings: Settings, console: Console) -> Prepared:
         """Prepares, unless the folder already holds the same."""
@@ -128,6 +137,8 @@ class Job:
             options["vocabularies"] = []
         if self.as_of is not None:
             options["as_of"] = self.as_of
+        if self.events:
+            options["events"] = [cards.describe_sources(f) for f in map(past_files, self.events)]
         return options
 
     def _build(
@@ -156,8 +167,14 @@ class Job:
         report.show(console)
         report.raise_if_failed()
         self.schema.save(root / SCHEMA)
-        slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows)
+        if self.learns and self.base is None:
+            rows = history.after_burn_in(rows, self.schema)
+        past = self._look_back(engine, request, exposures, rows, report)
+        added = None if past is None else past.added
+        slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows, added)
         slices.write(root, split.parts, settings.part_rows, console)
+        if past is not None:
+            past.write(root)
         prepared = Prepared(root)
         parts, reports = (
             {part: engine.read_all([*map(Path, files(part))]) for part in split.parts}
@@ -171,12 +188,15 @@ class Job:
                 extended = vocabularies.compare(self.base, root / VOCABULARIES, self.schema)
         else:
             vocabularies.copy_vocabularies(self.learned, root / VOCABULARIES)
+        if past is not None:
+            past.write_priors(root / VOCABULARIES)
         known = {}
         if self.learns or self.learned is not None:
             known = vocabularies.load(root / VOCABULARIES, self.schema)
         features = vocabularies.describe(parts, self.schema, known)
         for feature, entry in features.items():
-            entry["missing"] = {part: report.missing[part][feature] for part in split.parts}
+            if feature in report.missing[split.parts[0]]:
+                entry["missing"] = {part: report.missing[part][feature] for part in split.parts}
         return {
             "dataset": self.schema.name,
             "description": self.schema.description,
@@ -189,8 +209,35 @@ class Job:
             "features": features,
             **({"immature": dict(immature)} if immature else {}),
             **({"extended": extended} if extended else {}),
+            **({"history": dict(past.card)} if past is not None else {}),
             "checks": report.as_json(),
         }
+
+    def _look_back(
+        self,
+        engine: Engine,
+        request: Request,
+        exposures: Exposures,
+        rows: ir.Table,
+        report: checks.Report,
+    ) -> history.Past | None:
+        earlier = []
+        for place in self.events:
+            if Prepared.is_at(place):
+                earlier.append(history.read_events(place))
+                continue
+            found = self.dataset.events(engine, request, past_files(place), report)
+            earlier.append(history.from_table(self.schema, found))
+        priors = history.read_priors(self.base or self.learned)
+        sides = exposures.sides
+        return history.look_back(engine, exposures.table, rows, sides, self.schema, earlier, priors)
+
+
+def past_files(place: str) -> list[Path]:
+    """Returns the files that `--events` names: of events, or of one prepared folder."""
+    if Prepared.is_at(place):
+        return [Path(place) / history.EVENTS]
+    return [Path(file) for file in find_files(place)]
 
 
 def _label(

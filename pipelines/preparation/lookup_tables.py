@@ -35,7 +35,7 @@ def join(
         ValueError: if a needed column is nowhere, or a check fails.
     """
     wanted: dict[str, DType | None] = {}
-    for feature in schema.features:
+    for feature in schema.recorded:
         wanted[feature.source] = None if feature.multi_valued else feature.dtype
         if feature.weights:
             wanted[feature.weights] = None

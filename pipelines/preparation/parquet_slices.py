@@ -18,6 +18,7 @@ from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine, translated_errors
+from pipelines.preparation.history import Added
 from pipelines.preparation.prepared_folder import write_part
 from pipelines.preparation.wide_joins import Side, widened
 
@@ -34,6 +35,7 @@ class Slices:
         sides: tables with their further columns.
         schema: what the columns are.
         slice_rows: about how many rows a slice holds.
+        added: further columns, found by row_id.
     """
 
     engine: Engine
@@ -41,6 +43,7 @@ class Slices:
     sides: Sequence[Side]
     schema: Schema
     slice_rows: int
+    added: Added | None = None
 
     def write(self, root: Path, parts: Sequence[str], part_rows: int, console: Console) -> None:
         """Writes every part as numbered Parquet files of `part_rows` rows."""
@@ -48,6 +51,8 @@ class Slices:
         report = list(encode.report_columns(self.rows, self.schema))
         wide = self._wide(self.rows)
         forms = [wide.select(*names).schema().to_pyarrow() for names in (features, report)]
+        if self.added is not None:
+            forms[0] = self.added.form(forms[0])
         spans, total = self._spans()
         with console.progress(f"writes {total:,} rows", total) as advance:
             for part in parts:
@@ -59,7 +64,8 @@ class Slices:
         rows = self.rows.filter(self.rows["part"] == part)
         for first, last in spans:
             some = rows.filter(rows["row_id"].between(first, last))
-            yield from self.engine.batches(self._wide(some).order_by("row_id"), _BATCH_ROWS)
+            batches = self.engine.batches(self._wide(some).order_by("row_id"), _BATCH_ROWS)
+            yield from batches if self.added is None else map(self.added, batches)
 
     def _wide(self, rows: ir.Table) -> ir.Table:
         table = widened(rows, self.sides)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
+import pyarrow as pa
 
+from idefn_tf.data import read_table
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.preparation.checks import Report
@@ -60,6 +62,13 @@ class Exposures:
     immature: Mapping[str, Any] = field(default_factory=dict)
 
 
+def read_events(
+    engine: Engine, request: Request, files: Sequence[Path], report: Report
+) -> pa.Table:
+    """Reads files of earlier exposures that hold the schema's raw columns."""
+    return read_table([str(file) for file in files], request.schema)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set's reader.
@@ -71,6 +80,7 @@ class Dataset:
         read: builds the exposures, from (engine, request, report).
         auto_split: chooses the split from the sorted days found (YYYYMMDD).
         extra: more entries for the data card, from (raw folder, prepared folder).
+        events: reads files of earlier exposures, from (engine, request, files, report).
     """
 
     command: str
@@ -79,3 +89,4 @@ class Dataset:
     read: Callable[[Engine, Request, Report], Exposures]
     auto_split: Callable[[Sequence[int]], Split]
     extra: Callable[[Path, Path], dict[str, Any]] = field(default=lambda raw, out: {})
+    events: Callable[[Engine, Request, Sequence[Path], Report], pa.Table] = read_events

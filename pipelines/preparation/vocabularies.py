@@ -54,7 +54,7 @@ def learn(train: ir.Table, schema: Schema, folder: Path, base: Path | None = Non
             moments = earlier.get(feature.name) or _moments(train, feature)
             write_json(folder / f"{feature.name}.json", moments)
             continue
-        family = [feature, *(f for f in schema.features if f.tied_to == feature.name)]
+        family = [feature, *(f for f in schema.recorded if f.tied_to == feature.name)]
         found: dict[str, Any] = {"kind": "vocabulary"}
         if feature.name in earlier:
             before = earlier[feature.name]["values"]
@@ -136,7 +136,12 @@ def describe(
         (share of the values present, per part), distinct and top values with their share, or
         mean, std, least and greatest.
     """
-    return {f.name: {"kind": f.kind} | _describe(parts, f, learned) for f in schema.features}
+    there = next(iter(parts.values())).columns  # a sequence is a place in its stream
+    return {
+        f.name: {"kind": f.kind} | _describe(parts, f, learned)
+        for f in schema.features
+        if f.name in there
+    }
 
 
 def _describe(

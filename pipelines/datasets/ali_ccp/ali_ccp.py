@@ -144,7 +144,7 @@ def _columns(schema: Schema) -> dict[str, list[Column]]:
     known = {field: kind for kind, fields in FIELDS.items() for field in fields}
     lengths: dict[str, int | None] = {}
     needed: set[str] = set()
-    for feature in schema.features:
+    for feature in schema.recorded:
         # one entry more than is kept, so that the checks see which lists are shortened
         length = feature.max_length + 1 if feature.max_length is not None else None
         for name in (feature.source, *((feature.weights,) if feature.weights else ())):

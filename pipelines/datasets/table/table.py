@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
 from idefn_tf.data import csv_files, find_files
+from idefn_tf.history.event_log import read_values
 from idefn_tf.schema import DType, Labels, Schema
 from pipelines.preparation import (
     attribution_window,
@@ -75,10 +76,12 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
         column_kinds.check(table, schema, path.name)
         comma = path.suffix == ".csv" and csv_files.delimiter_of(path) != ","
         made = _unclicked_are_unconverted(table, schema.labels)
-        if time is not None:
-            time_units.check(table, time, unit, path.name, report)
-            made[time] = at = times.epoch(table[time], unit, zone)
-            checks.apply(table, [times.rule(time, table[time], at, unit, path.name)], (), report)
+        for name in schema.labels.times:
+            if name == time or name in table.columns:
+                time_units.check(table, name, unit, path.name, report)
+                made[name] = at = times.epoch(table[name], unit, zone)
+                rule = times.rule(name, table[name], at, unit, path.name)
+                checks.apply(table, [rule], (), report)
         pieces.append(checks.typed(table.mutate(**made), wanted, path.name, report, words, comma))
     report.raise_if_failed()
     table = ibis.union(*pieces) if len(pieces) > 1 else pieces[0]
@@ -100,12 +103,12 @@ def auto_split(days: Sequence[int]) -> Split:
 
 def _wanted(schema: Schema) -> dict[str, DType | None]:
     wanted: dict[str, DType | None] = dict.fromkeys(schema.labels.columns[:2], "int64")
-    for feature in schema.features:
+    for feature in schema.recorded:
         wanted[feature.source] = None if feature.multi_valued else feature.dtype
         if feature.weights:
             wanted[feature.weights] = None
-    if schema.labels.exposure_time is not None:
-        wanted[schema.labels.exposure_time] = "int64"
+    wanted |= dict.fromkeys(schema.labels.times, "int64")
+    wanted |= dict.fromkeys(read_values(schema), "float32")
     clash = sorted(set(_MADE) & set(wanted))
     if clash:
         raise ValueError(

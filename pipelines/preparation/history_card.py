@@ -1,0 +1,103 @@
+"""What the data card says of history: how much of it the rows see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from idefn_tf.history.as_of import NEVER, span
+from idefn_tf.history.attach import Rows
+from idefn_tf.history.event_log import EventLog
+from idefn_tf.history.sequences import Places
+from idefn_tf.history.sorted_stream import NO_KEY, SortedStream, codes
+from idefn_tf.schema import Schema
+
+_QUANTILES = (0.1, 0.5, 0.9)
+
+
+def describe(
+    schema: Schema,
+    events: EventLog,
+    rows: Rows,
+    parts: np.ndarray,
+    places: Mapping[str, Places],
+) -> dict[str, Any]:
+    """Describes the history of every key and every sequence.
+
+    Args:
+        schema: says which.
+        events: all of them.
+        rows: those that look back.
+        parts: the part of each row.
+        places: of each sequence.
+
+    Returns:
+        "events", "conversion" (whose labels count), "refresh", and by key: the share of rows
+        without a past exposure and deciles of their number, by part; the share of past exposures
+        hidden by lag and refresh, and of those seen the share whose conversion is still open. By
+        sequence: the share of rows without an event and of those with more than its length.
+    """
+    history = schema.history
+    card: dict[str, Any] = {
+        "events": len(events),
+        "events_without_time": events.dropped,
+        "conversion": history.conversion if history else "after_click",
+        "refresh": history.refresh if history else "continuous",
+    }
+    if history is not None and history.known_at is not None:
+        card["known_at"] = history.known_at
+    keys = [aggregate.keys for aggregate in (history.aggregates if history else ())]
+    for names in dict.fromkeys(keys):
+        card.setdefault("keys", {})["_x_".join(names)] = _of_key(schema, events, rows, parts, names)
+    for sequence in schema.sequences:
+        found = places[sequence.name]
+        counts = found.end - found.start
+        card.setdefault("sequences", {})[sequence.name] = {
+            "events": len(found.times),
+            "parts": _by_part(parts, counts),
+            "longer_than_length": float(np.mean(counts > sequence.length)) if len(counts) else 0.0,
+        }
+    return card
+
+
+def _of_key(
+    schema: Schema, events: EventLog, rows: Rows, parts: np.ndarray, names: tuple[str, ...]
+) -> dict[str, Any]:
+    of_events, of_rows = codes(
+        [events.features[name] for name in names], [rows.keys[name] for name in names]
+    )
+    history = schema.history
+    lag = (span(history.lag, schema.labels) or 0) if history and history.lag else 0
+    shown = events.known["exposure"]
+    happened = np.where(shown == NEVER, NEVER, shown - lag)
+    counts = _counts(of_events, shown, of_rows, rows.moments)
+    before = int(_counts(of_events, happened, of_rows, rows.times).sum())
+    final = int(_counts(of_events, events.final["conversion"], of_rows, rows.moments).sum())
+    seen = int(counts.sum())
+    return {
+        "parts": _by_part(parts, counts),
+        "hidden_by_lag_and_refresh": 1 - seen / before if before else 0.0,
+        "open_conversions": max(1 - final / seen, 0.0) if seen else 0.0,
+    }
+
+
+def _counts(
+    of_events: np.ndarray, times: np.ndarray, of_rows: np.ndarray, moments: np.ndarray
+) -> np.ndarray:
+    stream = SortedStream.of(of_events, times)
+    asked = np.where(of_rows == NO_KEY, 0, of_rows)
+    counts: np.ndarray = stream.before(asked, moments) - stream.start(asked)
+    return np.where(of_rows == NO_KEY, 0, counts)
+
+
+def _by_part(parts: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
+    found = {}
+    for part in dict.fromkeys(parts.tolist()):
+        own = counts[parts == part]
+        found[part] = {
+            "without_history": float(np.mean(own == 0)),
+            "events_per_row": [float(v) for v in np.quantile(own, _QUANTILES)],
+        }
+    return found
