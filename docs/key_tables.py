@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from idefn_tf._options import options_of, rule_of
 from idefn_tf._rules import Rule
 from idefn_tf.backbones import BACKBONES
+from idefn_tf.encoders import ENCODERS
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import METHODS
 from idefn_tf.models.trunks import TRUNKS
@@ -35,7 +36,12 @@ _KERAS = {
     "embedding_width": "in place of the schema's.",
 }
 #: Groups whose keys depend on a name.
-_NAMED: dict[str, Any] = {"backbone": BACKBONES, "trunk": TRUNKS, "optimizer": OPTIMIZERS}
+_NAMED: dict[str, Any] = {
+    "backbone": BACKBONES,
+    "trunk": TRUNKS,
+    "encoder": ENCODERS,
+    "optimizer": OPTIMIZERS,
+}
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*\n?|\n)+)", re.M)
 _ENTRY = re.compile(r"^ {4}([a-z_, 0-9]+): ((?:.*\n?)(?: {8}.*\n?)*)", re.M)
 HERE = Path(__file__).parent / "reference"
@@ -74,8 +80,8 @@ def config_page() -> str:
         *(_table(f"`method: {name}`", options_of(METHODS[name]), METHODS[name], "###")
           for name in sorted(METHODS)),
         _table("`model.transport`", TransportOptions),
-        "## `backbone`, `trunk`, `optimizer`\n\nEach is `{name: ..., and its keys}`. Any optimizer "
-        "of Keras is taken by its class's name, with its arguments.",
+        "## `backbone`, `trunk`, `encoder`, `optimizer`\n\nEach is `{name: ..., and its keys}`. "
+        "Any optimizer of Keras is taken by its class's name, with its arguments.",
         *(_table(f"`{group}: {{name: {name}}}`", options_of(cls), cls, "###")
           for group, known in _NAMED.items()
           for name, cls in sorted(known.items())),

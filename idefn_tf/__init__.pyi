@@ -7,6 +7,7 @@ from idefn_tf import backbones as backbones
 from idefn_tf import calibration as calibration
 from idefn_tf import callbacks as callbacks
 from idefn_tf import data as data
+from idefn_tf import encoders as encoders
 from idefn_tf import evaluation as evaluation
 from idefn_tf import export as export
 from idefn_tf import features as features
@@ -34,6 +35,10 @@ from idefn_tf.callbacks import SetEpoch as SetEpoch
 from idefn_tf.callbacks import StopOnNonFinite as StopOnNonFinite
 from idefn_tf.data.dataset import open_dataset as open_dataset
 from idefn_tf.data.vocabularies import learn_vocabularies as learn_vocabularies
+from idefn_tf.encoders.din import DINEncoder as DINEncoder
+from idefn_tf.encoders.mean import MeanEncoder as MeanEncoder
+from idefn_tf.encoders.target_attention import TargetAttentionEncoder as TargetAttentionEncoder
+from idefn_tf.encoders.transformer import TransformerEncoder as TransformerEncoder
 from idefn_tf.evaluation.pseudo_label_audit import audit_labels as audit_labels
 from idefn_tf.evaluation.spaces import evaluate_spaces as evaluate_spaces
 from idefn_tf.export.exporter import export_model as export_model

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from idefn_tf._rules import COUNT, FLAG, MOST, NONE, TEXT, Either, Many, Number
+from idefn_tf._rules import COUNT, FLAG, MOST, NONE, TEXT, Either, Many, Number, Passes
+
+
+def _activation(name: Any) -> None:
+    import keras  # late: options are read without it
+
+    if not isinstance(name, str) or not callable(keras.activations.get(name)):
+        raise ValueError(f"activation: must be a name of keras.activations, received {name!r}")
+
 
 Positive = Annotated[float, Number(above=0)]
 NonNegative = Annotated[float, Number(least=0)]
@@ -22,3 +30,6 @@ Widths = Annotated[Sequence[int], Many(COUNT)]
 FiniteOrNone = Annotated[float | None, Either((Number(), NONE))]
 CountOrNone = Annotated[int | None, Either((COUNT, NONE))]
 PositiveOrNone = Annotated[float | None, Either((Number(above=0), NONE))]
+Activation = Annotated[
+    str, Passes("an activation of Keras, such as 'relu'", _activation, (("type", "string"),))
+]

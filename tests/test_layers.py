@@ -18,6 +18,7 @@ LAYERS = (
     ("data",),
     ("history",),
     ("tables",),
+    ("encoders",),
     ("features",),
     ("backbones", "metrics", "optimizers", "transport"),
     ("models",),

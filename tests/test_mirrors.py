@@ -19,13 +19,15 @@ HOLDS = {
     "idefn_tf/data/test_encoded_dataset": "idefn_tf/data/vocabularies",
     "idefn_tf/data/readers/test_tensorflow_io": """idefn_tf/data/tensorflow_io_plugin
         idefn_tf/data/trusted_parquet""",
+    "idefn_tf/encoders/test_encoders": """idefn_tf/encoders/din idefn_tf/encoders/encoder
+        idefn_tf/encoders/mean idefn_tf/encoders/target_attention idefn_tf/encoders/transformer""",
     "idefn_tf/export/test_exporter": """idefn_tf/export/card idefn_tf/export/corner_cases
         idefn_tf/export/replay idefn_tf/export/scorer idefn_tf/export/signatures
         idefn_tf/export/tf_examples""",
     "idefn_tf/export/test_gate": "idefn_tf/export/psi",
     "idefn_tf/export/test_warmup": "idefn_tf/export/warmup_records",
     "idefn_tf/features/test_feature_columns": """idefn_tf/features/field_group
-        idefn_tf/features/lookup idefn_tf/features/table_layout""",
+        idefn_tf/features/lookup idefn_tf/features/table_access idefn_tf/features/table_layout""",
     "idefn_tf/features/test_parity": "idefn_tf/features/column_lowering",
     "idefn_tf/history/test_attach": """idefn_tf/history/aggregates idefn_tf/history/as_of
         idefn_tf/history/event_log idefn_tf/history/sequences idefn_tf/history/sorted_stream""",

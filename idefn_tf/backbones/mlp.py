@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf._rules import Passes
-from idefn_tf._types import ShareBelowOne, Widths
+from idefn_tf._types import Activation, ShareBelowOne, Widths
 from idefn_tf.backbones.published_dense import PublishedDense
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
-
-
-def _activation(name: Any) -> None:
-    if not isinstance(name, str) or not callable(keras.activations.get(name)):
-        raise ValueError(f"activation: must be a name of keras.activations, received {name!r}")
-
-
-Activation = Annotated[
-    str, Passes("an activation of Keras, such as 'relu'", _activation, (("type", "string"),))
-]
 
 
 @register("backbone", "mlp")

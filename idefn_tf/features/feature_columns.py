@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from idefn_tf import encoders
 from idefn_tf._options import check_arguments
 from idefn_tf._registry import register
 from idefn_tf._types import Count, NonNegative
@@ -16,6 +16,8 @@ from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema,
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, NUMERIC, Block, columns, find_runs
 from idefn_tf.features.lookup import get_feature, normalize
+from idefn_tf.features.sequence_slots import encode_sequences, find_sequences
+from idefn_tf.features.table_access import TableAccess
 from idefn_tf.features.table_layout import lay_out
 from idefn_tf.features.table_shards import Shards
 from idefn_tf.schema import Schema
@@ -24,7 +26,7 @@ from idefn_tf.tables import mark_table
 
 @check_arguments
 @register("layer")
-class FeatureColumns(keras.layers.Layer):
+class FeatureColumns(TableAccess, keras.layers.Layer):
     """Raw feature values to the representation z = concat(user block, item block, context).
 
     All fields of one embedding width share one table, so a batch costs one gather per width. The
@@ -42,6 +44,8 @@ class FeatureColumns(keras.layers.Layer):
             `Field` records.
         schema: adds side, headroom, list length and serving values to the fields it names.
         embedding_stddev: standard deviation of the tables' normal initializer.
+        encoder: what turns every behaviour sequence of the schema into one vector: a
+            `SequenceEncoder`, cloned, or its name; default the mean of the events.
         shards: how many shares every table's rows are sharded to, or the device of each share, such
             as ``["GPU:0", "GPU:1"]`` (`Shards`). A saved model asks for the same devices, and does
             without them where it is loaded on another machine.
@@ -64,6 +68,7 @@ class FeatureColumns(keras.layers.Layer):
         schema: Schema | None = None,
         embedding_stddev: NonNegative = 0.01,
         shards: Count | Sequence[str] = 1,
+        encoder: keras.layers.Layer | str | None = None,
         **kwargs: Any,
     ) -> None:
         # float32 whatever the policy: raw numbers and tables do not stand rounding to 8 bits
@@ -94,6 +99,11 @@ class FeatureColumns(keras.layers.Layer):
             self._blocks["indicator"] = Block(hot, starts)
         self._numbers = [f for f in self.fields if f.numeric]
         self._runs = list(find_runs(self.fields, self._blocks))
+        self._sequences = find_sequences(self.fields, self._blocks)
+        self.encoder = encoders.get(encoder)
+        self.sequence_encoders = {
+            sequence.name: self.encoder.for_sequence(sequence.name) for sequence in self._sequences
+        }
         self.trained_by: Any = None  # a weak reference to the model whose training changes it
 
     @classmethod
@@ -103,15 +113,6 @@ class FeatureColumns(keras.layers.Layer):
         """Builds the layer for every feature of a schema."""
         roomy = with_places_left(schema, vocabularies)
         return cls(columns_from_schema(schema, vocabularies), roomy, **kwargs)
-
-    @property
-    def table_shapes(self) -> dict[str, tuple[int, int]]:
-        """The shape of every table, or share of one, by its key."""
-        return {
-            name: (self.shards.size(rows, share), int(width))
-            for width, rows in self._rows.items()
-            for share, name in enumerate(self.shards.names(width))
-        }
 
     def build(self, input_shape: Any = None) -> None:
         """Creates one table per embedding width, or one for each of its shares."""
@@ -127,6 +128,8 @@ class FeatureColumns(keras.layers.Layer):
                         autocast=False,  # a cast would read the whole table
                     )
                 self.tables[name] = mark_table(table)
+        for sequence in self._sequences:
+            self.sequence_encoders[sequence.name].build(sequence.width)
         self.built = True
 
     # -- encode -------------------------------------------------------------------------------
@@ -210,11 +213,28 @@ class FeatureColumns(keras.layers.Layer):
             for name, vectors in gathered.items()
         }
 
+    def encode_sequences(
+        self,
+        gathered: Mapping[str, tf.Tensor],
+        encoded: Mapping[str, Any],
+        zeroed: bool = False,
+    ) -> dict[str, tf.Tensor]:
+        """Runs the sequences' encoders: {name of a part: float32 [B, its width]}."""
+        vectors, rows = {}, {}
+        for key in {slot.key for sequence in self._sequences for slot in sequence.slots}:
+            names = self._names(key)
+            rows[key] = tf.add_n([encoded["rows"][name] for name in names])
+            vectors[key] = tf.add_n([gathered[name] for name in names])
+            if not zeroed and len(names) == 1:
+                vectors[key] *= tf.cast(rows[key] > 0, vectors[key].dtype)[:, :, None]
+        return encode_sequences(self._sequences, self.sequence_encoders, vectors, rows)
+
     def combine(
         self,
         gathered: Mapping[str, tf.Tensor],
         encoded: Mapping[str, Any],
         zeroed: bool = False,
+        sequences: Mapping[str, tf.Tensor] | None = None,
     ) -> tf.Tensor:
         """Pools the gathered rows into z, float32 [B, output_width]; pure, fit for XLA.
 
@@ -222,8 +242,12 @@ class FeatureColumns(keras.layers.Layer):
             gathered: by table, [B, S, width].
             encoded: what `encode` gave.
             zeroed: whether row 0, which is the padding row, was gathered as 0 already.
+            sequences: what `encode_sequences` gave; by default it is asked, and then XLA may not
+                compile this.
         """
-        parts: dict[str, tf.Tensor] = {}
+        if sequences is None:
+            sequences = self.encode_sequences(gathered, encoded, zeroed)
+        parts: dict[str, tf.Tensor] = dict(sequences)
         for key, block in self._blocks.items():
             names = self._names(key)
             rows = encoded["rows"][names[0]]
@@ -265,41 +289,6 @@ class FeatureColumns(keras.layers.Layer):
             start += field.output_width
         return out
 
-    def row_range(self, name: str) -> tuple[int, int, int]:
-        """Returns (first row of unknown values, first row of known ids, end) of a field."""
-        field = self._by_name[self._by_name[name].table]
-        start = self._offsets[field.name]
-        return start, start + field.oov_buckets, start + field.rows
-
-    def set_embedding(self, name: str, matrix: np.ndarray) -> None:
-        """Writes a field's rows: known ids first, then unknown values, as feature columns order.
-
-        Raises:
-            ValueError: if the matrix does not have known + oov_buckets rows of the field's width.
-        """
-        field = self._by_name[self._by_name[name].table]
-        if np.shape(matrix) != (field.known + field.oov_buckets, field.width):
-            raise ValueError(
-                f"matrix: must have shape {(field.known + field.oov_buckets, field.width)} for "
-                f"{name!r}, received {np.shape(matrix)}"
-            )
-        if not self.built:
-            self.build()
-        values = np.array(self.table(str(field.width)))
-        unknown, known, _ = self.row_range(name)
-        values[known : known + field.known] = matrix[: field.known]
-        values[unknown:known] = matrix[field.known :]
-        self.set_table(str(field.width), values)
-
-    def table(self, width: str) -> np.ndarray:
-        """Returns the whole table of a width, [V, width], its shares put together."""
-        return self.shards.join([self.tables[name] for name in self.shards.names(width)])
-
-    def set_table(self, width: str, values: np.ndarray) -> None:
-        """Writes the whole table of a width, [V, width]."""
-        for name, share in zip(self.shards.names(width), self.shards.cut(values), strict=True):
-            self.tables[name].assign(share)
-
     def get_config(self) -> dict[str, Any]:
         """Returns the fields, vocabularies included, so that a saved model needs nothing else."""
         return {
@@ -307,6 +296,7 @@ class FeatureColumns(keras.layers.Layer):
             "columns": [field.to_config() for field in self.fields],
             "embedding_stddev": self.embedding_stddev,
             "shards": self.shards.to_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
         }
 
     @classmethod
@@ -315,4 +305,6 @@ class FeatureColumns(keras.layers.Layer):
         config = dict(config)
         columns = [Field.from_config(c) for c in config.pop("columns")]
         shards = Shards.of(config.pop("shards", 1)).where_they_exist()
+        if isinstance(config.get("encoder"), dict):
+            config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
         return cls(columns, shards=shards.to_config(), **config)

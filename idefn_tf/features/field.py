@@ -42,6 +42,8 @@ class Field:
         normalized_mean: of a numeric field, 0 where numbers are standardized.
         fill: raw value of a missing one; None where that is NaN.
         train_only, serving_value: absent at serving, and what stands in there.
+        sequence: the behaviour sequence that the field is a part of.
+        item: of such a part, the field of the item in question; None for a gap.
 
     Example:
         >>> from idefn_tf.features import Field
@@ -72,6 +74,8 @@ class Field:
     fill: int | float | str | None = None
     train_only: bool = False
     serving_value: int | float | str | None = None
+    sequence: str | None = None
+    item: str | None = None
 
     @property
     def rows(self) -> int:
@@ -162,7 +166,17 @@ def lower(column: Any, schema: Schema | None = None) -> Field:
         missing=feature.missing if isinstance(feature.missing, int | float) else None,
         train_only=feature.train_only,
         serving_value=feature.serving_value,
+        **_of_sequence(field.name, schema),
     )
+
+
+def _of_sequence(name: str, schema: Schema) -> dict[str, Any]:
+    """Returns the sequence that a field is a part of, and its item feature."""
+    for sequence in schema.sequences:
+        if name in sequence.names:
+            part = name.removeprefix(f"{sequence.name}__")
+            return {"sequence": sequence.name, "item": None if name == sequence.gap else part}
+    return {}
 
 
 def _lower_dense(column: Any) -> Field:

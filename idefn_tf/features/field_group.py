@@ -139,7 +139,8 @@ class Block:
             zeroed: whether the vectors of row 0, which is the padding row, are 0 already.
 
         Returns:
-            All single-valued fields side by side under `SINGLES`, each list under its name.
+            All single-valued fields side by side under `SINGLES`, each list under its name;
+            sequences are for their encoder.
         """
         count, width = len(self.singles), vectors.shape[-1]
         singles = vectors[:, :count] if self.lists else vectors
@@ -148,8 +149,15 @@ class Block:
         out = {SINGLES.format(width): tf.reshape(singles, [-1, count * width])}
         if coefficients is not None:
             scaled = vectors[:, count:] * tf.cast(coefficients, vectors.dtype)[:, :, None]
-            out |= {f.name: tf.reduce_sum(scaled[:, at], 1) for f, at in self._list_slots()}
+            plain = ((f, at) for f, at in self._list_slots() if f.sequence is None)
+            out |= {f.name: tf.reduce_sum(scaled[:, at], 1) for f, at in plain}
         return out
+
+    def slots_by_field(self) -> dict[str, slice]:
+        """Returns the slots of every field."""
+        count = len(self.singles)
+        lists = {f.name: slice(at.start + count, at.stop + count) for f, at in self._list_slots()}
+        return {**{f.name: slice(i, i + 1) for i, f in enumerate(self.singles)}, **lists}
 
     def multi_hot(self, rows: tf.Tensor, coefficients: tf.Tensor | None) -> dict[str, tf.Tensor]:
         """Counts each indicator field's ids, [B, rows of the field] by name.

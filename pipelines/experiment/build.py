@@ -10,6 +10,7 @@ import keras
 
 from idefn_tf import backbones
 from idefn_tf._schedule import schedule_of
+from idefn_tf.encoders import ENCODERS
 from idefn_tf.features import FeatureColumns
 from idefn_tf.features.column_lowering import Vocabularies
 from idefn_tf.models import TRUNKS, EntireSpaceModel, get_method
@@ -71,6 +72,9 @@ def _features(
     width = given.pop("embedding_width", None)
     if width is not None:
         schema = schema.model_copy(update={"embedding_width": width})
+    if schema.sequences:
+        with config.blames("encoder"):
+            given["encoder"] = _make(ENCODERS, config.encoder, "encoder")
     return FeatureColumns.from_schema(schema, vocabularies, **given)
 
 

@@ -86,6 +86,8 @@ class Config(Record):
             for those of a preset, before which the other keys go.
         backbone: {"name": ..., and its arguments}; without a name an "mlp".
         trunk: {"name": "mmoe" or "ple", and its arguments}, or none.
+        encoder: {"name": ..., and its arguments}, of the schema's behaviour sequences; without a
+            name a "mean".
         features: arguments of `FeatureColumns` (embedding_stddev, shards), and embedding_width in
             place of the schema's.
         optimizer: {"name": ..., and its arguments}.
@@ -98,6 +100,7 @@ class Config(Record):
     model: _Group = {}
     backbone: _Group = {"name": "mlp"}
     trunk: _GroupOrNone = None
+    encoder: _Group = {"name": "mean"}
     features: _Group = {}
     optimizer: _Group = {"name": "row_sparse_adam", "learning_rate": 0.001}
     training: Training = Training()

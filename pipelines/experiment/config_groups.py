@@ -11,6 +11,7 @@ import keras
 from idefn_tf._options import Location, Problem, Record, extended, options_of, problems
 from idefn_tf._rules import COUNT, FLAG, NONE, TEXT, Either, OneOf, nearest
 from idefn_tf.backbones import BACKBONES
+from idefn_tf.encoders import ENCODERS
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import METHODS, TRUNKS, IdeFN
 from idefn_tf.models.presets import PRESETS, get_preset
@@ -19,7 +20,13 @@ from idefn_tf.optimizers.keras_options import keras_optimizers, optimizer_option
 from idefn_tf.transport.options import EXACT_NEEDS_NO_JIT
 
 #: The names that groups without one have.
-NAMES = {"optimizer": "row_sparse_adam", "backbone": "mlp"}
+NAMES = {"optimizer": "row_sparse_adam", "backbone": "mlp", "encoder": "mean"}
+_KNOWN: dict[str, Mapping[str, type]] = {
+    "backbone": BACKBONES,
+    "trunk": TRUNKS,
+    "encoder": ENCODERS,
+    "model": METHODS,
+}
 _OWN_CLASS = "class of your own is found once its module is imported (imports: [module])"
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 _LAYER = {
@@ -72,7 +79,7 @@ def named_record(group: str, name: Any) -> type[Record] | None:
     if group == "optimizer":
         cls = optimizer_class(name)
         return None if cls is None else optimizer_options(cls)
-    known: Mapping[str, type] = {"backbone": BACKBONES, "trunk": TRUNKS, "model": METHODS}[group]
+    known = _KNOWN[group]
     if not isinstance(name, str) or name not in known:
         return None
     return model_options(known[name]) if group == "model" else layer_options(known[name])
@@ -82,7 +89,7 @@ def known_names(group: str) -> list[str]:
     """Returns the names that a group's class may have."""
     if group == "optimizer":
         return optimizer_names()
-    known: Mapping[str, type] = {"backbone": BACKBONES, "trunk": TRUNKS, "model": METHODS}[group]
+    known = _KNOWN[group]
     return sorted(known)
 
 
@@ -112,7 +119,7 @@ def group_problems(config: Any) -> list[Problem]:
     if wrong := name_problem(("method",), "model", config.method):
         return wrong
     found = problems(model_options(METHODS[config.method]), config.model, ("model",))
-    for group in ("backbone", "trunk", "optimizer"):
+    for group in ("backbone", "trunk", "encoder", "optimizer"):
         value = getattr(config, group)
         if value is None:
             continue

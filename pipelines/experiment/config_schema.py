@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from idefn_tf.backbones import BACKBONES
+from idefn_tf.encoders import ENCODERS
 from idefn_tf.models import METHODS, TRUNKS
 from idefn_tf.optimizers import OPTIMIZERS
 from idefn_tf.tuning.goal import METRICS
@@ -29,8 +30,9 @@ def config_schema(base: dict[str, Any]) -> dict[str, Any]:
     groups["features"] = features_options().model_json_schema()
     groups["backbone"] = _named("backbone")
     groups["trunk"] = {"anyOf": [_named("trunk"), {"type": "null"}], "default": None}
+    groups["encoder"] = _named("encoder")
     groups["optimizer"] = _named("optimizer")
-    own = {"backbone": shipped("backbone"), "trunk": shipped("trunk")}
+    own = {group: shipped(group) for group in ("backbone", "trunk", "encoder")}
     names: dict[str, Any] = {
         group: {"properties": {"name": {"enum": known}}} for group, known in own.items()
     }
@@ -54,7 +56,13 @@ def shipped(group: str) -> list[str]:
 
     Keras' optimizers differ between its versions and are left out.
     """
-    known = {"model": METHODS, "backbone": BACKBONES, "trunk": TRUNKS, "optimizer": OPTIMIZERS}
+    known = {
+        "model": METHODS,
+        "backbone": BACKBONES,
+        "trunk": TRUNKS,
+        "encoder": ENCODERS,
+        "optimizer": OPTIMIZERS,
+    }
     classes = known[group].items()
     return sorted(name for name, cls in classes if cls.__module__.startswith("idefn_tf."))
 

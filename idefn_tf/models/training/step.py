@@ -125,14 +125,21 @@ class TrainingStep:
     def place(self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, Any]) -> tf.Tensor:
         """Returns z [B, d], by a program if there is anything to pool (else that costs a copy)."""
         encoded = {name: encoded[name] for name in _PARTS if name in encoded}
+        # a sequence's encoder computes as many events as there are, which XLA does not know ahead
+        sequences = self.features.encode_sequences(gathered, encoded, zeroed=True)
         pools = bool(encoded["coefficients"])
         combine = self._compiled(self._combine, self.combine) if pools else self.combine
-        z: tf.Tensor = combine(gathered, encoded)
+        z: tf.Tensor = combine(gathered, encoded, sequences)
         return z
 
-    def combine(self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, Any]) -> tf.Tensor:
+    def combine(
+        self,
+        gathered: Mapping[str, tf.Tensor],
+        encoded: Mapping[str, Any],
+        sequences: Mapping[str, tf.Tensor],
+    ) -> tf.Tensor:
         """Returns z of gathered rows whose row 0 is 0 already."""
-        return self.features.combine(gathered, encoded, zeroed=True)
+        return self.features.combine(gathered, encoded, True, sequences)
 
     @staticmethod
     def _compiled(program: Any, plain: Any) -> Any:
