@@ -103,6 +103,17 @@ def test_a_finished_run_asked_for_again_is_left_as_it_is(data, finished):
     assert len(history(finished)) == 4
 
 
+def test_a_loss_that_is_not_finite_ends_the_job_in_one_sentence(data, folder, capsys):
+    settings = {**SMALL, "optimizer": {"name": "row_sparse_adam", "learning_rate": 1e30}}
+    path = folder / "diverging.json"
+    path.write_text(json.dumps({"method": "all_negative", **settings}))  # YAML holds JSON
+    given = ["--config", path, "--data", data.root, "--out", folder / "diverged", "--quiet"]
+    assert train.main([str(part) for part in given]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.startswith("error loss: must be finite, received nan in epoch 1 (ctr_loss, ")
+    assert told.endswith("or look for wild numeric inputs")  # and no traceback
+
+
 def test_a_folder_with_another_run_is_refused(data, finished):
     with pytest.raises(ValueError, match="another config"):
         train.train(config("all_negative", gamma=3), data.root, finished.root, QUIET)
