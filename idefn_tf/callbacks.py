@@ -49,14 +49,14 @@ class StopOnNonFinite(keras.callbacks.Callback):
         }
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
-            raise _LossNotFinite(
+            raise _LossNotFiniteError(
                 f"loss: must be finite, received {losses[bad[0]]:g} in epoch {epoch + 1} "
                 f"({', '.join(bad)}); lower the learning rate, clip gradients "
                 "(optimizer.global_clipnorm), or look for wild numeric inputs"
             )
 
 
-class _LossNotFinite(FloatingPointError, ValueError):
+class _LossNotFiniteError(FloatingPointError, ValueError):
     """What `StopOnNonFinite` raises."""
 
 
