@@ -34,12 +34,12 @@ def test_by_hand(allowed, rows, columns, expected):
     assert lacking_share(asked) == pytest.approx(1 - expected / sum(rows), abs=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8, 20))  # half of them need a path that takes flow back
 def test_against_a_linear_program(seed):
     rng = np.random.default_rng(seed)
-    size = rng.integers(2, 9), rng.integers(3, 30)
-    allowed = rng.random(size) < rng.choice([0.1, 0.3, 0.6])
-    rows, columns = rng.dirichlet(np.ones(size[0])) * 0.8, rng.dirichlet(np.ones(size[1]))
+    size = int(rng.integers(5, 9)), int(rng.integers(5, 10))
+    allowed = rng.random(size) < 0.35
+    rows, columns = rng.dirichlet(np.ones(size[0])) * 0.9, rng.dirichlet(np.ones(size[1]))
     limits = np.concatenate(
         [np.kron(np.eye(size[0]), np.ones(size[1])), np.tile(np.eye(size[1]), size[0])]
     )
