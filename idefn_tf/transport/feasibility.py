@@ -60,7 +60,9 @@ def lacking_share(problem: TransportProblem) -> float:
 def _merged(allowed: NDArray[np.bool_], mass: Vector) -> tuple[NDArray[np.bool_], Vector]:
     """One row for all that may be matched to the same columns, with their whole mass."""
     patterns, which = np.unique(allowed, axis=0, return_inverse=True)
-    return patterns, np.bincount(which.reshape(-1), weights=mass, minlength=len(patterns))
+    summed: Vector = np.zeros(len(patterns))
+    np.add.at(summed, which.reshape(-1), mass)
+    return patterns, summed
 
 
 def _flow(allowed: NDArray[np.bool_], rows: Vector, columns: Vector) -> float | None:
