@@ -36,7 +36,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
     """Stops a run whose loss is no longer a number, and says which term it was.
 
     Raises:
-        FloatingPointError: at the end of the epoch in which it happened.
+        FloatingPointError: at the end of the epoch in which it happened; it is a ValueError too,
+            so that a job tells it in one sentence.
     """
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -48,10 +49,15 @@ class StopOnNonFinite(keras.callbacks.Callback):
         }
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
-            raise FloatingPointError(
-                f"training stopped in epoch {epoch + 1}: {', '.join(bad)} is not finite; lower the "
-                "learning rate, clip gradients (global_clipnorm), or look for wild numeric inputs."
+            raise _LossNotFiniteError(
+                f"loss: must be finite, received {losses[bad[0]]:g} in epoch {epoch + 1} "
+                f"({', '.join(bad)}); lower the learning rate, clip gradients "
+                "(optimizer.global_clipnorm), or look for wild numeric inputs"
             )
+
+
+class _LossNotFiniteError(FloatingPointError, ValueError):
+    """What `StopOnNonFinite` raises."""
 
 
 @register("callback")

@@ -2,6 +2,9 @@
 
 python -m pipelines.evaluate --run RUN --data FILE_OR_DIR [--part test] [--json FILE|-]
 python -m pipelines.evaluate --run RUN --raw DIR [--json FILE|-]
+
+A run whose log was down-sampled (labels.negative_keep_rate) takes other logs for down-sampled, too;
+--whole-log says that one holds every row.
 """
 
 from __future__ import annotations
@@ -18,11 +21,13 @@ import numpy as np
 from idefn_tf._files import write_json
 from idefn_tf.data import read_table
 from idefn_tf.data.arrow_to_numpy import label_values
+from idefn_tf.models import EntireSpaceModel
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.datasets.registry import prepare_rows
 from pipelines.experiment.evaluation import Metrics, evaluate_part, evaluate_table
+from pipelines.experiment.evaluation_notes import say_seen, say_weights
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
@@ -30,7 +35,7 @@ from pipelines.train import show_metrics
 
 
 def evaluate_data(
-    run: Run, data: str | Path, parts: Sequence[str], console: Console
+    run: Run, data: str | Path, parts: Sequence[str], console: Console, whole_log: bool = False
 ) -> dict[str, Metrics]:
     """Evaluates prepared parts, or one file or folder of exposures (called "all")."""
     console.reading("exposures", data)
@@ -43,7 +48,7 @@ def evaluate_data(
             raise ValueError(
                 f"part: must be one of {list(whole.parts)} of {data}, received {missing}"
             )
-        return {part: evaluate_part(model, whole, part) for part in wanted}
+        return _evaluate_parts(run, model, whole, wanted, console, whole_log)
     if parts:
         raise ValueError(f"part: {data} is not a prepared folder, so it has no parts; leave it out")
     schema = run.schema()
@@ -58,11 +63,17 @@ def evaluate_data(
         )  # a raw table shows it itself
     if "oracle_conversion" in table.column_names:
         report["oracle_conversion"] = label_values(schema, table, "oracle_conversion")
-    return {"all": evaluate_table(model, schema, table, report)}
+    counts = table.num_rows, int(label_values(schema, table, click).sum())
+    say_weights(run.card(), schema.labels.negative_keep_rate, counts, whole_log, console)
+    return {"all": evaluate_table(model, schema, table, report, whole_log)}
 
 
 def evaluate_raw(
-    run: Run, raw: str | Path, console: Console, events: Sequence[str] = ()
+    run: Run,
+    raw: str | Path,
+    console: Console,
+    whole_log: bool = False,
+    events: Sequence[str] = (),
 ) -> dict[str, Metrics]:
     """Prepares a raw folder with the run's schema and vocabularies and evaluates all its rows."""
     console.reading("raw logs", raw)
@@ -75,7 +86,25 @@ def evaluate_raw(
             events=events,
         )
         model = run.load_model()
-        return {part: evaluate_part(model, prepared, part) for part in prepared.parts}
+        return _evaluate_parts(run, model, prepared, prepared.parts, console, whole_log)
+
+
+def _evaluate_parts(
+    run: Run,
+    model: EntireSpaceModel,
+    data: Prepared,
+    parts: Sequence[str],
+    console: Console,
+    whole_log: bool,
+) -> dict[str, Metrics]:
+    """Evaluates parts, and says how their rows count and which of them training has seen."""
+    card = run.card()
+    for part in parts:
+        counts = data.card["splits"][part]
+        keep_rate = data.schema.labels.negative_keep_rate
+        say_weights(card, keep_rate, (counts["rows"], counts["clicks"]), whole_log, console)
+        say_seen(card, data.card, part, console)
+    return {part: evaluate_part(model, data, part, whole_log) for part in parts}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,6 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--part", action="append", default=[], help="part of a prepared folder (default: test)"
     )
+    parser.add_argument(
+        "--whole-log",
+        action="store_true",
+        help="the rows are a log that nothing was taken out of, where the run's was down-sampled",
+    )
     parser.add_argument("--json", metavar="FILE", help="writes the metrics; - for standard output")
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
@@ -102,9 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def job() -> int:
         run = Run.open(given.run)
         if given.raw is not None:
-            metrics: dict[str, Any] = evaluate_raw(run, given.raw, console, given.events)
+            whole, events = given.whole_log, given.events
+            metrics: dict[str, Any] = evaluate_raw(run, given.raw, console, whole, events)
         else:
-            metrics = evaluate_data(run, given.data, given.part, console)
+            metrics = evaluate_data(run, given.data, given.part, console, given.whole_log)
         if given.json == "-":
             json.dump(metrics, sys.stdout, indent=1)
             sys.stdout.write("\n")

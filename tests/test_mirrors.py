@@ -15,7 +15,7 @@ HOLDS = {
         idefn_tf/calibration/platt_scaling""",
     "idefn_tf/data/test_convert": "idefn_tf/data/numbers_in_text",
     "idefn_tf/data/test_dataset": """idefn_tf/data/arrow_to_numpy
-        idefn_tf/data/files idefn_tf/data/readers/tfdata_stream idefn_tf/data/readers/tfrecord""",
+        idefn_tf/data/files idefn_tf/data/readers/tfdata_stream""",
     "idefn_tf/data/test_encoded_dataset": "idefn_tf/data/vocabularies",
     "idefn_tf/data/readers/test_tensorflow_io": """idefn_tf/data/tensorflow_io_plugin
         idefn_tf/data/trusted_parquet""",

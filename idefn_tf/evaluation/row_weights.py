@@ -9,7 +9,9 @@ import numpy as np
 from idefn_tf.schema import CLICK, Schema
 
 
-def row_weights(schema: Schema, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+def row_weights(
+    schema: Schema, arrays: Mapping[str, np.ndarray], whole_log: bool = False
+) -> np.ndarray:
     """Returns the weights with which the log's rows stand for the full log, [rows].
 
     Where the log kept a share w of the unclicked rows, each of them counts 1 / w times, as the
@@ -18,7 +20,10 @@ def row_weights(schema: Schema, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     Args:
         schema: its ``labels.negative_keep_rate`` is w.
         arrays: "click" and "sample_weight" of the rows, as `idefn_tf.data.to_arrays` gives them.
+        whole_log: the rows are a log that kept all of them, whatever the schema says of the log
+            that a model was trained on; each counts once.
     """
-    kept = np.where(arrays[CLICK] > 0, 1.0, schema.labels.negative_keep_rate)
+    keep_rate = 1.0 if whole_log else schema.labels.negative_keep_rate
+    kept = np.where(arrays[CLICK] > 0, 1.0, keep_rate)
     weights: np.ndarray = arrays["sample_weight"] / kept.astype(np.float32)
     return weights

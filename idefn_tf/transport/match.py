@@ -10,17 +10,23 @@ import tensorflow as tf
 
 from idefn_tf._registry import register
 from idefn_tf.transport.costs import cost_scale
+from idefn_tf.transport.feasibility import lacking_share
+from idefn_tf.transport.full_problem import finish_whole
 from idefn_tf.transport.options import SolverOptions
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, as_type, partial_problem
 from idefn_tf.transport.reference.greenkhorn import greenkhorn
 from idefn_tf.transport.reference.proximal_loop import proximal_literal
 from idefn_tf.transport.solvers.exact import exact
+from idefn_tf.transport.solvers.finish import finish
 from idefn_tf.transport.solvers.proximal import proximal
 from idefn_tf.transport.solvers.sinkhorn import sinkhorn
+from idefn_tf.transport.status import Status
 
 # Sizes below these share one compiled program.
 LEAST_ROWS, LEAST_COLUMNS = 8, 128
+# A share of the mass that rounding alone may lack.
+_ROUNDING = 1e-5
 
 
 TIGHT = SolverOptions(steps=10_000, tolerance=1e-4)
@@ -104,7 +110,10 @@ def match(
             least), so a compilation (a second or two) comes only with a new size class.
 
     Returns:
-        The plan; `plan.matrix` is [N_P + 1, N_U], the virtual row last.
+        The plan; `plan.matrix` is [N_P + 1, N_U], the virtual row last. Where infinite costs leave
+        no plan that carries the mass asked for, its status is INFEASIBLE, nothing is matched, and
+        `plan.message` says how much can be. Inside a graph (and by `solve`) such a plan is the best
+        one reached, ITERATION_LIMIT.
 
     Raises:
         ValueError: For arguments that contradict each other or lie out of range.
@@ -137,6 +146,11 @@ def match(
         return solve(problem, options)
     if options.solver == "exact":
         return solve(problem, options)
+    return _or_infeasible(_solved(problem, options, jit_compile))
+
+
+def _solved(problem: TransportProblem, options: SolverOptions, jit_compile: bool) -> Plan:
+    """The plan of a compiled or traced program, cut to the problem's own size."""
     plan: Plan
     if jit_compile:
         padded = _pad(problem)
@@ -154,6 +168,30 @@ def match(
         transported=pi,
         fraction=None if plan.fraction is None else plan.fraction[:columns],
     )
+
+
+def _or_infeasible(plan: Plan) -> Plan:
+    """The plan, or the one that matches nothing where no plan can carry the rows' mass.
+
+    A solver sees no more than that it does not converge. Looked up where it did not, and where
+    pairs are forbidden, which alone can make a problem of sound masses infeasible.
+    """
+    problem = plan.problem
+    if int(plan.status) != Status.ITERATION_LIMIT or not bool(
+        tf.reduce_any(tf.math.is_inf(problem.cost))
+    ):
+        return plan
+    if lacking_share(problem) <= _ROUNDING:
+        return plan
+    refusal = tf.constant(int(Status.INFEASIBLE))
+    if plan.transported is not None:
+        return finish_whole(
+            problem, plan.transported, plan.epsilon, plan.epsilon, plan.iterations, refusal
+        )
+    none = tf.zeros_like(problem.row_mass)
+    sums = none, tf.zeros_like(problem.column_mass)
+    beta, limit = 1 / plan.epsilon, tf.constant(False)
+    return finish(problem, (none, none), beta, limit, plan.iterations, refusal, sums)
 
 
 @functools.lru_cache(maxsize=64)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from idefn_tf._registry import register
+from idefn_tf.transport.feasibility import reachable_mass
 from idefn_tf.transport.problem import TransportProblem
 from idefn_tf.transport.reductions import fold_rows
 from idefn_tf.transport.status import Status
@@ -63,8 +64,16 @@ class Plan(NamedTuple):
 
     @property
     def message(self) -> str:
-        """What the status means and what to do about it (eager use)."""
-        return Status(int(self.status)).message
+        """What the status means and what to do about it (eager use).
+
+        Where no plan can carry the mass asked for, it says how much one can.
+        """
+        status = Status(int(self.status))
+        reached = reachable_mass(self.problem) if status == Status.INFEASIBLE else None
+        if reached is None:
+            return status.message
+        asked = float(self.problem.matched_mass)
+        return f"{status.message} A plan can move {reached:.4g} of the {asked:.4g} asked for."
 
     @property
     def real_rows(self) -> tf.Tensor:

@@ -42,9 +42,9 @@ _MESSAGES = {
         "`steps` (a sharper plan needs more work), or accept a larger `tolerance`."
     ),
     Status.INFEASIBLE: (
-        "No plan has these marginals: the rows ask for more mass than the columns hold, a mass is "
-        "negative, or a row with mass may not be matched to any column (infinite costs). Nothing "
-        "was matched. Lower the rows' masses or kappa, or remove the forbidden row."
+        "No plan has these marginals: the rows ask for more mass than the columns that they may be "
+        "matched to hold (infinite costs forbid a pair), or a mass is negative. Nothing was "
+        "matched. Lower the rows' masses or kappa, or forbid fewer pairs."
     ),
     Status.NOTHING_TO_MATCH: (
         "There is no positive row, no unclicked column, or no mass to move (kappa is 0), so every "

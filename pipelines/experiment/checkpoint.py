@@ -44,11 +44,19 @@ class Snapshot:
     names: list[str]
 
     def save(self, path: Path) -> None:
-        """Writes the snapshot; a kill leaves the former one whole."""
+        """Writes the snapshot; a kill or a full disk leaves the former one whole.
+
+        Raises:
+            OSError: naming the file, if it cannot be written.
+        """
         head = json.dumps({"epoch": self.epoch, "batch": self.batch, "names": self.names})
-        arrays = {f"{i:05d}": value for i, value in enumerate(self.values)}
-        with atomic_path(path) as sibling, sibling.open("wb") as file:
-            np.savez(file, **{_HEAD: np.frombuffer(head.encode(), np.uint8)}, **arrays)
+        arrays = {_HEAD: np.frombuffer(head.encode(), np.uint8)}
+        arrays |= {f"{i:05d}": value for i, value in enumerate(self.values)}
+        # np.savez leaves its archive open after an error, which then complains when collected
+        with atomic_path(path) as sibling, zipfile.ZipFile(sibling, "w") as archive:
+            for name, value in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, value, allow_pickle=False)
 
     @classmethod
     def load(cls, path: Path, cure: str) -> Snapshot:

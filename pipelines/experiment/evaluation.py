@@ -34,6 +34,7 @@ def evaluate_table(
     schema: Schema,
     table: pa.Table,
     report: Mapping[str, np.ndarray] | None = None,
+    whole_log: bool = False,
 ) -> Metrics:
     """Evaluates a table of exposures.
 
@@ -42,6 +43,7 @@ def evaluate_table(
         schema: what the columns are.
         table: features and labels.
         report: raw and oracle conversions of the same rows, for the spaces that need them.
+        whole_log: the table holds every row, also where the schema's log was down-sampled.
 
     Returns:
         {space: {metric: value}}.
@@ -51,14 +53,17 @@ def evaluate_table(
     return evaluate_spaces(
         predict(model, schema, table),
         {"click": arrays["click"], "conversion": arrays["conversion"], **(report or {})},
-        sample_weight=row_weights(schema, arrays),
+        sample_weight=row_weights(schema, arrays, whole_log),
         groups=users,
     )
 
 
-def evaluate_part(model: EntireSpaceModel, data: Prepared, part: str) -> Metrics:
+def evaluate_part(
+    model: EntireSpaceModel, data: Prepared, part: str, whole_log: bool = False
+) -> Metrics:
     """Evaluates one part of prepared data with its report columns."""
-    return evaluate_table(model, data.schema, data.table(part), report_columns(data, part))
+    report = report_columns(data, part)
+    return evaluate_table(model, data.schema, data.table(part), report, whole_log)
 
 
 def report_columns(data: Prepared, part: str) -> dict[str, np.ndarray]:

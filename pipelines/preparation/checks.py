@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import ibis
 import ibis.expr.types as ir
 
-from idefn_tf.schema import DType, Feature, Schema, cells
+from idefn_tf.schema import DType, Feature, Schema, cells, lists
 from pipelines.preparation import encode, text_forms, wide_joins
 from pipelines.preparation.engine import translated_errors
 from pipelines.preparation.findings import Finding, Report, Rule
@@ -249,7 +249,10 @@ def _list_rules(table: ir.Table, feature: Feature, words: Sequence[str]) -> Iter
 def _absent(table: ir.Table, feature: Feature, words: Sequence[str]) -> ir.BooleanValue:
     if feature.multi_valued:
         return encode.entries(table, feature, words).length() == 0
-    return table[feature.source].isnull()
+    value = table[feature.source]
+    if feature.kind in ("identity", "hash", "vocabulary") and feature.dtype == "int64":
+        return value.isnull() | (value == lists.PADDING["int64"]).fill_null(False)
+    return value.isnull()
 
 
 def _finding(table: ir.Table, rule: Rule, rows: int, keys: Sequence[str]) -> Finding:

@@ -203,6 +203,7 @@ class Job:
             "form": cards.FORM,
             "schema_hash": self.schema.hash,
             "days": split.describe(),
+            **_days_found(rows, split),
             "duplicates_dropped": exposures.duplicates,
             "rows_outside_split": outside,
             "splits": {part: cards.describe_part(parts[part], reports[part]) for part in parts},
@@ -259,6 +260,13 @@ def _label(
     if outside:
         report.notes.append(f"{outside:,} exposures lie outside the days of the split: left out")
     return table.filter(table["part"].notnull()), outside
+
+
+def _days_found(rows: ir.Table, split: Split | NamedParts) -> dict[str, list[str]]:
+    """Lists the days of rows that are not split, where they have days."""
+    if split.describe() or "day" not in rows.columns:
+        return {}
+    return {"days_found": [str(from_number(day)) for day in days(rows)]}
 
 
 def _held(exposures: Exposures, rows: Mapping[str, int]) -> str:

@@ -60,11 +60,13 @@ def learn(train: ir.Table, schema: Schema, folder: Path, base: Path | None = Non
             before = earlier[feature.name]["values"]
             places = capacity(feature, earlier[feature.name])
             known = frozenset(before)
-            fresh = (value for value in _vocabulary(train, family) if value not in known)
+            # so many values hold a new one for every free place, whatever of them is known
+            frequent = _vocabulary(train, family, places)
+            fresh = (value for value in frequent if value not in known)
             found["values"] = [*before, *itertools.islice(fresh, places - len(before))]
             found["capacity"] = places
         else:
-            found["values"] = list(_vocabulary(train, family))
+            found["values"] = list(_vocabulary(train, family, feature.max_size))
         write_json(folder / f"{feature.name}.json", found)
 
 
@@ -202,15 +204,16 @@ def _values(table: ir.Table, feature: Feature) -> ir.Table:
     return values.filter(values["value"] != _ABSENT[feature.dtype])
 
 
-def _vocabulary(train: ir.Table, family: Sequence[Feature]) -> Iterator[Any]:
+def _vocabulary(train: ir.Table, family: Sequence[Feature], most: int | None) -> Iterator[Any]:
+    """Yields a family's values, the most frequent first; no more than `most`."""
     owner = family[0]
     tables = [_values(train, feature) for feature in family]
     union = ibis.union(*tables) if len(tables) > 1 else tables[0]
     counted = union.group_by("value").aggregate(rows=lambda t: t.count())
     counted = counted.filter(counted["rows"] >= owner.min_count)
     counted = counted.order_by(ibis.desc("rows"), "value")
-    if owner.max_size is not None:
-        counted = counted.limit(owner.max_size)
+    if most is not None:
+        counted = counted.limit(most)
     with translated_errors("learning vocabularies"):
         for batch in counted.select("value").to_pyarrow().to_batches():
             yield from batch["value"].to_pylist()

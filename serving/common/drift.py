@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from idefn_tf.data import convert, list_columns
+from idefn_tf.data.files import column_values
 from idefn_tf.export.psi import MOVED, stability_index
 from idefn_tf.schema import Feature, Schema, lists
 
@@ -55,9 +56,9 @@ def describe(
         vocabularies: what the run learned.
 
     Returns:
-        By feature: "missing", the share of nulls, or of the value that stands for one where the
-        table has no null; "out_of_vocabulary", the share of unknown values among those present;
-        None where the question has no meaning.
+        By feature: "missing", the share of rows without a value: a missing cell, an id of -1 or "",
+        a list without entries; "out_of_vocabulary", the share of unknown values among those
+        present; None where the question has no meaning, or a prepared table no longer tells.
     """
     found = {}
     for feature in schema.features:
@@ -65,38 +66,31 @@ def describe(
             continue
         values = arrays[feature.name]
         found[feature.name] = {
-            "missing": _missing(feature, table, values),
+            "missing": _missing(feature, table, schema.missing_words),
             "out_of_vocabulary": _unknown(feature, values, vocabularies),
         }
     return found
 
 
-def _missing(feature: Feature, table: pa.Table, values: np.ndarray) -> float | None:
-    if feature.multi_valued:
-        return float(np.mean(_empty(feature, values)))
-    if feature.kind == "numeric" and feature.dtype == "float32" and feature.missing is None:
-        return float(np.mean(np.isnan(values)))
+def _missing(feature: Feature, table: pa.Table, words: Sequence[str]) -> float | None:
+    """The share of rows without a value, counted as the data card counts it."""
+    if "row_id" in table.column_names and _filled(feature):
+        return None
     name = feature.name if feature.name in table.column_names else feature.source
-    column = table[name] if name in table.column_names else None
-    if column is not None and pa.types.is_floating(column.type):
-        nulls = pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0
-    else:
-        nulls = column.null_count if column is not None else 0
-    if nulls:
-        return float(nulls / table.num_rows)
-    if feature.missing is None and feature.dtype == "float32":
-        return 0.0  # a 0.0 may be a value like any other
-    return float(np.mean(values == _stored(feature.fill)))
+    if feature.multi_valued:
+        alone = feature.model_copy(update={"missing": None, "weights": None})
+        entries = list_columns.read(alone, table, name, None, words)[feature.name]
+        return float(np.mean(~_present(feature, entries).any(axis=1)))
+    place = convert.Place(name, feature.dtype, words)
+    values, missing = convert.read(column_values(table, name), place)
+    return float(np.mean(missing | ~_present(feature, values)))
 
 
-def _empty(feature: Feature, values: np.ndarray) -> np.ndarray:
-    """Returns the rows whose list is empty, or holds nothing but what stands for that."""
-    present = _present(feature, values)
-    missing = lists.stand_in(feature)
-    alone = np.zeros(len(values), bool)
-    if missing is not None:
-        alone = (values[:, 0] == _stored(missing)) & ~present[:, 1:].any(axis=1)
-    return np.asarray(~present.any(axis=1) | alone)
+def _filled(feature: Feature) -> bool:
+    """Whether a prepared row no longer tells a missing value from one that equals its stand-in."""
+    fill: Any = feature.fill
+    ids = feature.categorical and feature.kind != "bucketized"
+    return not (fill != fill or (ids and fill == lists.PADDING[feature.dtype]))
 
 
 def _unknown(

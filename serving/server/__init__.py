@@ -14,6 +14,9 @@ Requests
     server where a body also has NaN or Infinity).
     Tensors of more than 32 dimensions are refused.
     Messages about a signature's form name the signature instead of printing it whole.
+    Messages name a key, signature, model or address of more than 256 characters by its beginning
+    and its length, and no message passes 16,384 characters; bytes that are not UTF-8 are U+FFFD in
+    them. There they are sent back whole and as they came.
     float16 outputs are written.
 Limits, each with a flag
     Body 64 MiB (413), rows 100,000 (400), nesting 100,000 (400), pending requests 1,000 (503),

@@ -13,6 +13,8 @@ import rapidjson
 
 # A message quotes at most this much of the value it complains about.
 QUOTE_LIMIT = 256
+# A whole message is at most this long, whatever an operation of the graph says.
+MESSAGE_LIMIT = 16_384
 
 _FLOAT = struct.Struct("f")
 
@@ -46,9 +48,23 @@ def bytes_string(value: bytes) -> str:
     return string(value.decode("utf-8", "surrogateescape"))
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text of a request was UTF-8."""
+    return text.isascii() or not any("\udc80" <= c <= "\udcff" for c in text)
+
+
+def echo(text: str, limit: int = QUOTE_LIMIT) -> str:
+    """What a client sent, as messages name it: whole, or its beginning and its length.
+
+    TensorFlow Serving names keys, signatures, models and addresses whole, however long.
+    """
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
+
+
 def error_body(message: str) -> bytes:
-    """The body of every error answer."""
-    return f'{{\n    "error": {string(message)}\n}}'.encode("utf-8", "surrogateescape")
+    """The body of every error answer, valid UTF-8: what a request had that is none is U+FFFD."""
+    sent = echo(message, MESSAGE_LIMIT).encode("utf-8", "surrogateescape")
+    return f'{{\n    "error": {string(sent.decode("utf-8", "replace"))}\n}}'.encode()
 
 
 def proto_json(message: Any) -> bytes:
@@ -109,8 +125,11 @@ def quote(value: Any) -> str:
         size += len(piece.encode("utf-8", "surrogateescape"))
         if size > QUOTE_LIMIT:
             break
-    text = "".join(pieces).encode("utf-8", "surrogateescape")[:QUOTE_LIMIT]
-    return text.decode("utf-8", "ignore")
+    text = "".join(pieces).encode("utf-8", "surrogateescape")
+    end = min(QUOTE_LIMIT, len(text))
+    for _ in range(3):  # the rest of a character that the limit cuts
+        end -= end < len(text) and text[end] & 0xC0 == 0x80
+    return text[:end].decode("utf-8", "surrogateescape")
 
 
 def _scalar(value: Any) -> str:

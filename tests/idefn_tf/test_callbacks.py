@@ -112,7 +112,7 @@ def test_a_restored_selection_goes_on_where_it_was():
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_is_named():
-    with pytest.raises(FloatingPointError, match=r"epoch 4: cvr_loss is not finite"):
+    with pytest.raises(FloatingPointError, match=r"received nan in epoch 4 \(cvr_loss\); lower"):
         StopOnNonFinite().on_epoch_end(3, {"cvr_loss": float("nan"), "ctr_loss": 1.0})
     StopOnNonFinite().on_epoch_end(0, {"loss": 1.0, "all_funnel/cvr_logloss": float("nan")})
 

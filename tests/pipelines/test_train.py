@@ -103,6 +103,17 @@ def test_a_finished_run_asked_for_again_is_left_as_it_is(data, finished):
     assert len(history(finished)) == 4
 
 
+def test_a_loss_that_is_not_finite_ends_the_job_in_one_sentence(data, folder, capsys):
+    settings = {**SMALL, "optimizer": {"name": "row_sparse_adam", "learning_rate": 1e30}}
+    path = folder / "diverging.json"
+    path.write_text(json.dumps({"method": "all_negative", **settings}))  # YAML holds JSON
+    given = ["--config", path, "--data", data.root, "--out", folder / "diverged", "--quiet"]
+    assert train.main([str(part) for part in given]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.startswith("error loss: must be finite, received nan in epoch 1 (ctr_loss, ")
+    assert told.endswith("or look for wild numeric inputs")  # and no traceback
+
+
 def test_a_folder_with_another_run_is_refused(data, finished):
     with pytest.raises(ValueError, match="another config"):
         train.train(config("all_negative", gamma=3), data.root, finished.root, QUIET)
@@ -148,6 +159,39 @@ def test_evaluate_prepares_a_raw_folder_it_has_never_seen(folder, finished, caps
     assert printed["all"]["all_raw"]["rows"] == 3000
     assert set(printed["all"]) == SPACES
     assert sorted(p.read_bytes() for p in finished.vocabularies.glob("*.json")) == vocabularies
+
+
+def test_evaluate_says_that_the_raw_rows_are_those_of_training(folder, finished, capsys):
+    words = ["--run", str(finished.root), "--raw", str(folder / "raw"), "--quiet"]
+    assert evaluate.main(words) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    days = ", ".join(f"2024-03-0{day}" for day in range(1, 7))
+    assert f"warning all: holds days that the run was trained on, {days}; the numbers" in told
+
+
+def test_a_log_that_nothing_was_taken_out_of_is_weighed_so(data, folder, finished, capsys):
+    """The run says that a tenth of its unclicked rows was kept; its test rows are given whole."""
+    run = folder / "sampled"
+    shutil.copytree(finished.root, run)
+    schema = finished.schema()
+    labels = schema.labels.model_copy(update={"negative_keep_rate": 0.1})
+    schema.model_copy(update={"labels": labels}).save(run / "schema.yaml")
+    words = ["--run", str(run), "--data", str(data.files("test")[0]), "--json", "-"]
+
+    def told(*more):
+        assert evaluate.main([*words, *more]) == 0
+        found = capsys.readouterr()
+        return json.loads(found.out)["all"]["all_funnel"], " ".join(found.err.split())
+
+    whole, said = told("--whole-log")
+    expected = json.loads(finished.metrics_path.read_text())["test"]["all_funnel"]
+    assert whole["cvr_pcoc"] == pytest.approx(expected["cvr_pcoc"], rel=1e-6)
+    assert "every row counts once (--whole-log)" in said
+    assert "leave --whole-log out" in said  # as many clicks as in training: it is no whole log
+    weighed, said = told()
+    assert weighed["cvr_pcoc"] > 2 * whole["cvr_pcoc"]
+    assert "an unclicked row counts 10 times" in said
+    assert "warning" not in said
 
 
 @pytest.mark.parametrize(

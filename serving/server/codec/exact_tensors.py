@@ -63,7 +63,8 @@ def exact_rows(listed: list[Any], inputs: Mapping[str, TensorSpec]) -> dict[str,
 
     def add(value: Any, name: str) -> None:
         if name not in inputs:
-            raise invalid_argument(f"JSON object: does not have named input: {name}")
+            shown = json_text.echo(name)
+            raise invalid_argument(f"JSON object: does not have named input: {shown}")
         shape = _leading_shape(value)
         leaves: list[Any] = []
         _fill(value, 0, shape, inputs[name], leaves)
@@ -94,8 +95,9 @@ def exact_rows(listed: list[Any], inputs: Mapping[str, TensorSpec]) -> dict[str,
             try:
                 add(value, name)
             except StatusError as error:
+                shown = name if name in inputs else json_text.echo(name)
                 raise invalid_argument(
-                    f"Failed to process element: {index} key: {name} of 'instances' list. "
+                    f"Failed to process element: {index} key: {shown} of 'instances' list. "
                     f"Error: {error}"
                 ) from None
         if element.keys() != inputs.keys():

@@ -67,6 +67,8 @@ def _example(value: Any) -> tf.train.Example:
         feature = tf.train.Feature()
         for item in content if type(content) is list else [content]:
             _add(item, name, feature)
+        if not json_text.is_utf8(name):  # Python's protobuf takes no other name
+            raise invalid_argument(f"Feature: {json_text.echo(name)} has a name that is not UTF-8")
         example.features.feature[name].CopyFrom(feature)
     return example
 
@@ -78,7 +80,9 @@ def _add(value: Any, name: str, feature: tf.train.Feature) -> None:
     elif kind is bool or kind is int:
         numbers = _list(feature, "int64_list", name)
         if value >= 2**63:
-            raise invalid_argument(f"Feature: {name} has uint64 element. Only int64 is supported.")
+            raise invalid_argument(
+                f"Feature: {json_text.echo(name)} has uint64 element. Only int64 is supported."
+            )
         numbers.append(int(value))
     elif kind is str:
         _list(feature, "bytes_list", name).append(value.encode("utf-8", "surrogateescape"))
@@ -86,7 +90,8 @@ def _add(value: Any, name: str, feature: tf.train.Feature) -> None:
         _list(feature, "bytes_list", name).append(decode_base64(value))
     else:
         raise invalid_argument(
-            f"Feature: {name} has element with unexpected JSON type: {json_text.type_name(value)}"
+            f"Feature: {json_text.echo(name)} has element with unexpected JSON type: "
+            f"{json_text.type_name(value)}"
         )
 
 
@@ -99,7 +104,8 @@ def _list(feature: tf.train.Feature, kind: str, name: str) -> Any:
     present = feature.WhichOneof("kind")
     if present not in (None, kind):
         raise invalid_argument(
-            f"Unexpected element type in feature: {name} expecting type: {_KINDS[present]}"
+            f"Unexpected element type in feature: {json_text.echo(name)} expecting type: "
+            f"{_KINDS[present]}"
         )
     return getattr(feature, kind).value
 
@@ -119,7 +125,7 @@ def find(verb: str, servable: Servable, name: str, check_method: bool) -> Signat
     wanted = name or DEFAULT
     signature = servable.signatures.get(wanted)
     if signature is None:
-        raise invalid_argument(f"No signature was found with the name: {wanted}")
+        raise invalid_argument(f"No signature was found with the name: {json_text.echo(wanted)}")
     method, kind = (CLASSIFY, "classification") if verb == "classify" else (REGRESS, "regression")
     if check_method and signature.method_name != method:
         raise invalid_argument(

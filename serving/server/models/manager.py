@@ -20,6 +20,7 @@ from pathlib import Path
 from serving.common.config import ModelConfig
 from serving.server import errors
 from serving.server.errors import StatusError
+from serving.server.json_text import echo
 from serving.server.models import folders
 from serving.server.models.versions import Model, Version, load_error
 from serving.server.runtime.servable import Servable
@@ -77,7 +78,7 @@ class ModelManager:
         if label is not None:
             version = self._labels.get(name, {}).get(label)
             if version is None:
-                raise errors.invalid_argument(f"Unrecognized servable version label: {label}")
+                raise errors.invalid_argument(f"Unrecognized servable version label: {echo(label)}")
         while available := self._serving.get(name):
             servable = available.get(max(available) if version is None else version)
             if servable is None:
@@ -85,7 +86,8 @@ class ModelManager:
             if servable.acquire():
                 return servable
             # closed between the look-up and here: a newer dict is already published
-        wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+        shown = echo(name)
+        wanted = f"Latest({shown})" if version is None else f"Specific({shown}, {version})"
         raise errors.not_found(f"Servable not found for request: {wanted}")
 
     def status(self, name: str, version: int | None) -> list[dict[str, object]]:
@@ -98,10 +100,10 @@ class ModelManager:
         known = dict(model.versions) if model else {}
         if version is not None:
             if version not in known:
-                raise errors.not_found(f"Could not find version {version} of model {name}")
+                raise errors.not_found(f"Could not find version {version} of model {echo(name)}")
             known = {version: known[version]}
         if not known:
-            raise errors.not_found(f"Could not find any versions of model {name}")
+            raise errors.not_found(f"Could not find any versions of model {echo(name)}")
         return [
             {
                 "version": str(number),

@@ -7,6 +7,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from serving.server.errors import StatusError, invalid_argument
+from serving.server.json_text import echo
 
 _POST = re.compile(
     r"(?i)/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?:(classify|regress|predict)"
@@ -53,16 +54,17 @@ def parse(method: str, target: str) -> Route:
     pattern = {"POST": _POST, "GET": _GET}.get(method)
     match = pattern.fullmatch(target) if pattern else None
     if match is None:
-        raise invalid_argument(f"Malformed request: {method} {target}")
+        raise invalid_argument(f"Malformed request: {method} {echo(target)}")
     name, version_text, label, last = match.groups()
-    version = int(version_text) if version_text else None
+    digits = (version_text or "").lstrip("0")
+    version = int(digits[:20] or 0) if version_text else None
     if version is not None and version >= 2**63:
         raise StatusError(
             "INVALID_ARGUMENT", f"Failed to convert version: {version} to numeric.", bare=True
         )
     if method == "POST":
         if last not in ("classify", "regress", "predict"):  # right letters, wrong case
-            raise invalid_argument(f"Malformed request: {method} {target}")
+            raise invalid_argument(f"Malformed request: {method} {echo(target)}")
         verb = last
     else:
         verb = "metadata" if last == "metadata" else "status"

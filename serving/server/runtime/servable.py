@@ -78,7 +78,7 @@ class Servable:
         found = self.signatures.get(wanted)
         if found is None:
             raise errors.invalid_argument(
-                f'Serving signature name: "{wanted}" not found in signature def'
+                f'Serving signature name: "{json_text.echo(wanted)}" not found in signature def'
             )
         if not found.inputs:
             raise errors.invalid_argument(

@@ -21,3 +21,4 @@ def test_unclicked_rows_count_as_often_as_they_were_dropped():
     arrays = {"click": np.array([1.0, 0.0, 0.0]), "sample_weight": np.array([1, 1, 3], np.float32)}
     assert row_weights(schema(0.25), arrays).tolist() == [1.0, 4.0, 12.0]
     assert row_weights(schema(1.0), arrays).tolist() == [1.0, 1.0, 3.0]
+    assert row_weights(schema(0.25), arrays, whole_log=True).tolist() == [1.0, 1.0, 3.0]

@@ -1,9 +1,12 @@
 """Runs that are killed or told to stop, in processes of their own, end as if left alone."""
 
 import csv
+import errno
+import gc
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -222,3 +225,22 @@ def test_a_broken_or_foreign_snapshot_is_refused(folder, tmp_path):
     model = build_model(config, data.schema, read_vocabularies(data.vocabularies))
     with pytest.raises(ValueError, match="variables are others"):
         Snapshot.load(path, "").restore(model)
+
+
+@pytest.mark.parametrize("limit", [0, 100, 250_000, 400_700])  # of 400,000 bytes and the names
+def test_a_full_disk_leaves_the_former_snapshot_and_names_the_file(tmp_path, limit):
+    path = tmp_path / "step.npz"
+    Snapshot(0, 1, [np.arange(3.0)], ["w"]).save(path)
+    large = Snapshot(0, 2, [np.zeros(50_000, np.float32)] * 2, ["w", "v"])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"could not be written.*what was there stays") as e:
+            large.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (e.value.errno, e.value.filename) == (errno.EFBIG, str(path))
+    assert [left.name for left in tmp_path.iterdir()] == ["step.npz"]
+    del e
+    gc.collect()  # an archive left open would complain here, which is an error in tests
+    assert Snapshot.load(path, "").values[0].tolist() == [0.0, 1.0, 2.0]

@@ -47,3 +47,33 @@ def test_frequency_then_value_within_the_limits(tmp_path, limits, items, cities)
     memory, kept = both(tmp_path, **limits)
     assert memory == {"item": items, "city": cities}
     assert kept == memory
+
+
+@pytest.mark.parametrize(
+    ("max_size", "headroom", "expected"),
+    [
+        (3, 2, [7, 2, -3, 10, 9]),  # 7, 2 and -3 are still the most frequent
+        (3, 1, [7, 2, -3, 10]),
+        (3, 9, [7, 2, -3, 10, 9]),
+        (None, 1, [7, 2, -3, 10]),
+        (1, 1, [7, 2, -3, 10]),
+    ],
+)
+def test_new_ids_are_looked_for_among_those_not_known_yet(tmp_path, max_size, headroom, expected):
+    """Known ids that lead a new day's counts keep no new one from a free place."""
+    feature = {"name": "item", "dtype": "int64", "side": "item", "kind": "vocabulary"}
+    schema = Schema.model_validate(
+        {
+            "name": "s",
+            "labels": {"click": "click", "conversion": "conversion"},
+            "features": [{**feature, "max_size": max_size, "headroom": headroom}],
+        }
+    )
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "item.json").write_text('{"kind": "vocabulary", "values": [7, 2, -3]}')
+    frame = pd.DataFrame({"item": ITEMS, "click": 0, "conversion": 0})
+    learn(ibis.memtable(frame), schema, tmp_path / "next", base)
+    found = load(tmp_path / "next", schema)["item"]
+    assert found["values"] == expected
+    assert found["capacity"] == 3 + headroom

@@ -263,6 +263,22 @@ def test_a_huge_value_is_quoted_in_no_time() -> None:
         deep = deep.pop()
 
 
+def test_quoted_bytes_that_are_not_utf_8_stay_and_no_character_is_cut() -> None:
+    odd = b"caf\xe9".decode("utf-8", "surrogateescape")
+    assert json_text.quote(odd) == f'"{odd}"'
+    assert json_text.quote("x" * 253 + "€€") == '"' + "x" * 253  # 254 bytes; the sign has three
+    assert json_text.quote("\udc80" * 300) == '"' + "\udc80" * 252
+
+
 def test_error_bodies_escape_what_they_quote() -> None:
     message = 'quote " backslash \\ newline \n control \x01 é'
     assert json.loads(json_text.error_body(message)) == {"error": message}
+
+
+def test_error_bodies_are_utf_8_and_bounded() -> None:
+    half = b"caf\xe9 \xc3\xa9 \xe2\x82".decode("utf-8", "surrogateescape")
+    assert json_text.error_body(half) == '{\n    "error": "caf\ufffd é \ufffd"\n}'.encode()
+    long = json.loads(json_text.error_body("x" * 3_000_000))["error"]
+    assert long == "x" * 16_384 + "... (3,000,000 characters)"
+    assert json_text.echo("y" * 256) == "y" * 256
+    assert json_text.echo("y" * 257) == "y" * 256 + "... (257 characters)"

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 import serving.server
 
 
@@ -12,6 +14,7 @@ def test_they_are_written_down() -> None:
         "Cannot feed value of shape",
         "more than 32 dimensions are refused",
         "There is no gRPC",
+        "of more than 256 characters by its beginning and its length",
         "the last one goes on answering",
     ):
         assert words in text
@@ -38,6 +41,72 @@ def test_too_many_dimensions(conformance_server: Any) -> None:
     deep = "[" * 20_000 + "1.0" + "]" * 20_000
     found = conformance_server.predict("half_plus_two", f'{{"inputs": {deep}}}')
     assert found.error == "tensor parsing error: x"
+
+
+LONG = "k" * 1_000_000
+CUT = "k" * 256 + "... (1,000,000 characters)"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("half_plus_two:predict", {"instances": [{LONG: 1}]}, "does not have named input: {cut}"),
+        ("half_plus_two:predict", {"signature_name": LONG, "inputs": 1}, '"{cut}" not found'),
+        ("half_plus_two:classify", {"signature_name": LONG, "examples": [{}]}, "name: {cut}"),
+        ("half_plus_two:classify", {"examples": [{LONG: None}]}, "Feature: {cut} has element"),
+        ("half_plus_two:classify", {"examples": [{LONG: [1, "a"]}]}, "in feature: {cut} expecting"),
+        ("half_plus_two:classify", {"examples": [{LONG: 2**63}]}, "Feature: {cut} has uint64"),
+    ],
+)
+def test_a_key_of_a_megabyte_is_cut(
+    conformance_server: Any, path: str, body: Any, message: str
+) -> None:
+    found = conformance_server.ask("POST", f"/v1/models/{path}", body)
+    assert found.status == 400
+    assert message.format(cut=CUT) in found.error
+    assert len(found.body) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("{long}", "Could not find any versions of model {cut}"),
+        ("{long}/metadata", "Servable not found for request: Latest({cut})"),
+        ("half_plus_two/labels/{long}/metadata", "Unrecognized servable version label: {cut}"),
+    ],
+)
+def test_an_address_of_many_kilobytes_is_cut(
+    conformance_server: Any, path: str, message: str
+) -> None:
+    found = conformance_server.ask("GET", "/v1/models/" + path.format(long="m" * 20_000))
+    assert found.error == message.format(cut="m" * 256 + "... (20,000 characters)")
+
+
+def test_a_malformed_address_is_cut_and_a_version_of_many_digits_is_none(
+    conformance_server: Any,
+) -> None:
+    found = conformance_server.ask("GET", "/v1/" + "m" * 20_000)
+    start = "Malformed request: GET /v1/" + "m" * 252
+    assert found.error == start + "... (20,004 characters)"
+    found = conformance_server.ask("GET", "/v1/models/half_plus_two/versions/" + "9" * 20_000)
+    assert (found.status, found.body) == (400, b"")  # as beyond int64
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("half_plus_two:predict", b'{"instances": [{"caf\xe9": 1}]}'),
+        ("half_plus_two:predict", b'{"signature_name": "caf\xe9", "instances": [1]}'),
+        ("half_plus_two:predict", b'{"instances": ["caf\xe9"]}'),
+        ("half_plus_two:classify", b'{"examples": [{"caf\xe9": null}]}'),
+        ("half_plus_two:classify", b'{"examples": [{"caf\xe9": 1}]}'),
+        ("caf%E9:predict", b'{"instances": [1]}'),
+    ],
+)
+def test_errors_are_valid_utf_8(conformance_server: Any, path: str, body: bytes) -> None:
+    found = conformance_server.ask("POST", f"/v1/models/{path}", body)
+    assert found.status in (400, 404), found.body
+    assert "caf\ufffd" in found.error  # read as strict UTF-8
 
 
 def test_batched_without_being_asked(conformance_server: Any, http_tools: Any) -> None:
