@@ -148,7 +148,7 @@ _PROCESS_FIXTURES = {
     "warm_processes",
 }
 #: What the quick lane leaves to the whole suite.
-_NOT_QUICK = {"slow", "spark", "browser", "process", "xla"}
+_NOT_QUICK = {"slow", "spark", "browser", "process", "training", "xla"}
 #: At most so many generated cases a test has there.
 _QUICK_EXAMPLES = 10
 
