@@ -21,12 +21,12 @@ from idefn_tf.data.arrow_to_numpy import label_values
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.cli.metric_table import show_metrics
 from pipelines.datasets.registry import prepare_rows
 from pipelines.experiment.evaluation import Metrics, evaluate_part, evaluate_table
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
-from pipelines.train import show_metrics
 
 
 def evaluate_data(

@@ -18,7 +18,7 @@ from pipelines.experiment.evaluation import predict
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.job
 
 QUIET = Console(quiet=True)
 SMALL = {

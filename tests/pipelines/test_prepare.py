@@ -239,6 +239,7 @@ def test_a_raw_folder_never_seen_is_prepared_with_a_runs_vocabularies(small, tmp
         assert out.card["features"][name]["out_of_vocabulary"]["all"] == pytest.approx(share)
 
 
+@pytest.mark.job
 def test_rows_can_be_prepared_without_vocabularies_or_with_a_split(small, tmp_path):
     out = prepare_rows(SMALL, MADE, tmp_path / "rows")
     assert not list(out.vocabularies.iterdir())

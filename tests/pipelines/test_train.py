@@ -67,7 +67,7 @@ def test_a_model_learns_something(finished):
     assert auc > 0.55
 
 
-@pytest.mark.training
+@pytest.mark.job
 def test_a_run_stopped_after_an_epoch_and_taken_up_again_gives_the_same_history(
     data, folder, finished, monkeypatch
 ):
@@ -167,7 +167,7 @@ def test_a_wrong_request_is_one_clear_message(data, finished, capsys, arguments,
     assert "Traceback" not in said
 
 
-@pytest.mark.training
+@pytest.mark.job
 def test_the_report_columns_cannot_change_training(data, folder, finished):
     copy = folder / "data_without_truth"
     shutil.copytree(data.root, copy)

@@ -18,7 +18,7 @@ from pipelines.preparation.engine import Engine
 from serving.client import Client
 from serving.common.request import RequestBuilder
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.job
 
 
 def with_missing(tiny, **values):

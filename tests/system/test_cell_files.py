@@ -257,6 +257,7 @@ def tables(draw):
     return "parquet", "", pa.table(made)
 
 
+@pytest.mark.job
 @given(tables())
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_proposed_schema_fits_its_own_file(tmp_path_factory, made):

@@ -19,7 +19,7 @@ from pipelines.schema_inference.table_sample import read_sample
 from pipelines.train import train
 from serving.client import Client
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.job
 
 QUIET = Console(quiet=True)
 NAMES = (

@@ -128,6 +128,7 @@ def encoded_by_hand(model, dataset):
     return dataset.map(lambda x, y, w: (model.features.encode(x), y, w))
 
 
+@pytest.mark.job
 def test_raw_and_encoded_data_sets_train_alike(make_model, tiny_dataset):
     losses = []
     for prepare in (lambda model, dataset: dataset, encoded_by_hand):
@@ -168,6 +169,7 @@ def test_the_default_optimizer_is_row_sparse(make_model):
     assert isinstance(model.optimizer, RowSparseAdam)
 
 
+@pytest.mark.job
 def test_steps_per_execution_and_a_part_batch(make_model, tiny_rows):
     """Compiled steps run several at a time, over a last batch of another size, to the same end.
 
@@ -198,6 +200,7 @@ def test_steps_per_execution_and_a_part_batch(make_model, tiny_rows):
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-3, err_msg=name)
 
 
+@pytest.mark.job
 def test_validation_amid_training_changes_nothing(make_model, tiny_dataset):
     losses = []
     for validation in (None, tiny_dataset):
@@ -213,6 +216,7 @@ def test_validation_amid_training_changes_nothing(make_model, tiny_dataset):
     assert results["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-6)
 
 
+@pytest.mark.job
 def test_mixed_precision_trains_with_tables_and_logits_in_float32(tiny_features, tiny_dataset):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -10,7 +10,7 @@ from idefn_tf.models import Batch
 from idefn_tf.models.slow_tower import SlowTower
 from idefn_tf.optimizers import RowSparseAdam
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.job
 
 
 @pytest.fixture(scope="module")

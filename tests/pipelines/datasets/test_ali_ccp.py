@@ -193,6 +193,7 @@ def test_vocabularies_are_ids_that_train_shows_ten_times(prepared, raw):
         assert json.loads(file.read_text())["values"] == known
 
 
+@pytest.mark.job
 def test_slices_files_threads_and_the_other_seed_change_only_what_they_should(raw, tmp_path):
     one = prepare("ali_ccp", raw, tmp_path / "one", schema=SMALL)
     settings = Settings(slice_rows=7, threads=1, part_rows=50)

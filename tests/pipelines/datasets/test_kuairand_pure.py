@@ -111,6 +111,7 @@ def test_columns_and_types_are_the_contract(prepared):
     assert report.types == [pa.int64(), pa.int8(), pa.bool_()]
 
 
+@pytest.mark.job
 def test_parquet_logs_give_the_same_rows_as_csv(prepared, raw, tmp_path):
     table = pd.read_csv(raw / STANDARD).astype({"is_click": "int8", "user_id": "int32"})
     table["onehot"] = 1  # an unknown column is no harm
@@ -164,6 +165,7 @@ def test_official_files_are_split_at_their_own_border():
     assert other["test"] == (date(2022, 5, 6), date(2022, 5, 7))
 
 
+@pytest.mark.job
 def test_users_and_videos_without_a_row_get_the_missing_value(raw, tmp_path):
     users = pd.read_csv(raw / "user_features_pure.csv", dtype=str)
     users[users["user_id"] != "0"].to_csv(raw / "user_features_pure.csv", index=False)

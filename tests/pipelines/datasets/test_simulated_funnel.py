@@ -123,6 +123,7 @@ def test_the_same_options_give_the_same_files_and_other_ones_do_not(tmp_path):
     assert fresh["exposures-00000.parquet"] != one["exposures-00000.parquet"]
 
 
+@pytest.mark.job
 def test_chunks_are_bounded_in_order_and_complete():
     options = Options(exposures=3_000_017, preset="ali", users=2000, items=1000)
     chunks = World(options).chunks()
@@ -196,6 +197,7 @@ def test_observables_carry_the_signal(prepared):
     assert roc_auc_score(report["oracle_conversion"], score) > 0.62
 
 
+@pytest.mark.job
 def test_fresh_exposures_of_the_same_world_can_be_evaluated(folder, prepared, tmp_path):
     options = Options(exposures=20_000, preset="easy", seed=3, draw=1)
     simulate(tmp_path / "raw", options)

@@ -12,7 +12,7 @@ from pipelines.reports.sections.embedding import principal_axes
 from pipelines.reports.sections.slices import find_slices
 from pipelines.reports.train_batch import draw_batch
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.job
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,7 +13,7 @@ from pipelines.experiment.run_folder import Run
 from pipelines.reports import material
 from pipelines.reports.page import Cell, table
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.job
 
 QUIET = Console(quiet=True)
 SECTIONS = {
