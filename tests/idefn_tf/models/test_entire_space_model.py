@@ -216,22 +216,6 @@ def test_validation_amid_training_changes_nothing(make_model, tiny_dataset):
     assert results["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-6)
 
 
-@pytest.mark.job
-def test_mixed_precision_trains_with_tables_and_logits_in_float32(tiny_features, tiny_dataset):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = ESMM(tiny_features(), MLP((8,)))
-        model.compile(RowSparseAdam(0.02), jit_compile=False)
-        history = model.fit(tiny_dataset, epochs=4, verbose=0).history
-        assert model.towers["ctr"].blocks[0].compute_dtype == "bfloat16"
-        scores = model.predict(tiny_dataset, verbose=0)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert history["loss"][-1] < history["loss"][0]
-    assert {v.dtype for v in model.trainable_variables} == {"float32"}
-    assert scores["cvr"].dtype == np.float32
-
-
 @pytest.mark.xla
 @pytest.mark.parametrize("jit", [True, False, "auto"])
 def test_compiling_is_kept_in_the_saved_config(make_model, jit):
