@@ -128,6 +128,7 @@ def test_evaluate_takes_one_file_of_exposures(data, finished, capsys):
     )
 
 
+@pytest.mark.job
 def test_evaluate_reads_csv_by_the_schema(data, finished, folder, capsys):
     frame = pd.read_parquet(data.files("validation")[0])
     for name in ("item_tags", "item_tags_weights"):
@@ -140,6 +141,7 @@ def test_evaluate_reads_csv_by_the_schema(data, finished, folder, capsys):
     assert printed["cvr_auc"] == pytest.approx(expected["cvr_auc"])
 
 
+@pytest.mark.job
 def test_evaluate_prepares_a_raw_folder_it_has_never_seen(folder, finished, capsys):
     raw = folder / "unseen"
     simulated_funnel.simulate(raw, Options(exposures=3000, preset="easy", seed=2))

@@ -106,6 +106,7 @@ def test_outputs_by_name_and_their_product(trained, tiny_rows):
     np.testing.assert_allclose(predicted["cvr"], scores["cvr"], rtol=1e-5)
 
 
+@pytest.mark.job
 def test_weights_count_as_repetitions(make_model, tiny_rows):
     """A row of weight 2 trains and counts as two rows; one of weight 0 as none."""
     names = ("user", "item", "price")
@@ -140,6 +141,7 @@ def test_raw_and_encoded_data_sets_train_alike(make_model, tiny_dataset):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.job
 def test_arrays_without_a_data_set(make_model, tiny_rows):
     model = make_model("esmm")
     model.compile(RowSparseAdam(0.02), jit_compile=False)

@@ -124,6 +124,7 @@ def test_parquet_logs_give_the_same_rows_as_csv(prepared, raw, tmp_path):
     assert any("nothing uses: onehot" in note for note in again.card["checks"]["notes"])
 
 
+@pytest.mark.job
 def test_the_standard_log_is_the_default_and_random_or_both_can_be_asked_for(raw, tmp_path):
     def logs(choice):
         found = kuairand_pure.sources(raw, {"logs": choice})

@@ -69,6 +69,7 @@ def test_without_selection_clicks_say_nothing_more_than_observables():
     np.testing.assert_allclose(rows["cvr"], rows["oracle_probability"], rtol=1e-9)
 
 
+@pytest.mark.job
 def test_selection_makes_clicked_rows_convert_more_than_equal_unclicked_ones():
     def excess(selection):
         rows = drawn(exposures=200_000, preset="easy", seed=4, selection=selection, alignment=0.0)
@@ -81,6 +82,7 @@ def test_selection_makes_clicked_rows_convert_more_than_equal_unclicked_ones():
     assert against < -0.01
 
 
+@pytest.mark.job
 def test_alignment_moves_the_unclicked_rate_towards_or_away_from_the_clicked():
     def ratio(alignment):
         rows = drawn(exposures=100_000, preset="easy", seed=5, selection=0.0, alignment=alignment)

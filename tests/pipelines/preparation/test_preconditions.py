@@ -114,6 +114,7 @@ def test_a_killed_run_leaves_what_was_there_and_the_next_one_cleans_up(
     assert json.loads((out / "card.json").read_text())["dataset"] == "kuairand_pure"
 
 
+@pytest.mark.job
 def test_an_error_in_the_middle_leaves_what_was_there(tmp_path):
     out = tmp_path / "out"
     again(out)

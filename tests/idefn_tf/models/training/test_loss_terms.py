@@ -93,6 +93,7 @@ def test_a_program_says_what_eager_steps_say(tiny_features, tiny_dataset):
             np.testing.assert_allclose(other[name], histories[0][name], rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.job
 def test_what_a_method_adds_itself_while_it_computes_its_losses(tiny_features, tiny_dataset):
     class Shrunk(ESMM):
         def compute_losses(self, outputs, batch):

@@ -27,6 +27,7 @@ def stepped(make_model, tiny_rows, optimizer):
     return model
 
 
+@pytest.mark.job
 def test_a_batch_trains_a_fresh_model_as_fit_does(make_model, tiny_rows):
     losses = []
     features, labels, weight = half(tiny_rows, True)
