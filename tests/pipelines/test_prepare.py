@@ -127,7 +127,6 @@ def test_values_seen_only_after_train_stay_unknown(tmp_path):
     assert out.card["features"]["user_id"]["out_of_vocabulary"]["test"] > 0
 
 
-@pytest.mark.job
 def test_max_size_keeps_the_most_frequent(small, tmp_path):
     user = {**KUAIRAND.feature("user_id").model_dump(exclude_defaults=True), "max_size": 5}
     out = prepare("kuairand_pure", MADE, tmp_path / "out", schema=schema_of(user, "video_id"))
