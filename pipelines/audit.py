@@ -27,6 +27,7 @@ from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.cli.metric_table import legend
 from pipelines.experiment.audit_warnings import warnings_of
 from pipelines.experiment.evaluation import predict, report_columns
 from pipelines.experiment.hidden_clicks import WAYS, hidden_click_test
@@ -195,6 +196,9 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         sliced = ("slice", "value", "unclicked", *shared)
         rows = [[_cell(n, part[n]) for n in sliced] for part in best["slices"]]
         console.table("slices of the training rows", sliced, rows, loud=True)
+    if found["epochs"] or best:
+        for text in legend(shared):
+            console.note(text)
     for text in found["warnings"]:
         console.warn(text)
 

@@ -25,13 +25,13 @@ from idefn_tf.models import EntireSpaceModel
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.cli.metric_table import show_metrics
 from pipelines.datasets.registry import prepare_rows
 from pipelines.experiment.evaluation import Metrics, evaluate_part, evaluate_table
 from pipelines.experiment.evaluation_notes import say_seen, say_weights
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
-from pipelines.train import show_metrics
 
 
 def evaluate_data(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -135,7 +134,6 @@ def embedded_server(name: str, base: Path, timeout: float = 120.0) -> Iterator[s
         cwd=ROOT.parent,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     words: list[str] = []
     try:

@@ -25,6 +25,7 @@ from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.cli.folder_owner import one_owner
+from pipelines.cli.metric_table import show_metrics
 from pipelines.cli.progress import Progress
 from pipelines.experiment import tensorboard
 from pipelines.experiment.build import build_model
@@ -249,32 +250,6 @@ def _why_not_compiled(settings: Training, replicas: int) -> str | None:
     if replicas > 1:
         return f"{replicas} replicas share every step, and what crosses them cannot be compiled"
     return None
-
-
-def show_metrics(metrics: dict[str, Any], console: Console, title: str) -> None:
-    """Prints the spaces' metrics as a table."""
-    names = (
-        "rows",
-        "positives",
-        "cvr_auc",
-        "cvr_ks",
-        "cvr_logloss",
-        "cvr_pcoc",
-        "ctr_auc",
-        "ctcvr_auc",
-    )
-    rows = []
-    for part, spaces in metrics.items():
-        for space, values in spaces.items():
-            cells = [values.get(name) for name in names]
-            rows.append([f"{part} {space}", *(_cell(cell) for cell in cells)])
-    console.table(title, ("part and space", *names), rows)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

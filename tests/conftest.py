@@ -148,9 +148,9 @@ _PROCESS_FIXTURES = {
     "warm_processes",
 }
 #: What the quick lane leaves to the whole suite.
-_NOT_QUICK = {"slow", "spark", "browser", "process", "xla"}
+_NOT_QUICK = {"slow", "spark", "browser", "process", "job", "xla"}
 #: At most so many generated cases a test has there.
-_QUICK_EXAMPLES = 10
+_QUICK_EXAMPLES = 4
 
 
 #: What another TensorFlow may answer otherwise: save and load, fit, export, data, server.

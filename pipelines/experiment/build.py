@@ -15,6 +15,7 @@ from idefn_tf.features import FeatureColumns
 from idefn_tf.features.column_lowering import Vocabularies
 from idefn_tf.models import TRUNKS, EntireSpaceModel, get_method
 from idefn_tf.schema import Schema
+from pipelines.cli.xla_log import start_xla
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import NAMES, optimizer_class, optimizer_names
 
@@ -49,6 +50,8 @@ def build_model(
     with config.blames("optimizer"):
         optimizer = make_optimizer(config.optimizer)
     with config.blames("model"):
+        if config.training.jit_compile:
+            start_xla()
         model: EntireSpaceModel = get_method(config.method)(features, backbone, **arguments)
         model.compile(optimizer, jit_compile="auto" if config.training.jit_compile else False)
     with config.blames("features"):

@@ -8,8 +8,10 @@ from typing import Any
 
 from idefn_tf._files import read_json, write_json
 from idefn_tf.export.run_files import RunFiles
+from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import strict_yaml
 from idefn_tf.transport.rpot.rpot import translate_options
+from pipelines.cli.xla_log import start_xla
 from pipelines.experiment.checkpoint import Snapshot
 from pipelines.experiment.config import Checkpoint, Config
 from pipelines.experiment.config_origin import Origin
@@ -41,6 +43,11 @@ class Run(RunFiles):
         if (model := saved.get("model") or {}).get("transport"):
             saved["model"] = {**model, "transport": translate_options(model["transport"])}
         return Config.parse(saved, Origin(document))
+
+    def load_model(self, compile: bool = True) -> EntireSpaceModel:
+        """Loads the selected model as `RunFiles.load_model` does, XLA's start-up log put away."""
+        start_xla()
+        return super().load_model(compile)
 
     @property
     def begun(self) -> bool:

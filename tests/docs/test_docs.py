@@ -99,6 +99,7 @@ def test_examples_run(path, tmp_path, monkeypatch):
     BACKBONES.pop("wide_and_deep", None)
 
 
+@pytest.mark.job
 def test_the_readmes_example_runs(readme_example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": "readme"}

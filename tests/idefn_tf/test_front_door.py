@@ -65,6 +65,7 @@ def test_the_table_and_the_stub_agree_with_the_source(capsys):
     assert (status, capsys.readouterr().err) == (0, "")
 
 
+@pytest.mark.slow
 def test_mypy_knows_a_type_of_every_public_name(tmp_path):
     api = pytest.importorskip("mypy.api")
     deeper = (

@@ -10,6 +10,8 @@ from idefn_tf import MLP, FeatureColumns, IdeFN, RowSparseAdam, Schema, open_dat
 from idefn_tf.data import learn_vocabularies
 from idefn_tf.tensorboard import TensorBoardTracking, tag
 
+pytestmark = pytest.mark.job
+
 pytest.importorskip("tensorboard")
 
 SCHEMA = Schema.parse(

@@ -13,6 +13,8 @@ from pipelines.experiment.config import Config
 from pipelines.experiment.hidden_clicks import choose_hidden_clicks, hidden_click_test
 from pipelines.train import train
 
+pytestmark = pytest.mark.job
+
 QUIET = Console(quiet=True)
 SMALL = {
     "backbone": {"name": "mlp", "units": [16, 8]},

@@ -18,6 +18,8 @@ from pipelines.experiment.evaluation import predict
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
 
+pytestmark = pytest.mark.job
+
 QUIET = Console(quiet=True)
 SMALL = {
     "backbone": {"name": "mlp", "units": [16, 8]},

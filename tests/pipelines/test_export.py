@@ -14,6 +14,8 @@ import pytest
 from idefn_tf.export import Scorer, list_versions
 from pipelines import export
 
+pytestmark = pytest.mark.job
+
 TINY = Path(__file__).parents[1] / "idefn_tf" / "export" / "tiny_run.py"
 
 

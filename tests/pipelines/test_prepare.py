@@ -228,6 +228,7 @@ def test_weighted_lists_keep_their_weights_beside_them(tmp_path):
         assert row["item_tags_weights"] == pytest.approx(weights[:4])
 
 
+@pytest.mark.job
 def test_a_raw_folder_never_seen_is_prepared_with_a_runs_vocabularies(small, tmp_path):
     out = prepare_rows(SMALL, MADE, tmp_path / "rows", vocabularies=small.vocabularies)
     assert out.parts == ("all",)
@@ -239,6 +240,7 @@ def test_a_raw_folder_never_seen_is_prepared_with_a_runs_vocabularies(small, tmp
         assert out.card["features"][name]["out_of_vocabulary"]["all"] == pytest.approx(share)
 
 
+@pytest.mark.job
 def test_rows_can_be_prepared_without_vocabularies_or_with_a_split(small, tmp_path):
     out = prepare_rows(SMALL, MADE, tmp_path / "rows")
     assert not list(out.vocabularies.iterdir())
@@ -272,6 +274,7 @@ def test_labels_that_are_nowhere_are_refused(tmp_path):
         prepare("kuairand_pure", MADE, tmp_path / "out", schema=schema_of("user_id", labels=labels))
 
 
+@pytest.mark.job
 def test_an_attribution_window_needs_a_time_and_then_keeps_open_rows_out(tmp_path):
     labels = {"click": "is_click", "conversion": "is_like", "attribution_window_hours": 24}
     with pytest.raises(ValueError, match="needs exposure_time"):
@@ -286,6 +289,7 @@ def test_an_attribution_window_needs_a_time_and_then_keeps_open_rows_out(tmp_pat
     assert max(times) + 24 * 3_600_000 <= end
 
 
+@pytest.mark.job
 def test_another_label_pair_can_be_chosen(tmp_path):
     labels = {"click": "long_view", "conversion": "is_like", "exposure_time": "time_ms"}
     never = [c for c in KUAIRAND.never_features if c != "long_view"]
@@ -301,6 +305,7 @@ def test_reading_what_is_not_prepared_is_refused(small, tmp_path):
         small.files("all")
 
 
+@pytest.mark.job
 def test_the_command_line_says_what_it_read_and_wrote(tmp_path, capsys):
     SMALL.save(tmp_path / "small.yaml")
     arguments = ["kuairand-pure", "--raw", str(MADE), "--out", str(tmp_path / "out")]

@@ -67,6 +67,7 @@ def test_a_model_learns_something(finished):
     assert auc > 0.55
 
 
+@pytest.mark.job
 def test_a_run_stopped_after_an_epoch_and_taken_up_again_gives_the_same_history(
     data, folder, finished, monkeypatch
 ):
@@ -138,6 +139,7 @@ def test_evaluate_takes_one_file_of_exposures(data, finished, capsys):
     )
 
 
+@pytest.mark.job
 def test_evaluate_reads_csv_by_the_schema(data, finished, folder, capsys):
     frame = pd.read_parquet(data.files("validation")[0])
     for name in ("item_tags", "item_tags_weights"):
@@ -150,6 +152,7 @@ def test_evaluate_reads_csv_by_the_schema(data, finished, folder, capsys):
     assert printed["cvr_auc"] == pytest.approx(expected["cvr_auc"])
 
 
+@pytest.mark.job
 def test_evaluate_prepares_a_raw_folder_it_has_never_seen(folder, finished, capsys):
     raw = folder / "unseen"
     simulated_funnel.simulate(raw, Options(exposures=3000, preset="easy", seed=2))
@@ -210,6 +213,7 @@ def test_a_wrong_request_is_one_clear_message(data, finished, capsys, arguments,
     assert "Traceback" not in said
 
 
+@pytest.mark.job
 def test_the_report_columns_cannot_change_training(data, folder, finished):
     copy = folder / "data_without_truth"
     shutil.copytree(data.root, copy)

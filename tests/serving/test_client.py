@@ -225,6 +225,7 @@ def test_grpc_without_the_package_says_what_to_install(monkeypatch):
         Client("grpc://127.0.0.1:8500", "cvr")
 
 
+@pytest.mark.job
 def test_grpc_round_trip(tiny, tiny_base, expected):
     grpc = pytest.importorskip("grpc")
     pytest.importorskip("tensorflow_serving")

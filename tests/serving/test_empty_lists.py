@@ -18,6 +18,8 @@ from pipelines.preparation.engine import Engine
 from serving.client import Client
 from serving.common.request import RequestBuilder
 
+pytestmark = pytest.mark.job
+
 
 def with_missing(tiny, **values):
     described = tiny.SCHEMA.model_dump(mode="json")

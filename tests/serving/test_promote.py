@@ -281,6 +281,7 @@ def test_a_server_that_does_not_read_the_file_is_found_out(two_versions, embedde
     assert "there is no file" in caplog.text
 
 
+@pytest.mark.job
 def test_gate_stops_a_promotion(two_versions, tiny, tiny_model, tmp_path, caplog):
     from idefn_tf.export import export_model
     from idefn_tf.models import ESMM

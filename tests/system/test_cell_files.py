@@ -195,6 +195,7 @@ def test_a_time_far_beyond_the_others_and_labels_that_teach_nothing_are_said(tmp
     assert told[1] == "none of 60 rows has a conversion: nothing can be learned"
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("days", [1, 2, 4])
 def test_the_last_tenths_of_days_without_a_time_of_day(tmp_path, days):
     path = write(
@@ -257,6 +258,7 @@ def tables(draw):
     return "parquet", "", pa.table(made)
 
 
+@pytest.mark.job
 @given(tables())
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_proposed_schema_fits_its_own_file(tmp_path_factory, made):

@@ -19,6 +19,8 @@ from pipelines.schema_inference.table_sample import read_sample
 from pipelines.train import train
 from serving.client import Client
 
+pytestmark = pytest.mark.job
+
 QUIET = Console(quiet=True)
 NAMES = (
     "Zeitpunkt",

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from idefn_tf.evaluation.spaces import get_space
+from pipelines.cli.metric_table import legend
 from pipelines.reports.drawing import draw
 from pipelines.reports.intervals import replicates_for
 from pipelines.reports.material import Material
@@ -48,13 +49,14 @@ def section(material: Material) -> Section:
         spaces = material.main.metrics[part]
         rows = [_row(material, part, space, values) for space, values in spaces.items()]
         found.table(f"Metrics on {part}", ["space", *(label_of(m) for m in METRICS)], rows)
+    for text in legend(METRICS):
+        found.text(text)
     if material.rows is not None:
         unit = "users" if material.rows.users is not None else "rows"
         draws = replicates_for(len(material.rows))
         found.text(
             f"Below a number on {material.part}: its 95 % interval from {draws} bootstrap draws of "
-            f"{unit} (seed {material.seed}). PCOC: predicted over observed conversions. ECE: "
-            "expected calibration error, 15 bins of equal mass."
+            f"{unit} (seed {material.seed})."
         )
         found.figures([_chart(material)])
     return found

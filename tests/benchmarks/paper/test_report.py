@@ -128,6 +128,7 @@ def test_figure_5_shows_every_bar_whole_in_one_colour_a_method():
     assert colours == [plots.COLOURS[i] for i in (0, 2, 3)]
 
 
+@pytest.mark.job
 def test_figure_5_is_drawn_where_every_part_was_run(tmp_path):
     sweep = {"overrides": {"model.kappa": 0.01}, "seed": 0, "method": "idefn"}
     result = {**made(), "sweeps": [{**made()["rows"][0], **sweep}]}

@@ -10,6 +10,8 @@ from idefn_tf.features import FeatureColumns
 from idefn_tf.models import METHODS, get_method
 from idefn_tf.schema import Schema
 
+pytestmark = pytest.mark.job
+
 #: Features of every kind are exported with a backbone each; a method's own part reads these.
 SMALL = Schema.parse(
     {

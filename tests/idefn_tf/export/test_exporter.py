@@ -141,6 +141,7 @@ def test_card_says_what_the_version_is(version, tiny):
     assert read_schema(version) == tiny.SCHEMA
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("kind", [PlattCalibrator, IsotonicCalibrator])
 def test_calibrator_adds_an_output(kind, model, tiny, tmp_path):
     frame = tiny.make_frame(300, seed=9)
@@ -161,6 +162,7 @@ def test_calibrator_adds_an_output(kind, model, tiny, tmp_path):
     assert np.abs(found["cvr_calibrated"] - found["cvr"]).max() > 1e-3
 
 
+@pytest.mark.job
 def test_differing_scores_publish_nothing(model, tiny, tmp_path, monkeypatch):
     from idefn_tf.export import replay
 
@@ -174,6 +176,7 @@ def test_differing_scores_publish_nothing(model, tiny, tmp_path, monkeypatch):
     assert list((tmp_path / "cvr").iterdir()) == []
 
 
+@pytest.mark.job
 def test_scores_that_are_not_finite_publish_nothing(model, tiny, tmp_path):
     model = type(model).from_config(model.get_config())
     model.build()
@@ -184,6 +187,7 @@ def test_scores_that_are_not_finite_publish_nothing(model, tiny, tmp_path):
     assert list((tmp_path / "cvr").iterdir()) == []
 
 
+@pytest.mark.job
 def test_refusal_publishes_nothing(model, tiny, tmp_path):
     def refuse(folder: Path):
         assert (folder / "saved_model.pb").is_file()

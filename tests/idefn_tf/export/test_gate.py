@@ -9,6 +9,8 @@ from idefn_tf.export.psi import score_stability, stability_index
 from idefn_tf.export.replay import request_arrays
 from idefn_tf.models import ESMM
 
+pytestmark = pytest.mark.job
+
 
 def copy_of(model):
     """A model of the same weights, to be spoiled."""

@@ -46,6 +46,7 @@ class Scorer(keras.Model):
         return self.get_metrics_result()
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_inside_fit_and_evaluate(jit_compile):
     rng = np.random.default_rng(0)

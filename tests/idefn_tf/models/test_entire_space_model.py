@@ -106,6 +106,7 @@ def test_outputs_by_name_and_their_product(trained, tiny_rows):
     np.testing.assert_allclose(predicted["cvr"], scores["cvr"], rtol=1e-5)
 
 
+@pytest.mark.job
 def test_weights_count_as_repetitions(make_model, tiny_rows):
     """A row of weight 2 trains and counts as two rows; one of weight 0 as none."""
     names = ("user", "item", "price")
@@ -128,6 +129,7 @@ def encoded_by_hand(model, dataset):
     return dataset.map(lambda x, y, w: (model.features.encode(x), y, w))
 
 
+@pytest.mark.job
 def test_raw_and_encoded_data_sets_train_alike(make_model, tiny_dataset):
     losses = []
     for prepare in (lambda model, dataset: dataset, encoded_by_hand):
@@ -139,6 +141,7 @@ def test_raw_and_encoded_data_sets_train_alike(make_model, tiny_dataset):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.job
 def test_arrays_without_a_data_set(make_model, tiny_rows):
     model = make_model("esmm")
     model.compile(RowSparseAdam(0.02), jit_compile=False)
@@ -168,6 +171,7 @@ def test_the_default_optimizer_is_row_sparse(make_model):
     assert isinstance(model.optimizer, RowSparseAdam)
 
 
+@pytest.mark.job
 def test_steps_per_execution_and_a_part_batch(make_model, tiny_rows):
     """Compiled steps run several at a time, over a last batch of another size, to the same end.
 
@@ -198,6 +202,7 @@ def test_steps_per_execution_and_a_part_batch(make_model, tiny_rows):
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-3, err_msg=name)
 
 
+@pytest.mark.job
 def test_validation_amid_training_changes_nothing(make_model, tiny_dataset):
     losses = []
     for validation in (None, tiny_dataset):
@@ -211,21 +216,6 @@ def test_validation_amid_training_changes_nothing(make_model, tiny_dataset):
     results = model.evaluate(tiny_dataset, verbose=0, return_dict=True)
     assert results["all_funnel/cvr_auc"] == history["val_all_funnel/cvr_auc"][-1]
     assert results["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-6)
-
-
-def test_mixed_precision_trains_with_tables_and_logits_in_float32(tiny_features, tiny_dataset):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = ESMM(tiny_features(), MLP((8,)))
-        model.compile(RowSparseAdam(0.02), jit_compile=False)
-        history = model.fit(tiny_dataset, epochs=4, verbose=0).history
-        assert model.towers["ctr"].blocks[0].compute_dtype == "bfloat16"
-        scores = model.predict(tiny_dataset, verbose=0)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert history["loss"][-1] < history["loss"][0]
-    assert {v.dtype for v in model.trainable_variables} == {"float32"}
-    assert scores["cvr"].dtype == np.float32
 
 
 @pytest.mark.xla

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from idefn_tf.models import METHODS
+from idefn_tf.backbones import MLP
+from idefn_tf.models import ESMM, METHODS
 from idefn_tf.optimizers import RowSparseAdam
 
-pytestmark = pytest.mark.usefixtures("one_by_one")
 #: What the transport keeps between steps: running means and a memory.
 STATE = {"kappa": "auto", "transport": {"memory": 8, "label_value": "calibrated", "steps": 20}}
 CASES = [(name, {}) for name in sorted(METHODS)] + [("idefn", STATE), ("idefn_t", STATE)]
@@ -20,6 +20,7 @@ def policy(request):
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_it_trains_and_evaluates(make_model, tiny_dataset, policy, name, options):
     model = make_model(name, **options)
@@ -40,3 +41,19 @@ def test_it_trains_and_evaluates(make_model, tiny_dataset, policy, name, options
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
     scores = model(batch[0])
     assert all(np.isfinite(score).all() for score in scores.values())
+
+
+@pytest.mark.job
+def test_mixed_precision_trains_with_tables_and_logits_in_float32(tiny_features, tiny_dataset):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = ESMM(tiny_features(), MLP((8,)))
+        model.compile(RowSparseAdam(0.02), jit_compile=False)
+        history = model.fit(tiny_dataset, epochs=4, verbose=0).history
+        assert model.towers["ctr"].blocks[0].compute_dtype == "bfloat16"
+        scores = model.predict(tiny_dataset, verbose=0)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert history["loss"][-1] < history["loss"][0]
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    assert scores["cvr"].dtype == np.float32

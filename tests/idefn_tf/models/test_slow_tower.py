@@ -10,6 +10,8 @@ from idefn_tf.models import Batch
 from idefn_tf.models.slow_tower import SlowTower
 from idefn_tf.optimizers import RowSparseAdam
 
+pytestmark = pytest.mark.job
+
 
 @pytest.fixture(scope="module")
 def average(make_model):

@@ -9,6 +9,8 @@ from idefn_tf.backbones import MLP
 from idefn_tf.models import ESMM
 from idefn_tf.optimizers import RowSparseAdam
 
+pytestmark = pytest.mark.job
+
 Adam = keras.optimizers.Adam
 
 

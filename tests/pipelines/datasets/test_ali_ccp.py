@@ -193,6 +193,7 @@ def test_vocabularies_are_ids_that_train_shows_ten_times(prepared, raw):
         assert json.loads(file.read_text())["values"] == known
 
 
+@pytest.mark.job
 def test_slices_files_threads_and_the_other_seed_change_only_what_they_should(raw, tmp_path):
     one = prepare("ali_ccp", raw, tmp_path / "one", schema=SMALL)
     settings = Settings(slice_rows=7, threads=1, part_rows=50)
@@ -291,6 +292,7 @@ def test_options_that_cannot_be_are_refused(mine, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.job
 def test_repeated_common_records_are_dropped_and_strangers_have_absent_features(mine, tmp_path):
     again = (mine / "common_features_train.csv").read_text().splitlines()[1:3]
     spoil(mine, *again, again[0], name="common_features_train")
@@ -307,6 +309,7 @@ def test_repeated_common_records_are_dropped_and_strangers_have_absent_features(
     assert row["user_shops"] == row["user_shops_weights"] == []
 
 
+@pytest.mark.job
 def test_the_test_rows_alone_can_be_prepared_with_a_runs_vocabularies(prepared, mine, tmp_path):
     for path in mine.glob("*_train.csv"):
         path.unlink()

@@ -111,6 +111,7 @@ def test_columns_and_types_are_the_contract(prepared):
     assert report.types == [pa.int64(), pa.int8(), pa.bool_()]
 
 
+@pytest.mark.job
 def test_parquet_logs_give_the_same_rows_as_csv(prepared, raw, tmp_path):
     table = pd.read_csv(raw / STANDARD).astype({"is_click": "int8", "user_id": "int32"})
     table["onehot"] = 1  # an unknown column is no harm
@@ -123,6 +124,7 @@ def test_parquet_logs_give_the_same_rows_as_csv(prepared, raw, tmp_path):
     assert any("nothing uses: onehot" in note for note in again.card["checks"]["notes"])
 
 
+@pytest.mark.job
 def test_the_standard_log_is_the_default_and_random_or_both_can_be_asked_for(raw, tmp_path):
     def logs(choice):
         found = kuairand_pure.sources(raw, {"logs": choice})
@@ -164,6 +166,7 @@ def test_official_files_are_split_at_their_own_border():
     assert other["test"] == (date(2022, 5, 6), date(2022, 5, 7))
 
 
+@pytest.mark.job
 def test_users_and_videos_without_a_row_get_the_missing_value(raw, tmp_path):
     users = pd.read_csv(raw / "user_features_pure.csv", dtype=str)
     users[users["user_id"] != "0"].to_csv(raw / "user_features_pure.csv", index=False)

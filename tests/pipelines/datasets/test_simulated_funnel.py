@@ -69,6 +69,7 @@ def test_without_selection_clicks_say_nothing_more_than_observables():
     np.testing.assert_allclose(rows["cvr"], rows["oracle_probability"], rtol=1e-9)
 
 
+@pytest.mark.job
 def test_selection_makes_clicked_rows_convert_more_than_equal_unclicked_ones():
     def excess(selection):
         rows = drawn(exposures=200_000, preset="easy", seed=4, selection=selection, alignment=0.0)
@@ -81,6 +82,7 @@ def test_selection_makes_clicked_rows_convert_more_than_equal_unclicked_ones():
     assert against < -0.01
 
 
+@pytest.mark.job
 def test_alignment_moves_the_unclicked_rate_towards_or_away_from_the_clicked():
     def ratio(alignment):
         rows = drawn(exposures=100_000, preset="easy", seed=5, selection=0.0, alignment=alignment)
@@ -123,6 +125,7 @@ def test_the_same_options_give_the_same_files_and_other_ones_do_not(tmp_path):
     assert fresh["exposures-00000.parquet"] != one["exposures-00000.parquet"]
 
 
+@pytest.mark.job
 def test_chunks_are_bounded_in_order_and_complete():
     options = Options(exposures=3_000_017, preset="ali", users=2000, items=1000)
     chunks = World(options).chunks()
@@ -196,6 +199,7 @@ def test_observables_carry_the_signal(prepared):
     assert roc_auc_score(report["oracle_conversion"], score) > 0.62
 
 
+@pytest.mark.job
 def test_fresh_exposures_of_the_same_world_can_be_evaluated(folder, prepared, tmp_path):
     options = Options(exposures=20_000, preset="easy", seed=3, draw=1)
     simulate(tmp_path / "raw", options)

@@ -183,6 +183,7 @@ def test_a_snapshot_without_the_mean_of_penalties_is_taken_up(folder):
     assert int(model.optimizer.iterations.numpy()) == 7
 
 
+@pytest.mark.job
 def test_a_snapshot_of_an_earlier_release_is_taken_up(folder):
     """It kept no log decay of rows: neither a variable nor a row's last column."""
     from pipelines.preparation.prepared_folder import Prepared

@@ -18,6 +18,7 @@ def data(tmp_path_factory, simulated):
     return simulated(folder, 4000)
 
 
+@pytest.mark.job
 @pytest.mark.parametrize(
     ("model", "said"),
     [

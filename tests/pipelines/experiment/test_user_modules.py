@@ -19,6 +19,8 @@ from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import Run
 from pipelines.tuning.trials import train_trial_apart, trial_config
 
+pytestmark = pytest.mark.job
+
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "extend.md").read_text(encoding="utf-8")
 MODULE, CONFIG = (
     re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]

@@ -15,6 +15,8 @@ from pipelines.preparation.attribution_window import read_time
 from pipelines.prepare import main, prepare
 from pipelines.train import train
 
+pytestmark = pytest.mark.job
+
 HOUR = 3600
 DAY = 24 * HOUR
 QUIET = Console(quiet=True)

@@ -71,6 +71,7 @@ def test_a_fingerprint_changes_with_what_could_change_the_rows():
     assert card.fingerprint(schema, {"split": "auto"}, [{"file": "a"}]) != asked
 
 
+@pytest.mark.job
 def test_an_old_folder_is_found_prepared_and_can_be_continued(tmp_path, capsys):
     frame = pd.DataFrame(
         {

@@ -53,12 +53,14 @@ def test_running_again_touches_nothing(tmp_path, capsys):
     assert digest(tmp_path / "out") == before
 
 
+@pytest.mark.job
 def test_two_preparations_are_the_same_bytes(tmp_path):
     one = again(tmp_path / "one", settings=Settings(threads=1, part_rows=100))
     two = again(tmp_path / "two", settings=Settings(threads=3, part_rows=100))
     assert content(one.root) == content(two.root)
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("what", ["schema", "options", "settings", "raw", "damage"])
 def test_anything_that_matters_makes_it_anew(tmp_path, what):
     out = tmp_path / "out"
@@ -112,6 +114,7 @@ def test_a_killed_run_leaves_what_was_there_and_the_next_one_cleans_up(
     assert json.loads((out / "card.json").read_text())["dataset"] == "kuairand_pure"
 
 
+@pytest.mark.job
 def test_an_error_in_the_middle_leaves_what_was_there(tmp_path):
     out = tmp_path / "out"
     again(out)

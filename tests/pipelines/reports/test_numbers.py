@@ -12,6 +12,8 @@ from pipelines.reports.sections.embedding import principal_axes
 from pipelines.reports.sections.slices import find_slices
 from pipelines.reports.train_batch import draw_batch
 
+pytestmark = pytest.mark.job
+
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_draws_auc_and_ks_are_the_exact_ones(seed):

@@ -13,6 +13,8 @@ from pipelines.experiment.run_folder import Run
 from pipelines.reports import material
 from pipelines.reports.page import Cell, table
 
+pytestmark = pytest.mark.job
+
 QUIET = Console(quiet=True)
 SECTIONS = {
     "metrics", "compare", "data", "losses", "learning", "reliability", "scores", "gain", "audit",

@@ -12,6 +12,8 @@ from pipelines.experiment.config import Config
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.run import ROOT
 
+pytestmark = pytest.mark.job
+
 QUIET = Console(quiet=True)
 
 

@@ -23,6 +23,7 @@ def tune(*arguments, **options):
     return search(*arguments, apart=False, **options)
 
 
+@pytest.mark.job
 def test_the_winner_is_a_config_and_a_run(searched, data, rows):
     found = rows(searched)
     assert [row["status"] for row in found] == ["completed"] * 2
@@ -37,6 +38,7 @@ def test_the_winner_is_a_config_and_a_run(searched, data, rows):
     assert again.config() == config
 
 
+@pytest.mark.job
 def test_the_goal_is_what_the_trials_own_history_says(searched, rows):
     for row, values in zip(
         rows(searched), sorted((searched / "trials").glob("trial_*")), strict=True
@@ -46,6 +48,7 @@ def test_the_goal_is_what_the_trials_own_history_says(searched, rows):
         assert float(row["goal"]) == pytest.approx(max(history))
 
 
+@pytest.mark.job
 def test_trials_leave_no_models_behind_and_saw_no_test_rows(searched):
     for run in (searched / "trials").glob("trial_*/run"):
         assert [p.name for p in run.glob("checkpoints/*")] == ["state.json"]
@@ -53,6 +56,7 @@ def test_trials_leave_no_models_behind_and_saw_no_test_rows(searched):
         assert not (run / "audit.csv").exists()
 
 
+@pytest.mark.job
 def test_the_same_search_without_what_reports_alone_may_see(searched, data, folder, config, rows):
     copy = folder / "blind"
     shutil.copytree(data.root, copy)
@@ -64,12 +68,14 @@ def test_the_same_search_without_what_reports_alone_may_see(searched, data, fold
     assert [r["goal"] for r in a] == [r["goal"] for r in b]
 
 
+@pytest.mark.job
 def test_asked_again_it_trains_nothing_anew(searched, data, config):
     before = {p: p.stat().st_mtime_ns for p in searched.glob("trials/*/run/history.csv")}
     tune(config(), data.root, searched, QUIET, trials=2)
     assert {p: p.stat().st_mtime_ns for p in searched.glob("trials/*/run/history.csv")} == before
 
 
+@pytest.mark.job
 def test_another_search_in_the_same_folder_is_refused(searched, data, config):
     with pytest.raises(ValueError, match="another tuner, seed"):
         tune(config(), data.root, searched, QUIET, trials=2, tuner="grid", seed=5)
@@ -77,6 +83,7 @@ def test_another_search_in_the_same_folder_is_refused(searched, data, config):
         tune(config({"backbone.units": {"values": [[8], [4]]}}), data.root, searched, QUIET)
 
 
+@pytest.mark.job
 def test_failed_trials_are_reported_and_skipped(data, folder, capsys, config, rows):
     space = {"features.shards": {"values": [1, ["GPU:77"]]}}  # no such device
     out = folder / "failing"
@@ -91,6 +98,7 @@ def test_failed_trials_are_reported_and_skipped(data, folder, capsys, config, ro
     assert Config.load(out / "best.yaml").features["shards"] == 1
 
 
+@pytest.mark.job
 def test_if_every_trial_fails_the_search_says_why(data, folder, config):
     space = {"features.shards": {"values": [["GPU:77"], ["GPU:78"]]}}
     with pytest.raises(ValueError, match=r"no trial was completed; .*shards: .* must be among"):

@@ -204,6 +204,7 @@ def test_a_trial_that_fails_or_is_killed_in_its_process_is_skipped(apart, rows):
     assert [row["status"] for row in done] == ["completed"] * 3
 
 
+@pytest.mark.job
 def test_a_trial_is_noted_for_tensorboard_by_another_process(tmp_path):
     """As --tensorboard does it, so that TensorFlow's writer claims no device of the trials."""
     pytest.importorskip("tensorboard")

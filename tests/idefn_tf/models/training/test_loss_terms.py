@@ -54,6 +54,7 @@ def test_regularizers_are_trained_and_shown_once_whatever_the_weights(tiny_featu
     assert found[1]["loss"] == pytest.approx(found[0]["loss"] + expected, rel=1e-6)
 
 
+@pytest.mark.job
 def test_add_loss_counts_in_training_and_evaluation_and_starts_anew(tiny_features, tiny_rows):
     features = {k: tiny_rows[k] for k in ("user", "item", "price")}
     labels = {k: tiny_rows[k] for k in ("click", "conversion")}
@@ -79,6 +80,7 @@ def test_add_loss_counts_in_training_and_evaluation_and_starts_anew(tiny_feature
     assert found["loss"] == pytest.approx(terms, rel=1e-6)
 
 
+@pytest.mark.job
 def test_a_program_says_what_eager_steps_say(tiny_features, tiny_dataset):
     histories = []
     for eager, steps in ((True, 1), (False, 1), (False, 2)):
@@ -91,6 +93,7 @@ def test_a_program_says_what_eager_steps_say(tiny_features, tiny_dataset):
             np.testing.assert_allclose(other[name], histories[0][name], rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.job
 def test_what_a_method_adds_itself_while_it_computes_its_losses(tiny_features, tiny_dataset):
     class Shrunk(ESMM):
         def compute_losses(self, outputs, batch):

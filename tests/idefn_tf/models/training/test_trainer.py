@@ -27,6 +27,7 @@ def stepped(make_model, tiny_rows, optimizer):
     return model
 
 
+@pytest.mark.job
 def test_a_batch_trains_a_fresh_model_as_fit_does(make_model, tiny_rows):
     losses = []
     features, labels, weight = half(tiny_rows, True)
@@ -55,6 +56,7 @@ def by_the_loss(model, features, labels):
     return float(model.test_on_batch(features, labels, return_dict=True)["loss"])
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("read", [on_a_batch, called, by_the_loss])
 def test_rows_that_wait_are_up_to_date_wherever_they_are_read(make_model, tiny_rows, read):
     """As dense Adam would have left them; the rows of the first half have waited six steps."""
@@ -84,6 +86,7 @@ def test_features_that_are_not_trainable_are_read_and_stay(make_model, tiny_data
     assert losses[2] < losses[0]
 
 
+@pytest.mark.job
 def test_features_frozen_after_training_move_no_more(make_model, tiny_dataset):
     model = make_model("esmm")
     model.compile(RowSparseAdam(0.02), jit_compile=False)
