@@ -129,7 +129,11 @@ def test_an_override_of_another_form_is_refused(tmp_path, override):
         ("backbone.parity", "kers", "must be one of ['keras', 'published'], received 'kers'; did"),
         ("model.preset", "idef", "must be one of ['idefn', 'idefn-paper', 'idefn-paper-r2'], rec"),
         ("method", "esmm", "model.preset: must be left out of method 'esmm', received 'idefn'; "),
-        ("methd", "esmm", "unknown key, must be one of ['backbone', 'encoder', 'features', 'imports', 'meth"),
+        (
+            "methd",
+            "esmm",
+            "unknown key, must be one of ['backbone', 'encoder', 'features', 'imp",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_is_told_with_the_overrides_text(key, value, told):
