@@ -127,7 +127,8 @@ def from_table(
     rows = table.num_rows
     click = _flag(schema, table, columns.get("click"), (labels.click, "click"))
     conversion = _flag(schema, table, columns.get("conversion"), (labels.conversion, "conversion"))
-    if history is None or history.conversion == "after_click":
+    hides = history is None or history.conversion == "after_click"
+    if hides and "click" not in columns:  # what stands for a click says not who was no click
         conversion &= click
     exposed = np.ones(rows, bool)
     if "exposure" in columns:
