@@ -44,6 +44,11 @@ def test_every_section_is_there_in_landmarks_and_headings(page):
     assert viewport[0]["content"] == "width=device-width, initial-scale=1"
 
 
+def test_numbers_that_look_alarming_have_a_sentence_below(page):
+    for start in ("PCOC: predicted over", "KS: largest gap", "ECE: mean distance"):
+        assert page.text["metrics"].count(start) == 1
+
+
 def test_ids_are_unique_and_references_resolve(page):
     assert len(page.ids) == len(set(page.ids))
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
