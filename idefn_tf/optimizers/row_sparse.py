@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from idefn_tf._keras_private import built_variables, variable_index
+from idefn_tf._keras_private import SumsOverReplicas, built_variables, variable_index
 from idefn_tf.optimizers import row_programs as programs
 from idefn_tf.optimizers.row_access import RowGradient, RowsRead, sum_duplicates
 from idefn_tf.optimizers.row_programs import Rows, Update
@@ -20,7 +20,7 @@ from idefn_tf.tables import Distinct, distinct, is_table
 #: Rows that `catch_up` brings up to date at a time.
 _CHUNK = 131_072
 #: RowSparse is mixed in front of a Keras optimizer, whose methods it extends; typed as anything.
-_Keras: Any = object
+_Keras: Any = SumsOverReplicas
 
 
 class RowSparse(_Keras):

@@ -90,18 +90,20 @@ class Input:
                     "give a list, or the entries without brackets and quotes"
                 )
             return lists.split(text, self.separator)
-        if isinstance(value, list | tuple) or hasattr(value, "tolist"):
-            items = value.tolist() if hasattr(value, "tolist") else value
-            return list(items) if isinstance(items, list | tuple) else [items]
-        return [] if _is_null(value) else [value]
+        listed = cells.listed(value)
+        if listed is not None:
+            return listed
+        value = cells.plain(value)
+        return [] if cells.is_null(value) else [value]
 
     def _missing(self, value: Any) -> bool:
+        value = _text(value) if isinstance(value, bytes) else value
         if isinstance(value, str):
             return cells.is_missing(value, self.dtype, self.words)
-        return _is_null(value)
+        return cells.is_null(value)
 
     def _scalar(self, value: Any) -> Any:
-        value = value.item() if hasattr(value, "item") else value
+        value = cells.plain(value)
         if self.dtype == "string":
             return _text(value) if isinstance(value, bytes) else self._as_text(value)
         number = _text(value) if isinstance(value, bytes) else value
@@ -290,10 +292,3 @@ def _text(value: bytes) -> str | bytes:
         return value.decode()
     except UnicodeDecodeError:
         return value
-
-
-def _is_null(value: Any) -> bool:
-    """Whether a value is None, NaN, or pandas' NA or NaT."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return bool(hasattr(value, "__float__") and not hasattr(value, "__len__") and value != value)

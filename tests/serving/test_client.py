@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.common.free_ports import free_ports
 from idefn_tf.export.replay import python_scores, request_arrays
+from idefn_tf.schema import Schema
 from serving import client as module
 from serving.client import (
     Client,
@@ -132,6 +133,14 @@ def test_values_become_what_the_model_reads(tiny):
     }
 
 
+def test_bytes_that_say_missing_are_missing(tiny):
+    described = tiny.SCHEMA.model_dump(mode="json")
+    described["features"][2]["missing"] = "none"
+    builder = RequestBuilder.from_schema(Schema.parse(described))
+    found = builder.columns({**ROW, "segment": b" ", "user": b"NA", "device": np.datetime64("NaT")})
+    assert (found["segment"], found["user"], found["device"]) == (["none"], [-1], [-1])
+
+
 def test_bytes_that_are_no_text_travel_as_b64(tiny, tiny_url, tiny_model):
     frame = tiny.make_frame(1).assign(segment=[b"\xff\x00"])
     with Client(tiny_url, "cvr", tiny.SCHEMA) as client:
@@ -143,6 +152,8 @@ def test_bytes_that_are_no_text_travel_as_b64(tiny, tiny_url, tiny_model):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("user", 1.5), ("user", "3.5"), ("user", 2**63), ("price", "9f"), ("price", math.inf),
+     ("user", np.datetime64("2024-05-01", "ns")), ("user", np.timedelta64(5, "ns")),
+     ("topics", np.array(["2024-05-01"], "datetime64[ns]")), ("user", b"x"),
      ("segment", 1.5), ("segment", [1]), ("topics", "a,b"), ("tags", [1.5])],
 )  # fmt: skip
 def test_wrong_type_names_the_input(tiny, name, value):
