@@ -12,7 +12,6 @@ second run goes on with those that are missing.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from pipelines.experiment.config import Config
 from pipelines.experiment.evaluation import predict, report_columns
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
+from serving.common.command_line import command_parser
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "kuairand"
@@ -145,10 +145,14 @@ def boosted(work: Path, seeds: Sequence[int]) -> None:
             model = HistGradientBoostingClassifier(**settings, random_state=0, early_stopping=False)
             model.fit(columns["train"], label["train"])
             found = model.predict_proba(columns["validation"])[:, 1]
-            best = max(best, (float(roc_auc_score(label["validation"], found)), settings), key=_first)
+            best = max(
+                best, (float(roc_auc_score(label["validation"], found)), settings), key=_first
+            )
         for seed in seeds:
             path = work / "scores" / f"{variant}-boosting-none-{seed}.npz"
-            model = HistGradientBoostingClassifier(**best[1], random_state=seed, early_stopping=False)
+            model = HistGradientBoostingClassifier(
+                **best[1], random_state=seed, early_stopping=False
+            )
             model.fit(columns["train"], label["train"])
             path.parent.mkdir(parents=True, exist_ok=True)
             scores = {
@@ -194,7 +198,7 @@ def truth(work: Path, part: str) -> Mapping[str, np.ndarray]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.history.kuairand_study", __doc__)
     parser.add_argument("step", choices=["prepare", "run", "table"])
     parser.add_argument("--raw", type=Path, help="the slice's folder")
     parser.add_argument("--work", type=Path, required=True, help="prepared data and scores")

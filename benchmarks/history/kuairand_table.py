@@ -62,7 +62,9 @@ def difference(
     mean = float(np.mean([a.auc(ones) - b.auc(ones) for a, b in pairs.values()]))
     found = []
     for _ in range(draws):
-        weight = generator.poisson(1, user.max() + 1)[user] * generator.poisson(1, item.max() + 1)[item]
+        weight = (
+            generator.poisson(1, user.max() + 1)[user] * generator.poisson(1, item.max() + 1)[item]
+        )
         a, b = pairs[seeds[generator.integers(len(seeds))]]
         found.append(a.auc(weight.astype(float)) - b.auc(weight.astype(float)))
     low, high = np.nanquantile(found, [0.025, 0.975])
@@ -73,7 +75,8 @@ def write_table(work: Path, validation: Truth, test: Truth) -> None:
     """Writes the table and the differences as Markdown."""
     scores = {"validation": load(work, "validation"), "test": load(work, "test")}
     lines = [
-        "| history, method, encoder | seeds | validation all_funnel | test all_raw | test all_funnel | test clicked |",
+        "| history, method, encoder | seeds | validation all_funnel "
+        "| test all_raw | test all_funnel | test clicked |",
         "|---|---|---|---|---|---|",
     ]
     for name, by_seed in scores["test"].items():
@@ -93,7 +96,8 @@ def write_table(work: Path, validation: Truth, test: Truth) -> None:
         mean, low, high = difference(
             found[name], reference, label, test["user_id"], test["video_id"]
         )
-        lines.append(f"| {name.replace('-', ', ')} minus boosting | {mean:+.4f} | {low:+.4f} .. {high:+.4f} |")
+        row = name.replace("-", ", ")
+        lines.append(f"| {row} minus boosting | {mean:+.4f} | {low:+.4f} .. {high:+.4f} |")
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
