@@ -22,14 +22,15 @@ def events_of(rows, schema):
         if history.conversion == "after_click":
             conversion = conversion and click
         clicked = (stated(row, labels.click_time, shown) if click else None) or shown
-        if window is None:
-            closes = None
-        elif window.from_ == "click" and click and clicked <= shown + window.window_hours * HOUR:
-            closes = int(clicked + window.window_hours * HOUR)
-        else:
-            closes = int(shown + window.window_hours * HOUR)
-        converted = stated(row, labels.conversion_time, clicked) or closes or clicked
-        final = closes or shown
+        final = begun = shown
+        if window is not None:
+            length = int(window.window_hours * HOUR)
+            final = shown + length
+            begun = (clicked if window.from_ == "click" else shown) + length
+            if window.from_ == "click" and click and clicked <= final:
+                final = begun
+        unstated = clicked if window is None else begun
+        converted = stated(row, labels.conversion_time, clicked) or unstated
         known = {
             "exposure": shown + lag,
             "click": clicked + lag if click else None,
