@@ -29,8 +29,10 @@ HOLDS = {
     "idefn_tf/features/test_feature_columns": """idefn_tf/features/field_group
         idefn_tf/features/lookup idefn_tf/features/table_access idefn_tf/features/table_layout""",
     "idefn_tf/features/test_parity": "idefn_tf/features/column_lowering",
-    "idefn_tf/history/test_attach": """idefn_tf/history/aggregates idefn_tf/history/as_of
-        idefn_tf/history/event_log idefn_tf/history/sequences idefn_tf/history/sorted_stream""",
+    "idefn_tf/history/test_attach": """idefn_tf/history/aggregates idefn_tf/history/event_kinds
+        idefn_tf/history/lookback""",
+    "idefn_tf/history/test_naive_loop": """idefn_tf/history/outcome_times
+        idefn_tf/history/sequences""",
     "idefn_tf/schema/test_history": "idefn_tf/schema/history_features",
     "idefn_tf/metrics/test_exact_metrics": "idefn_tf/metrics/_inputs",
     "idefn_tf/metrics/test_score_histogram": """idefn_tf/metrics/_derive idefn_tf/metrics/_stream

@@ -17,6 +17,7 @@ from idefn_tf.history import event_log, sequences
 from idefn_tf.history.aggregates import Priors, aggregate_columns, learn_priors
 from idefn_tf.history.as_of import as_of, known_at
 from idefn_tf.history.event_log import EventLog
+from idefn_tf.history.time_columns import time_array
 from idefn_tf.schema import Schema
 
 
@@ -51,7 +52,7 @@ class Rows:
                     f"rows: must hold the column {column!r} (labels.exposure_time), as of which "
                     f"history is told, received {sorted(table.column_names)};\nadd it"
                 )
-            times, missing = event_log.time_array(schema, table, column)
+            times, missing = time_array(schema, table, column)
             times = np.where(missing, 0, times)
         return cls(keys, as_of(times, schema.history, schema.labels), times)
 
@@ -144,9 +145,10 @@ def _listed(events: Any) -> list[Any]:
     return list(events) if several else [events]
 
 
-def columns(schema: Schema, events: EventLog, rows: Rows, priors: Priors) -> dict[str, np.ndarray]:
-    """Returns every generated column by name: float32 [n], lists [n, K] padded at the end."""
-    made = dict(aggregate_columns(schema, events, rows.keys, rows.moments, priors))
+def columns(schema: Schema, events: EventLog, rows: Rows, priors: Priors) -> dict[str, pa.Array]:
+    """Returns every generated column by name: float32, or lists of the newest events."""
+    numbers = aggregate_columns(schema, events, rows.keys, rows.moments, priors)
+    made: dict[str, pa.Array] = {name: pa.array(values) for name, values in numbers.items()}
     for sequence in schema.sequences:
         places = sequences.places(sequence, events, rows.keys, rows.moments)
         made |= sequences.lists(schema, sequence, places, rows.moments)
