@@ -126,6 +126,7 @@ HOLDS = {
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
     "serving/test_client": "serving/common/request",
+    "serving/test_sent_history": "serving/common/event_lists",
     "serving/test_load": "serving/common/load_generator serving/common/load_memory",
     "serving/test_promote": """serving/common/await_server serving/common/config_text
         serving/common/models_config""",
