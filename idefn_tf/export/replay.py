@@ -21,10 +21,14 @@ from idefn_tf.export.signatures import (
     EXAMPLES,
     REGRESS,
     SCORES,
+    WITH_HISTORY,
+    recorded,
     serving_schema,
     stand_ins,
 )
 from idefn_tf.export.tf_examples import to_examples
+from idefn_tf.history.event_log import read_features
+from idefn_tf.history.snapshot import Snapshot
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
 
@@ -92,6 +96,17 @@ def python_scores(
     return scores
 
 
+def looked_up_arrays(
+    schema: Schema, snapshot: Snapshot, arrays: Mapping[str, np.ndarray]
+) -> Arrays:
+    """Returns rows with the history of a snapshot in place of their own, without its tables."""
+    keys = {name: arrays[name] for name in read_features(schema)}
+    made = pa.table(snapshot.columns(schema, keys))
+    generated = tuple(f for f in schema.features if f.name in schema.generated)
+    of_history = schema.model_copy(update={"features": generated})
+    return {**arrays, **to_arrays(of_history, made, labels=False)}
+
+
 def concatenate(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
     """Puts rows under rows."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -104,6 +119,7 @@ def check(
     schema: Schema,
     calibrator: Calibrator | None = None,
     tolerance: float = TOLERANCE,
+    looked_up: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Replays rows through every signature of an exported version.
 
@@ -114,6 +130,8 @@ def check(
         schema: of the raw features.
         calibrator: the fitted one behind "cvr_calibrated".
         tolerance: largest absolute difference allowed.
+        looked_up: what `python_scores` gives for the rows with the history of a snapshot, where the
+            version holds one.
 
     Returns:
         {"rows", "tolerance", "largest_difference": {output: value}}.
@@ -122,6 +140,13 @@ def check(
         ValueError: if a score is not finite, or differs by more, naming output and row.
     """
     rows = len(next(iter(arrays.values())))
+    if schema.generated:
+        sent = scorer.score(arrays, signature=WITH_HISTORY)
+        for name in SCORES:
+            _compare(WITH_HISTORY, name, sent, expected, tolerance)
+    if looked_up is not None:
+        expected, schema = looked_up, recorded(schema)
+        arrays = {name: arrays[name] for name in scorer.inputs()}
     exported = scorer.score(arrays)
     worst = {name: _compare(DEFAULT, name, exported, expected, tolerance) for name in SCORES}
     if calibrator is not None:
