@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from idefn_tf.history.snapshot import KeyedEvents, KeyedNumbers, Snapshot
@@ -37,11 +38,11 @@ class _Part(tf.Module):
         else:
             sorted_keys = distinct
         self._sorted = _held(tf.constant(sorted_keys, tf.int64)) if self.count else None
-        self._place = {value: i for i, value in enumerate(distinct.tolist())}
+        self._index = pd.Index(distinct)
 
     def places(self, values: np.ndarray) -> np.ndarray:
         """Returns the places of known values."""
-        return np.fromiter((self._place[v] for v in values.tolist()), np.int64, len(values))
+        return np.asarray(self._index.get_indexer(values), np.int64)
 
     def look_up(self, asked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the place of each value [B], and whether it is known."""

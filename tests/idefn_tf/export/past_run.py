@@ -113,7 +113,7 @@ def write_prepared(folder: Path) -> Path:
 def card() -> dict[str, object]:
     """What a data card says of the days and of two generated features."""
     frame = make_frame()
-    counts = frame["user__click_count__all"]
+    counts = frame["user__click_count__all"].astype(float)
     videos = pd.Series(np.concatenate(frame["clicks__video"].to_list()))
     top = videos.value_counts(normalize=True).head(5)
     return {
@@ -139,6 +139,7 @@ def write_run(folder: Path, model: ESMM) -> Path:
     (folder / "config.yaml").write_text("method: esmm\n")
     for name, value in vocabularies().items():
         (folder / "vocabularies" / f"{name}.json").write_text(json.dumps(value))
+    (folder / "vocabularies" / "_history.json").write_text(json.dumps({"priors": PRIORS}))
     (folder / "card.json").write_text(json.dumps(card()))
     model.save(folder / "checkpoints" / "best.keras")
     return folder
