@@ -25,6 +25,7 @@ HOLDS = {
         idefn_tf/export/replay idefn_tf/export/scorer idefn_tf/export/signatures
         idefn_tf/export/tf_examples""",
     "idefn_tf/export/test_gate": "idefn_tf/export/psi",
+    "idefn_tf/export/test_history_tables": "idefn_tf/history/snapshot",
     "idefn_tf/export/test_warmup": "idefn_tf/export/warmup_records",
     "idefn_tf/features/test_feature_columns": """idefn_tf/features/field_group
         idefn_tf/features/lookup idefn_tf/features/table_access idefn_tf/features/table_layout""",
@@ -72,6 +73,7 @@ HOLDS = {
     "idefn_tf/transport/solvers/test_proximal": """idefn_tf/transport/solvers/finish
         idefn_tf/transport/solvers/kernel idefn_tf/transport/solvers/newton""",
     "idefn_tf/transport/solvers/test_sinkhorn": "idefn_tf/transport/solvers/log_domain_blocks",
+    "pipelines/experiment/test_history_snapshot": "idefn_tf/history/kept_history",
     "pipelines/datasets/test_ali_ccp": """pipelines/datasets/ali_ccp/ali_ccp
         pipelines/datasets/ali_ccp/ali_ccp_files pipelines/preparation/wide_joins""",
     "pipelines/datasets/test_ali_ccp_lines": "pipelines/datasets/ali_ccp/ali_ccp_lines",
@@ -130,6 +132,7 @@ HOLDS = {
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
     "serving/test_client": "serving/common/request",
+    "serving/test_sent_history": "serving/common/event_lists",
     "serving/test_load": "serving/common/load_generator serving/common/load_memory",
     "serving/test_promote": """serving/common/await_server serving/common/config_text
         serving/common/models_config""",

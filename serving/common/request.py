@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from idefn_tf.schema import Schema, cells, lists
+from serving.common import event_lists
 
 #: One row, rows, or a pandas DataFrame.
 Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
@@ -40,6 +41,8 @@ class Input:
         missing: stands for an empty list; None leaves it empty.
         weights: the input that holds a list's weights.
         words: text that is no value: the schema's `missing_words`.
+        sequence: the behaviour sequence whose events the list is a part of, oldest first; what is
+            too long is cut to the newest.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Input:
     missing: int | float | str | None = None
     weights: str | None = None
     words: tuple[str, ...] = ()
+    sequence: str | None = None
 
     def value(self, value: Any) -> Any:
         """Converts one row's value; a null becomes the fill, a list is read, padded or cut."""
@@ -70,8 +74,9 @@ class Input:
 
     def padded(self, entries: list[Any]) -> list[Any]:
         """Pads or cuts a list to its length."""
-        entries = entries[: self.length]
-        return entries + [self.fill] * ((self.length or 0) - len(entries))
+        length = self.length or 0
+        entries = entries[-length:] if self.sequence else entries[:length]
+        return entries + [self.fill] * (length - len(entries))
 
     def column(self, values: Iterable[Any]) -> list[Any]:
         """Converts a column; integers and floats of NumPy pass without a look at each value."""
@@ -150,6 +155,7 @@ class RequestBuilder:
     def from_schema(cls, schema: Schema) -> RequestBuilder:
         """Reads the inputs from a schema: every feature that is not train-only."""
         inputs = []
+        sequences = {name: found.name for found in schema.sequences for name in found.names}
         for feature in schema.features:
             if feature.train_only:
                 continue
@@ -167,6 +173,7 @@ class RequestBuilder:
                     lists.stand_in(feature) if listed else None,
                     None if feature.weights is None else feature.weights_name,
                     schema.missing_words,
+                    sequences.get(feature.name),
                 )
             )
             if feature.weights is not None:
@@ -249,6 +256,10 @@ class RequestBuilder:
         for item in self.inputs:
             if item.weights is not None:
                 _add_weighted(columns, item, inputs[item.weights], values)
+            elif item.sequence is not None:
+                if not columns[item.name]:
+                    parts = [i for i in self.inputs if i.sequence == item.sequence]
+                    _add_events(columns, parts, values)
             elif item.name not in paired:
                 columns[item.name] = item.column(values[item.name])
         return columns
@@ -285,6 +296,17 @@ def _add_weighted(
         found = lists.read(names, row, entries, weights, item.fill, item.missing)
         columns[item.name].append(item.padded(found[0]))
         columns[twin.name].append(twin.padded(list(found[1] or [])))
+
+
+def _add_events(
+    columns: Columns, parts: Sequence[Input], values: Mapping[str, Iterable[Any]]
+) -> None:
+    names, fills = [part.name for part in parts], [part.fill for part in parts]
+    for row, event in enumerate(zip(*(values[name] for name in names), strict=True)):
+        entries = [part.entries(value) for part, value in zip(parts, event, strict=True)]
+        found = event_lists.side_by_side(names, row, entries, fills)
+        for part, listed in zip(parts, found, strict=True):
+            columns[part.name].append(part.padded(listed))
 
 
 def _text(value: bytes) -> str | bytes:
