@@ -108,6 +108,8 @@ def embedded_grpc(warm_processes) -> Iterator[Callable[..., tuple[str, str]]]:
         process.communicate(timeout=60)
         assert process.returncode == 0
 
+
+@pytest.fixture(scope="session")
 def past() -> ModuleType:
     """The module past_run: a small table with history and a sequence, a trained model."""
     path = ROOT / "tests" / "idefn_tf" / "export" / "past_run.py"
