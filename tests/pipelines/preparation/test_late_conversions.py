@@ -31,7 +31,7 @@ def schema(start, hours=24):
 
 
 def frame():
-    """Ten days, four rows a day: bought 1, 30 and 50 hours after a click 10 hours after exposure."""
+    """Ten days, four rows a day: bought 1, 30 and 50 hours after a click."""
     rows = []
     for day in range(10):
         shown = START + day * DAY
