@@ -175,6 +175,8 @@ class Job:
         if self.learns and self.base is None:
             rows = history.after_burn_in(rows, self.schema)
         past = self._look_back(engine, request, exposures, rows, report)
+        for note in past.card.get("notes", ()) if past is not None else ():
+            console.note(f"history: {note}")
         added = None if past is None else past.added
         slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows, added)
         slices.write(root, split.parts, settings.part_rows, console)
