@@ -1,5 +1,7 @@
 """History in preparation: what `attach` gives on the same table, day by day and in one go."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from idefn_tf.data import read_table
 from idefn_tf.history import attach
 from idefn_tf.schema import Schema
-from pipelines.datasets.registry import prepare, prepare_rows
+from pipelines.datasets.registry import Settings, prepare, prepare_rows
 from pipelines.preparation import history
 from pipelines.preparation.split import parse
 
@@ -241,3 +243,26 @@ def test_every_reader_gives_the_same_lists(prepared):
     assert [len(g) for g in gaps] == [len(i) for i in whole["clicks__item"].to_pylist()]
     assert max(map(len, gaps)) == 4
     assert {bucket for row in gaps for bucket in row} == {0, 1, 2}
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+# PySpark leaves the sockets over which results come to the garbage collector
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+def test_spark_gives_the_same_history(raw, prepared, tmp_path):
+    pytest.importorskip("pyspark", reason="PySpark is not installed (requirements/spark.in)")
+    if shutil.which("java") is None:
+        pytest.skip("there is no Java on PATH")
+    spark = Settings(engine="spark", threads=2, memory="1GB")
+    other = prepare("table", raw, tmp_path / "out", schema=schema_of(), settings=spark)
+    assert_same(rows_of(other), rows_of(prepared))
+    assert other.card["history"] == prepared.card["history"]
+    assert (other.vocabularies / history.PRIORS).read_bytes() == (
+        prepared.vocabularies / history.PRIORS
+    ).read_bytes()
+    earlier, found = (history.read_events(str(p.place)) for p in (prepared, other))
+    for name, values in earlier.known.items():
+        np.testing.assert_array_equal(found.known[name], values)
