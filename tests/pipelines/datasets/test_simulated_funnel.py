@@ -42,9 +42,9 @@ def test_a_taste_moves_both_rates_of_a_user_and_is_written_down_where_there_is_o
         Options(taste=-1.0)
     plain, tasty = (drawn(exposures=20_000, preset="easy", users=100, taste=t) for t in (0.0, 4.0))
     assert np.array_equal(plain["user"], tasty["user"])
+    odds = [np.log(r["oracle_probability"] / (1 - r["oracle_probability"])) for r in (plain, tasty)]
     spread = [
-        np.std([rows["oracle_probability"][rows["user"] == user].mean() for user in range(50)])
-        for rows in (plain, tasty)
+        np.std([values[plain["user"] == user].mean() for user in range(50)]) for values in odds
     ]
     assert spread[1] > 1.5 * spread[0]
 
