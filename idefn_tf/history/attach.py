@@ -46,14 +46,14 @@ class Rows:
         column = schema.labels.exposure_time
         if column is None:  # all of them come after the one stream without times
             times = np.full(table.num_rows, known_at(schema.history, schema.labels), np.int64)
-        else:
-            if column not in table.column_names:
-                raise ValueError(
-                    f"rows: must hold the column {column!r} (labels.exposure_time), as of which "
-                    f"history is told, received {sorted(table.column_names)};\nadd it"
-                )
-            times, missing = time_array(schema, table, column)
-            times = np.where(missing, 0, times)
+            return cls(keys, times, times)
+        if column not in table.column_names:
+            raise ValueError(
+                f"rows: must hold the column {column!r} (labels.exposure_time), as of which "
+                f"history is told, received {sorted(table.column_names)};\nadd it"
+            )
+        times, missing = time_array(schema, table, column)
+        times = np.where(missing, 0, times)
         return cls(keys, as_of(times, schema.history, schema.labels), times)
 
 

@@ -31,6 +31,9 @@ PARTS = ("features", "known", "final", "happened", "values")
 class EventLog:
     """Past exposures, one a row, in the order in which equal times follow each other.
 
+    Rows are sorted by time, then by the features that history reads, so that the order of the
+    input does not count; those of a stream without times stay in the stream's order.
+
     Attributes:
         features: what keys and sequences read, by feature: int64 or object [n].
         known: from when each event is known, int64 [n]: `NEVER` where it did not happen.
@@ -125,7 +128,22 @@ def from_table(
         values,
         int(missing.sum()),
     )
-    return log.take(~missing) if missing.any() else log
+    log = log.take(~missing) if missing.any() else log
+    timed = labels.exposure_time in table.column_names
+    return _in_order(log) if timed else log  # without times the order of rows is all there is
+
+
+def _in_order(log: EventLog) -> EventLog:
+    """Sorts by time and, where times are equal, by what the rows hold: no file's order counts."""
+    times = log.known["exposure"]
+    order = np.argsort(times, kind="stable")
+    equal = np.diff(times[order]) == 0
+    tied = np.append(equal, False) | np.insert(equal, 0, False)
+    if len(order) and tied.any():
+        some = order[tied]
+        ranks = [pd.factorize(values[some], sort=True)[0] for values in log.features.values()]
+        order[tied] = some[np.lexsort([*ranks, times[some]])]
+    return log if (order == np.arange(len(order))).all() else log.take(order)
 
 
 def joined(logs: Iterable[EventLog]) -> EventLog:

@@ -68,7 +68,12 @@ def moment(row, schema):
 
 def history_of(rows, events, schema, priors):
     """A dict of every generated column for each row; lists oldest first."""
-    told = events_of(events, schema)
+    # equal times follow each other by key and item: by what aggregates and sequences name, in turn
+    named = sorted(
+        (row for row in events if row.get(schema.labels.exposure_time) is not None),
+        key=lambda row: (row[schema.labels.exposure_time], row["item"], row["user"]),
+    )
+    told = events_of(named, schema)
     return [_of_row(row, told, schema, priors) for row in rows]
 
 

@@ -152,6 +152,18 @@ def test_a_stream_without_times_is_seen_from_its_moment_on_in_its_own_order():
     assert found["seen__item"].tolist() == [[], ["b", "d"], ["b", "d"]]
 
 
+def test_rows_without_times_come_after_the_whole_stream():
+    labels = {"click": "c", "conversion": "v"}
+    past = {**STREAM, "refresh": "daily"}
+    schema = Schema.parse(
+        {"name": "shop", "features": [USER, ITEM], "labels": labels, "history": past}
+    )
+    stream = pd.DataFrame({"user": [7, 7], "item": ["a", "b"], "watched": [1, 0], "v": [0, 1]})
+    found = attach(schema, pd.DataFrame({"user": [7, 8], "item": "a", "c": 0, "v": 0}), stream)
+    assert found["user__exposure_count__all"].tolist() == [2, 0]
+    assert found["user__click_count__all"].tolist() == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("rows", "events", "sentence"),
     [
