@@ -127,7 +127,9 @@ HOLDS = {
     "serving/server/test_lifecycle": """serving/server/settings
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
-    "serving/test_client": "serving/common/request",
+    "serving/test_client": "serving/common/request serving/common/row_files",
+    "serving/test_history_requests": """serving/common/history_requests
+        serving/common/skew_of_history""",
     "serving/test_sent_history": "serving/common/event_lists",
     "serving/test_load": "serving/common/load_generator serving/common/load_memory",
     "serving/test_promote": """serving/common/await_server serving/common/config_text
