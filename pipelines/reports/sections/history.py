@@ -84,7 +84,7 @@ def _coverage(found: Section, card: dict[str, Any]) -> None:
                         ),
                     ]
                 )  # fmt: skip
-    columns = ("history", "without", "10 %", "median", "90 %", "hidden", "open", "cut")
+    columns = ("history", "without", "10\u00a0%", "median", "90\u00a0%", "hidden", "open", "cut")
     found.table("How much history the rows see", columns, lines)
     found.note(
         "Without: share of rows that see no event. 10 %, median, 90 %: of the number of events a "

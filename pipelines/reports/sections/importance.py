@@ -33,8 +33,9 @@ def section(material: Material) -> Section:
     found.figures([_chart(measured[:_SHOWN])])
     found.table("Permutation importance", _COLUMNS, [_line(m) for m in measured])
     found.note(
-        "AUC drop: above 0, the model's order needs the feature; around 0, it does not. The small "
-        f"print is a 95 % interval, {DRAWS} bootstrap draws over rows; spread is over shuffles. "
+        "AUC drop: above 0, the model's order needs the feature; around 0, it does not; below 0, "
+        "the feature misleads it on these rows, or chance does. The small print is a 95 % "
+        f"interval, {DRAWS} bootstrap draws over rows; the spread is over shuffles. "
         "Columns of one group are shuffled together: a list with its weights, all history of one "
         "key, all lists of one sequence."
     )
