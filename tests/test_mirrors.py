@@ -96,6 +96,8 @@ HOLDS = {
     "pipelines/preparation/test_object_store": "pipelines/preparation/prepared_folder",
     "pipelines/preparation/test_spark": "pipelines/preparation/engines",
     "pipelines/preparation/test_times": "idefn_tf/schema/zones",
+    "pipelines/reports/test_history": """pipelines/reports/permutation_importance
+        pipelines/reports/sections/history pipelines/reports/sections/importance""",
     "pipelines/reports/test_numbers": """pipelines/reports/intervals
         pipelines/reports/populations pipelines/reports/rows pipelines/reports/train_batch
         pipelines/reports/sections/embedding pipelines/reports/sections/gain
@@ -131,7 +133,9 @@ HOLDS = {
     "serving/server/test_lifecycle": """serving/server/settings
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
-    "serving/test_client": "serving/common/request",
+    "serving/test_client": "serving/common/request serving/common/row_files",
+    "serving/test_history_requests": """serving/common/history_requests
+        serving/common/skew_of_history""",
     "serving/test_sent_history": "serving/common/event_lists",
     "serving/test_load": "serving/common/load_generator serving/common/load_memory",
     "serving/test_promote": """serving/common/await_server serving/common/config_text

@@ -1,9 +1,14 @@
-"""Behaviour sequences in requests: lists that stand side by side, event by event."""
+"""History that requests hold: whether they do, and sequences, whose lists stand side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
+
+#: The signature that is asked where no other is named.
+DEFAULT = "serving_default"
+#: The signature that takes history, whether the version looks it up for others or not.
+WITH_HISTORY = "serving_with_history"
 
 
 def side_by_side(
@@ -34,3 +39,11 @@ def side_by_side(
         if not any(entry is None or entry == fill for entry, fill in zip(event, fills, strict=True))
     ]
     return [[event[i] for event in events] for i in range(len(parts))]
+
+
+def holds_history(generated: Set[str], rows: Any) -> bool:
+    """Whether rows hold any of the generated features, by the first of them."""
+    if hasattr(rows, "columns"):
+        return not generated.isdisjoint(rows.columns)
+    first = rows if isinstance(rows, Mapping) else next(iter(rows), {})
+    return isinstance(first, Mapping) and not generated.isdisjoint(first)

@@ -20,6 +20,7 @@ from serving.client import (
     NotFoundError,
 )
 from serving.common.request import Input, RequestBuilder
+from serving.common.row_files import read_rows
 
 ROW = {
     "user": 3,
@@ -207,7 +208,7 @@ def test_csv_rows_are_read_by_the_types_of_the_model(tiny, tiny_run, tiny_url, t
     frame["topics"] = "4,5"
     with Client(tiny_url, "cvr", tiny.SCHEMA) as client:
         expected = client.predict(frame)["cvr"]
-        shown = client.builder.columns(module._read_rows(str(_csv(frame, tmp_path)), 3, None))
+        shown = client.builder.columns(read_rows(str(_csv(frame, tmp_path)), 3, None))
     assert shown["segment"] == ["NA", "007", ""]
     assert shown["shop"] == [2**53 + 1, 5, -1]
     at = ["--url", tiny_url, "--model", "cvr", "--schema", str(tiny_run / "schema.yaml")]

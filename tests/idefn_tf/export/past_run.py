@@ -9,6 +9,7 @@ import functools
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -88,10 +89,11 @@ def vocabularies() -> dict[str, dict[str, object]]:
 
 def train() -> ESMM:
     """A trained model; not one that is any good."""
+    keras.utils.set_random_seed(0)
     features = FeatureColumns.from_schema(SCHEMA, vocabularies())
     model = ESMM(features, MLP(units=(8, 4)))
     model.compile(jit_compile=False)
-    model.fit(open_dataset(SCHEMA, make_frame(), batch_size=50), epochs=2, verbose=0)
+    model.fit(open_dataset(SCHEMA, make_frame(), batch_size=50), epochs=8, verbose=0)
     return model
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.job
 QUIET = Console(quiet=True)
 SECTIONS = {
     "metrics", "compare", "data", "losses", "learning", "reliability", "scores", "gain", "audit",
-    "plan", "map", "slices", "settings",
+    "plan", "map", "importance", "slices", "settings",
 }  # fmt: skip
 
 
