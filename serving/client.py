@@ -30,11 +30,8 @@ from serving.common.connection import (
     ServingError,
     TimeoutExpiredError,
 )
-<<<<<<< HEAD
-from serving.common.grpc_connection import Grpc
-=======
 from serving.common.event_lists import DEFAULT, WITH_HISTORY, holds_history
->>>>>>> w-hserve
+from serving.common.grpc_connection import Grpc
 from serving.common.request import Columns, MissingInputError, RequestBuilder, Rows
 from serving.common.row_files import read_rows
 
