@@ -20,7 +20,8 @@ HOLDS = {
     "idefn_tf/data/readers/test_tensorflow_io": """idefn_tf/data/tensorflow_io_plugin
         idefn_tf/data/trusted_parquet""",
     "idefn_tf/encoders/test_encoders": """idefn_tf/encoders/din idefn_tf/encoders/encoder
-        idefn_tf/encoders/mean idefn_tf/encoders/target_attention idefn_tf/encoders/transformer""",
+        idefn_tf/encoders/mean idefn_tf/encoders/packed idefn_tf/encoders/target_attention
+        idefn_tf/encoders/transformer""",
     "idefn_tf/export/test_exporter": """idefn_tf/export/card idefn_tf/export/corner_cases
         idefn_tf/export/replay idefn_tf/export/scorer idefn_tf/export/signatures
         idefn_tf/export/tf_examples""",
@@ -30,6 +31,7 @@ HOLDS = {
     "idefn_tf/features/test_feature_columns": """idefn_tf/features/field_group
         idefn_tf/features/lookup idefn_tf/features/table_access idefn_tf/features/table_layout""",
     "idefn_tf/features/test_parity": "idefn_tf/features/column_lowering",
+    "idefn_tf/features/test_sequence_slots": "idefn_tf/features/sequence_columns",
     "idefn_tf/history/test_attach": """idefn_tf/history/aggregates idefn_tf/history/event_kinds
         idefn_tf/history/lookback""",
     "idefn_tf/history/test_naive_loop": """idefn_tf/history/outcome_times
@@ -58,6 +60,7 @@ HOLDS = {
         idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
+    "idefn_tf/tables/test_distinct_rows": "idefn_tf/tables/packed_events",
     "idefn_tf/test_files": "idefn_tf/_files",
     "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes",
     "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule

@@ -29,6 +29,10 @@ class SequenceEncoder(keras.layers.Layer):
     #: Whether the order of events changes the vector.
     ordered: bool = False
 
+    def __init__(self, **kwargs: Any) -> None:
+        # float32 whatever the policy, as tables and what they give are
+        super().__init__(**{"dtype": "float32", **kwargs})
+
     def build(self, width: int) -> None:
         """Creates the vector of an empty history; a subclass adds its own variables.
 
