@@ -137,6 +137,9 @@ def boosted(work: Path, seeds: Sequence[int]) -> None:
     from sklearn.metrics import roc_auc_score
 
     for variant in ("none", "aggregates"):
+        paths = [work / "scores" / f"{variant}-boosting-none-{seed}.npz" for seed in seeds]
+        if all(path.exists() for path in paths):
+            continue
         data = Prepared.open(work / "data" / variant)
         columns = {part: _columns(data, part) for part in ("train", "validation", "test")}
         label = {part: _label(data, part) for part in columns}
