@@ -1,0 +1,1 @@
+"""What history costs in preparation, and what others do on the same table."""
