@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from idefn_tf.history.as_of import span
 from idefn_tf.history.attach import Rows
@@ -130,8 +131,9 @@ class _Looks:
 
 def _by_part(parts: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
     found = {}
-    for part in dict.fromkeys(parts.tolist()):
-        own = counts[parts == part]
+    numbers, names = pd.factorize(parts)
+    for number, part in enumerate(names):
+        own = counts[numbers == number]
         found[part] = {
             "without_history": float(np.mean(own == 0)),
             "events_per_row": [float(v) for v in np.quantile(own, _QUANTILES)],
