@@ -1,1 +1,1 @@
-"""History: its cost, and what it is worth."""
+"""History: what it costs in preparation beside others, and what it is worth on KuaiRand's slice."""

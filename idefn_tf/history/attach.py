@@ -35,14 +35,26 @@ class Rows:
     moments: np.ndarray
     times: np.ndarray
 
+    def take(self, at: np.ndarray) -> Rows:
+        """Returns the rows that an index names."""
+        keys = {name: values[at] for name, values in self.keys.items()}
+        return Rows(keys, self.moments[at], self.times[at])
+
     @classmethod
-    def of(cls, schema: Schema, table: pa.Table) -> Rows:
+    def of(
+        cls, schema: Schema, table: pa.Table, keys: Mapping[str, np.ndarray] | None = None
+    ) -> Rows:
         """Reads them from a table.
+
+        Args:
+            schema: names what is read.
+            table: the rows.
+            keys: what `event_log.key_arrays` gives, where it was asked before.
 
         Raises:
             ValueError: if a key or the time is missing, or cannot be read.
         """
-        keys = event_log.key_arrays(schema, table)
+        keys = event_log.key_arrays(schema, table) if keys is None else keys
         column = schema.labels.exposure_time
         if column is None:  # all of them come after the one stream without times
             times = np.full(table.num_rows, known_at(schema.history, schema.labels), np.int64)

@@ -82,11 +82,41 @@ def key_arrays(schema: Schema, table: pa.Table) -> dict[str, np.ndarray]:
     names = set(read_features(schema))
     features = tuple(feature for feature in schema.recorded if feature.name in names)
     some = schema.model_copy(update={"features": features, "history": None, "sequences": ()})
-    return to_arrays(some, table, labels=False)
+    found = to_arrays(some, table, labels=False)
+    for name, values in found.items():
+        if values.dtype.kind == "O":  # one object for each text, not for each row
+            places, texts = pd.factorize(values)
+            found[name] = np.asarray(texts, object)[places] if len(texts) else values
+    return found
+
+
+def outcomes(
+    schema: Schema, table: pa.Table, renamed: Mapping[Event, str] | None = None
+) -> dict[str, np.ndarray]:
+    """Returns whether each row was clicked and whether it converted, as history counts it.
+
+    Args:
+        schema: names the labels; `history.conversion` says whose conversions count.
+        table: the exposures.
+        renamed: as in `from_table`.
+
+    Raises:
+        ValueError: if a column is missing.
+    """
+    columns, labels = dict(renamed or {}), schema.labels
+    click = _flag(schema, table, columns.get("click"), (labels.click, "click"))
+    conversion = _flag(schema, table, columns.get("conversion"), (labels.conversion, "conversion"))
+    hides = schema.history is None or schema.history.conversion == "after_click"
+    if hides and "click" not in columns:  # what stands for a click says not who was no click
+        conversion &= click
+    return {"click": click, "conversion": conversion}
 
 
 def from_table(
-    schema: Schema, table: pa.Table, renamed: Mapping[Event, str] | None = None
+    schema: Schema,
+    table: pa.Table,
+    renamed: Mapping[Event, str] | None = None,
+    features: dict[str, np.ndarray] | None = None,
 ) -> EventLog:
     """Reads exposures with their outcomes as events.
 
@@ -96,11 +126,11 @@ def from_table(
         schema: names columns and keys.
         table: the exposures.
         renamed: columns that stand for events in place of the labels' (`history.columns`).
+        features: what `key_arrays` gives, where it was asked before.
 
     Raises:
         ValueError: if a column is missing, or a time cannot be read.
     """
-    labels, history = schema.labels, schema.history
     columns = dict(renamed or {})
     for name in read_features(schema):
         if {name, schema.feature(name).source}.isdisjoint(table.column_names):
@@ -108,28 +138,17 @@ def from_table(
                 f"events: must hold the column {schema.feature(name).source!r}, which history "
                 f"looks at, received {sorted(table.column_names)};\nadd it"
             )
-    features = key_arrays(schema, table)
-    rows = table.num_rows
-    click = _flag(schema, table, columns.get("click"), (labels.click, "click"))
-    conversion = _flag(schema, table, columns.get("conversion"), (labels.conversion, "conversion"))
-    hides = history is None or history.conversion == "after_click"
-    if hides and "click" not in columns:  # what stands for a click says not who was no click
-        conversion &= click
-    exposed = np.ones(rows, bool)
+    features = key_arrays(schema, table) if features is None else features
+    happened = outcomes(schema, table, renamed)
+    exposed = np.ones(table.num_rows, bool)
     if "exposure" in columns:
         exposed = _flag(schema, table, columns["exposure"], ())
+    click, conversion = happened["click"], happened["conversion"]
     known, final, missing = outcome_times(schema, table, exposed, click, conversion)
     values = {name: _values(schema, table, name) for name in read_values(schema)}
-    log = EventLog(
-        features,
-        known,
-        final,
-        {"click": click, "conversion": conversion},
-        values,
-        int(missing.sum()),
-    )
+    log = EventLog(features, known, final, happened, values, int(missing.sum()))
     log = log.take(~missing) if missing.any() else log
-    timed = labels.exposure_time in table.column_names
+    timed = schema.labels.exposure_time in table.column_names
     return _in_order(log) if timed else log  # without times the order of rows is all there is
 
 

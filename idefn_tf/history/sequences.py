@@ -56,10 +56,10 @@ def places(
     for name in sequence.items:  # lists of one sequence stand side by side, event by event
         of_events = np.where(is_missing(events.features[name]), NO_KEY, of_events)
     stream = SortedStream.of(of_events, events.known[_EVENT[sequence.condition]])
-    absent = of_rows == NO_KEY
-    asked = np.where(absent, 0, of_rows)
-    end = stream.before(asked, moments)
-    start = np.where(absent, end, stream.start(asked))
+    rows = SortedStream.of(of_rows, moments)  # looked up in order, which walks one way
+    start, end = np.zeros((2, len(moments)), np.int64)
+    start[rows.order] = stream.start(rows.codes)
+    end[rows.order] = stream.before(rows.codes, moments[rows.order])
     items = {name: events.features[name][stream.order] for name in sequence.items}
     return Places(items, stream.times, start, end)
 

@@ -25,7 +25,7 @@ from idefn_tf._files import read_json, write_json
 from idefn_tf.data import event_streams
 from idefn_tf.data.object_store import is_remote
 from idefn_tf.history import event_log, sequences
-from idefn_tf.history.aggregates import aggregate_columns, learn_priors
+from idefn_tf.history.aggregates import aggregate_columns
 from idefn_tf.history.as_of import as_of
 from idefn_tf.history.attach import Rows
 from idefn_tf.history.event_log import EventLog
@@ -137,10 +137,13 @@ def look_back(
     if not schema.generated:
         return None
     listed = _handed_over(engine, table, sides, schema)
-    own = event_log.from_table(schema, listed)
-    wanted = _handed_over(engine, rows, sides, schema, ("part",)) if rows is not table else listed
-    looking = Rows.of(schema, wanted)
-    parts = wanted.column("part").to_numpy(zero_copy_only=False)
+    keys = event_log.key_arrays(schema, listed)
+    own = event_log.from_table(schema, listed, features=keys)
+    looking, happened = Rows.of(schema, listed, keys), event_log.outcomes(schema, listed)
+    row_ids, parts = _placed(engine, rows)
+    at = np.searchsorted(listed.column("row_id").to_numpy(), row_ids)
+    looking = looking.take(at)
+    del listed, keys
     kept = schema.history is None or schema.history.log_rows
     logs = [*earlier, *([own] if kept else [])]
     if not logs:
@@ -148,8 +151,10 @@ def look_back(
             "--events: must name earlier events, for history.log_rows is false, received none"
         )
     events = event_log.joined(logs)
+    del own, logs
     if priors is None:
-        priors = _learned(schema, wanted, parts)
+        train = at[parts == "train"] if "train" in parts else at
+        priors = {event: float(np.mean(found[train])) for event, found in happened.items()}
     columns: dict[str, np.ndarray] = dict(
         aggregate_columns(schema, events, looking.keys, looking.moments, priors)
     )
@@ -164,7 +169,6 @@ def look_back(
     if any(sequence.gap_hours for sequence in schema.sequences):
         columns[event_streams.AS_OF] = looking.moments
     marks = [sequences.described(sequence, schema.labels) for sequence in schema.sequences]
-    row_ids = wanted.column("row_id").to_numpy()
     card = describe(schema, events, looking, parts, places)
     return Past(Added(row_ids, columns, marks), events, streams, priors, card)
 
@@ -211,9 +215,14 @@ def from_table(schema: Schema, table: pa.Table) -> EventLog:
     return event_log.from_table(schema, table, schema.history.columns if schema.history else None)
 
 
-def _learned(schema: Schema, wanted: pa.Table, parts: np.ndarray) -> dict[str, float]:
-    train = wanted.filter(pa.array(parts == "train"))
-    return learn_priors(event_log.from_table(schema, train if train.num_rows else wanted))
+def _placed(engine: Engine, rows: ir.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Returns row_id and part of the rows that are written, in the order of row_id."""
+    asked = rows.select(row_id=rows["row_id"].cast("int64"), part=rows["part"]).order_by("row_id")
+    batches = list(engine.batches(asked, _BATCH_ROWS))
+    table = pa.Table.from_batches(batches, asked.schema().to_pyarrow())
+    coded = table.column("part").combine_chunks().dictionary_encode()
+    names = np.array(coded.dictionary.to_pylist(), object)
+    return table.column("row_id").to_numpy(), names[coded.indices.to_numpy()]
 
 
 def _handed_over(
@@ -221,7 +230,6 @@ def _handed_over(
     table: ir.Table,
     sides: Sequence[Side],
     schema: Schema,
-    further: Sequence[str] = (),
 ) -> pa.Table:
     """Returns what history reads of exposures, in the order of row_id."""
     features = [schema.feature(name) for name in event_log.read_features(schema)]
@@ -236,8 +244,6 @@ def _handed_over(
         columns[name] = table[name].cast("int64")
     for name in event_log.read_values(schema):
         columns[name] = table[name].cast("float64")
-    for name in further:
-        columns[name] = table[name]
     asked = table.select(**columns).order_by("row_id")
     batches = list(engine.batches(asked, _BATCH_ROWS))
     return pa.Table.from_batches(batches, asked.schema().to_pyarrow())

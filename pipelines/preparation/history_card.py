@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from idefn_tf.history.as_of import NEVER, span
+from idefn_tf.history.as_of import span
 from idefn_tf.history.attach import Rows
+from idefn_tf.history.event_kinds import EventKinds
 from idefn_tf.history.event_log import EventLog
+from idefn_tf.history.lookback import Lookback
 from idefn_tf.history.sequences import Places
-from idefn_tf.history.sorted_stream import NO_KEY, SortedStream, codes
 from idefn_tf.schema import Schema
 
 _QUANTILES = (0.1, 0.5, 0.9)
@@ -52,8 +55,9 @@ def describe(
     if notes := _notes(schema):
         card["notes"] = notes
     keys = [aggregate.keys for aggregate in (history.aggregates if history else ())]
+    looks = _Looks(events, rows, EventKinds.of(events))
     for names in dict.fromkeys(keys):
-        card.setdefault("keys", {})["_x_".join(names)] = _of_key(schema, events, rows, parts, names)
+        card.setdefault("keys", {})["_x_".join(names)] = _of_key(schema, looks, parts, names)
     for sequence in schema.sequences:
         found = places[sequence.name]
         counts = found.end - found.start
@@ -93,19 +97,18 @@ def _notes(schema: Schema) -> list[str]:
 
 
 def _of_key(
-    schema: Schema, events: EventLog, rows: Rows, parts: np.ndarray, names: tuple[str, ...]
+    schema: Schema, looks: _Looks, parts: np.ndarray, names: tuple[str, ...]
 ) -> dict[str, Any]:
-    of_events, of_rows = codes(
-        [events.features[name] for name in names], [rows.keys[name] for name in names]
-    )
     history = schema.history
-    lag = (span(history.lag, schema.labels) or 0) if history and history.lag else 0
-    shown = events.known["exposure"]
-    happened = np.where(shown == NEVER, NEVER, shown - lag)
-    counts = _counts(of_events, shown, of_rows, rows.moments)
-    before = int(_counts(of_events, happened, of_rows, rows.times).sum())
-    final = int(_counts(of_events, events.final["conversion"], of_rows, rows.moments).sum())
-    seen = int(counts.sum())
+    lag = (span(history.lag, schema.labels) if history and history.lag else None) or 0
+    asked = looks.at(names, looks.rows.moments)
+    counts = asked.counts(("exposure", "known"), None)
+    seen = before = int(counts.sum())
+    final = int(asked.counts(("conversion", "final"), None).sum())
+    happened = looks.rows.times + lag  # what was known before then had happened by now
+    if (happened != looks.rows.moments).any():
+        earlier = looks.at(names, happened)
+        before = int(earlier.counts(("exposure", "known"), None).sum())
     return {
         "parts": _by_part(parts, counts),
         "hidden_by_lag_and_refresh": 1 - seen / before if before else 0.0,
@@ -113,19 +116,24 @@ def _of_key(
     }
 
 
-def _counts(
-    of_events: np.ndarray, times: np.ndarray, of_rows: np.ndarray, moments: np.ndarray
-) -> np.ndarray:
-    stream = SortedStream.of(of_events, times)
-    asked = np.where(of_rows == NO_KEY, 0, of_rows)
-    counts: np.ndarray = stream.before(asked, moments) - stream.start(asked)
-    return np.where(of_rows == NO_KEY, 0, counts)
+@dataclass(frozen=True)
+class _Looks:
+    """What looks back on what."""
+
+    events: EventLog
+    rows: Rows
+    kinds: EventKinds
+
+    def at(self, names: tuple[str, ...], moments: np.ndarray) -> Lookback:
+        """Returns the events of a key as rows would see them at these moments."""
+        return Lookback.of(self.events, self.kinds, self.rows.keys, moments, names)
 
 
 def _by_part(parts: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
     found = {}
-    for part in dict.fromkeys(parts.tolist()):
-        own = counts[parts == part]
+    numbers, names = pd.factorize(parts)
+    for number, part in enumerate(names):
+        own = counts[numbers == number]
         found[part] = {
             "without_history": float(np.mean(own == 0)),
             "events_per_row": [float(v) for v in np.quantile(own, _QUANTILES)],

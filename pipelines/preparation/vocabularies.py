@@ -47,12 +47,13 @@ def learn(train: ir.Table, schema: Schema, folder: Path, base: Path | None = Non
     """
     folder.mkdir(parents=True, exist_ok=True)
     earlier = {} if base is None else load(base, schema)
-    for feature in schema.features:
-        if not has_file(feature):
-            continue
+    asked = [feature for feature in schema.features if has_file(feature)]
+    numbers = [feature for feature in asked if feature.kind == "numeric"]
+    moments = _moments(train, [feature for feature in numbers if feature.name not in earlier])
+    for feature in numbers:
+        write_json(folder / f"{feature.name}.json", (earlier | moments)[feature.name])
+    for feature in asked:
         if feature.kind == "numeric":
-            moments = earlier.get(feature.name) or _moments(train, feature)
-            write_json(folder / f"{feature.name}.json", moments)
             continue
         family = [feature, *(f for f in schema.recorded if f.tied_to == feature.name)]
         found: dict[str, Any] = {"kind": "vocabulary"}
@@ -237,17 +238,26 @@ def _counted(parts: Mapping[str, ir.Table], feature: Feature) -> Iterator[tuple[
             yield from ((value, list(rows)) for value, *rows in zip(*columns, strict=True))
 
 
-def _moments(train: ir.Table, feature: Feature) -> dict[str, Any]:
+def _moments(train: ir.Table, features: Sequence[Feature]) -> dict[str, Any]:
     """The mean and the (population) deviation of the values that are there, as the model reads."""
-    train = train.filter(train[feature.name].notnull())
-    column = train[feature.name].cast("float64")
-    if feature.log1p:
-        column = (ibis.greatest(column, 0.0) + 1.0).ln()  # as the model's input does
+    asked: dict[str, ir.Value] = {}
+    for i, feature in enumerate(features):
+        column = train[feature.name].cast("float64")
+        if feature.log1p:
+            column = (ibis.greatest(column, 0.0) + 1.0).ln()  # as the model's input does
+            column = ibis.ifelse(train[feature.name].isnull(), ibis.null("float64"), column)
+        asked |= {f"mean_{i}": column.mean(), f"std_{i}": column.std(how="pop")}
+    if not asked:
+        return {}
     with translated_errors("learning means and deviations"):
-        row = train.aggregate(mean=column.mean(), std=column.std(how="pop")).to_pyarrow()
-    mean, std = row["mean"][0].as_py() or 0.0, row["std"][0].as_py()
-    # a constant column stays zero, not 0/0
-    return {"kind": "numeric", "mean": _rounded(mean), "std": _rounded(std) if std else 1.0}
+        row = train.aggregate(**asked).to_pyarrow().to_pylist()[0]
+    found = {}
+    for i, feature in enumerate(features):
+        mean, std = row[f"mean_{i}"] or 0.0, row[f"std_{i}"]
+        # a constant column stays zero, not 0/0
+        std = _rounded(std) if std else 1.0
+        found[feature.name] = {"kind": "numeric", "mean": _rounded(mean), "std": std}
+    return found
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,70 @@
+"""The page beside ``results/history/history.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def as_markdown(found: dict[str, Any]) -> str:
+    """Writes the measurements as tables, and the machine.
+
+    Args:
+        found: the result file's content.
+    """
+    lines = [
+        "# What history costs in preparation",
+        "",
+        "Simulated exposures, prepared by `python -m pipelines.prepare simulated-funnel` without "
+        "history and with five aggregates over three windows of four keys (60 numbers a row) and "
+        "the last 50 clicks; no row is lost and sampled rows hold what a loop counts before a time "
+        "is kept. Load: running processes when a run began, on the machine's cores.",
+        "",
+        "| rows | history | seconds | processor seconds | memory, GiB | prepared, GiB | load |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for run in found["runs"]:
+        for name in ("without", "with"):
+            one = run[name]
+            cells = (
+                f"{run['rows']:,}",
+                name,
+                f"{one['seconds']:,}",
+                f"{one['processor_seconds']:,}",
+                f"{one['peak_memory_gib']:.2f}",
+                f"{one['prepared_bytes'] / 2**30:.3f}",
+                f"{one['load']:g}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    times = ", ".join(f"{run['times']:g} at {run['rows']:,}" for run in found["runs"])
+    lines += ["", f"With history over without, by the clock: {times}."]
+    lines += _rivals(found.get("rivals"))
+    if "machine" in found:
+        machine = found["machine"]
+        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        lines += [
+            "",
+            f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+            f"{machine['system']}, Python {machine['python']}; {versions}.",
+        ]
+    lines += ["", f"Command: `{found['command']}`"]
+    return "\n".join(lines) + "\n"
+
+
+def _rivals(found: dict[str, Any] | None) -> Iterator[str]:
+    if not found:
+        return
+    yield ""
+    yield "## Beside other libraries"
+    yield ""
+    yield (
+        f"Clicks and exposures of a user in {', '.join(found['windows'])} before each of "
+        f"{found['rows']:,} exposures; {found['tied']:,} of them share user and time with another. "
+        "`wrong` counts rows whose number differs from a loop's, which sees what came strictly "
+        "before the row."
+    )
+    yield ""
+    yield "| library | seconds | wrong | how |"
+    yield "|---|---|---|---|"
+    for run in found["runs"]:
+        yield f"| {run['name']} | {run['seconds']:.2f} | {run['wrong']:,} | {run['how']} |"
