@@ -23,7 +23,6 @@ from serving.common.command_line import command_parser
 from serving.common.connection import (
     ConnectionFailedError,
     DeniedError,
-    Grpc,
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
@@ -32,6 +31,7 @@ from serving.common.connection import (
     TimeoutExpiredError,
 )
 from serving.common.event_lists import DEFAULT, WITH_HISTORY, holds_history
+from serving.common.grpc_connection import Grpc
 from serving.common.request import Columns, MissingInputError, RequestBuilder, Rows
 from serving.common.row_files import read_rows
 
@@ -55,7 +55,7 @@ class Client:
     schema's missing values, lists are padded.
 
     Args:
-        url: "http://host:8501" for REST, "grpc://host:8500" for gRPC.
+        url: "http://host:8501" for REST, "grpc://host:8500" for gRPC; https and grpcs for TLS.
         model: the model's name.
         schema: the schema, or the path of one; without it the inputs are asked from the server
             (REST only), and nulls become -1, NaN or "".
@@ -96,14 +96,17 @@ class Client:
     ) -> None:
         if version is not None and label is not None:
             raise ValueError(f"version, label: give one of them, received {version} and {label!r}")
-        if not url.startswith(("http://", "https://", "grpc://")):
-            raise ValueError(f"url: must begin with http://, https:// or grpc://, received {url!r}")
+        if not url.startswith(("http://", "https://", "grpc://", "grpcs://")):
+            raise ValueError(
+                f"url: must begin with http://, https://, grpc:// or grpcs://, received {url!r}"
+            )
         if max_rows < 1:
             raise ValueError(f"max_rows: must be 1 or more, received {max_rows}")
         self.model, self.version, self.label, self.max_rows = model, version, label, max_rows
         self._grpc, self._rest = None, None
-        if url.startswith("grpc://"):
-            self._grpc = Grpc(url.removeprefix("grpc://"), timeout, token)
+        if url.startswith("grpc"):
+            scheme, _, address = url.partition("://")
+            self._grpc = Grpc(address, timeout, token, scheme == "grpcs", verify)
         else:
             self._rest = Rest(url, timeout, token, verify)
         if isinstance(schema, str | Path):

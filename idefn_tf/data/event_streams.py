@@ -97,7 +97,7 @@ def with_lists(
         names: the columns asked for; by default all.
 
     Raises:
-        ValueError: if a stream is not there, or shorter than the rows say.
+        ValueError: if a stream is not there, is damaged, or belongs to other rows.
     """
     for mark in marks:
         if START.format(mark["name"]) in table.column_names:
@@ -117,6 +117,12 @@ def _with_lists(table: pa.Table, file: str, mark: Mapping[str, Any]) -> pa.Table
     start, end = (table.column(name).to_numpy() for name in names)
     path = _beside(file, mark["name"])
     stream = _stream(path, _stamp(path))
+    for column in [*mark["items"], *([TIME] if mark["gap_bounds"] else [])]:
+        if column not in stream.column_names:
+            raise ValueError(
+                f"{path}: must hold the column {column!r}, received {stream.column_names};\nit "
+                "belongs to other rows, prepare the data anew"
+            )
     if len(end) and end.max() > stream.num_rows:
         raise ValueError(
             f"{path}: must hold {int(end.max())} events, received {stream.num_rows};\nit belongs "
@@ -182,5 +188,12 @@ def _stamp(path: str) -> tuple[int, int]:
 def _stream(path: str, stamp: tuple[int, int]) -> pa.Table:
     """Reads a stream once in a process; a local one is mapped, not copied."""
     with object_store.explained(path):
-        source = object_store.opened(path) if object_store.is_remote(path) else pa.memory_map(path)
-        return pa.ipc.open_file(source).read_all()
+        if object_store.is_remote(path):
+            return pa.ipc.open_file(object_store.opened(path)).read_all()
+        try:
+            return pa.ipc.open_file(pa.memory_map(path)).read_all()
+        except pa.ArrowInvalid as error:
+            raise ValueError(
+                f"{path}: must be a whole Arrow file, received {stamp[1]} bytes that are none "
+                f"({error});\ncopy it again, or prepare the data anew"
+            ) from None

@@ -7,26 +7,28 @@ differences of running sums over the sorted stream, in whole numbers: later even
 
     rate = (events + smoothing * prior) / (exposures + smoothing)
 
-over the exposures whose outcome had become final in the window, so that both have equal maturity.
+over the exposures whose outcome had become final in the window. An event counts from when its
+exposure is final and itself known: with an attribution window that is one moment for converted and
+other exposures alike, so that both have equal maturity (`outcome_times`). A rate is at most 1.
 
 Source: smoothing with a prior is that of Micci-Barreca, SIGKDD Explorations 3(1), 2001, eq. (4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from idefn_tf.history.as_of import span, units
+from idefn_tf.history.event_kinds import EventKinds
 from idefn_tf.history.event_log import RATED, EventLog
-from idefn_tf.history.sorted_stream import NO_KEY, SortedStream, codes
-from idefn_tf.schema import HistoryAggregate, Schema
+from idefn_tf.history.lookback import Lookback
+from idefn_tf.schema import Schema
+from idefn_tf.schema.history import HistoryColumn
 
 #: Share of exposures with each event, by event.
 Priors = Mapping[str, float]
-# halves of a float64 as whole numbers: its floor, and the rest in steps of 2**-40
-_FRACTION = 2.0**40
 
 
 def learn_priors(events: EventLog) -> dict[str, float]:
@@ -46,8 +48,8 @@ def aggregate_columns(
     keys: Mapping[str, np.ndarray],
     moments: np.ndarray,
     priors: Priors,
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the columns of every aggregate, float32 [n], by name.
+) -> dict[str, np.ndarray]:
+    """Returns the columns of every aggregate, float32 [n], by name.
 
     Args:
         schema: says which.
@@ -56,97 +58,37 @@ def aggregate_columns(
         moments: the rows' as-of, int64 [n].
         priors: what rates are drawn to.
     """
-    for aggregate in schema.history.aggregates if schema.history else ():
-        of_events, of_rows = codes(
-            [events.features[name] for name in aggregate.keys],
-            [keys[name] for name in aggregate.keys],
-        )
-        yield from _columns(schema, aggregate, events, of_events, of_rows, moments, priors)
+    aggregates = schema.history.aggregates if schema.history else ()
+    if not aggregates:
+        return {}
+    kinds = EventKinds.of(events)
+    made: dict[str, np.ndarray] = {}
+    for names in dict.fromkeys(aggregate.keys for aggregate in aggregates):
+        looks = Lookback.of(events, kinds, keys, moments, names)
+        for aggregate in aggregates:
+            if aggregate.keys == names:
+                for column in aggregate.columns:
+                    made[column.name] = _column(schema, looks, column, aggregate.value, priors)
+    return {column.name: made[column.name] for a in aggregates for column in a.columns}
 
 
-def _columns(
-    schema: Schema,
-    aggregate: HistoryAggregate,
-    events: EventLog,
-    of_events: np.ndarray,
-    of_rows: np.ndarray,
-    moments: np.ndarray,
-    priors: Priors,
-) -> Iterator[tuple[str, np.ndarray]]:
+def _column(
+    schema: Schema, looks: Lookback, column: HistoryColumn, value: str | None, priors: Priors
+) -> np.ndarray:
+    """Returns one aggregate of every row."""
     assert schema.history is not None
-    absent = of_rows == NO_KEY
-    asked = np.where(absent, 0, of_rows)
-    looks: dict[tuple[str, bool], _Look] = {}
-    for column in aggregate.columns:
-        rated = column.measure == "rate"
-        if (column.event, rated) not in looks:
-            times = (events.final if rated else events.known)[column.event]
-            looks[column.event, rated] = _Look(of_events, times, asked, moments, absent)
-        look = looks[column.event, rated]
-        width = span(column.window, schema.labels)
-        if column.measure == "count":
-            start, end = look.window(width)
-            found = (end - start).astype(np.float64)
-        elif rated:
-            start, end = look.window(width)
-            smoothing = schema.history.smoothing
-            hits = _between(events.happened[column.event][look.order].astype(np.int64), start, end)
-            shown = end - start
-            prior = priors[column.event]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                found = (hits + smoothing * prior) / (shown + smoothing)
-            found = np.where(shown + smoothing > 0, found, prior)
-        elif column.measure == "sum":
-            start, end = look.window(width)
-            found = _sums(events.values[str(aggregate.value)][look.order], start, end)
-        else:
-            hour = 3600.0 * units(schema.labels)
-            found = look.since() / hour
-        yield column.name, found.astype(np.float32)
-
-
-class _Look:
-    """One stream, seen from the rows."""
-
-    def __init__(
-        self,
-        of_events: np.ndarray,
-        times: np.ndarray,
-        of_rows: np.ndarray,
-        moments: np.ndarray,
-        absent: np.ndarray,
-    ) -> None:
-        self._stream = SortedStream.of(of_events, times)
-        self.order = self._stream.order
-        self._codes, self._moments = of_rows, moments
-        self._end = self._stream.before(of_rows, moments)
-        self._start = np.where(absent, self._end, self._stream.start(of_rows))
-
-    def window(self, width: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Returns where the events of the window begin and end, in the stream."""
-        if width is None:
-            return self._start, self._end
-        start = self._stream.before(self._codes, self._moments - width)
-        return np.maximum(start, self._start), self._end
-
-    def since(self) -> np.ndarray:
-        """Returns the time since the last event, float64, NaN where there is none."""
-        there = self._end > self._start
-        if not len(self._stream):
-            return np.full(len(there), np.nan)
-        last = self._stream.times[np.where(there, self._end - 1, 0)]
-        return np.where(there, (self._moments - last).astype(np.float64), np.nan)
-
-
-def _between(values: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Sums whole numbers from `start` to `end`."""
-    running = np.concatenate([[0], np.cumsum(values)])
-    return running[end] - running[start]
-
-
-def _sums(values: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Sums floats as whole numbers, so that neither order nor other keys change a digit."""
-    floor = np.floor(values)
-    rest = np.floor((values - floor) * _FRACTION).astype(np.int64)
-    whole = _between(floor.astype(np.int64), start, end)
-    return whole + _between(rest, start, end) / _FRACTION
+    width, event = span(column.window, schema.labels), column.event
+    if column.measure == "count":
+        found = looks.counts((event, "known"), width).astype(np.float64)
+    elif column.measure == "sum":
+        found = looks.sums((event, "known"), width, str(value))
+    elif column.measure == "hours_since":
+        found = looks.since((event, "known")) / (3600.0 * units(schema.labels))
+    else:
+        smoothing, prior = schema.history.smoothing, priors[event]
+        shown = looks.counts((event, "final"), width)
+        hits = np.minimum(looks.counts((event, "hit"), width), shown)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = (hits + smoothing * prior) / (shown + smoothing)
+        found = np.where(shown + smoothing > 0, found, prior)
+    return found.astype(np.float32)

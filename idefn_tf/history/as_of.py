@@ -44,8 +44,8 @@ def known_at(history: History | None, labels: Labels) -> int | None:
 def as_of(times: np.ndarray, history: History | None, labels: Labels) -> np.ndarray:
     """Returns the moment whose knowledge each row may use.
 
-    `continuous` is the row's own time; `hourly` the last full hour and `daily` the last midnight,
-    as clocks of `labels.time_zone` show them. An event is seen if it was known before that moment.
+    `continuous` is the row's own time; `hourly` the last full hour and `daily` the beginning of the
+    day, as clocks of `labels.time_zone` show them. An event is seen if it was known before that.
 
     Args:
         times: of the rows, int64 [n].
@@ -61,7 +61,10 @@ def as_of(times: np.ndarray, history: History | None, labels: Labels) -> np.ndar
     east = np.asarray(zone.seconds)[np.searchsorted(zone.changes, whole, side="right")]
     local = whole + east
     step = _HOUR if refresh == "hourly" else _DAY
-    local -= np.mod(local, step)
-    east = np.asarray(zone.seconds)[np.searchsorted(zone.clock_changes, local, side="right")]
-    # where clocks go back, the boundary found may lie after the row: it is the row's own then
-    return np.minimum((local - east) * second, times)
+    begun = np.mod(local, step)
+    east = np.asarray(zone.seconds)[np.searchsorted(zone.clock_changes, local - begun, "right")]
+    found = local - begun - east
+    if refresh == "hourly":  # an hour that clocks show twice begins twice, a day once
+        change = np.asarray([-_DAY, *zone.changes])[np.searchsorted(zone.changes, whole, "right")]
+        found = np.where(whole - begun >= change, whole - begun, found)
+    return found * second

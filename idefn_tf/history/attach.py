@@ -17,6 +17,7 @@ from idefn_tf.history import event_log, sequences
 from idefn_tf.history.aggregates import Priors, aggregate_columns, learn_priors
 from idefn_tf.history.as_of import as_of, known_at
 from idefn_tf.history.event_log import EventLog
+from idefn_tf.history.time_columns import time_array
 from idefn_tf.schema import Schema
 
 
@@ -45,14 +46,14 @@ class Rows:
         column = schema.labels.exposure_time
         if column is None:  # all of them come after the one stream without times
             times = np.full(table.num_rows, known_at(schema.history, schema.labels), np.int64)
-        else:
-            if column not in table.column_names:
-                raise ValueError(
-                    f"rows: must hold the column {column!r} (labels.exposure_time), as of which "
-                    f"history is told, received {sorted(table.column_names)};\nadd it"
-                )
-            times, missing = event_log.time_array(schema, table, column)
-            times = np.where(missing, 0, times)
+            return cls(keys, times, times)
+        if column not in table.column_names:
+            raise ValueError(
+                f"rows: must hold the column {column!r} (labels.exposure_time), as of which "
+                f"history is told, received {sorted(table.column_names)};\nadd it"
+            )
+        times, missing = time_array(schema, table, column)
+        times = np.where(missing, 0, times)
         return cls(keys, as_of(times, schema.history, schema.labels), times)
 
 
@@ -144,9 +145,10 @@ def _listed(events: Any) -> list[Any]:
     return list(events) if several else [events]
 
 
-def columns(schema: Schema, events: EventLog, rows: Rows, priors: Priors) -> dict[str, np.ndarray]:
-    """Returns every generated column by name: float32 [n], lists [n, K] padded at the end."""
-    made = dict(aggregate_columns(schema, events, rows.keys, rows.moments, priors))
+def columns(schema: Schema, events: EventLog, rows: Rows, priors: Priors) -> dict[str, pa.Array]:
+    """Returns every generated column by name: float32, or lists of the newest events."""
+    numbers = aggregate_columns(schema, events, rows.keys, rows.moments, priors)
+    made: dict[str, pa.Array] = {name: pa.array(values) for name, values in numbers.items()}
     for sequence in schema.sequences:
         places = sequences.places(sequence, events, rows.keys, rows.moments)
         made |= sequences.lists(schema, sequence, places, rows.moments)

@@ -17,7 +17,7 @@ from idefn_tf.data import object_store, to_arrays
 from idefn_tf.data.arrow_to_numpy import label_values
 from idefn_tf.data.convert import convert
 from idefn_tf.data.files import column_values
-from idefn_tf.history.as_of import NEVER, known_at, span
+from idefn_tf.history.outcome_times import outcome_times
 from idefn_tf.schema import Schema
 from idefn_tf.schema.history import Event
 
@@ -30,6 +30,9 @@ PARTS = ("features", "known", "final", "happened", "values")
 @dataclass(frozen=True)
 class EventLog:
     """Past exposures, one a row, in the order in which equal times follow each other.
+
+    Rows are sorted by time, then by the features that history reads, so that the order of the
+    input does not count; those of a stream without times stay in the stream's order.
 
     Attributes:
         features: what keys and sequences read, by feature: int64 or object [n].
@@ -82,36 +85,12 @@ def key_arrays(schema: Schema, table: pa.Table) -> dict[str, np.ndarray]:
     return to_arrays(some, table, labels=False)
 
 
-def time_array(schema: Schema, table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a column of times in the schema's unit and where it is missing.
-
-    Raises:
-        ValueError: naming the column, if a time is negative or no whole number.
-    """
-    found = column_values(table, column)
-    if pa.types.is_timestamp(found.type):
-        found = found.cast(pa.timestamp(schema.labels.time_unit, found.type.tz)).cast(pa.int64())
-    values = convert(found, column, "int64", -1, schema.missing_words)
-    missing = values == -1
-    if (values[~missing] < 0).any():
-        row = int(np.argmax((values < 0) & ~missing))
-        raise ValueError(
-            f"{column}: times must be 0 or more {schema.labels.time_unit} since 1970, received "
-            f"{values[row]} in row {row};\nleave out the row, or write its time"
-        )
-    return values, missing
-
-
 def from_table(
     schema: Schema, table: pa.Table, renamed: Mapping[Event, str] | None = None
 ) -> EventLog:
     """Reads exposures with their outcomes as events.
 
-    An exposure is known at its time; a click at `labels.click_time`, or with its exposure; a
-    conversion at `labels.conversion_time`, or when the attribution window closes, or with its
-    click where the schema states neither. `history.lag` is added to all of them. Whether an
-    exposure led to a click or a conversion is final once the window has closed; without one, as
-    soon as it is known.
+    From when each is known: `outcome_times`.
 
     Args:
         schema: names columns and keys.
@@ -123,6 +102,12 @@ def from_table(
     """
     labels, history = schema.labels, schema.history
     columns = dict(renamed or {})
+    for name in read_features(schema):
+        if {name, schema.feature(name).source}.isdisjoint(table.column_names):
+            raise ValueError(
+                f"events: must hold the column {schema.feature(name).source!r}, which history "
+                f"looks at, received {sorted(table.column_names)};\nadd it"
+            )
     features = key_arrays(schema, table)
     rows = table.num_rows
     click = _flag(schema, table, columns.get("click"), (labels.click, "click"))
@@ -133,44 +118,8 @@ def from_table(
     exposed = np.ones(rows, bool)
     if "exposure" in columns:
         exposed = _flag(schema, table, columns["exposure"], ())
-    moment = known_at(history, labels)
-    timed = labels.exposure_time is not None and labels.exposure_time in table.column_names
-    if timed:
-        shown, missing = time_array(schema, table, str(labels.exposure_time))
-        clicked_at = _later(schema, table, labels.click_time, shown)
-        converted_at = _later(schema, table, labels.conversion_time, clicked_at)
-        window = labels.attribution
-        if window is not None:
-            begin = clicked_at if window.from_ == "click" else shown
-            closes = begin + round(window.window_hours * (span("1h", labels) or 0))
-            final_conversion = np.maximum(closes, converted_at * conversion)
-            if labels.conversion_time is None:
-                converted_at = closes
-        else:
-            final_conversion = np.where(conversion, converted_at, clicked_at)
-    elif moment is not None:
-        missing = np.zeros(rows, bool)
-        shown = clicked_at = converted_at = final_conversion = np.full(rows, moment - 1, np.int64)
-    else:
-        raise ValueError(
-            f"events: must hold the column {labels.exposure_time!r}, received "
-            f"{sorted(table.column_names)};\nadd it, or say history.known_at for events without "
-            "times"
-        )
-    lag = span(history.lag, labels) if history and history.lag else 0
-    known = {
-        "exposure": np.where(exposed, shown + (lag or 0), NEVER),
-        "click": np.where(click, clicked_at + (lag or 0), NEVER),
-        "conversion": np.where(conversion, converted_at + (lag or 0), NEVER),
-    }
-    final = {
-        "click": np.where(exposed, clicked_at + (lag or 0), NEVER),
-        "conversion": np.where(exposed, final_conversion + (lag or 0), NEVER),
-    }
-    values = {
-        name: convert(column_values(table, name), name, "float32", 0.0).astype(np.float64)
-        for name in read_values(schema)
-    }
+    known, final, missing = outcome_times(schema, table, exposed, click, conversion)
+    values = {name: _values(schema, table, name) for name in read_values(schema)}
     log = EventLog(
         features,
         known,
@@ -179,17 +128,43 @@ def from_table(
         values,
         int(missing.sum()),
     )
-    return log.take(~missing) if missing.any() else log
+    log = log.take(~missing) if missing.any() else log
+    timed = labels.exposure_time in table.column_names
+    return _in_order(log) if timed else log  # without times the order of rows is all there is
+
+
+def _in_order(log: EventLog) -> EventLog:
+    """Sorts by time and, where times are equal, by what the rows hold: no file's order counts."""
+    times = log.known["exposure"]
+    order = np.argsort(times, kind="stable")
+    equal = np.diff(times[order]) == 0
+    tied = np.append(equal, False) | np.insert(equal, 0, False)
+    if len(order) and tied.any():
+        some = order[tied]
+        ranks = [pd.factorize(values[some], sort=True)[0] for values in log.features.values()]
+        order[tied] = some[np.lexsort([*ranks, times[some]])]
+    return log if (order == np.arange(len(order))).all() else log.take(order)
 
 
 def joined(logs: Iterable[EventLog]) -> EventLog:
     """Returns several logs as one; exposures that an earlier log holds too count once.
 
-    Two rows are the same exposure if their features and all times are equal.
+    Two rows are the same exposure if the features that history reads and all times are equal. Where
+    a log holds several such rows, the joined one holds as many as the log with the most.
+
+    Raises:
+        ValueError: if a log lacks what another holds.
     """
     listed = list(logs)
     if len(listed) == 1:
         return listed[0]
+    for part in PARTS:
+        for name in {name for log in listed for name in getattr(log, part)}:
+            if not all(name in getattr(log, part) for log in listed):
+                raise ValueError(
+                    f"events: must all hold {name!r}, which history looks at, received events "
+                    "without;\nprepare the earlier folder with the same schema"
+                )
     marks = [_marks(log) for log in listed]
     kept, seen = [], None
     for log, mark in zip(listed, marks, strict=True):
@@ -207,9 +182,23 @@ def joined(logs: Iterable[EventLog]) -> EventLog:
 
 
 def _marks(log: EventLog) -> np.ndarray:
-    """Returns a hash of each row, uint64."""
+    """Returns a hash of each row, uint64; equal rows of one log differ by their number."""
     whole = {**log.features, **{f"known {k}": v for k, v in log.known.items()}}
-    return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(whole), index=False))
+    rows = np.asarray(pd.util.hash_pandas_object(pd.DataFrame(whole), index=False))
+    number = pd.Series(rows).groupby(rows).cumcount().to_numpy()
+    again = pd.util.hash_pandas_object(pd.DataFrame({"row": rows, "number": number}), index=False)
+    return np.where(number == 0, rows, np.asarray(again))
+
+
+def _values(schema: Schema, table: pa.Table, name: str) -> np.ndarray:
+    """Returns what a sum adds up, 0 where a cell is missing."""
+    if name not in table.column_names:
+        raise ValueError(
+            f"events: must hold the column {name!r}, received {sorted(table.column_names)};\n"
+            "add it, or leave sum out of history.aggregates"
+        )
+    found = convert(column_values(table, name), name, "float32", 0.0, schema.missing_words)
+    return found.astype(np.float64)
 
 
 def _flag(schema: Schema, table: pa.Table, column: str | None, names: Sequence[str]) -> np.ndarray:
@@ -221,16 +210,6 @@ def _flag(schema: Schema, table: pa.Table, column: str | None, names: Sequence[s
         f"events: must hold the column {asked[0]!r}, received {sorted(table.column_names)};\n"
         "add it, or name what stands for it in history.columns"
     )
-
-
-def _later(
-    schema: Schema, table: pa.Table, column: str | None, otherwise: np.ndarray
-) -> np.ndarray:
-    """Returns when something happened; where that is not recorded, `otherwise`."""
-    if column is None or column not in table.column_names:
-        return otherwise
-    values, missing = time_array(schema, table, column)
-    return np.where(missing, otherwise, values)
 
 
 def write(log: EventLog, path: str | Path) -> None:
@@ -250,16 +229,23 @@ def read(path: str) -> EventLog:
     """Reads what `write` wrote, also from a bucket.
 
     Raises:
-        ValueError: if the file cannot be read.
+        ValueError: if the file cannot be read, or is no log.
     """
     with object_store.explained(path, "events"):
         table = pq.read_table(object_store.opened(path), partitioning=None)
     parts: dict[str, Any] = {part: {} for part in PARTS}
     for name in table.column_names:
         part, _, column = name.partition(":")
+        if part not in parts:
+            continue
         values = table.column(name)
         if pa.types.is_large_string(values.type):
             parts[part][column] = values.cast(pa.large_binary()).to_numpy()
         else:
             parts[part][column] = values.to_numpy()
+    if not all(parts[part] for part in PARTS[:4]):
+        raise ValueError(
+            f"{path}: must be events that preparation wrote, received the columns "
+            f"{table.column_names};\ngive the prepared folder, or files of exposures"
+        )
     return EventLog(**parts)

@@ -12,6 +12,8 @@ from idefn_tf.history.as_of import NEVER
 
 #: A key that is missing: it has no events and sees none.
 NO_KEY = -1
+# the greatest number that key and time together may make
+_LIMIT = 2**62
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
@@ -55,7 +57,7 @@ class SortedStream:
     order: np.ndarray
     codes: np.ndarray
     times: np.ndarray
-    _moments: np.ndarray = field(repr=False)
+    _ruler: _Ruler = field(repr=False)
     _places: np.ndarray = field(repr=False)
 
     @classmethod
@@ -63,10 +65,10 @@ class SortedStream:
         """Sorts events; those without a key, or that did not happen, are left out."""
         there = np.flatnonzero((codes != NO_KEY) & (times != NEVER))
         codes, times = codes[there], times[there]
-        moments = np.unique(times)
-        places = codes * (len(moments) + 1) + np.searchsorted(moments, times)
+        ruler = _Ruler.of(codes, times)
+        places = ruler.places(codes, times)
         order = np.argsort(places, kind="stable")
-        return cls(there[order], codes[order], times[order], moments, places[order])
+        return cls(there[order], codes[order], times[order], ruler, places[order])
 
     def __len__(self) -> int:
         return len(self.order)
@@ -78,9 +80,47 @@ class SortedStream:
             codes: keys of the rows.
             moments: int64; an event at this very moment is not before it.
         """
-        rank = np.searchsorted(self._moments, moments, side="left")
-        return np.searchsorted(self._places, codes * (len(self._moments) + 1) + rank, side="left")
+        return np.searchsorted(self._places, self._ruler.places(codes, moments), side="left")
 
     def start(self, codes: np.ndarray) -> np.ndarray:
         """Returns where each key's events begin, int64."""
-        return np.searchsorted(self._places, codes * (len(self._moments) + 1), side="left")
+        return np.searchsorted(self._places, self._ruler.starts(codes), side="left")
+
+
+@dataclass(frozen=True)
+class _Ruler:
+    """Numbers keys and times together, so that one search finds both.
+
+    Attributes:
+        first: the earliest time of an event; 0 without events.
+        width: how many numbers a key takes: one for each time that is told apart.
+        keys: how many keys events may have; all others come after them.
+        ranks: the distinct times, where numbers of their own would grow too large.
+    """
+
+    first: int
+    width: int
+    keys: int
+    ranks: np.ndarray | None
+
+    @classmethod
+    def of(cls, codes: np.ndarray, times: np.ndarray) -> _Ruler:
+        if not len(times):
+            return cls(0, 1, 0, None)
+        first, last, keys = int(times.min()), int(times.max()), int(codes.max()) + 1
+        if (keys + 1) * (last - first + 2) < _LIMIT:
+            return cls(first, last - first + 2, keys, None)
+        ranks = np.unique(times)
+        return cls(first, len(ranks) + 1, keys, ranks)
+
+    def starts(self, codes: np.ndarray) -> np.ndarray:
+        """Returns the first number of a key."""
+        return np.minimum(codes, self.keys) * self.width
+
+    def places(self, codes: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Returns the number of a key and a time; times after the last event share one."""
+        starts = self.starts(codes)
+        if self.ranks is not None:
+            return starts + np.searchsorted(self.ranks, times, side="left")
+        last = self.first + self.width - 1
+        return starts + (np.clip(times, self.first, last) - self.first)

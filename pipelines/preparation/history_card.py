@@ -34,10 +34,11 @@ def describe(
         places: of each sequence.
 
     Returns:
-        "events", "conversion" (whose labels count), "refresh", and by key: the share of rows
-        without a past exposure and deciles of their number, by part; the share of past exposures
-        hidden by lag and refresh, and of those seen the share whose conversion is still open. By
-        sequence: the share of rows without an event and of those with more than its length.
+        "events", "events_without_time", "notes" (what numbers do not say), "conversion" (whose
+        labels count), "refresh", and by key: the share of rows without a past exposure and deciles
+        of their number, by part; the share of past exposures hidden by lag and refresh, and of
+        those seen the share whose conversion is still open. By sequence: the share of rows without
+        an event and of those with more than its length.
     """
     history = schema.history
     card: dict[str, Any] = {
@@ -48,6 +49,8 @@ def describe(
     }
     if history is not None and history.known_at is not None:
         card["known_at"] = history.known_at
+    if notes := _notes(schema):
+        card["notes"] = notes
     keys = [aggregate.keys for aggregate in (history.aggregates if history else ())]
     for names in dict.fromkeys(keys):
         card.setdefault("keys", {})["_x_".join(names)] = _of_key(schema, events, rows, parts, names)
@@ -60,6 +63,33 @@ def describe(
             "longer_than_length": float(np.mean(counts > sequence.length)) if len(counts) else 0.0,
         }
     return card
+
+
+def _notes(schema: Schema) -> list[str]:
+    """Returns what a reader of the counts and rates should know."""
+    labels, history = schema.labels, schema.history
+    found = []
+    if history is not None and history.known_at is not None:
+        found.append(
+            f"events have no times and are known from {history.known_at}; where the stream was cut "
+            "at a length, counts are cut, too"
+        )
+    if labels.negative_keep_rate < 1:
+        found.append(
+            "counts are of the thinned log (labels.negative_keep_rate "
+            f"{labels.negative_keep_rate:g}), and rates are of its exposures"
+        )
+    rated = any(
+        column.measure == "rate" and column.event == "conversion"
+        for aggregate in (history.aggregates if history else ())
+        for column in aggregate.columns
+    )
+    if rated and labels.conversion_time is not None and labels.attribution is None:
+        found.append(
+            "without labels.attribution an exposure that may still convert counts as not converted "
+            "in rates"
+        )
+    return found
 
 
 def _of_key(

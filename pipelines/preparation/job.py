@@ -138,7 +138,12 @@ class Job:
         if self.as_of is not None:
             options["as_of"] = self.as_of
         if self.events:
-            options["events"] = [cards.describe_sources(f) for f in map(past_files, self.events)]
+            options["events"] = [
+                Prepared.open(place).card["fingerprint"]
+                if Prepared.is_at(place)
+                else cards.describe_sources(past_files(place))
+                for place in self.events
+            ]
         return options
 
     def _build(
@@ -170,6 +175,8 @@ class Job:
         if self.learns and self.base is None:
             rows = history.after_burn_in(rows, self.schema)
         past = self._look_back(engine, request, exposures, rows, report)
+        for note in past.card.get("notes", ()) if past is not None else ():
+            console.note(f"history: {note}")
         added = None if past is None else past.added
         slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows, added)
         slices.write(root, split.parts, settings.part_rows, console)
@@ -235,9 +242,7 @@ class Job:
 
 
 def past_files(place: str) -> list[Path]:
-    """Returns the files that `--events` names: of events, or of one prepared folder."""
-    if Prepared.is_at(place):
-        return [Path(place) / history.EVENTS]
+    """Returns the files of events that `--events` names."""
     return [Path(file) for file in find_files(place)]
 
 

@@ -55,6 +55,7 @@ class Proposal:
         labels: the schema's labels.
         guesses: one a column, in the order of the table.
         user_key: the feature that GAUC groups by, or None.
+        item_key: the feature that identifies the item, or None.
         warnings: what to look at before training, beside the guesses' own.
     """
 
@@ -64,6 +65,7 @@ class Proposal:
     guesses: list[Guess]
     user_key: str | None
     warnings: list[str] = field(default_factory=list)
+    item_key: str | None = None
 
     def schema(self) -> Schema:
         """Returns the schema itself."""
@@ -166,7 +168,8 @@ def propose(
     if not entries:
         raise ValueError("FILE: no column is left that could be a feature; see the reasons above")
     user_key = entries.get(keys.user.name) if keys.user is not None else None
-    return Proposal(_identifier(name), table.num_rows, made, guesses, user_key, warnings)
+    item_key = entries.get(keys.item.name) if keys.item is not None else None
+    return Proposal(_identifier(name), table.num_rows, made, guesses, user_key, warnings, item_key)
 
 
 def _guess(column: Profile, leak: Any, keys: Any, names: set[str], named: dict[str, str]) -> Guess:

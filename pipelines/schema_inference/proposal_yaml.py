@@ -8,6 +8,7 @@ from typing import Any
 
 from idefn_tf._files import write_text
 from idefn_tf.schema import strict_yaml
+from pipelines.schema_inference.past_events import past_events
 from pipelines.schema_inference.proposal import Proposal
 
 
@@ -57,6 +58,24 @@ def _lines(proposal: Proposal, source: str) -> Iterator[str]:
             yield f"  # LOOK: {_one_line(guess.warning)}"
         yield f"  # {_one_line(guess.why)}"
         yield f"  - {_flow(guess.entry)}"
+    yield from _past(proposal)
+
+
+def _past(proposal: Proposal) -> Iterator[str]:
+    """Writes what history could be, as a comment: it makes preparation longer, and is a choice."""
+    found = past_events(proposal)
+    if not found:
+        return
+    yield "# What user and item did before each row, often worth more than a method. Uncomment it;"
+    yield "# the first days then feed history and are not trained on (docs/history.md)."
+    yield "# history:"
+    yield f"#   burn_in_days: {found['history']['burn_in_days']}"
+    yield "#   aggregates:"
+    for aggregate in found["history"]["aggregates"]:
+        yield f"#     - {_flow(aggregate)}"
+    yield "# sequences:"
+    for sequence in found["sequences"]:
+        yield f"#   - {_flow(sequence)}"
 
 
 def _flow(value: Any) -> str:

@@ -75,6 +75,41 @@ def tiny_url(tiny_base, embedded) -> str:
 
 
 @pytest.fixture(scope="session")
+def cli_root() -> Path:
+    """Where commands are run."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def embedded_grpc(warm_processes) -> Iterator[Callable[..., tuple[str, str]]]:
+    """Starts servers with both doors; returns REST's URL and gRPC's address."""
+    import socket
+
+    processes = []
+
+    def start(*flags: str) -> tuple[str, str]:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+        process = warm_processes.Popen(
+            [sys.executable, "-m", "serving.server", "--rest_api_port=0", f"--port={port}", *flags],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )  # fmt: skip
+        processes.append(process)
+        line = process.stdout.readline()
+        assert line.startswith("ready http"), process.stderr.read()
+        return line.split()[1], f"127.0.0.1:{port}"
+
+    yield start
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+@pytest.fixture(scope="session")
 def past() -> ModuleType:
     """The module past_run: a small table with history and a sequence, a trained model."""
     path = ROOT / "tests" / "idefn_tf" / "export" / "past_run.py"

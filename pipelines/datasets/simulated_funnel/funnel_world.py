@@ -10,6 +10,11 @@ s_conversion)) are drawn for every exposure; the conversion seen is click AND R*
 b_o and b_r are found by bisection so that the CTR and the CVR of clicked rows hit the preset. With
 a selection of 0 (w3 v2 = 0) clicks depend on observables alone; with more, clicked rows convert
 more often than equal unclicked ones, and no feature tells why.
+
+With a taste t > 0 every user also has leanings that no feature shows: b towards all items and e
+towards what an item is, g (its place, of length 1, along c and c', which its category is cut from);
+t (g.e + b) / sqrt(2) is added to s_conversion and half of it to s_click. What a user did
+before tells b and e, and nothing else does.
 """
 
 from __future__ import annotations
@@ -36,7 +41,7 @@ _CHUNK = 262_144
 _SAMPLE = 200_000
 _NODES, _NODE_WEIGHTS = hermegauss(15)
 # the purposes of the random streams
-_WORLD, _CALIBRATION, _EXPOSURES = 1, 2, 3
+_WORLD, _CALIBRATION, _EXPOSURES, _TASTE = 1, 2, 3, 5  # 4 is that of observed_features
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Options:
         alignment: how much the taste for clicking is the taste for converting, -1..1.
         users: how many; one for 30 exposures by default.
         items: how many; one for 60 exposures by default.
+        taste: strength of what only a user's past tells, 0 or more.
     """
 
     exposures: int = 120_000
@@ -62,6 +68,7 @@ class Options:
     alignment: float = 0.3
     users: int = 0
     items: int = 0
+    taste: float = 0.0
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -73,6 +80,8 @@ class Options:
         for name in ("selection", "alignment"):
             if not -1.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: must lie in -1..1, received {getattr(self, name)}")
+        if not 0 <= self.taste < np.inf:
+            raise ValueError(f"taste: must be 0 or more, received {self.taste}")
         for name in ("seed", "draw", "users", "items"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative, received {getattr(self, name)}")
@@ -81,8 +90,9 @@ class Options:
                 object.__setattr__(self, name, max(least, self.exposures // share))
 
     def as_json(self) -> dict[str, int | float | str]:
-        """Returns the options by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Returns the options by name; the taste where there is one."""
+        names = [field.name for field in fields(self) if field.name != "taste" or self.taste]
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,8 @@ class World:
         items: latent vectors, shape [items, DIM].
         click_taste: the click's matrix over [u, 1] and [v, 1], shape [DIM + 1, DIM + 1].
         conversion_taste: the conversion's.
+        leanings: of users, b and e, shape [users, 3].
+        groups: what items are, g, shape [items, 2].
         click_intercept: b_o.
         conversion_intercept: b_r.
     """
@@ -133,6 +145,10 @@ class World:
             _zipf(options.users, _USER_ZIPF),
             _zipf(options.items, _ITEM_ZIPF),
         ]
+        self.leanings = self._stream(_TASTE).normal(size=(options.users, 3))
+        directions = [m[DIM, :DIM] for m in (self.conversion_taste, self.click_taste)]
+        seen = np.stack([self.items @ d / np.linalg.norm(d) for d in directions], axis=1)
+        self.groups = seen / np.linalg.norm(seen, axis=1, keepdims=True)
         self.click_intercept = self.conversion_intercept = 0.0
         self._calibrate()
 
@@ -187,6 +203,11 @@ class World:
         v = np.column_stack([self.items[item], np.ones(len(item))])
         click = ((u @ self.click_taste) * v).sum(1) - _POSITION_WEIGHT * np.log1p(position)
         conversion = ((u @ self.conversion_taste) * v).sum(1)
+        if self.options.taste:
+            e = self.leanings[user]
+            leaning = ((e[:, 1:] * self.groups[item]).sum(1) + e[:, 0]) / np.sqrt(2.0)
+            click += 0.5 * self.options.taste * leaning
+            conversion += self.options.taste * leaning
         return click + self.click_intercept, conversion + self.conversion_intercept
 
     def _observable(self, click: Array, conversion: Array) -> tuple[Array, Array, Array]:

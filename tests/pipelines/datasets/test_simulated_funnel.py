@@ -35,6 +35,20 @@ def prepared(folder):
     return prepare("simulated_funnel", folder / "out_raw", folder / "out")
 
 
+def test_a_taste_moves_both_rates_of_a_user_and_is_written_down_where_there_is_one():
+    assert "taste" not in Options().as_json()
+    assert Options(taste=1.5).as_json()["taste"] == 1.5
+    with pytest.raises(ValueError, match="taste: must be 0 or more, received -1"):
+        Options(taste=-1.0)
+    plain, tasty = (drawn(exposures=20_000, preset="easy", users=100, taste=t) for t in (0.0, 4.0))
+    assert np.array_equal(plain["user"], tasty["user"])
+    odds = [np.log(r["oracle_probability"] / (1 - r["oracle_probability"])) for r in (plain, tasty)]
+    spread = [
+        np.std([values[plain["user"] == user].mean() for user in range(50)]) for values in odds
+    ]
+    assert spread[1] > 1.5 * spread[0]
+
+
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_the_presets_rates_are_hit(preset):
     rows = drawn(exposures=200_000, preset=preset, seed=1, users=20_000, items=10_000)

@@ -16,7 +16,7 @@ from pipelines.reports.material import Material, RunMaterial
 from pipelines.reports.page import page as whole_page
 from pipelines.reports.permutation_importance import SEEDS, groups, measure, sample
 from pipelines.reports.rows import Rows
-from pipelines.reports.sections import history, importance
+from pipelines.reports.sections import history_section, importance
 
 PAST = Path(__file__).parents[2] / "idefn_tf" / "export" / "past_run.py"
 PART = {"without_history": 0.25, "events_per_row": [0.0, 4.0, 9.5]}
@@ -57,7 +57,7 @@ def html(section, read_page):
 
 
 def test_coverage_is_the_cards_and_has_a_legend(found, read_page):
-    shown = html(history.section(found), read_page)
+    shown = html(history_section.section(found), read_page)
     assert shown.cells["history/events of user/train/without"][0] == 0.25
     text = shown.text["history"]
     for words in ("200 past exposures, refresh daily", "9.5", "50.0%", "12.5%", "37.5%",
@@ -65,8 +65,8 @@ def test_coverage_is_the_cards_and_has_a_legend(found, read_page):
         assert words in text
 
 
-def test_auc_and_pcoc_by_past_events_are_those_of_the_rows(found, past, read_page):
-    shown = html(history.section(found), read_page)
+def test_auc_and_pcoc_by_history_section_are_those_of_the_rows(found, past, read_page):
+    shown = html(history_section.section(found), read_page)
     frame = past.make_frame()
     counts = frame["user__exposure_count__2d"].to_numpy()  # the first count of the schema
     label = (frame["click"] * frame["conversion"]).to_numpy(float)
@@ -84,12 +84,12 @@ def test_auc_and_pcoc_by_past_events_are_those_of_the_rows(found, past, read_pag
 
 def test_bins_are_deciles_of_rows_with_history():
     values = np.array([0.0] * 5 + list(range(1, 101)))
-    made = {words: int(mask.sum()) for words, mask in history.bins(values)}
+    made = {words: int(mask.sum()) for words, mask in history_section.bins(values)}
     assert made["none"] == 5
     assert list(made)[1:3] == ["1 to 10", "11 to 20"]
     assert set(list(made.values())[1:]) == {10}
-    assert {w: int(m.sum()) for w, m in history.bins(np.array([3.0, 3.0]))} == {"3": 2}
-    assert [w for w, _ in history.bins(np.zeros(3))] == ["none"]
+    assert {w: int(m.sum()) for w, m in history_section.bins(np.array([3.0, 3.0]))} == {"3": 2}
+    assert [w for w, _ in history_section.bins(np.zeros(3))] == ["none"]
 
 
 def test_groups_are_features_keys_and_sequences(past):
@@ -154,6 +154,6 @@ def test_a_run_without_history_has_no_such_section(found, past):
     )
     main = RunMaterial("esmm", found.main.run, found.rows)
     main.schema = plain
-    assert history.section(Material(main, [], None, "test")) is None
+    assert history_section.section(Material(main, [], None, "test")) is None
     assert set(groups(plain)) == {"user", "city", "video", "tag"}
     assert to_arrays(plain, found.rows.table, labels=False).keys() == groups(plain).keys()

@@ -1,0 +1,1 @@
+"""History: its cost, and what it is worth."""

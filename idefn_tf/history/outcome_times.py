@@ -1,0 +1,96 @@
+"""Outcome times: from when a past exposure, its click and its conversion are known.
+
+An exposure is known at its time; a click at `labels.click_time`, or with its exposure; a conversion
+at `labels.conversion_time`, or when the attribution window closes, or with its click where the
+schema states neither. `history.lag` is added to all of them.
+
+Rates count an exposure from the moment at which its outcome is *final*, which must not depend on
+that outcome: an exposure that counts as refusal only because it will never convert would tell
+the future. So a conversion is final when the attribution window closes, whatever happened in it.
+Without a window it is final with the exposure: what has not converted yet counts as refusal until
+the conversion is known. A click is final with its exposure.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from idefn_tf.history.as_of import NEVER, known_at, span
+from idefn_tf.history.time_columns import time_array
+from idefn_tf.schema import Schema
+
+#: Times by event, int64 [n].
+Times = dict[str, np.ndarray]
+
+
+def outcome_times(
+    schema: Schema,
+    table: pa.Table,
+    exposed: np.ndarray,
+    click: np.ndarray,
+    conversion: np.ndarray,
+) -> tuple[Times, Times, np.ndarray]:
+    """Returns from when events are known, from when outcomes are final, and rows without a time.
+
+    Args:
+        schema: names the columns of times.
+        table: the exposures.
+        exposed: whether each row is an exposure, bool [n].
+        click: whether it was clicked, bool [n].
+        conversion: whether it converted, bool [n].
+
+    Raises:
+        ValueError: if the time of exposures is not there, or a time cannot be read.
+    """
+    labels, history = schema.labels, schema.history
+    moment = known_at(history, labels)
+    if labels.exposure_time is not None and labels.exposure_time in table.column_names:
+        shown, missing = time_array(schema, table, labels.exposure_time)
+        shown = np.where(missing, 0, shown)
+        clicked_at = np.where(click, _later(schema, table, labels.click_time, shown), shown)
+        settled, unstated = shown, clicked_at
+        window = labels.attribution
+        if window is not None:
+            width = round(window.window_hours * (span("1h", labels) or 0))
+            settled = unstated = shown + width
+            if window.from_ == "click":  # a click after that does not open a closed exposure again
+                unstated = clicked_at + width
+                settled = np.where(click & (clicked_at <= settled), unstated, settled)
+        converted_at = _later(schema, table, labels.conversion_time, clicked_at, unstated)
+    elif moment is not None:
+        missing = np.zeros(table.num_rows, bool)
+        shown = np.full(table.num_rows, moment - 1, np.int64)
+        clicked_at = converted_at = settled = shown
+    else:
+        raise ValueError(
+            f"events: must hold the column {labels.exposure_time!r}, received "
+            f"{sorted(table.column_names)};\nadd it, or say history.known_at for events without "
+            "times"
+        )
+    lag = (span(history.lag, labels) if history and history.lag else None) or 0
+    known = {
+        "exposure": np.where(exposed, shown + lag, NEVER),
+        "click": np.where(click, clicked_at + lag, NEVER),
+        "conversion": np.where(conversion, converted_at + lag, NEVER),
+    }
+    final = {
+        "click": np.where(exposed, shown + lag, NEVER),
+        "conversion": np.where(exposed, settled + lag, NEVER),
+    }
+    return known, final, missing
+
+
+def _later(
+    schema: Schema,
+    table: pa.Table,
+    column: str | None,
+    earliest: np.ndarray,
+    unstated: np.ndarray | None = None,
+) -> np.ndarray:
+    """Returns when something happened, never before `earliest`; `unstated` where no cell says."""
+    otherwise = earliest if unstated is None else unstated
+    if column is None or column not in table.column_names:
+        return otherwise
+    values, missing = time_array(schema, table, column)
+    return np.where(missing, otherwise, np.maximum(values, earliest))
