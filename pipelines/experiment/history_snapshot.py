@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from idefn_tf.data import read_table
 from idefn_tf.history import event_log, kept_history
 from idefn_tf.history.as_of import units
 from idefn_tf.history.event_log import EventLog
@@ -24,8 +23,8 @@ from idefn_tf.history.snapshot import (
     take_snapshot,
 )
 from idefn_tf.schema import Schema
+from pipelines.experiment.past_events import read_logs
 from pipelines.experiment.run_folder import Run
-from pipelines.preparation.history import from_table
 from pipelines.preparation.prepared_folder import Prepared
 
 #: A snapshot may take so many bytes.
@@ -78,11 +77,7 @@ def snapshot_of(
             "received neither;\nexport it without"
         )
     logs = [kept_history.read_events(data.place)] if data is not None else []
-    for place in options.events:
-        if Prepared.is_at(place):
-            logs.append(kept_history.read_events(place))
-        else:
-            logs.append(from_table(schema, read_table(place, schema)))
+    logs += read_logs(schema, options.events)
     if not logs:
         raise ValueError(
             f"--with-history: needs the events of {run.root}, whose data are no longer where they "

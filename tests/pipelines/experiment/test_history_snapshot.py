@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from idefn_tf.export import Scorer, list_versions
-from pipelines import export
+from pipelines import evaluate, export
 from pipelines.experiment import history_snapshot
+from pipelines.experiment.evaluation import evaluate_table
 from pipelines.experiment.history_snapshot import SnapshotOptions, snapshot_of
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
@@ -103,6 +105,27 @@ def test_what_is_too_large_is_refused_with_the_clients_way(past, run, data, monk
 def test_without_data_and_events_the_cure_is_named(run):
     with pytest.raises(ValueError, match=r"no longer where they were;\ngive --data"):
         snapshot_of(run, None, SnapshotOptions())
+
+
+def test_evaluate_computes_the_history_of_a_file(past, run, data, tmp_path, capsys):
+    log = past.make_log()
+    late = log[log["at"] >= past.BEGIN + 4 * past.DAY].reset_index(drop=True)
+    path = tmp_path / "late.parquet"
+    late.to_parquet(path)
+    asked = ["--run", str(run.root), "--data", str(path), "--json", "-", "--quiet"]
+    assert evaluate.main([*asked, "--events", str(data.root)]) == 0
+    found = json.loads(capsys.readouterr().out)["all"]["all_funnel"]
+    whole = past.make_frame()
+    own = whole[whole["at"] >= past.BEGIN + 4 * past.DAY].reset_index(drop=True)
+    truth = evaluate_table(run.load_model(), run.schema(), pa.Table.from_pandas(own))["all_funnel"]
+    assert found["rows"] == len(late)
+    assert found["cvr_auc"] == pytest.approx(truth["cvr_auc"], abs=1e-6)
+    assert found["cvr_logloss"] == pytest.approx(truth["cvr_logloss"], abs=1e-6)
+    own.to_parquet(path)
+    assert evaluate.main([*asked, "--events", str(data.root)]) == 2
+    assert "whose history is not there yet" in capsys.readouterr().err
+    assert evaluate.main([*asked[:3], str(data.root), "--events", str(data.root)]) == 2
+    assert "a prepared folder, which holds its history" in capsys.readouterr().err
 
 
 def main(run, base, *more):
