@@ -180,3 +180,21 @@ def test_drift_covers_generated_numbers_and_lists(past, past_run, past_url, tmp_
 def test_fill_needs_history_in_the_schema(tiny, prepared):
     with pytest.raises(ValueError, match="history: must be asked of a schema with history"):
         HistoryFill(tiny.SCHEMA, prepared)
+
+
+def test_a_null_beside_a_large_id_changes_no_history(past, prepared):
+    fill = HistoryFill(past.SCHEMA, prepared, midnight(past))
+    row = {"city": "a", "video": 3, "tag": "x"}
+    made = fill([{"user": past.LARGE + 1, **row}, {"user": None, **row}])
+    log = past.make_log()
+    counts = log.groupby("user").size()
+    assert counts[past.LARGE] != counts[past.LARGE + 1]
+    assert made[0]["user__exposure_count__all"] == counts[past.LARGE + 1]
+    assert made[0]["user"] == past.LARGE + 1
+    assert (made[1]["user__exposure_count__all"], made[1]["clicks__video"]) == (0.0, [])
+
+
+def test_a_key_that_a_row_lacks_is_named(past, prepared):
+    fill = HistoryFill(past.SCHEMA, prepared, midnight(past))
+    with pytest.raises(ValueError, match=r"rows: must hold 'tag', by which .*\['city', 'user', 'v"):
+        fill({"user": 1, "city": "a", "video": 3})
