@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from idefn_tf.history import event_log, sequences
 from idefn_tf.history.aggregates import Priors, aggregate_columns
-from idefn_tf.history.as_of import NEVER, units
+from idefn_tf.history.as_of import NEVER, as_of, units
 from idefn_tf.history.attach import Rows, columns
 from idefn_tf.history.event_log import EventLog
 from idefn_tf.history.sorted_stream import is_missing
@@ -142,12 +142,30 @@ def newest(log: EventLog) -> int:
     return int(there.max()) + 1
 
 
+def next_refresh(schema: Schema, moment: int) -> int:
+    """Returns the first moment from `moment` on of which features are computed.
+
+    With `refresh: daily` that is the next midnight, with `continuous` the moment itself.
+    """
+    refresh = schema.history.refresh if schema.history else "continuous"
+    begun = last_refresh(schema, moment)
+    if begun == moment:
+        return moment
+    hours = 36.0 if refresh == "daily" else 1.5  # well inside the next one, long days and short
+    return last_refresh(schema, begun + round(hours * 3600 * units(schema.labels)))
+
+
+def last_refresh(schema: Schema, moment: int) -> int:
+    """Returns the last moment up to `moment` of which features are computed."""
+    return int(as_of(np.array([moment], np.int64), schema.history, schema.labels)[0])
+
+
 def take_snapshot(
     schema: Schema,
     log: EventLog,
     priors: Priors,
     *,
-    as_of: int | None = None,
+    moment: int | None = None,
     users: np.ndarray | None = None,
     min_events: int = 0,
 ) -> Snapshot:
@@ -157,7 +175,8 @@ def take_snapshot(
         schema: with history, sequences or both.
         log: all events.
         priors: to which rates are drawn, those of training.
-        as_of: the moment, in the schema's unit; by default after the newest exposure.
+        moment: which, in the schema's unit; by default the first after the newest exposure of which
+            features are computed (`history.refresh`).
         users: ids of `user_key` whose history may be in it; by default all.
         min_events: past exposures that a user needs to be in it.
 
@@ -176,7 +195,7 @@ def take_snapshot(
                 f"{name}: must be in requests, for history is looked up by it, received a feature "
                 "that is train_only;\nsend history with requests in place of a snapshot"
             )
-    moment = newest(log) if as_of is None else as_of
+    moment = next_refresh(schema, newest(log)) if moment is None else moment
     past = log.take(_first_known(log) < moment)
     kept, left_out = _users(schema, past, moment, users, min_events)
     groups: dict[tuple[str, ...], list[HistoryAggregate]] = {}

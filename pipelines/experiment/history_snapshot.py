@@ -11,13 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from idefn_tf.data import read_table
 from idefn_tf.history import event_log, kept_history
 from idefn_tf.history.as_of import units
-from idefn_tf.history.snapshot import Snapshot, shown, take_snapshot
-from idefn_tf.schema import Labels, Schema
+from idefn_tf.history.event_log import EventLog
+from idefn_tf.history.snapshot import (
+    Snapshot,
+    last_refresh,
+    newest,
+    next_refresh,
+    shown,
+    take_snapshot,
+)
+from idefn_tf.schema import Schema
+from pipelines.experiment.past_events import read_logs
 from pipelines.experiment.run_folder import Run
-from pipelines.preparation.history import from_table
 from pipelines.preparation.prepared_folder import Prepared
 
 #: A snapshot may take so many bytes.
@@ -33,7 +40,8 @@ class SnapshotOptions:
         events: prepared folders or files of exposures, beside the run's own data.
         keys: a file with the ids of the users whose history may be in it, one a line.
         min_events: past exposures that a user needs to be in it.
-        as_of: its moment; by default after the newest exposure.
+        as_of: its moment; by default the first refresh after the newest exposure, or the last one
+            before it where that is still to come.
         allow_stale: whether it may be older than the run's features are when it is served.
     """
 
@@ -69,26 +77,24 @@ def snapshot_of(
             "received neither;\nexport it without"
         )
     logs = [kept_history.read_events(data.place)] if data is not None else []
-    for place in options.events:
-        if Prepared.is_at(place):
-            logs.append(kept_history.read_events(place))
-        else:
-            logs.append(from_table(schema, read_table(place, schema)))
+    logs += read_logs(schema, options.events)
     if not logs:
         raise ValueError(
             f"--with-history: needs the events of {run.root}, whose data are no longer where they "
             "were;\ngive --data PREPARED_FOLDER, or --events"
         )
+    now = time.time() if now is None else now
+    log = event_log.joined(logs)
     snapshot = take_snapshot(
         schema,
-        event_log.joined(logs),
+        log,
         kept_history.read_priors(run.vocabularies),
-        as_of=_moment(options.as_of, schema.labels),
+        moment=_moment(options.as_of, schema, log, round(now * units(schema.labels))),
         users=_ids(options.keys, schema),
         min_events=options.min_events,
     )
     _check_training_days(run, schema, snapshot)
-    age = _age(schema, snapshot, options, time.time() if now is None else now)
+    age = _age(schema, snapshot, options, now)
     if snapshot.nbytes > LARGEST:
         raise ValueError(
             f"--with-history: the snapshot must take at most {LARGEST:,} bytes, received "
@@ -98,8 +104,13 @@ def snapshot_of(
     return snapshot, age
 
 
-def _moment(text: str | None, labels: Labels) -> int | None:
-    return None if text is None else kept_history.read_moment("--as-of", text, labels)
+def _moment(text: str | None, schema: Schema, log: EventLog, now: int) -> int:
+    """Returns the moment asked for, or the refresh after the newest exposure, or the one before."""
+    if text is not None:
+        return kept_history.read_moment("--as-of", text, schema.labels)
+    end = newest(log)
+    coming = next_refresh(schema, end)
+    return coming if coming <= now else last_refresh(schema, end)
 
 
 def _ids(path: str | None, schema: Schema) -> np.ndarray | None:

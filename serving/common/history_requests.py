@@ -74,10 +74,16 @@ class HistoryFill:
             listed = frame.to_dict("records")
         else:
             listed = [dict(row) for row in ([rows] if isinstance(rows, Mapping) else rows)]
-            frame = pd.DataFrame(listed)
+            frame = pd.DataFrame(listed, dtype=object)  # a null must not make floats of ids
         if not listed:
             return []
         names = set(event_log.read_features(self._schema))
+        for name in sorted(names):
+            if {name, self._schema.feature(name).source}.isdisjoint(frame.columns):
+                raise ValueError(
+                    f"rows: must hold {name!r}, by which history is looked up, received "
+                    f"{sorted(map(str, frame.columns))};\nadd it, null where it is unknown"
+                )
         sources = {f.source for f in self._schema.recorded if f.name in names} | names
         table = read_table(frame[[n for n in frame.columns if n in sources]], self._schema)
         made = self.columns(table)

@@ -28,7 +28,8 @@ def sides(
         looks_up: whether the served version looks history up.
 
     Raises:
-        ValueError: if there is history neither in the rows nor to be computed.
+        ValueError: if there is history neither in the rows nor to be computed, or sent history has
+            no time.
     """
     if not schema.generated:
         return table, table, None
@@ -36,6 +37,12 @@ def sides(
     if held:
         if fill is None:
             return table, table, None
+        time = schema.labels.exposure_time
+        if fill.at is None and time not in table.column_names:
+            raise ValueError(
+                f"rows: must hold {time!r}, as of which history was sent, received "
+                f"{sorted(table.column_names)};\nlog it with the requests, or give --at"
+            )
         computed = _with(table.drop_columns(sorted(held)), fill)
         return table, table, _compare(schema, table, computed)
     if fill is None:

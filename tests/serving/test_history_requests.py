@@ -28,9 +28,8 @@ def prepared(past, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def snapshot(past):
-    """As of a midnight, so that a daily refresh looks back from the same moment."""
-    moment = past.BEGIN + 5 * past.DAY
-    return take_snapshot(past.SCHEMA, past.events(), past.PRIORS, as_of=moment)
+    """As of the midnight after the newest exposure."""
+    return take_snapshot(past.SCHEMA, past.events(), past.PRIORS)
 
 
 @pytest.fixture(scope="module")
@@ -141,13 +140,18 @@ def test_sent_history_is_compared_with_pythons(
     assert report["skew"]["failed"] == []  # the model itself answers alike
 
 
-def test_a_snapshot_has_no_skew_as_of_its_moment(past, past_run, snapshot_url, prepared, tmp_path):
+def test_a_snapshot_has_no_skew_as_of_its_moment(
+    past, past_run, snapshot_url, prepared, tmp_path, capsys
+):
     path = tmp_path / "day.parquet"
     past.make_log()[RECORDED].to_parquet(path)
     assert ask(past_run, snapshot_url, path, "--history", prepared, "--at", midnight(past)) == 0
     other = str(past.BEGIN + 3 * past.DAY)
     assert ask(past_run, snapshot_url, path, "--history", prepared, "--at", other) == 1
     assert ask(past_run, snapshot_url, path) == 2
+    past.make_frame().drop(columns="at").to_parquet(path)  # of which time?
+    assert ask(past_run, snapshot_url, path, "--history", prepared) == 2
+    assert "rows: must hold 'at', as of which" in capsys.readouterr().err
 
 
 def test_drift_covers_generated_numbers_and_lists(past, past_run, past_url, tmp_path, capsys):
@@ -176,3 +180,21 @@ def test_drift_covers_generated_numbers_and_lists(past, past_run, past_url, tmp_
 def test_fill_needs_history_in_the_schema(tiny, prepared):
     with pytest.raises(ValueError, match="history: must be asked of a schema with history"):
         HistoryFill(tiny.SCHEMA, prepared)
+
+
+def test_a_null_beside_a_large_id_changes_no_history(past, prepared):
+    fill = HistoryFill(past.SCHEMA, prepared, midnight(past))
+    row = {"city": "a", "video": 3, "tag": "x"}
+    made = fill([{"user": past.LARGE + 1, **row}, {"user": None, **row}])
+    log = past.make_log()
+    counts = log.groupby("user").size()
+    assert counts[past.LARGE] != counts[past.LARGE + 1]
+    assert made[0]["user__exposure_count__all"] == counts[past.LARGE + 1]
+    assert made[0]["user"] == past.LARGE + 1
+    assert (made[1]["user__exposure_count__all"], made[1]["clicks__video"]) == (0.0, [])
+
+
+def test_a_key_that_a_row_lacks_is_named(past, prepared):
+    fill = HistoryFill(past.SCHEMA, prepared, midnight(past))
+    with pytest.raises(ValueError, match=r"rows: must hold 'tag', by which .*\['city', 'user', 'v"):
+        fill({"user": 1, "city": "a", "video": 3})

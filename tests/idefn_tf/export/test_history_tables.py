@@ -10,7 +10,7 @@ from idefn_tf.export import Scorer, export_model
 from idefn_tf.export.history_tables import HistoryTables
 from idefn_tf.export.replay import python_scores, request_arrays
 from idefn_tf.history import attach
-from idefn_tf.history.snapshot import take_snapshot
+from idefn_tf.history.snapshot import next_refresh, take_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_look_ups_equal_attach_at_the_moment_to_the_bit(past, snapshot):
 
 def test_an_earlier_moment_sees_less(past):
     moment = past.BEGIN + 2 * past.DAY
-    early = take_snapshot(past.SCHEMA, past.events(), past.PRIORS, as_of=moment)
+    early = take_snapshot(past.SCHEMA, past.events(), past.PRIORS, moment=moment)
     rows, truth = asked(past, early)
     compare(past, HistoryTables(past.SCHEMA, early), rows, truth)
     shown = early.numbers[0]
@@ -75,7 +75,7 @@ def test_an_earlier_moment_sees_less(past):
 
 
 def test_no_event_gives_everybody_the_empty_history(past):
-    none = take_snapshot(past.SCHEMA, past.events(), past.PRIORS, as_of=past.BEGIN - 1)
+    none = take_snapshot(past.SCHEMA, past.events(), past.PRIORS, moment=past.BEGIN - 1)
     rows, truth = asked(past, none)
     found = compare(past, HistoryTables(past.SCHEMA, none), rows, truth)
     assert (found["user__click_count__all"] == 0).all()
@@ -122,8 +122,7 @@ def test_plain_ids_are_answered_with_the_history_of_the_day(past, past_model, sn
 
 def test_the_card_says_of_when_how_large_and_whom(past, version):
     card = json.loads((version / "assets.extra" / "model_card.json").read_text())["snapshot"]
-    newest = int(past.make_log()["at"].max()) + 1
-    assert card["as_of"] == pd.Timestamp(newest, unit="s", tz="UTC").isoformat()
+    assert card["as_of"] == "2023-11-20T00:00:00+00:00"  # the midnight after the newest exposure
     assert card["keys"]["user"] == 8
     assert (card["users"], card["users_left_out"]) == (8, 0)
     assert 1000 < card["bytes"] < 20_000
@@ -155,3 +154,24 @@ def test_an_empty_log_is_refused(past):
     empty = past.events().take(np.zeros(len(past.make_log()), bool))
     with pytest.raises(ValueError, match="events: must hold exposures"):
         take_snapshot(past.SCHEMA, empty, past.PRIORS)
+
+
+def test_the_moment_is_the_next_refresh(past):
+    def after(refresh, moment, zone="UTC"):
+        schema = past.SCHEMA.model_copy(
+            update={
+                "history": past.SCHEMA.history.model_copy(update={"refresh": refresh}),
+                "labels": past.SCHEMA.labels.model_copy(update={"time_zone": zone}),
+            }
+        )
+        begin = pd.Timestamp(moment, tz=zone)
+        found = next_refresh(schema, int(begin.timestamp()))
+        return pd.Timestamp(found, unit="s", tz=zone).strftime("%m-%d %H:%M:%S")
+
+    assert after("continuous", "2024-03-30 10:20:30") == "03-30 10:20:30"
+    assert after("hourly", "2024-03-30 10:20:30") == "03-30 11:00:00"
+    assert after("hourly", "2024-03-30 11:00:00") == "03-30 11:00:00"
+    assert after("daily", "2024-03-30 10:20:30") == "03-31 00:00:00"
+    # days of 23 and of 25 hours
+    assert after("daily", "2024-03-31 01:00:00", "Europe/Berlin") == "04-01 00:00:00"
+    assert after("daily", "2024-10-27 23:00:00", "Europe/Berlin") == "10-28 00:00:00"

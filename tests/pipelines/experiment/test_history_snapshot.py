@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from idefn_tf.export import Scorer, list_versions
-from pipelines import export
+from pipelines import evaluate, export
 from pipelines.experiment import history_snapshot
+from pipelines.experiment.evaluation import evaluate_table
 from pipelines.experiment.history_snapshot import SnapshotOptions, snapshot_of
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
@@ -39,8 +41,8 @@ def data(past, tmp_path_factory):
 
 
 def after(past, hours):
-    """Seconds since 1970, so many hours after the newest exposure."""
-    return int(past.make_log()["at"].max()) + 1 + hours * 3600
+    """Seconds since 1970, so many hours after the midnight that follows the newest exposure."""
+    return past.BEGIN + 5 * past.DAY + hours * 3600
 
 
 def test_events_of_the_data_and_of_files_count_once(past, run, data, tmp_path):
@@ -53,18 +55,29 @@ def test_events_of_the_data_and_of_files_count_once(past, run, data, tmp_path):
     table = found.numbers[0]
     total = table.matrix[:-1, table.names.index("user__exposure_count__all")].sum()
     assert total == 2 * len(log)
-    assert found.as_of == more["at"].max() + 1
+    assert found.as_of == past.BEGIN + 10 * past.DAY
     assert about == {"refresh": "daily", "age_hours": 1.0, "stale": False}
 
 
 def test_a_snapshot_older_than_its_refresh_needs_a_word(past, run, data):
-    message = r"refresh is daily, received one as of 2023-11-19T\S+, 25.0 hours old;\n.*--allow"
+    message = r"is daily, received one as of 2023-11-20T00:00:00\+00:00, 25.0 hours old;\n.*--allow"
     with pytest.raises(ValueError, match=message):
         snapshot_of(run, data, SnapshotOptions(), after(past, 25))
     _, about = snapshot_of(run, data, SnapshotOptions(allow_stale=True), after(past, 25))
     assert about == {"refresh": "daily", "age_hours": 25.0, "stale": True}
     _, about = snapshot_of(run, data, SnapshotOptions(), after(past, 24))
     assert about["stale"] is False
+
+
+def test_before_the_next_refresh_the_last_one_counts(past, run, data):
+    late = int(past.make_log()["at"].max()) + 10
+    assert late < past.BEGIN + 5 * past.DAY
+    found, about = snapshot_of(run, data, SnapshotOptions(), late)
+    assert found.as_of == past.BEGIN + 4 * past.DAY
+    assert about["stale"] is False
+    table = found.numbers[0]
+    total = table.matrix[:-1, table.names.index("user__exposure_count__all")].sum()
+    assert total == (past.make_log()["at"] < found.as_of).sum()
 
 
 def test_a_snapshot_before_the_training_days_is_refused_with_both(run, data):
@@ -94,6 +107,27 @@ def test_without_data_and_events_the_cure_is_named(run):
         snapshot_of(run, None, SnapshotOptions())
 
 
+def test_evaluate_computes_the_history_of_a_file(past, run, data, tmp_path, capsys):
+    log = past.make_log()
+    late = log[log["at"] >= past.BEGIN + 4 * past.DAY].reset_index(drop=True)
+    path = tmp_path / "late.parquet"
+    late.to_parquet(path)
+    asked = ["--run", str(run.root), "--data", str(path), "--json", "-", "--quiet"]
+    assert evaluate.main([*asked, "--events", str(data.root)]) == 0
+    found = json.loads(capsys.readouterr().out)["all"]["all_funnel"]
+    whole = past.make_frame()
+    own = whole[whole["at"] >= past.BEGIN + 4 * past.DAY].reset_index(drop=True)
+    truth = evaluate_table(run.load_model(), run.schema(), pa.Table.from_pandas(own))["all_funnel"]
+    assert found["rows"] == len(late)
+    assert found["cvr_auc"] == pytest.approx(truth["cvr_auc"], abs=1e-6)
+    assert found["cvr_logloss"] == pytest.approx(truth["cvr_logloss"], abs=1e-6)
+    own.to_parquet(path)
+    assert evaluate.main([*asked, "--events", str(data.root)]) == 2
+    assert "whose history is not there yet" in capsys.readouterr().err
+    assert evaluate.main([*asked[:3], str(data.root), "--events", str(data.root)]) == 2
+    assert "a prepared folder, which holds its history" in capsys.readouterr().err
+
+
 def main(run, base, *more):
     return export.main(["--run", str(run.root), "--model-base", str(base), *map(str, more)])
 
@@ -109,7 +143,7 @@ def test_the_job_writes_a_version_that_takes_ids_alone(past, run, data, tmp_path
     past.make_frame().to_parquet(rows)
     assert main(run, base, *wanted, "--allow-stale", "--min-events", 22, "--rows", rows) == 0
     said = capsys.readouterr().err
-    assert re.search(r"history as of 2023-11-19T\S+, [\d,]+ bytes, \d users left out", said)
+    assert re.search(r"history as of 2023-11-20T\S+, [\d,]+ bytes, \d users left out", said)
     assert "older than refresh daily" in said
     card = json.loads((base / "1" / "assets.extra" / "model_card.json").read_text())
     assert card["snapshot"]["stale"] is True

@@ -16,7 +16,7 @@ from pipelines.reports.material import Material, RunMaterial
 from pipelines.reports.page import page as whole_page
 from pipelines.reports.permutation_importance import SEEDS, groups, measure, sample
 from pipelines.reports.rows import Rows
-from pipelines.reports.sections import history_section, importance
+from pipelines.reports.sections import history_section, importance, slices
 
 PAST = Path(__file__).parents[2] / "idefn_tf" / "export" / "past_run.py"
 PART = {"without_history": 0.25, "events_per_row": [0.0, 4.0, 9.5]}
@@ -157,3 +157,15 @@ def test_a_run_without_history_has_no_such_section(found, past):
     assert history_section.section(Material(main, [], None, "test")) is None
     assert set(groups(plain)) == {"user", "city", "video", "tag"}
     assert to_arrays(plain, found.rows.table, labels=False).keys() == groups(plain).keys()
+
+
+def test_a_slice_of_rows_without_a_number_stands_apart(found, past, monkeypatch):
+    monkeypatch.setattr(slices, "ROWS", 5)
+    monkeypatch.setattr(slices, "POSITIVES", 1)
+    name = "user__click_hours_since__all"
+    made = {s.value: s for s in slices.find_slices(found) if s.feature == name}
+    absent = past.make_frame()[name].isna().to_numpy()
+    assert 5 < absent.sum() < len(absent) / 2
+    np.testing.assert_array_equal(made["missing"].mask, absent)
+    others = np.sum([s.mask for value, s in made.items() if value != "missing"], axis=0)
+    np.testing.assert_array_equal(others, ~absent)
