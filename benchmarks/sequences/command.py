@@ -46,7 +46,9 @@ KERAS_2, PASSIVE = {"TF_USE_LEGACY_KERAS": "1"}, {"OMP_WAIT_POLICY": "PASSIVE"}
 def middle(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the median over rounds of each number, and how many rounds there were."""
     found = {
-        name: statistics.median(run[name] for run in runs) for name in NUMBERS if name in runs[0]
+        name: round(statistics.median(run[name] for run in runs), 4)
+        for name in NUMBERS
+        if name in runs[0]
     }
     return {**found, "rounds": len(runs)}
 

@@ -39,8 +39,7 @@ def page(result: dict[str, Any]) -> str:
             lines += [f"By the {clock}'s clock: {', '.join(said)}.", ""]
         lines += [
             f"CTR AUC on held-out rows after the same {task['rows']:,} rows. Ours trains two "
-            "towers (ESMM), the others one; torch-rechub has BatchNorm, and no metrics while it "
-            "trains.",
+            "towers, the others one; torch-rechub has BatchNorm, and no metrics while it trains.",
             "",
         ]
     if "encoders" in result:

@@ -99,12 +99,17 @@ def look_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
                 encoded[EVENTS] = packed
             tables = {w: rows for w, rows in encoded["rows"].items() if w != "indicator"}
             encoded[DISTINCT] = {
-                width: vars(distinct(rows, events_of(packed, width)))
+                width: _named(distinct(rows, events_of(packed, width)))
                 for width, rows in tables.items()
             }
         return (encoded, *element[1:]) if len(element) > 1 else encoded
 
     return dataset.map(find, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _named(found: Distinct) -> dict[str, Any]:
+    """Returns what was found by name, events where there are any."""
+    return {name: value for name, value in vars(found).items() if name != "events" or value}
 
 
 def found_rows(encoded: Mapping[str, Any], width: str) -> Distinct:
