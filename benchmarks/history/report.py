@@ -37,7 +37,11 @@ def as_markdown(found: dict[str, Any]) -> str:
             )
             lines.append(f"| {' | '.join(cells)} |")
     times = ", ".join(f"{run['times']:g} at {run['rows']:,}" for run in found["runs"])
-    lines += ["", f"With history over without, by the clock: {times}."]
+    used = ", ".join(
+        f"{run['with']['processor_seconds'] / run['without']['processor_seconds']:.2f}"
+        for run in found["runs"]
+    )
+    lines += ["", f"With history over without, by the clock: {times}; in processor time: {used}."]
     lines += _rivals(found.get("rivals"))
     if "machine" in found:
         machine = found["machine"]
@@ -67,4 +71,4 @@ def _rivals(found: dict[str, Any] | None) -> Iterator[str]:
     yield "| library | seconds | wrong | how |"
     yield "|---|---|---|---|"
     for run in found["runs"]:
-        yield f"| {run['name']} | {run['seconds']:.2f} | {run['wrong']:,} | {run['how']} |"
+        yield f"| {run['name']} | {run['seconds']:.4f} | {run['wrong']:,} | {run['how']} |"

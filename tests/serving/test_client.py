@@ -232,8 +232,8 @@ def test_command_line_says_what_went_wrong(tiny_url, tmp_path, capsys):
 
 
 def test_grpc_without_the_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tensorflow_serving.apis", None)
-    with pytest.raises(ImportError, match="tensorflow-serving-api"):
+    monkeypatch.setitem(__import__("sys").modules, "grpc", None)
+    with pytest.raises(ImportError, match="gRPC needs grpcio"):
         Client("grpc://127.0.0.1:8500", "cvr")
 
 
