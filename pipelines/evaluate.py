@@ -29,7 +29,7 @@ from pipelines.cli.metric_table import show_metrics
 from pipelines.datasets.registry import prepare_rows
 from pipelines.experiment.evaluation import Metrics, evaluate_part, evaluate_table
 from pipelines.experiment.evaluation_notes import say_seen, say_weights
-from pipelines.experiment.past_events import with_history
+from pipelines.experiment.event_sources import with_history
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared

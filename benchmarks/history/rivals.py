@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,8 @@ def make(folder: Path) -> None:
         {"user": rng.zipf(1.5, _ROWS) % _USERS, "at": at, "click": rng.integers(0, 2, _ROWS)}
     )
     found = []
-    for row in rows.itertuples():
+    made: Any = rows.itertuples()  # pandas types its rows as anything at all
+    for row in made:
         past = rows[(rows["user"] == row.user) & (rows["at"] < row.at)]
         day = past[past["at"] >= row.at - _DAY]
         found.append([len(day), day["click"].sum(), len(past), past["click"].sum()])

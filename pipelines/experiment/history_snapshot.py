@@ -23,7 +23,7 @@ from idefn_tf.history.snapshot import (
     take_snapshot,
 )
 from idefn_tf.schema import Schema
-from pipelines.experiment.past_events import read_logs
+from pipelines.experiment.event_sources import read_logs
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 
