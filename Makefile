@@ -42,7 +42,7 @@ demo: setup ## data, training, evaluation, export, one REST prediction (DATA=DIR
 test: setup ## the whole test suite
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-quick: setup ## one case of every parameter set, without XLA and other processes
+quick: setup ## one case of every parameter set, one training, without XLA and other processes
 	$(BIN)/pytest --quick -q $(PYTEST_ARGS)
 
 test-versions: setup ## what another TensorFlow may answer otherwise (with TF=current)

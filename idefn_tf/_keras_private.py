@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import tensorflow as tf
+
 
 def variable_index(optimizer: Any, variable: Any) -> int:
     """Returns the place of a variable among those that an optimizer was built with."""
@@ -28,6 +30,21 @@ def take_added_losses(model: Any) -> list[Any]:
     added = [loss for layer in layers for loss in layer._get_own_losses()]
     model._clear_losses()
     return added
+
+
+class SumsOverReplicas:
+    """Mixed in front of an optimizer of Keras: the gradients of one replica are their own sum.
+
+    TensorFlow's all-reduce registers a gradient of itself for each graph that it is traced in, and
+    so keeps the graph, 15 MB of a training step, until the process ends.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        """Sums over replicas, where there are several."""
+        context = tf.distribute.get_replica_context()
+        if context is not None and int(context.num_replicas_in_sync) == 1:
+            return list(grads_and_vars)
+        return super()._all_reduce_sum_gradients(grads_and_vars)  # type: ignore[misc]
 
 
 class NoSymbolicBuild:

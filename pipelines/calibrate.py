@@ -26,6 +26,7 @@ from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.cli.folder_owner import one_owner
+from pipelines.cli.metric_table import legend
 from pipelines.experiment.evaluation import predict
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
@@ -158,6 +159,8 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     ]
     title = f"{found['class']} for {found['space']}, fitted on validation"
     console.table(title, ("part and space", "cvr", *names), rows)
+    for text in legend(names):
+        console.note(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,18 +29,32 @@ from pipelines.cli.metric_table import show_metrics
 from pipelines.datasets.registry import prepare_rows
 from pipelines.experiment.evaluation import Metrics, evaluate_part, evaluate_table
 from pipelines.experiment.evaluation_notes import say_seen, say_weights
+from pipelines.experiment.past_events import with_history
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
 
 
 def evaluate_data(
-    run: Run, data: str | Path, parts: Sequence[str], console: Console, whole_log: bool = False
+    run: Run,
+    data: str | Path,
+    parts: Sequence[str],
+    console: Console,
+    whole_log: bool = False,
+    events: Sequence[str] = (),
 ) -> dict[str, Metrics]:
-    """Evaluates prepared parts, or one file or folder of exposures (called "all")."""
+    """Evaluates prepared parts, or one file or folder of exposures (called "all").
+
+    A file's history is computed from `events` and its own rows, where events are given.
+    """
     console.reading("exposures", data)
     whole = Prepared.open(data) if Prepared.is_at(data) else None
     model = run.load_model()
+    if whole is not None and events:
+        raise ValueError(
+            f"--events: must stand beside --raw or a file, received {data}, a prepared folder, "
+            "which holds its history;\nleave it out"
+        )
     if whole is not None:
         wanted = parts or [p for p in ("test", "all") if p in whole.parts]
         missing = [p for p in wanted if p not in whole.parts]
@@ -53,6 +67,8 @@ def evaluate_data(
         raise ValueError(f"part: {data} is not a prepared folder, so it has no parts; leave it out")
     schema = run.schema()
     table = read_table(data, schema)
+    if events:
+        table = with_history(run, table, events)
     click, conversion = schema.labels.resolve(table.column_names)
     report: dict[str, np.ndarray] = {}
     if "conversion_raw" in table.column_names:
@@ -119,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="PATH",
-        help="with --raw: earlier exposures that history looks back on; again",
+        help="with --raw or a file: earlier exposures that history looks back on; again",
     )
     parser.add_argument(
         "--part", action="append", default=[], help="part of a prepared folder (default: test)"
@@ -139,7 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             whole, events = given.whole_log, given.events
             metrics: dict[str, Any] = evaluate_raw(run, given.raw, console, whole, events)
         else:
-            metrics = evaluate_data(run, given.data, given.part, console, given.whole_log)
+            metrics = evaluate_data(
+                run, given.data, given.part, console, given.whole_log, given.events
+            )
         if given.json == "-":
             json.dump(metrics, sys.stdout, indent=1)
             sys.stdout.write("\n")

@@ -6,6 +6,10 @@ The version is a SavedModel from raw features to ctr, cvr and ctcvr. Before it a
 replayed against Python, its warm-up requests are run, and, where --rows gives labelled rows and a
 version is there already, the promotion gate compares the two: a version that is worse, or whose
 scores moved too far, is refused unless --force.
+
+    python -m pipelines.export --run RUN --model-base models/cvr --with-history [--events PATH]
+
+puts history as of the newest event into the version: requests then hold ids alone.
 """
 
 from __future__ import annotations
@@ -18,13 +22,16 @@ from typing import Any
 
 from idefn_tf.export import Gate, export_model, list_versions, prune
 from idefn_tf.export.gate import require
+from idefn_tf.history.snapshot import Snapshot
 from idefn_tf.schema import Schema, strict_yaml
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.experiment.history_snapshot import SnapshotOptions, snapshot_of
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import PARTS, Prepared
+from pipelines.reports.material import find_data
 from serving.common.models_config import ModelsConfig
 
 
@@ -55,6 +62,8 @@ def export(
     *,
     rows: str | Path | None = None,
     options: Options = Options(),
+    history: SnapshotOptions | None = None,
+    data: str | Path | None = None,
 ) -> Path:
     """Exports a run's selected model.
 
@@ -65,6 +74,8 @@ def export(
         rows: labelled rows to replay and to compare on: a file, or a prepared folder, of which the
             validation part is taken.
         options: gate and clean-up.
+        history: what of it to look up in the version; None puts none in.
+        data: the run's prepared data, for its events; by default where it was trained.
 
     Returns:
         The version's path.
@@ -78,6 +89,9 @@ def export(
     model, schema = run.load_model(), run.schema()
     source = _source(rows)
     config = _models_config(base, options)
+    details, snapshot = _details(run), None
+    if history is not None:
+        snapshot, details["snapshot"] = _snapshot(run, data, history, console)
     console.step("writes the SavedModel and replays rows against Python")
     path = export_model(
         model,
@@ -85,7 +99,8 @@ def export(
         base,
         replay=source,
         calibrator=run.calibrator(),
-        details=_details(run),
+        snapshot=snapshot,
+        details=details,
         approve=_approval(schema, source, _served(base, config, options), options, console),
     )
     console.wrote(path, f"(version {path.name})")
@@ -94,6 +109,25 @@ def export(
         for number in prune(base, options.keep, protect):
             console.note(f"removed version {number}")
     return path
+
+
+def _snapshot(
+    run: Run, data: str | Path | None, history: SnapshotOptions, console: Console
+) -> tuple[Snapshot, dict[str, Any]]:
+    schema = run.schema()
+    prepared = Prepared.open(data) if data is not None else find_data(run)
+    if prepared is not None:
+        console.reading("events of", prepared.place)
+    snapshot, about = snapshot_of(run, prepared, history)
+    said = snapshot.describe(schema)
+    out = f", {said['users_left_out']:,} users left out" if said["users_left_out"] else ""
+    console.note(f"history as of {said['as_of']}, {said['bytes']:,} bytes{out}")
+    if about.get("stale"):
+        console.warn(
+            f"history is {about['age_hours']:,.0f} hours old, older than refresh "
+            f"{about['refresh']} made the run's features"
+        )
+    return snapshot, about
 
 
 def _source(rows: str | Path | None) -> Any:
@@ -181,6 +215,19 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--keep", type=int, help="keep this many of the newest versions")
     made.add_argument("--models-config", help="the server's file: never removes what it names")
     made.add_argument("--label", default=Options.label, help="whose version counts as served")
+    past = made.add_argument_group("history")
+    past.add_argument("--with-history", action="store_true", help="look history up in the version")
+    past.add_argument("--data", help="the run's prepared data (default: where it was trained)")
+    past.add_argument(
+        "--events", action="append", default=[], metavar="PATH",
+        help="further events: a prepared folder, or files of exposures; again",
+    )  # fmt: skip
+    past.add_argument(
+        "--as-of", metavar="TIME", help="its moment (default: after the newest event)"
+    )
+    past.add_argument("--history-keys", metavar="FILE", help="ids of users to put in, one a line")
+    past.add_argument("--min-events", type=int, default=0, help="of users to put in")
+    past.add_argument("--allow-stale", action="store_true", help="older than the run's refresh")
     gate = made.add_argument_group("promotion gate")
     gate.add_argument("--gate", action=argparse.BooleanOptionalAction, default=True)
     gate.add_argument("--force", action="store_true", help="publish in spite of the gate")
@@ -211,7 +258,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             models_config=given.models_config,
             label=given.label,
         )
-        export(given.run, given.model_base, console, rows=given.rows, options=options)
+        history = SnapshotOptions(
+            events=given.events,
+            keys=given.history_keys,
+            min_events=given.min_events,
+            as_of=given.as_of,
+            allow_stale=given.allow_stale,
+        )
+        if not given.with_history and (history != SnapshotOptions(events=[]) or given.data):
+            raise ValueError(
+                "--with-history: must be given for options of history to count, received none;\n"
+                "add it, or leave out --data, --events, --as-of, --history-keys, --min-events and "
+                "--allow-stale"
+            )
+        export(
+            given.run,
+            given.model_base,
+            console,
+            rows=given.rows,
+            options=options,
+            history=history if given.with_history else None,
+            data=given.data,
+        )
 
     return consoles.run_job(job, console)
 

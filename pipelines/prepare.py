@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
 from idefn_tf.schema import Schema
 from pipelines.cli.arguments import add_quiet, job_parser
 from pipelines.cli.console import Console, run_job
+from pipelines.cli.folder_owner import owned
 from pipelines.datasets.ali_ccp import ali_ccp
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.registry import DATASETS, Settings, prepare, prepare_rows
@@ -103,10 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     console = Console(quiet=given.quiet)
-    return run_job(lambda: _run(given, console), console)
+    with ExitStack() as held:
+        return run_job(lambda: _run(given, console, held), console)
 
 
-def _run(given: argparse.Namespace, console: Console) -> None:
+def _run(given: argparse.Namespace, console: Console, held: ExitStack) -> None:
     name = given.dataset.replace("-", "_")
     raw, options = given.raw, {}
     schema = Schema.load(given.schema) if given.schema else None
@@ -127,6 +130,8 @@ def _run(given: argparse.Namespace, console: Console) -> None:
         refuse_foreign(given.out)
         raw = raw or given.out.with_name(f"{given.out.name}_raw")
         chosen = Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
+        held.enter_context(owned(given.out, "prepare"))
+        held.enter_context(owned(raw, "prepare", "--raw"))
         simulated_funnel.simulate(raw, chosen, console)
     elif name == "ali_ccp":
         chosen_options = ("validation_share", "malformed_share", "seed")

@@ -32,6 +32,8 @@ from pipelines.reports.sections import (
     data_card,
     embedding,
     gain,
+    history_section,
+    importance,
     learning,
     loss_rows,
     pseudo_labels,
@@ -98,7 +100,7 @@ def report(
 def render(material: Material) -> str:
     """Returns the page."""
     batch = draw_batch(material)
-    sections = [
+    found = [
         by_space.section(material),
         comparison.section(material),
         data_card.section(material),
@@ -110,9 +112,12 @@ def render(material: Material) -> str:
         pseudo_labels.section(material),
         transport_plan.section(material, batch),
         embedding.section(material, batch),
+        history_section.section(material),
+        importance.section(material),
         slices.section(material),
         run_settings.section(material),
     ]
+    sections = [section for section in found if section is not None]
     main = material.main
     dataset = main.card.get("dataset", main.schema.name)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -24,6 +24,7 @@ from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
+from pipelines.cli.folder_owner import one_owner
 from pipelines.datasets.registry import prepare
 from pipelines.datasets.simulated_funnel import simulated_funnel
 from pipelines.datasets.simulated_funnel.funnel_world import Options
@@ -44,6 +45,7 @@ SERVED = "all_negative"
 READERS = {"simulated": "simulated_funnel", "kuairand": "kuairand_pure", "table": "table"}
 
 
+@one_owner("run")
 def run(
     out: Path,
     raw: Path | None,

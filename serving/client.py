@@ -4,6 +4,8 @@
 
 ``--example`` prints a valid request body, ``--json`` sends a file: rows, or a whole body. With
 ``--schema RUN/schema.yaml`` missing values become the schema's, and CSV is read by its types.
+``--history PREPARED_FOLDER`` fills in the history of rows from that folder's events, as of now or
+``--at TIME``; without it, a version with a snapshot inside looks history up.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +23,6 @@ from serving.common.command_line import command_parser
 from serving.common.connection import (
     ConnectionFailedError,
     DeniedError,
-    Grpc,
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
@@ -29,7 +30,10 @@ from serving.common.connection import (
     ServingError,
     TimeoutExpiredError,
 )
+from serving.common.event_lists import DEFAULT, WITH_HISTORY, holds_history
+from serving.common.grpc_connection import Grpc
 from serving.common.request import Columns, MissingInputError, RequestBuilder, Rows
+from serving.common.row_files import read_rows
 
 __all__ = [
     "Client",
@@ -51,7 +55,7 @@ class Client:
     schema's missing values, lists are padded.
 
     Args:
-        url: "http://host:8501" for REST, "grpc://host:8500" for gRPC.
+        url: "http://host:8501" for REST, "grpc://host:8500" for gRPC; https and grpcs for TLS.
         model: the model's name.
         schema: the schema, or the path of one; without it the inputs are asked from the server
             (REST only), and nulls become -1, NaN or "".
@@ -61,6 +65,9 @@ class Client:
         token: bearer token.
         verify: for HTTPS: whether to check the certificate, or a file of authorities.
         max_rows: larger requests are sent in parts.
+        history: a prepared folder, from whose events the history of rows is filled in; needs the
+            schema. Rows without history are left to the snapshot in the served version.
+        at: as of which moment: a number in the schema's unit, or a time; default now.
 
     Example::
 
@@ -84,22 +91,39 @@ class Client:
         token: str | None = None,
         verify: bool | str = True,
         max_rows: int = 1000,
+        history: str | Path | None = None,
+        at: str | None = None,
     ) -> None:
         if version is not None and label is not None:
             raise ValueError(f"version, label: give one of them, received {version} and {label!r}")
-        if not url.startswith(("http://", "https://", "grpc://")):
-            raise ValueError(f"url: must begin with http://, https:// or grpc://, received {url!r}")
+        if not url.startswith(("http://", "https://", "grpc://", "grpcs://")):
+            raise ValueError(
+                f"url: must begin with http://, https://, grpc:// or grpcs://, received {url!r}"
+            )
         if max_rows < 1:
             raise ValueError(f"max_rows: must be 1 or more, received {max_rows}")
         self.model, self.version, self.label, self.max_rows = model, version, label, max_rows
         self._grpc, self._rest = None, None
-        if url.startswith("grpc://"):
-            self._grpc = Grpc(url.removeprefix("grpc://"), timeout, token)
+        if url.startswith("grpc"):
+            scheme, _, address = url.partition("://")
+            self._grpc = Grpc(address, timeout, token, scheme == "grpcs", verify)
         else:
             self._rest = Rest(url, timeout, token, verify)
         if isinstance(schema, str | Path):
             schema = Schema.load(schema, kept=True)
         self._builder = None if schema is None else RequestBuilder.from_schema(schema)
+        self._schema = schema
+        self._looks_up: bool | None = None
+        self._plain: RequestBuilder | None = None
+        self._fill: Callable[[Rows], Rows] | None = None
+        if history is not None:
+            if schema is None:
+                raise ValueError("history: needs the schema, received none;\ngive the run's schema")
+            from serving.common.history_requests import HistoryFill
+
+            self._fill = HistoryFill(schema, history, at)
+        elif at is not None:
+            raise ValueError(f"at: must stand beside history, received {at!r} alone;\ngive both")
 
     def __enter__(self) -> Client:
         return self
@@ -140,23 +164,54 @@ class Client:
             ValueError: if a value has the wrong type.
             ServingError: if the server gives no scores; its class says why.
         """
-        columns = self.builder.columns(rows)
+        if self._fill is not None:
+            rows = self._fill(rows)
+        builder, signature = self._asked(rows)
+        columns = builder.columns(rows)
         count = len(next(iter(columns.values())))
         scores: dict[str, list[Any]] = {}
         for at in range(0, count, self.max_rows):
             part = {name: values[at : at + self.max_rows] for name, values in columns.items()}
-            for name, values in self._predict(part).items():
+            for name, values in self._predict(part, builder, signature).items():
                 scores.setdefault(name, []).extend(values)
         return scores
 
-    def _predict(self, columns: Columns) -> dict[str, list[Any]]:
+    @property
+    def looks_up(self) -> bool:
+        """Whether the served version holds a snapshot of history (REST; over gRPC it is taken so).
+
+        It is asked once.
+        """
+        if self._looks_up is None:
+            found = True
+            if self._rest is not None and self._schema is not None:
+                signatures = self.metadata()["metadata"]["signature_def"]["signature_def"]
+                taken = signatures.get(DEFAULT, {}).get("inputs", {})
+                found = self._schema.generated.isdisjoint(taken)
+            self._looks_up = found
+        return self._looks_up
+
+    def _asked(self, rows: Rows) -> tuple[RequestBuilder, str]:
+        """Returns what makes the request of rows, and the signature that takes it."""
+        schema = self._schema
+        if schema is None or not schema.generated:
+            return self.builder, DEFAULT
+        if holds_history(schema.generated, rows) or not self.looks_up:
+            return self.builder, WITH_HISTORY
+        if self._plain is None:
+            kept = schema.model_copy(update={"features": schema.recorded, "sequences": ()})
+            self._plain = RequestBuilder.from_schema(kept)
+        return self._plain, DEFAULT
+
+    def _predict(
+        self, columns: Columns, builder: RequestBuilder, signature: str
+    ) -> dict[str, list[Any]]:
         if self._grpc is not None:
-            dtypes = {item.name: item.dtype for item in self.builder.inputs}
+            dtypes = {item.name: item.dtype for item in builder.inputs}
             inputs = {name: (dtypes[name], values) for name, values in columns.items()}
-            return self._grpc.predict(
-                inputs, self.model, "serving_default", self.version, self.label
-            )
-        outputs = self.send({"inputs": columns})["outputs"]
+            return self._grpc.predict(inputs, self.model, signature, self.version, self.label)
+        which = {} if signature == DEFAULT else {"signature_name": signature}
+        outputs = self.send({**which, "inputs": columns})["outputs"]
         return outputs if isinstance(outputs, dict) else {"outputs": outputs}
 
     def send(self, body: Mapping[str, Any], verb: str = "predict") -> Any:
@@ -193,41 +248,23 @@ class Client:
         return f"/v1/models/{self.model}{which}"
 
 
-def _read_rows(path: str, count: int, schema: Schema | None) -> list[dict[str, Any]]:
-    """Reads the first rows of a CSV or Parquet file, or of the first Parquet file in a folder."""
-    from idefn_tf.data.files import iterate_tables
-
-    file = Path(path)
-    if file.is_dir():
-        found = sorted(file.rglob("*.parquet"))
-        if not found:
-            raise ValueError(f"--data: {path} holds no Parquet file")
-        file = found[0]
-    if not file.is_file() or file.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"--data: {path} must be a CSV or Parquet file; check the path")
-    rows: list[dict[str, Any]] = []
-    for table in iterate_tables([str(file)], schema):
-        rows += table.slice(0, count - len(rows)).to_pylist()
-        if len(rows) >= count:
-            break
-    return rows
-
-
 def _answer(given: argparse.Namespace) -> Any:
-    if given.example and given.schema:  # needs no server
-        return RequestBuilder.from_schema(Schema.load(given.schema, kept=True)).example_body()
+    schema = Schema.load(given.schema, kept=True) if given.schema else None
+    if given.example and schema is not None:  # needs no server
+        which = {"signature_name": WITH_HISTORY} if schema.generated else {}
+        return which | RequestBuilder.from_schema(schema).example_body()
     token = Path(given.token_file).read_text(encoding="utf-8").strip() if given.token_file else None
     with Client(
-        given.url, given.model, given.schema, version=given.version, label=given.label,
+        given.url, given.model, schema, version=given.version, label=given.label,
         timeout=given.timeout, token=token, verify=given.ca_file or True,
+        history=given.history, at=given.at,
     ) as client:  # fmt: skip
         if given.example:
             return client.builder.example_body()
         if given.status:
             return client.status()
         if given.data:
-            schema = Schema.load(given.schema, kept=True) if given.schema else None
-            return client.predict(_read_rows(given.data, given.rows, schema))
+            return client.predict(read_rows(given.data, given.rows, schema))
         text = sys.stdin.read() if given.json == "-" else Path(given.json).read_text("utf-8")
         body = json.loads(text)
         if isinstance(body, dict) and {"inputs", "instances"} & set(body):
@@ -256,6 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what.add_argument("--json", help="file with rows or a whole body; - for standard input")
     what.add_argument("--data", help="CSV or Parquet file, or a folder of Parquet files")
     made.add_argument("--rows", type=int, default=1, help="with --data: how many, from the top")
+    made.add_argument("--history", help="prepared folder whose events give the rows' history")
+    made.add_argument("--at", metavar="TIME", help="with --history: as of then (default: now)")
     made.add_argument("--timeout", type=float, default=10.0, help="seconds for an answer")
     made.add_argument("--token-file", help="file with the bearer token")
     made.add_argument("--ca-file", help="authorities to check the server's certificate with")

@@ -4,6 +4,11 @@
 
 Status 1 if a score differs by more than 1e-6. Unknown and missing values are reported by feature
 and compared with the data card of the run; with --fail-on-drift a drifted feature fails too.
+
+With --history PREPARED_FOLDER Python computes the rows' history from that folder's events, as of
+each row's time or --at TIME. History that the rows hold, as it was sent, is compared with it
+(status 1 if it differs); rows without history are sent with it, or, where the served version looks
+history up, without: --at is the snapshot's moment then.
 """
 
 from __future__ import annotations
@@ -28,8 +33,9 @@ from pipelines.cli import console as consoles
 from pipelines.cli.arguments import add_quiet
 from pipelines.cli.console import Console
 from serving.client import Client, ServingError
-from serving.common import drift
+from serving.common import drift, skew_of_history
 from serving.common.command_line import command_parser
+from serving.common.history_requests import HistoryFill
 
 #: Exit status where a score differs, or, if asked for, a feature has drifted.
 FAILED = 1
@@ -42,6 +48,7 @@ def check(
     *,
     tolerance: float = TOLERANCE,
     limits: drift.Limits | None = None,
+    history: HistoryFill | None = None,
 ) -> dict[str, Any]:
     """Sends rows through Python and through a server.
 
@@ -51,10 +58,12 @@ def check(
         table: raw rows; labels are not needed.
         tolerance: largest absolute difference of a score.
         limits: of the drift report.
+        history: computes the rows' history.
 
     Returns:
         {"rows", "skew": {"tolerance", "outputs", "failed"}, "rates": {feature: ...},
-        "drift": {...}}, JSON-ready.
+        "drift": {...}}, JSON-ready, and with `history`, where rows hold it, "history": {"columns",
+        "failed"}.
 
     Raises:
         ValueError: if a row cannot be read as the schema says, or the server gives other outputs
@@ -63,9 +72,10 @@ def check(
     """
     run = RunFiles.open(run_dir)
     schema, calibrator = run.schema(), run.calibrator()
+    sent, table, compared = skew_of_history.sides(schema, table, history, lambda: client.looks_up)
     arrays = request_arrays(schema, table)
     expected = python_scores(run.load_model(), schema, arrays)
-    served = {k: np.asarray(v, np.float32) for k, v in client.predict(table.to_pylist()).items()}
+    served = {k: np.asarray(v, np.float32) for k, v in client.predict(sent.to_pylist()).items()}
     if calibrator is not None and CALIBRATED in served:
         # at the served cvr: a steep step would magnify the last digits of another one
         expected[CALIBRATED] = calibrator.transform(served["cvr"]).astype(np.float32)
@@ -79,6 +89,7 @@ def check(
     return {
         "rows": table.num_rows,
         "skew": _skew(expected, served, tolerance, table),
+        **({} if compared is None else {"history": compared}),
         "rates": rates,
         "drift": drift.compare(schema, arrays, rates, run.card(), limits or drift.Limits()),
     }
@@ -152,13 +163,18 @@ def _job(given: argparse.Namespace, console: Console) -> int:
     if not table.num_rows:
         raise ValueError(f"--data: {given.data} holds no row")
     limits = drift.Limits(given.max_psi, given.max_mean_shift)
+    if given.at is not None and given.history is None:
+        raise ValueError(f"--at: must stand beside --history, received {given.at!r} alone")
+    history = None if given.history is None else HistoryFill(schema, given.history, given.at)
     try:
         with Client(
             given.url, given.model, schema, version=given.version, label=given.label,
             timeout=given.timeout,
         ) as client:  # fmt: skip
             console.step(f"asks {given.url} and Python")
-            report = check(given.run, client, table, tolerance=given.tolerance, limits=limits)
+            report = check(
+                given.run, client, table, tolerance=given.tolerance, limits=limits, history=history
+            )
     except ServingError as error:
         raise OSError(f"--url: {error}") from error
     show(report, console)
@@ -176,15 +192,24 @@ def _job(given: argparse.Namespace, console: Console) -> int:
         )
     for name, reasons in report["drift"]["drifted"].items():
         console.warn(f"{name} drifted: {'; '.join(reasons)}")
+    told = report.get("history", {"columns": {}, "failed": []})
+    for name in told["failed"]:
+        found = told["columns"][name]
+        console.error(
+            f"{name}: {found['rows_beyond']} of {report['rows']} rows were sent other history than "
+            f"Python computes; row {found['worst_row']} is {found['python']} in Python and "
+            f"{found['sent']} sent"
+        )
     drifted = bool(report["drift"]["drifted"]) and given.fail_on_drift
-    return FAILED if report["skew"]["failed"] or drifted else 0
+    return FAILED if report["skew"]["failed"] or told["failed"] or drifted else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line.
 
     Returns:
-        0; 1 if scores differ, or a feature drifted and --fail-on-drift was given; 2 after an error.
+        0; 1 if scores or sent history differ, or a feature drifted and --fail-on-drift was given; 2
+        after an error.
     """
     limits = drift.Limits()
     made = command_parser("serving.skew", __doc__)
@@ -198,6 +223,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     which = made.add_mutually_exclusive_group()
     which.add_argument("--version", type=int, help="ask this version")
     which.add_argument("--label", help="ask the version with this label")
+    made.add_argument("--history", help="prepared folder whose events give the rows' history")
+    made.add_argument(
+        "--at", metavar="TIME", help="with --history: as of then, not each row's time"
+    )
     made.add_argument("--timeout", type=float, default=30.0, help="seconds for an answer")
     made.add_argument("--tolerance", type=float, default=TOLERANCE, help="of a score")
     made.add_argument("--max-psi", type=float, default=limits.stability_index)

@@ -193,7 +193,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
         action="store_true",
-        help="one case of every parameter set; no XLA, no process that imports TensorFlow",
+        help="one case of every parameter set, one training; no XLA, no process with TensorFlow",
     )
 
 

@@ -20,15 +20,18 @@ HOLDS = {
     "idefn_tf/data/readers/test_tensorflow_io": """idefn_tf/data/tensorflow_io_plugin
         idefn_tf/data/trusted_parquet""",
     "idefn_tf/encoders/test_encoders": """idefn_tf/encoders/din idefn_tf/encoders/encoder
-        idefn_tf/encoders/mean idefn_tf/encoders/target_attention idefn_tf/encoders/transformer""",
+        idefn_tf/encoders/mean idefn_tf/encoders/packed idefn_tf/encoders/target_attention
+        idefn_tf/encoders/transformer""",
     "idefn_tf/export/test_exporter": """idefn_tf/export/card idefn_tf/export/corner_cases
         idefn_tf/export/replay idefn_tf/export/scorer idefn_tf/export/signatures
         idefn_tf/export/tf_examples""",
     "idefn_tf/export/test_gate": "idefn_tf/export/psi",
+    "idefn_tf/export/test_history_tables": "idefn_tf/history/snapshot",
     "idefn_tf/export/test_warmup": "idefn_tf/export/warmup_records",
     "idefn_tf/features/test_feature_columns": """idefn_tf/features/field_group
         idefn_tf/features/lookup idefn_tf/features/table_access idefn_tf/features/table_layout""",
     "idefn_tf/features/test_parity": "idefn_tf/features/column_lowering",
+    "idefn_tf/features/test_sequence_slots": "idefn_tf/features/sequence_columns",
     "idefn_tf/history/test_attach": """idefn_tf/history/aggregates idefn_tf/history/event_kinds
         idefn_tf/history/lookback""",
     "idefn_tf/history/test_naive_loop": """idefn_tf/history/outcome_times
@@ -57,6 +60,7 @@ HOLDS = {
         idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
+    "idefn_tf/tables/test_distinct_rows": "idefn_tf/tables/packed_events",
     "idefn_tf/test_files": "idefn_tf/_files",
     "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes",
     "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule
@@ -72,6 +76,8 @@ HOLDS = {
     "idefn_tf/transport/solvers/test_proximal": """idefn_tf/transport/solvers/finish
         idefn_tf/transport/solvers/kernel idefn_tf/transport/solvers/newton""",
     "idefn_tf/transport/solvers/test_sinkhorn": "idefn_tf/transport/solvers/log_domain_blocks",
+    "pipelines/experiment/test_history_snapshot": """idefn_tf/history/kept_history
+        pipelines/experiment/past_events""",
     "pipelines/datasets/test_ali_ccp": """pipelines/datasets/ali_ccp/ali_ccp
         pipelines/datasets/ali_ccp/ali_ccp_files pipelines/preparation/wide_joins""",
     "pipelines/datasets/test_ali_ccp_lines": "pipelines/datasets/ali_ccp/ali_ccp_lines",
@@ -94,6 +100,8 @@ HOLDS = {
     "pipelines/preparation/test_object_store": "pipelines/preparation/prepared_folder",
     "pipelines/preparation/test_spark": "pipelines/preparation/engines",
     "pipelines/preparation/test_times": "idefn_tf/schema/zones",
+    "pipelines/reports/test_history_section": """pipelines/reports/permutation_importance
+        pipelines/reports/sections/history_section pipelines/reports/sections/importance""",
     "pipelines/reports/test_numbers": """pipelines/reports/intervals
         pipelines/reports/populations pipelines/reports/rows pipelines/reports/train_batch
         pipelines/reports/sections/embedding pipelines/reports/sections/gain
@@ -121,13 +129,18 @@ HOLDS = {
     "serving/server/rest/test_conformance": """serving/server/codec/examples
         serving/server/rest/app serving/server/rest/routes""",
     "serving/server/rest/test_security": "serving/server/rest/tls",
+    "serving/server/rpc/test_rpc": """serving/common/grpc_connection serving/server/rpc/calls
+        serving/server/rpc/door""",
     "serving/server/runtime/test_batching": """serving/server/runtime/row_independence
         serving/server/runtime/servable serving/server/runtime/signature
         serving/server/runtime/stacking""",
     "serving/server/test_lifecycle": """serving/server/settings
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
-    "serving/test_client": "serving/common/request",
+    "serving/test_client": "serving/common/request serving/common/row_files",
+    "serving/test_history_requests": """serving/common/history_requests
+        serving/common/skew_of_history""",
+    "serving/test_sent_history": "serving/common/event_lists",
     "serving/test_load": "serving/common/load_generator serving/common/load_memory",
     "serving/test_promote": """serving/common/await_server serving/common/config_text
         serving/common/models_config""",

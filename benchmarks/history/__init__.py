@@ -1,1 +1,1 @@
-"""What history costs in preparation, and what others do on the same table."""
+"""History: what it costs in preparation beside others, and what it is worth on KuaiRand's slice."""

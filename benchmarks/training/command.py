@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,35 +59,50 @@ PARTS = ("libraries", "growth", "input", "profile")
 def environment() -> Path:
     """Makes the rivals' environment if it is not there, and returns its Python."""
     python = RIVALS / "bin" / "python"
-    stamp = RIVALS / ".installed"
-    if stamp.is_file():
+    stamp, wanted = RIVALS / ".installed", str(ROOT / "requirements" / "benchmark-training.in")
+    pins = Path(wanted).read_text(encoding="utf-8")
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == pins:
         return python
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    wanted = str(ROOT / "requirements" / "benchmark-training.in")
-    make = [uv, "venv", "-q", "--seed", "--python", sys.executable, str(RIVALS)]
+    make = [uv, "venv", "-q", "--seed", "--allow-existing", "--python", sys.executable, str(RIVALS)]
     subprocess.run(make, check=True)
     fast = [uv, "pip", "install", "-q", "--torch-backend", "cpu", "--python", str(python)]
     if subprocess.run([*fast, "-r", wanted], check=False).returncode:
         subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", wanted], check=True)
-    stamp.touch()
+    stamp.write_text(pins, encoding="utf-8")
     return python
 
 
-def measure(library: str, python: str | Path, *options: str, threads: int = 2) -> dict[str, Any]:
+def measure(
+    library: str,
+    python: str | Path,
+    *options: str,
+    threads: int = 2,
+    subject: str = "training",
+    variables: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Runs one library's script in a process of its own and returns what it measured.
+
+    Args:
+        library: the script.
+        python: of the environment to run it in.
+        *options: of the script.
+        threads: how many it takes.
+        subject: the folder of the script.
+        variables: of the process, beside this one's.
 
     Raises:
         RuntimeError: with the end of its output, if it failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
-        module = f"benchmarks.training.{library}"
+        module = f"benchmarks.{subject}.{library}"
         command = [str(python), "-m", module, "--threads", str(threads), "--out", str(out)]
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(threads)}
         done = subprocess.run(
             [*command, *options],
             cwd=ROOT,
-            env={**os.environ, **quiet},
+            env={**os.environ, **quiet, **(variables or {})},
             capture_output=True,
             text=True,
             check=False,

@@ -105,12 +105,12 @@ class Watch:
 def aucs(held_out: Made, ctr: np.ndarray, ctcvr: np.ndarray) -> dict[str, float]:
     """Returns the AUC of a library's two outputs on the rows held out."""
     return {
-        "ctr_auc": round(_auc(held_out.click, ctr), 4),
-        "ctcvr_auc": round(_auc(held_out.conversion, ctcvr), 4),
+        "ctr_auc": round(auc(held_out.click, ctr), 4),
+        "ctcvr_auc": round(auc(held_out.conversion, ctcvr), 4),
     }
 
 
-def _auc(label: np.ndarray, score: np.ndarray) -> float:
+def auc(label: np.ndarray, score: np.ndarray) -> float:
     """The Mann-Whitney form; scores are continuous, so ties do not matter here."""
     rank = np.empty(len(score))
     rank[np.argsort(score, kind="stable")] = np.arange(1, len(score) + 1)

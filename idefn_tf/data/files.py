@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idefn_tf.data import csv_files, event_streams, object_store
-from idefn_tf.schema import CLICK, CONVERSION, Schema, cells
+from idefn_tf.data.object_columns import as_arrow, is_mixed
+from idefn_tf.schema import Schema
 
 #: The formats that are read, by ending.
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
@@ -148,42 +149,22 @@ def read_table(
 
 
 def from_frame(frame: pd.DataFrame, schema: Schema | None = None) -> pa.Table:
-    """Returns a DataFrame as an Arrow table; columns of mixed objects become text.
+    """Returns a DataFrame as an Arrow table; columns of mixed objects become text, or lists of it.
 
     Raises:
         ValueError: if a column that the schema names (without one: any) holds what has no text.
     """
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, OverflowError):
-        made = {}
-        for name in frame.columns:
-            column = _column(str(name), frame[name], schema)
-            if column is not None:
-                made[str(name)] = column
-        return pa.table(made)
-
-
-def _column(name: str, values: pd.Series, schema: Schema | None) -> pa.Array | None:
-    """Returns a column as Arrow, None for one that cannot be and that no feature names."""
-    try:
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowException, OverflowError):
-        if schema is not None and name not in _named(schema):
-            return None
-        texts: list[str | None] = []
-        for row, value in enumerate(values):
-            value = value.item() if hasattr(value, "item") else value
-            try:
-                texts.append(None if pd.isna(value) else cells.text_of(value))
-            except ValueError as error:
-                raise ValueError(f"source: column {name!r}, row {row}: {error}") from None
-        return pa.array(texts, pa.large_string())
-
-
-def _named(schema: Schema) -> set[str | None]:
-    labels = {*schema.labels.columns, CLICK, CONVERSION, "sample_weight"}
-    return labels.union(*({f.name, f.source, f.weights, f.weights_name} for f in schema.features))
+    if not frame.columns.is_unique or not any(is_mixed(values) for _, values in frame.items()):
+        try:
+            return pa.Table.from_pandas(frame, preserve_index=False)
+        except (pa.ArrowException, OverflowError):
+            pass
+    made = {}
+    for name, values in frame.items():
+        column = as_arrow(str(name), values, schema)
+        if column is not None:
+            made[str(name)] = column
+    return pa.table(made)
 
 
 def iterate_tables(

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from idefn_tf._registry import register
 from idefn_tf._types import Activation, Switch, Widths
-from idefn_tf.encoders.encoder import SequenceEncoder, config_of, masked_softmax, weighted_sum
+from idefn_tf.encoders.encoder import SequenceEncoder, config_of
+from idefn_tf.encoders.packed import PackedEvents
 
 
 @register("encoder", "din")
@@ -21,7 +22,7 @@ class DINEncoder(SequenceEncoder):
         v = sum_j a(e_j, q) e_j,    a = MLP([q, e, q - e, q * e])
 
     The first layer is linear in q, in e and in their product, so its difference part is folded
-    into the other two: x = q Wq + e We + (q * e) Wp + b. Only events that are there are computed.
+    into the other two: x = q Wq + e We + (q * e) Wp + b.
     Weights are not normalized, as published, so that many similar events weigh more; `normalize`
     takes a softmax.
 
@@ -69,30 +70,28 @@ class DINEncoder(SequenceEncoder):
             self.deeper.append((kernel, bias))
         super().build(width)
 
-    def scores(self, events: tf.Tensor, item: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """Returns the network's output of each event, [P].
+    def scores(self, events: PackedEvents, item: tf.Tensor) -> tf.Tensor:
+        """Returns the network's output of each event, [P, 1].
 
         Args:
-            events: those that are there, float32 [P, d].
+            events: those that are there.
             item: float32 [B, d].
-            rows: the row of each event, int64 [P].
         """
         of_item = tf.matmul(item, self.of_item) + self.bias.value
-        product = events * tf.gather(item, rows)
-        hidden = tf.matmul(events, self.of_event) + tf.matmul(product, self.of_product)
-        hidden = self._activate(hidden + tf.gather(of_item, rows))
+        product = events.vectors * events.spread(item)
+        both = tf.concat([self.of_event.value, self.of_product.value], 0)
+        hidden = tf.matmul(tf.concat([events.vectors, product], 1), both)
+        hidden = self._activate(hidden + events.spread(of_item))
         for kernel, bias in self.deeper[:-1]:
             hidden = self._activate(tf.matmul(hidden, kernel) + bias.value)
         kernel, bias = self.deeper[-1]
-        return tf.squeeze(tf.matmul(hidden, kernel), 1) + bias.value[0]
+        return tf.matmul(hidden, kernel) + bias.value
 
-    def encode(self, events: tf.Tensor, item: tf.Tensor, there: tf.Tensor) -> tf.Tensor:
+    def encode_packed(self, events: PackedEvents, item: tf.Tensor) -> tf.Tensor:
         """Returns the weighted sum."""
-        places = tf.where(there)
-        found = self.scores(tf.gather_nd(events, places), item, places[:, 0])
-        scores = tf.scatter_nd(places, found, tf.shape(there, tf.int64))
-        weights = masked_softmax(scores, there) if self.normalize else scores
-        return weighted_sum(weights, events)
+        scores = self.scores(events, item)
+        weights = events.softmax(scores) if self.normalize else scores
+        return events.total(weights * events.vectors)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the settings."""

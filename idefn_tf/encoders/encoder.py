@@ -7,12 +7,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from idefn_tf.encoders.packed import PackedEvents
+
 
 class SequenceEncoder(keras.layers.Layer):
     """Last events of a key, and the item in question, to one vector.
 
     A model holds one clone for each sequence (`for_sequence`). An encoder subclasses this and
-    writes `encode`; rows without an event get a learned vector.
+    writes `encode`, or `encode_packed`, which costs what events there are and no padding; rows
+    without an event get a learned vector.
 
     Example:
         >>> from idefn_tf.encoders import MeanEncoder
@@ -25,6 +28,10 @@ class SequenceEncoder(keras.layers.Layer):
 
     #: Whether the order of events changes the vector.
     ordered: bool = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        # float32 whatever the policy, as tables and what they give are
+        super().__init__(**{"dtype": "float32", **kwargs})
 
     def build(self, width: int) -> None:
         """Creates the vector of an empty history; a subclass adds its own variables.
@@ -49,31 +56,27 @@ class SequenceEncoder(keras.layers.Layer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define encode")
 
+    def encode_packed(self, events: PackedEvents, item: tf.Tensor) -> tf.Tensor:
+        """Returns what `encode` does, of packed events; by default it pads them.
+
+        Args:
+            events: those that are there.
+            item: as in `encode`.
+        """
+        padded, there = events.unpack()
+        return self.encode(padded, item, there)
+
     def __call__(self, events: tf.Tensor, item: tf.Tensor, there: tf.Tensor) -> tf.Tensor:
-        """Returns `encode`'s vectors [B, d], and the learned one of rows without an event."""
+        """Returns one vector a row [B, d] of padded events, the learned one where there is none."""
+        return self.of_packed(PackedEvents.of(events, there), item)
+
+    def of_packed(self, events: PackedEvents, item: tf.Tensor) -> tf.Tensor:
+        """Returns one vector a row [B, d], the learned one of rows without an event."""
         if not self.built:
             with tf.init_scope():
-                self.build(int(events.shape[-1]))
-        some = tf.reduce_any(there, 1)[:, None]
-        return tf.where(some, self.encode(events, item, there), self.empty.value)
-
-
-def weighted_sum(weights: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
-    """Sums events [B, K, d] with their weights [B, K]."""
-    return tf.linalg.matvec(events, weights, transpose_a=True)
-
-
-def masked_softmax(scores: tf.Tensor, there: tf.Tensor) -> tf.Tensor:
-    """Softmax over the events that are there, the last axis; 0 everywhere where none is.
-
-    Args:
-        scores: float32 [..., K].
-        there: bool, of a shape that broadcasts to it.
-    """
-    hidden = tf.where(there, scores, scores.dtype.min)
-    shifted = scores - tf.stop_gradient(tf.reduce_max(hidden, -1, keepdims=True))
-    exponents = tf.where(there, tf.exp(tf.where(there, shifted, 0.0)), 0.0)
-    return tf.math.divide_no_nan(exponents, tf.reduce_sum(exponents, -1, keepdims=True))
+                self.build(int(events.vectors.shape[-1]))
+        some = events.total(tf.ones_like(events.vectors[:, :1])) > 0
+        return tf.where(some, self.encode_packed(events, item), self.empty.value)
 
 
 def config_of(layer: keras.layers.Layer, *names: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf.encoders.encoder import SequenceEncoder, weighted_sum
+from idefn_tf.encoders.encoder import SequenceEncoder
+from idefn_tf.encoders.packed import PackedEvents
 
 
 @register("encoder", "mean")
@@ -26,8 +27,7 @@ class MeanEncoder(SequenceEncoder):
         [[3.0]]
     """
 
-    def encode(self, events: tf.Tensor, item: tf.Tensor, there: tf.Tensor) -> tf.Tensor:
+    def encode_packed(self, events: PackedEvents, item: tf.Tensor) -> tf.Tensor:
         """Returns the mean of the events."""
-        counted = tf.cast(there, events.dtype)
-        shares = tf.math.divide_no_nan(counted, tf.reduce_sum(counted, 1, keepdims=True))
-        return weighted_sum(shares, events)
+        count = events.total(tf.ones_like(events.vectors[:, :1]))
+        return tf.math.divide_no_nan(events.total(events.vectors), count)

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from idefn_tf._registry import register
 from idefn_tf._types import Count
-from idefn_tf.encoders.encoder import SequenceEncoder, config_of, masked_softmax
+from idefn_tf.encoders.encoder import SequenceEncoder, config_of
+from idefn_tf.encoders.packed import PackedEvents
 
 
 @register("encoder", "target_attention")
@@ -56,14 +57,18 @@ class TargetAttentionEncoder(SequenceEncoder):
         )
         super().build(width)
 
-    def encode(self, events: tf.Tensor, item: tf.Tensor, there: tf.Tensor) -> tf.Tensor:
+    def encode_packed(self, events: PackedEvents, item: tf.Tensor) -> tf.Tensor:
         """Returns what the item's attention gathers."""
+        width, heads = int(item.shape[1]), self.heads
         asked = tf.einsum("bd,hde,hfe->bhf", item, self.query_kernel.value, self.key_kernel.value)
-        scores = tf.matmul(asked, events, transpose_b=True) / self.head_width**0.5
-        shares = masked_softmax(scores, there[:, None, :])
-        summed = tf.matmul(shares, events)
-        heads = tf.einsum("bhd,hde->bhe", summed, self.value_kernel.value)
-        flat = tf.reshape(heads, [-1, self.heads * self.head_width])
+        asked = tf.reshape(asked / self.head_width**0.5, [-1, heads * width])
+        vectors = events.vectors[:, None]
+        asked = tf.reshape(events.spread(asked), [-1, heads, width])
+        shares = events.softmax(tf.reduce_sum(asked * vectors, 2))
+        summed = events.total(tf.reshape(shares[:, :, None] * vectors, [-1, heads * width]))
+        summed = tf.reshape(summed, [-1, heads, width])
+        answers = tf.einsum("bhd,hde->bhe", summed, self.value_kernel.value)
+        flat = tf.reshape(answers, [-1, heads * self.head_width])
         return tf.matmul(flat, self.output_kernel)
 
     def get_config(self) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class TransformerEncoder(SequenceEncoder):
         v = norm(x)_q
 
     An event attends to itself and to earlier ones, the item to all. Recency counts events from the
-    newest, so that a longer history moves no position. Computed on the padded length.
+    newest, so that a longer history moves no position. Of the last block the item's output alone is
+    computed. Computed on the padded length.
 
     Source: Chen et al., Behavior Sequence Transformer, 2019 (arXiv 1905.06874); blocks normalize
     first, as in Xiong et al., ICML 2020.
@@ -69,15 +70,17 @@ class TransformerEncoder(SequenceEncoder):
         )
         layers = keras.layers
         self.parts: list[dict[str, Any]] = []
+        same: dict[str, Any] = {"dtype": self.dtype_policy}
+        norm = {"epsilon": 1e-6, **same}
         for i in range(self.blocks):
             part = {
-                "norm_1": layers.LayerNormalization(epsilon=1e-6, name=f"norm_1_{i}"),
+                "norm_1": layers.LayerNormalization(name=f"norm_1_{i}", **norm),
                 "attention": layers.MultiHeadAttention(
-                    self.heads, self.head_width, dropout=self.dropout, name=f"attention_{i}"
+                    self.heads, self.head_width, dropout=self.dropout, name=f"attention_{i}", **same
                 ),
-                "norm_2": layers.LayerNormalization(epsilon=1e-6, name=f"norm_2_{i}"),
-                "inner": layers.Dense(self.feed_forward, activation="relu", name=f"inner_{i}"),
-                "outer": layers.Dense(width, name=f"outer_{i}"),
+                "norm_2": layers.LayerNormalization(name=f"norm_2_{i}", **norm),
+                "inner": layers.Dense(self.feed_forward, "relu", name=f"inner_{i}", **same),
+                "outer": layers.Dense(width, name=f"outer_{i}", **same),
             }
             shape = (None, None, width)
             for name in ("norm_1", "norm_2", "inner"):
@@ -85,7 +88,7 @@ class TransformerEncoder(SequenceEncoder):
             part["outer"].build((None, None, self.feed_forward))
             part["attention"].build(shape, shape)
             self.parts.append(part)
-        self.norm = layers.LayerNormalization(epsilon=1e-6, name="norm")
+        self.norm = layers.LayerNormalization(name="norm", **norm)
         self.norm.build((None, width))
         super().build(width)
 
@@ -101,11 +104,13 @@ class TransformerEncoder(SequenceEncoder):
         mask = tf.logical_and(seen[:, None, :], (steps[:, None] >= steps[None, :])[None])
         # a padded place sees itself, so that no softmax is over nothing
         mask = tf.logical_or(mask, tf.eye(tf.shape(seen)[1], dtype=tf.bool)[None])
-        for part in self.parts:
-            normal = part["norm_1"](x)
-            x += part["attention"](normal, normal, attention_mask=mask)
+        for i, part in enumerate(self.parts):
+            normal = asking = part["norm_1"](x)
+            if i == len(self.parts) - 1:  # of the last block the item's output alone is read
+                x, asking, mask = x[:, -1:], normal[:, -1:], mask[:, -1:]
+            x += part["attention"](asking, normal, attention_mask=mask)
             x += part["outer"](part["inner"](part["norm_2"](x)))
-        return self.norm(x[:, -1])
+        return self.norm(x[:, 0])
 
     def get_config(self) -> dict[str, Any]:
         """Returns the settings."""

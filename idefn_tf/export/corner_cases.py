@@ -17,7 +17,8 @@ def edge_rows(schema: Schema, fields: Sequence[Field], rows: int = 64, seed: int
     """Makes requests that visit the corners of every feature.
 
     Known and unknown values, absent ones, ids out of range, numbers at and around every boundary,
-    lists of every length, the first ones empty, with weights of zero.
+    lists of every length, the first ones empty, with weights of zero. The lists of a behaviour
+    sequence have one length in a row; some rows have all of its events, some one event repeated.
 
     Args:
         schema: of the raw features.
@@ -30,9 +31,14 @@ def edge_rows(schema: Schema, fields: Sequence[Field], rows: int = 64, seed: int
     """
     rng = np.random.default_rng(seed)
     known = {field.name: field for field in fields}
+    sequences = {name: found for found in schema.sequences for name in found.names}
+    drawn_lengths: dict[str, np.ndarray] = {}
     made: Arrays = {}
     for feature in serving_schema(schema).features:
         values = _corners(feature, known.get(feature.name))
+        sequence = sequences.get(feature.name)
+        if sequence is not None:  # every event has all of its parts
+            values = [value for value in values if value not in (-1, b"")]
         kind: Any = object if feature.dtype == "string" else feature.dtype
         pool = np.empty(len(values), kind)
         pool[:] = values
@@ -40,10 +46,15 @@ def edge_rows(schema: Schema, fields: Sequence[Field], rows: int = 64, seed: int
             made[feature.name] = pool[rng.integers(0, len(pool), rows)]
             continue
         length = feature.max_length or 1
+        few = max(rows // 16, 1)
         lengths = rng.integers(0, length + 1, rows)
-        lengths[: max(rows // 16, 1)] = 0  # what an empty list means must not be left to the draw
-        inside = np.arange(length) < lengths[:, None]
+        lengths[:few] = 0  # what an empty list means must not be left to the draw
         drawn = pool[rng.integers(0, len(pool), (rows, length))]
+        if sequence is not None:
+            lengths = drawn_lengths.setdefault(sequence.name, lengths)
+            lengths[few : 3 * few] = length
+            drawn[2 * few : 3 * few] = drawn[2 * few : 3 * few, :1]
+        inside = np.arange(length) < lengths[:, None]
         made[feature.name] = np.where(inside, drawn, b"" if feature.dtype == "string" else -1)
         made[feature.name] = made[feature.name].astype(kind)
         if feature.weights is not None:

@@ -14,8 +14,10 @@ from idefn_tf.data.files import Source
 from idefn_tf.export import card, versions, warmup
 from idefn_tf.export import replay as replaying
 from idefn_tf.export.corner_cases import edge_rows
+from idefn_tf.export.history_tables import HistoryTables
 from idefn_tf.export.scorer import Arrays, Scorer
 from idefn_tf.export.signatures import ServingModule
+from idefn_tf.history.snapshot import Snapshot
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
 
@@ -34,6 +36,7 @@ def export_model(
     *,
     replay: Source | None = None,
     calibrator: Calibrator | None = None,
+    snapshot: Snapshot | None = None,
     details: Mapping[str, Any] | None = None,
     approve: Callable[[Path], Mapping[str, Any] | None] | None = None,
 ) -> Path:
@@ -49,6 +52,7 @@ def export_model(
         model_base: the model's folder, `<model base>/<model name>`, that holds its versions.
         replay: rows to compare (the first 2,048), beside made ones that are always compared.
         calibrator: a fitted one adds the output "cvr_calibrated".
+        snapshot: history to look up, so that requests need none (`idefn_tf.history.snapshot`).
         details: entries of the model card that the caller knows (data, metrics, config).
         approve: is given the built folder before it is published; raises to refuse it, and what it
             returns is the model card's "gate".
@@ -72,16 +76,23 @@ def export_model(
     made = edge_rows(schema, model.features.fields)
     arrays = _rows(schema, replay, made)
     with versions.building(base) as folder:
-        module = ServingModule(model, schema, _layer(calibrator))
+        tables = None if snapshot is None else HistoryTables(schema, snapshot)
+        module = ServingModule(model, schema, _layer(calibrator), tables)
         with _disk_errors(base):
             tf.saved_model.save(module, str(folder), signatures=module.trace(schema))
-            warmup.write(folder, made, schema, base.resolve().name)
+            warmup.write(folder, made, schema, base.resolve().name, snapshot is not None)
         expected = replaying.python_scores(model, schema, arrays, calibrator)
+        found = None
+        if snapshot is not None:
+            filled = replaying.looked_up_arrays(schema, snapshot, arrays)
+            found = replaying.python_scores(model, schema, filled, calibrator)
         with Scorer(folder) as scorer:
-            checked = replaying.check(scorer, expected, arrays, schema, calibrator)
+            checked = replaying.check(scorer, expected, arrays, schema, calibrator, looked_up=found)
             checked["warmup_records"] = warmup.check(folder, scorer)
             described = card.describe(model, schema, scorer, details or {})
         described["check"] = checked
+        if snapshot is not None:
+            described["snapshot"] = {**snapshot.describe(schema), **described.get("snapshot", {})}
         if calibrator is not None:
             described["calibrator"] = {type(calibrator).__name__: calibrator.get_config()}
         described["gate"] = approve(folder) if approve is not None else None

@@ -17,8 +17,8 @@ from idefn_tf.evaluation.spaces import evaluate_spaces, require_selection_space
 from idefn_tf.evaluation.worth import worth
 from idefn_tf.export.psi import MOVED, score_stability
 from idefn_tf.export.replay import request_arrays
-from idefn_tf.export.scorer import Scorer
-from idefn_tf.export.signatures import SCORES
+from idefn_tf.export.scorer import Arrays, Scorer
+from idefn_tf.export.signatures import DEFAULT, SCORES, WITH_HISTORY
 from idefn_tf.schema import CLICK, CONVERSION, Schema
 
 #: Metrics that can be gated; `worth` says which way each of them is better.
@@ -106,7 +106,7 @@ class Gate:
             if new.inputs() != old.inputs():
                 return report | {"refusals": [_changed_inputs(old, new)]}
             requests = request_arrays(schema, table)
-            scores = {"served": old.score(requests), "candidate": new.score(requests)}
+            scores = {"served": _score(old, requests), "candidate": _score(new, requests)}
         labels = to_arrays(schema, table)
         users = labels[schema.user_key] if schema.user_key else None
         found = {
@@ -178,6 +178,12 @@ def require(report: Mapping[str, Any]) -> None:
             f"gate: refused against version {report['served']}: {reasons}. Look at "
             "the model, or publish it in spite of the gate (--force)."
         )
+
+
+def _score(scorer: Scorer, requests: Mapping[str, np.ndarray]) -> Arrays:
+    """Scores rows with their own history: that of a snapshot may hold their outcomes."""
+    signature = WITH_HISTORY if WITH_HISTORY in scorer.signatures else DEFAULT
+    return scorer.score(requests, signature=signature)
 
 
 def _changed_inputs(old: Scorer, new: Scorer) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 
 from idefn_tf.data import list_columns
@@ -19,10 +21,14 @@ from idefn_tf.export.signatures import (
     EXAMPLES,
     REGRESS,
     SCORES,
+    WITH_HISTORY,
+    recorded,
     serving_schema,
     stand_ins,
 )
 from idefn_tf.export.tf_examples import to_examples
+from idefn_tf.history.event_log import read_features
+from idefn_tf.history.snapshot import Snapshot
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
 
@@ -35,8 +41,24 @@ _EXAMPLES = 32
 
 
 def request_arrays(schema: Schema, rows: Source) -> Arrays:
-    """Returns a table's rows as requests carry them: train-only features left out."""
-    return to_arrays(serving_schema(schema), read_table(rows, schema), labels=False)
+    """Returns a table's rows as requests carry them: train-only features left out.
+
+    Of a behaviour sequence with too many events the newest are kept, as a client keeps them.
+    """
+    table = _newest(schema, read_table(rows, schema))
+    return to_arrays(serving_schema(schema), table, labels=False)
+
+
+def _newest(schema: Schema, table: pa.Table) -> pa.Table:
+    for sequence in schema.sequences:
+        for name in set(sequence.names) & set(table.column_names):
+            column = table.column(name)
+            longest = pc.max(pc.list_value_length(column)).as_py() or 0
+            if longest > sequence.length:
+                cut = [None if e is None else e[-sequence.length :] for e in column.to_pylist()]
+                at = table.column_names.index(name)
+                table = table.set_column(at, name, pa.array(cut, column.type))
+    return table
 
 
 def python_scores(
@@ -74,6 +96,17 @@ def python_scores(
     return scores
 
 
+def looked_up_arrays(
+    schema: Schema, snapshot: Snapshot, arrays: Mapping[str, np.ndarray]
+) -> Arrays:
+    """Returns rows with the history of a snapshot in place of their own, without its tables."""
+    keys = {name: arrays[name] for name in read_features(schema)}
+    made = pa.table(snapshot.columns(schema, keys))
+    generated = tuple(f for f in schema.features if f.name in schema.generated)
+    of_history = schema.model_copy(update={"features": generated})
+    return {**arrays, **to_arrays(of_history, made, labels=False)}
+
+
 def concatenate(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
     """Puts rows under rows."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -86,6 +119,7 @@ def check(
     schema: Schema,
     calibrator: Calibrator | None = None,
     tolerance: float = TOLERANCE,
+    looked_up: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Replays rows through every signature of an exported version.
 
@@ -96,6 +130,8 @@ def check(
         schema: of the raw features.
         calibrator: the fitted one behind "cvr_calibrated".
         tolerance: largest absolute difference allowed.
+        looked_up: what `python_scores` gives for the rows with the history of a snapshot, where the
+            version holds one.
 
     Returns:
         {"rows", "tolerance", "largest_difference": {output: value}}.
@@ -104,6 +140,13 @@ def check(
         ValueError: if a score is not finite, or differs by more, naming output and row.
     """
     rows = len(next(iter(arrays.values())))
+    if schema.generated:
+        sent = scorer.score(arrays, signature=WITH_HISTORY)
+        for name in SCORES:
+            _compare(WITH_HISTORY, name, sent, expected, tolerance)
+    if looked_up is not None:
+        expected, schema = looked_up, recorded(schema)
+        arrays = {name: arrays[name] for name in scorer.inputs()}
     exported = scorer.score(arrays)
     worst = {name: _compare(DEFAULT, name, exported, expected, tolerance) for name in SCORES}
     if calibrator is not None:

@@ -94,12 +94,18 @@ class Scorer:
         result: Arrays = self._session.run(fetch, feed)
         return result
 
-    def score(self, arrays: Mapping[str, np.ndarray], batch_size: int = 1024) -> Arrays:
-        """Runs `serving_default` on any number of rows; what it does not take is left out."""
-        wanted = {name: np.asarray(arrays[name]) for name in self.inputs() if name in arrays}
+    def score(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        batch_size: int = 1024,
+        signature: str = "serving_default",
+    ) -> Arrays:
+        """Runs a signature on any number of rows; what it does not take is left out."""
+        names = self.inputs(signature)
+        wanted = {name: np.asarray(arrays[name]) for name in names if name in arrays}
         rows = len(next(iter(wanted.values())))
         parts = [
-            self.run({name: values[at : at + batch_size] for name, values in wanted.items()})
+            self.run({n: values[at : at + batch_size] for n, values in wanted.items()}, signature)
             for at in range(0, max(rows, 1), batch_size)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

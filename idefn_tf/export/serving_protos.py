@@ -2,7 +2,8 @@
 
 tensorflow-serving-api does not exist for every TensorFlow, so the messages are declared here, in a
 pool of their own and without TensorFlow. What is a message of TensorFlow's own when serialized
-(TensorProto, Example), or is never looked into, is declared as bytes, which are encoded alike.
+(TensorProto, Example), or is never looked into, is declared as bytes, which are encoded alike; an
+enumeration that has no text here is declared as int32. `TENSOR` is TensorFlow's own message.
 
 Source: tensorflow_serving/{apis,config}/*.proto and session_bundle_config.proto, release 2.17.
 """
@@ -26,8 +27,18 @@ _INT64, _BOOL = ".google.protobuf.Int64Value", ".google.protobuf.BoolValue"
 #: message: (field, number, type, oneof); "repeated" and "map" (from text) precede a type.
 _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...]] = {
     # requests and warm-up records
-    "ModelSpec": (("name", 1, "string"), ("signature_name", 3, "string")),
-    "PredictRequest": (("model_spec", 1, "ModelSpec"), ("inputs", 2, "map bytes")),
+    "ModelSpec": (
+        ("name", 1, "string"),
+        ("version", 2, _INT64, "version_choice"),
+        ("version_label", 4, "string", "version_choice"),
+        ("signature_name", 3, "string"),
+    ),
+    "PredictRequest": (
+        ("model_spec", 1, "ModelSpec"),
+        ("inputs", 2, "map bytes"),
+        ("output_filter", 3, "repeated string"),
+    ),
+    "PredictResponse": (("outputs", 1, "map bytes"), ("model_spec", 2, "ModelSpec")),
     "ExampleList": (("examples", 1, "repeated bytes"),),
     "ExampleListWithContext": (("examples", 1, "repeated bytes"), ("context", 2, "bytes")),
     "Input": (
@@ -36,6 +47,59 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
     ),
     # ClassificationRequest and RegressionRequest have the same fields
     "ExampleRequest": (("model_spec", 1, "ModelSpec"), ("input", 2, "Input")),
+    "Class": (("label", 1, "string"), ("score", 2, "float")),
+    "Classifications": (("classes", 1, "repeated Class"),),
+    "ClassificationResult": (("classifications", 1, "repeated Classifications"),),
+    "ClassificationResponse": (
+        ("result", 1, "ClassificationResult"),
+        ("model_spec", 2, "ModelSpec"),
+    ),
+    "Regression": (("value", 1, "float"),),
+    "RegressionResult": (("regressions", 1, "repeated Regression"),),
+    "RegressionResponse": (("result", 1, "RegressionResult"), ("model_spec", 2, "ModelSpec")),
+    "GetModelMetadataRequest": (
+        ("model_spec", 1, "ModelSpec"),
+        ("metadata_field", 2, "repeated string"),
+    ),
+    "GetModelMetadataResponse": (
+        ("model_spec", 1, "ModelSpec"),
+        ("metadata", 2, "map .google.protobuf.Any"),
+    ),
+    "SignatureDefMap": (("signature_def", 1, "map bytes"),),
+    "GetModelStatusRequest": (("model_spec", 1, "ModelSpec"),),
+    "StatusProto": (("error_code", 1, "int32"), ("error_message", 2, "string")),
+    "ModelVersionStatus": (
+        ("version", 1, "int64"),
+        ("state", 2, "int32"),
+        ("status", 3, "StatusProto"),
+    ),
+    "GetModelStatusResponse": (("model_version_status", 1, "repeated ModelVersionStatus"),),
+    # tensorflow.TensorProto and grpc.health.v1's two messages, by their fields
+    "TensorShape": (("dim", 2, "repeated TensorShape.Dim"), ("unknown_rank", 3, "bool")),
+    "TensorShape.Dim": (("size", 1, "int64"), ("name", 2, "string")),
+    "Tensor": (
+        ("dtype", 1, "int32"),
+        ("tensor_shape", 2, "TensorShape"),
+        ("tensor_content", 4, "bytes"),
+        ("float_val", 5, "repeated float"),
+        ("double_val", 6, "repeated double"),
+        ("int_val", 7, "repeated int32"),
+        ("string_val", 8, "repeated bytes"),
+        ("int64_val", 10, "repeated int64"),
+        ("bool_val", 11, "repeated bool"),
+        ("half_val", 13, "repeated int32"),
+        ("uint32_val", 16, "repeated uint32"),
+        ("uint64_val", 17, "repeated uint64"),
+    ),
+    # PredictRequest and PredictResponse with their tensors read at once
+    "TensorsRequest": (
+        ("model_spec", 1, "ModelSpec"),
+        ("inputs", 2, "map Tensor"),
+        ("output_filter", 3, "repeated string"),
+    ),
+    "TensorsResponse": (("outputs", 1, "map Tensor"), ("model_spec", 2, "ModelSpec")),
+    "HealthCheckRequest": (("service", 1, "string"),),
+    "HealthCheckResponse": (("status", 1, "int32"),),
     "PredictLog": (("request", 1, "PredictRequest"),),
     "ExampleLog": (("request", 1, "ExampleRequest"),),
     "PredictionLog": (
@@ -103,7 +167,7 @@ _MODEL_TYPES = ("MODEL_TYPE_UNSPECIFIED", "TENSORFLOW", "OTHER")
 _Field = descriptor_pb2.FieldDescriptorProto
 _PRIMITIVES = {
     name: getattr(_Field, f"TYPE_{name.upper()}")
-    for name in ("string", "bytes", "int32", "int64", "uint32", "bool", "double")
+    for name in ("string", "bytes", "int32", "int64", "uint32", "uint64", "bool", "double", "float")
 }
 
 

@@ -9,6 +9,10 @@ classify                      inputs: serialized tf.Example [B]                 
 regress                       inputs: serialized tf.Example [B]                      outputs: cvr
 ============================  =====================================================  =============
 
+A model that takes history has ``serving_with_history`` too, with all inputs. Where a snapshot of
+history is inside, ``serving_default`` and those over tf.Example take recorded features alone and
+look history up.
+
 With a calibrator, ``cvr_calibrated`` joins the outputs and the classes. Scores are float32 [B].
 ``classify`` names each event's probability: classes [B, C] holds the output names, scores [B, C]
 their values.
@@ -23,11 +27,14 @@ import tensorflow as tf
 
 from idefn_tf.data.dataset import feature_signature
 from idefn_tf.data.readers.tfrecord import parse_examples
+from idefn_tf.export.history_tables import HistoryTables
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Feature, Schema
 
 #: The signatures, in the order in which they are described.
 DEFAULT, EXAMPLES, CLASSIFY, REGRESS = "serving_default", "predict_examples", "classify", "regress"
+#: All inputs, history among them, whether a snapshot is inside or not.
+WITH_HISTORY = "serving_with_history"
 #: The scores of every export, and the one that a calibrator adds.
 SCORES, CALIBRATED = ("ctr", "cvr", "ctcvr"), "cvr_calibrated"
 
@@ -60,6 +67,11 @@ def serving_inputs(schema: Schema) -> dict[str, tf.TensorSpec]:
         {'user': 'int64', 'item': 'int64', 'price': 'float32'}
     """
     return feature_signature(serving_schema(schema))
+
+
+def recorded(schema: Schema) -> Schema:
+    """Returns the schema of requests whose history is looked up: without generated features."""
+    return schema.model_copy(update={"features": schema.recorded})
 
 
 def stand_ins(schema: Schema, rows: Any) -> dict[str, tf.Tensor]:
@@ -98,6 +110,7 @@ class ServingModule(tf.Module):
         model: a trained model; its variables are shared, not copied.
         schema: of its raw features.
         calibrator: a layer, or any function, from cvr [B] to the calibrated cvr [B].
+        history: looks up the generated features of recorded ones.
 
     Example:
         >>> from idefn_tf.export import ServingModule
@@ -113,6 +126,7 @@ class ServingModule(tf.Module):
         model: EntireSpaceModel,
         schema: Schema,
         calibrator: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        history: HistoryTables | None = None,
     ) -> None:
         super().__init__(name="serving")
         model.build()
@@ -131,13 +145,25 @@ class ServingModule(tf.Module):
         # (tracking the layers themselves would save every embedding table twice)
         self.read_variables = sorted(self.scorer.graph.variables, key=lambda v: v.name)
         self.encoders = model.features.encoders
+        self.history = history
 
     def trace(self, schema: Schema) -> dict[str, Any]:
         """Returns the concrete functions by name, as `tf.saved_model.save` takes them."""
-        return {
-            DEFAULT: _signature(self._scores, **serving_inputs(schema)),
-            **_example_signatures(serving_schema(schema), self._scores),
+        asked, scores = schema, self._scores
+        if self.history is not None:
+            asked, scores = recorded(schema), self._looked_up
+        made = {
+            DEFAULT: _signature(scores, **serving_inputs(asked)),
+            **_example_signatures(serving_schema(asked), scores),
         }
+        if schema.generated:
+            made[WITH_HISTORY] = _signature(self._scores, **serving_inputs(schema))
+        return made
+
+    def _looked_up(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores rows whose history is looked up."""
+        assert self.history is not None
+        return self._scores(**features, **self.history(features))
 
     def _scores(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores raw features; outputs are renamed copies, so that each keeps its own name."""

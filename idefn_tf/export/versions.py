@@ -102,7 +102,7 @@ def prune(model_base: str | Path, keep: int, protect: Collection[int] = ()) -> l
         protect: versions that stay whatever their age: those served or labelled.
 
     Returns:
-        The versions removed.
+        The versions removed; those that another export removed meanwhile are not among them.
 
     Raises:
         ValueError: if `keep` is below 1.
@@ -118,10 +118,16 @@ def prune(model_base: str | Path, keep: int, protect: Collection[int] = ()) -> l
     if keep < 1:
         raise ValueError(f"keep: must be 1 or more, received {keep}")
     versions = list_versions(model_base)
-    removed = [number for number in list(versions)[:-keep] if number not in set(protect)]
-    for number in removed:
+    removed = []
+    for number in list(versions)[:-keep]:
+        if number in set(protect):
+            continue
         # first out of the servers' sight, so that none loads a half removed version
         hidden = versions[number].with_name(f"{PREFIX}{socket.gethostname()}-{os.getpid()}-old")
-        os.rename(versions[number], hidden)
+        try:
+            os.rename(versions[number], hidden)
+        except FileNotFoundError:
+            continue
         shutil.rmtree(hidden)
+        removed.append(number)
     return removed

@@ -16,7 +16,15 @@ import tensorflow as tf
 
 from idefn_tf.export.scorer import Scorer
 from idefn_tf.export.serving_protos import message_class
-from idefn_tf.export.signatures import CLASSIFY, DEFAULT, EXAMPLES, REGRESS
+from idefn_tf.export.signatures import (
+    CLASSIFY,
+    DEFAULT,
+    EXAMPLES,
+    REGRESS,
+    WITH_HISTORY,
+    recorded,
+    serving_inputs,
+)
 from idefn_tf.export.tf_examples import to_examples
 from idefn_tf.export.warmup_records import FILE, MOST_RECORDS, parse_record, read_records
 from idefn_tf.schema import Schema
@@ -26,7 +34,13 @@ _SIZES = (1, 1, 8, 1, 32, 1, 128)
 _EXAMPLE_SIZES = (1, 8)
 
 
-def write(folder: Path, arrays: Mapping[str, np.ndarray], schema: Schema, name: str) -> int:
+def write(
+    folder: Path,
+    arrays: Mapping[str, np.ndarray],
+    schema: Schema,
+    name: str,
+    looked_up: bool = False,
+) -> int:
     """Writes warm-up records into a version.
 
     Args:
@@ -34,13 +48,15 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], schema: Schema, name: 
         arrays: made requests, see `replay.edge_rows`.
         schema: of the raw features.
         name: the served model's name.
+        looked_up: whether the version looks history up, so that requests need none.
 
     Returns:
         How many records were written.
     """
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    records = list(_records(arrays, schema, name))
+    asked = recorded(schema) if looked_up else schema
+    records = [*_records(arrays, asked, name), *_with_history(arrays, schema, name)]
     if len(records) > MOST_RECORDS:
         raise ValueError(f"records: must be at most {MOST_RECORDS}, received {len(records)}")
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -75,6 +91,7 @@ def check(folder: Path, scorer: Scorer) -> int:
 
 def _records(arrays: Mapping[str, np.ndarray], schema: Schema, name: str) -> Iterator[Any]:
     log, at, total = message_class("PredictionLog"), 0, len(next(iter(arrays.values())))
+    arrays = {key: arrays[key] for key in serving_inputs(schema)}
     for size in _SIZES:
         rows = {key: _take(values, at, size) for key, values in arrays.items()}
         yield log(predict_log={"request": _predict(name, DEFAULT, rows)})
@@ -90,6 +107,13 @@ def _records(arrays: Mapping[str, np.ndarray], schema: Schema, name: str) -> Ite
                 "input": {"example_list": {"examples": examples}},
             }
             yield log(**{field: {"request": request}})
+
+
+def _with_history(arrays: Mapping[str, np.ndarray], schema: Schema, name: str) -> Iterator[Any]:
+    for size in _EXAMPLE_SIZES if schema.generated else ():
+        rows = {key: _take(values, 0, size) for key, values in arrays.items()}
+        request = _predict(name, WITH_HISTORY, rows)
+        yield message_class("PredictionLog")(predict_log={"request": request})
 
 
 def _take(values: np.ndarray, start: int, size: int) -> np.ndarray:

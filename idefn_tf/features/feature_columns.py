@@ -16,17 +16,18 @@ from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema,
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, NUMERIC, Block, columns, find_runs
 from idefn_tf.features.lookup import get_feature, normalize
-from idefn_tf.features.sequence_slots import encode_sequences, find_sequences
+from idefn_tf.features.sequence_columns import SequenceColumns
+from idefn_tf.features.sequence_slots import find_sequences, sequence_encoders
 from idefn_tf.features.table_access import TableAccess
 from idefn_tf.features.table_layout import lay_out
 from idefn_tf.features.table_shards import Shards
 from idefn_tf.schema import Schema
-from idefn_tf.tables import mark_table
+from idefn_tf.tables import SEQUENCES, mark_table
 
 
 @check_arguments
 @register("layer")
-class FeatureColumns(TableAccess, keras.layers.Layer):
+class FeatureColumns(SequenceColumns, TableAccess, keras.layers.Layer):
     """Raw feature values to the representation z = concat(user block, item block, context).
 
     All fields of one embedding width share one table, so a batch costs one gather per width. The
@@ -38,6 +39,7 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
         combine: z_field = sum over the field's slots s of c_s * E_s
 
     The coefficient of a single value is not carried along: it is 1, or 0 where the row is 0.
+    Behaviour sequences go a way of their own, events that are there alone (`encode_sequences`).
 
     Args:
         columns: ``tf.feature_column`` objects (embedding, indicator or numeric columns), or
@@ -90,9 +92,9 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
             for f in self.fields
             if not f.numeric
         }
+        plain = [f for f in self.fields if f.name in starts and f.sequence is None]
         self._blocks = {
-            key: Block([f for f in self.fields if f.name in starts and f.width == int(key)], starts)
-            for key in self._rows
+            key: Block([f for f in plain if f.width == int(key)], starts) for key in self._rows
         }
         hot = [f for f in self.fields if f.indicator]
         if hot:
@@ -100,6 +102,7 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
         self._numbers = [f for f in self.fields if f.numeric]
         self._runs = list(find_runs(self.fields, self._blocks))
         self._sequences = find_sequences(self.fields, self._blocks)
+        self._part_encoders = sequence_encoders(self._sequences, starts)
         self.encoder = encoders.get(encoder)
         self.sequence_encoders = {
             sequence.name: self.encoder.for_sequence(sequence.name) for sequence in self._sequences
@@ -157,6 +160,7 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
             "rows": by width int32 [B, S], 0 where absent (of sharded tables by "<width>_<share>",
             0 also where the row is another share's), and "indicator" for multi-hot fields;
             "coefficients": by width float32 [B, S_l] of the lists' slots, where there are lists;
+            "sequences": rows by sequence and width, int32 [B, K, parts], where there are any;
             "numbers": float32 [B, K], where there are numeric fields.
 
         Raises:
@@ -171,6 +175,8 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
             if coefficients is not None:
                 all_coefficients[key] = coefficients
         out: dict[str, Any] = {"rows": all_rows, "coefficients": all_coefficients}
+        if self._sequences:
+            out[SEQUENCES] = self.sequence_rows(features)
         if self._numbers:
             values = [get_feature(features, f.name, self.fields) for f in self._numbers]
             out[NUMBERS] = normalize(self._numbers, values)
@@ -185,6 +191,8 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
                 out["rows"][name] = tf.TensorSpec([None, rows], tf.int32)
             if coefficients:
                 out["coefficients"][key] = tf.TensorSpec([None, coefficients], tf.float32)
+        if self._sequences:
+            out[SEQUENCES] = self.sequence_signature()
         if self._numbers:
             out[NUMBERS] = tf.TensorSpec([None, len(self._numbers)], tf.float32)
         return out
@@ -196,7 +204,8 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
     @property
     def encoders(self) -> list[Any]:
         """The encoders that hold look-up tables, for an export to track."""
-        return [e for block in self._blocks.values() for e in block.encoders.values()]
+        of_blocks = [e for block in self._blocks.values() for e in block.encoders.values()]
+        return [*of_blocks, *self._part_encoders.values()]
 
     # -- gather and combine -------------------------------------------------------------------
 
@@ -212,22 +221,6 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
             name: vectors * tf.cast(encoded["rows"][name] > 0, vectors.dtype)[:, :, None]
             for name, vectors in gathered.items()
         }
-
-    def encode_sequences(
-        self,
-        gathered: Mapping[str, tf.Tensor],
-        encoded: Mapping[str, Any],
-        zeroed: bool = False,
-    ) -> dict[str, tf.Tensor]:
-        """Runs the sequences' encoders: {name of a part: float32 [B, its width]}."""
-        vectors, rows = {}, {}
-        for key in {slot.key for sequence in self._sequences for slot in sequence.slots}:
-            names = self._names(key)
-            rows[key] = tf.add_n([encoded["rows"][name] for name in names])
-            vectors[key] = tf.add_n([gathered[name] for name in names])
-            if not zeroed and len(names) == 1:
-                vectors[key] *= tf.cast(rows[key] > 0, vectors[key].dtype)[:, :, None]
-        return encode_sequences(self._sequences, self.sequence_encoders, vectors, rows)
 
     def combine(
         self,
@@ -246,7 +239,7 @@ class FeatureColumns(TableAccess, keras.layers.Layer):
                 compile this.
         """
         if sequences is None:
-            sequences = self.encode_sequences(gathered, encoded, zeroed)
+            sequences = self.encode_sequences(gathered, encoded)
         parts: dict[str, tf.Tensor] = dict(sequences)
         for key, block in self._blocks.items():
             names = self._names(key)

@@ -31,7 +31,7 @@ class Block:
     buckets and lists one by one.
 
     Args:
-        fields: in the order of z.
+        fields: in the order of z; the parts of sequences are not among them.
         offsets: the first row of each field.
 
     Attributes:
@@ -89,7 +89,7 @@ class Block:
             Rows int32 [B, slots], 0 where absent, and the lists' coefficients float32, or None.
         """
         values = {
-            f.name: _typed(get_feature(features, f.name, fields), f)
+            f.name: typed(get_feature(features, f.name, fields), f)
             for f in (*self.singles, *self.lists)
         }
         parts = []
@@ -110,6 +110,8 @@ class Block:
             encoded, coefficient = self.encoders[field.name](entries, weights)
             rows.append(encoded)
             coefficients.append(coefficient)
+        if not rows:  # the parts of sequences alone read this table
+            return tf.zeros([_batch(features, fields), 0], tf.int32), None
         return _joined(rows), _joined(coefficients) if coefficients else None
 
     def _index(self, values: tf.Tensor) -> tf.Tensor:
@@ -139,25 +141,19 @@ class Block:
             zeroed: whether the vectors of row 0, which is the padding row, are 0 already.
 
         Returns:
-            All single-valued fields side by side under `SINGLES`, each list under its name;
-            sequences are for their encoder.
+            All single-valued fields side by side under `SINGLES`, each list under its name.
         """
         count, width = len(self.singles), vectors.shape[-1]
         singles = vectors[:, :count] if self.lists else vectors
         if not zeroed:
             singles *= tf.cast(rows[:, :count] > 0, vectors.dtype)[:, :, None]
-        out = {SINGLES.format(width): tf.reshape(singles, [-1, count * width])}
+        out = {}
+        if count:
+            out[SINGLES.format(width)] = tf.reshape(singles, [-1, count * width])
         if coefficients is not None:
             scaled = vectors[:, count:] * tf.cast(coefficients, vectors.dtype)[:, :, None]
-            plain = ((f, at) for f, at in self._list_slots() if f.sequence is None)
-            out |= {f.name: tf.reduce_sum(scaled[:, at], 1) for f, at in plain}
+            out |= {f.name: tf.reduce_sum(scaled[:, at], 1) for f, at in self._list_slots()}
         return out
-
-    def slots_by_field(self) -> dict[str, slice]:
-        """Returns the slots of every field."""
-        count = len(self.singles)
-        lists = {f.name: slice(at.start + count, at.stop + count) for f, at in self._list_slots()}
-        return {**{f.name: slice(i, i + 1) for i, f in enumerate(self.singles)}, **lists}
 
     def multi_hot(self, rows: tf.Tensor, coefficients: tf.Tensor | None) -> dict[str, tf.Tensor]:
         """Counts each indicator field's ids, [B, rows of the field] by name.
@@ -179,6 +175,12 @@ class Block:
             start += field.slots
 
 
+def _batch(features: Mapping[str, Any], fields: Sequence[Field]) -> Any:
+    """Returns how many rows a batch has."""
+    value = get_feature(features, fields[0].name, tuple(fields))
+    return value.shape[0] if isinstance(value, tf.SparseTensor) else tf.shape(value)[0]
+
+
 def _one_hot(rows: tf.Tensor, field: Field) -> tf.Tensor:
     place = tf.math.floormod(rows - FIRST_ROW - field.oov_buckets, field.rows)
     return tf.one_hot(tf.where(rows > 0, place, -1), field.rows)
@@ -197,7 +199,7 @@ def _joined(parts: Sequence[tf.Tensor], order: Sequence[int] | None = None) -> t
     return whole if order is None else tf.gather(whole, order, axis=1)
 
 
-def _typed(values: Any, field: Field) -> tf.Tensor:
+def typed(values: Any, field: Field) -> tf.Tensor:
     """Pads lists and casts numbers to the field's dtype.
 
     Raises:

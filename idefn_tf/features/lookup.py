@@ -192,8 +192,15 @@ def get_feature(features: Mapping[str, Any], name: str, fields: tuple[Field, ...
 
 
 def padded(values: Any, field: Field, padding: Any) -> tf.Tensor:
-    """Returns sparse or ragged values as dense ones, padded or cut to the field's length."""
+    """Returns sparse or ragged values as dense ones, padded or cut to the field's length.
+
+    A sequence that is too long keeps its newest events, another list its first entries.
+    """
     shape = [None, field.slots]
+    if isinstance(values, tf.SparseTensor) and field.sequence is not None:
+        values = tf.RaggedTensor.from_sparse(values)
+    if isinstance(values, tf.RaggedTensor) and field.sequence is not None:
+        values = values[:, -field.slots :]
     if isinstance(values, tf.SparseTensor):
         values = tf.sparse.to_dense(values, tf.cast(padding, values.dtype))
         missing = tf.maximum(field.slots - tf.shape(values)[1], 0)

@@ -1,30 +1,37 @@
-"""Sequences among the slots of a batch: which slots hold a sequence's events, which the item."""
+"""Sequence slots: which rows of which tables a sequence's events ask for, and the item beside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
+from idefn_tf.data.list_tensors import fill_empty
+from idefn_tf.encoders import SequenceEncoder
+from idefn_tf.encoders.packed import PackedEvents
 from idefn_tf.features.field import Field
-from idefn_tf.features.field_group import Block
+from idefn_tf.features.field_group import Block, typed
+from idefn_tf.features.lookup import FieldEncoder, get_feature
+from idefn_tf.schema.lists import PADDING
 
 
 @dataclass(frozen=True)
-class Slot:
+class Part:
     """One part of a sequence's events: an item feature, or the gap.
 
     Attributes:
         field: the part.
-        key: of its block.
-        at: its slots in the block, one for each event.
-        item: the slot of the item feature that it shares a table with; None for the gap.
+        key: of the block whose table it reads.
+        at: its place among the sequence's parts that read that table.
+        item: the slot, in that block, of the item feature that it shares a table with; None for
+            the gap.
     """
 
     field: Field
     key: str
-    at: slice
+    at: int
     item: int | None
 
 
@@ -34,42 +41,103 @@ class SequenceSlots:
 
     Attributes:
         name: of the sequence.
-        slots: its parts.
+        parts: what an event consists of.
     """
 
     name: str
-    slots: tuple[Slot, ...]
+    parts: tuple[Part, ...]
 
     @property
     def width(self) -> int:
         """The width of an event."""
-        return sum(slot.field.width for slot in self.slots)
+        return sum(part.field.width for part in self.parts)
 
-    def there(self, rows: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns which events there are, bool [B, K]: those with a row in any part."""
-        found = [rows[slot.key][:, slot.at] > 0 for slot in self.slots]
-        return tf.reduce_any(tf.stack(found), 0)
+    @property
+    def length(self) -> int:
+        """How many events a row holds at most."""
+        return self.parts[0].field.slots
 
-    def events(self, vectors: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the events, float32 [B, K, width]."""
-        return tf.concat([vectors[slot.key][:, slot.at] for slot in self.slots], 2)
+    def by_key(self) -> dict[str, list[Part]]:
+        """Returns the parts by the block whose table they read."""
+        found: dict[str, list[Part]] = {}
+        for part in self.parts:
+            found.setdefault(part.key, []).append(part)
+        return found
+
+    def encode(
+        self,
+        features: Mapping[str, Any],
+        fields: tuple[Field, ...],
+        encoders: Mapping[str, FieldEncoder],
+    ) -> dict[str, tf.Tensor]:
+        """Returns the rows that events ask for, by block int32 [B, K, parts], 0 where absent.
+
+        Args:
+            features: raw values by name.
+            fields: all fields of the layer, for error messages.
+            encoders: by part.
+
+        Raises:
+            ValueError: if a part has another length.
+        """
+        rows = {}
+        for key, parts in self.by_key().items():
+            asked = []
+            for field in (part.field for part in parts):
+                values = typed(get_feature(features, field.name, fields), field)
+                if values.shape[1] not in (None, field.slots):
+                    raise ValueError(
+                        f"features: {field.name!r} must hold {field.slots} entries a row, padded "
+                        f"at the end, received {values.shape[1]}; keep the newest, or give a "
+                        "RaggedTensor."
+                    )
+                values, _ = fill_empty(values, None, PADDING[field.dtype], field.fill)
+                asked.append(encoders[field.name](values, None)[0])
+            rows[key] = tf.stack(asked, 2)
+        return rows
 
     def item(self, vectors: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the item in question, float32 [B, width], 0 in the columns of the gap."""
+        """Returns the item in question, float32 [B, width], 0 in the columns of the gap.
+
+        Args:
+            vectors: by block, the gathered rows, 0 where there is none, [B, S, width].
+        """
         parts = []
-        for slot in self.slots:
-            whole = vectors[slot.key]
-            if slot.item is None:
-                parts.append(tf.zeros_like(whole[:, 0]))
+        for part in self.parts:
+            whole = vectors[part.key]
+            if part.item is None:
+                parts.append(tf.zeros([tf.shape(whole)[0], part.field.width], whole.dtype))
             else:
-                parts.append(whole[:, slot.item])
+                parts.append(whole[:, part.item])
         return tf.concat(parts, 1)
 
-    def apart(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Cuts an encoder's vectors [B, width] into the columns of each part."""
-        widths = [slot.field.width for slot in self.slots]
-        pieces = tf.split(encoded, widths, 1)
-        return {slot.field.name: piece for slot, piece in zip(self.slots, pieces, strict=True)}
+    def events(self, vectors: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns packed events, float32 [P, width], of the rows by block [P, parts, width]."""
+        if len(self.by_key()) == 1:  # the parts stand side by side already
+            return tf.reshape(vectors[self.parts[0].key], [-1, self.width])
+        return tf.concat([vectors[part.key][:, part.at] for part in self.parts], 1)
+
+    def run(
+        self,
+        encoder: SequenceEncoder,
+        places: tf.Tensor,
+        events: Mapping[str, tf.Tensor],
+        vectors: Mapping[str, tf.Tensor],
+    ) -> dict[str, tf.Tensor]:
+        """Runs the encoder: {name of a part: float32 [B, its width]}.
+
+        Args:
+            encoder: of this sequence.
+            places: row and position of each event, int64 [P, 2].
+            events: as `events` takes them.
+            vectors: as `item` takes them.
+        """
+        item = self.item(vectors)
+        batch = tf.shape(item, tf.int64)[0]
+        packed = PackedEvents(self.events(events), places[:, 0], places[:, 1], self.length, batch)
+        widths = [part.field.width for part in self.parts]
+        pieces = tf.split(encoder.of_packed(packed, item), widths, 1)
+        return {part.field.name: piece for part, piece in zip(self.parts, pieces, strict=True)}
 
 
 def find_sequences(
@@ -81,38 +149,26 @@ def find_sequences(
         fields: of the layer.
         blocks: by embedding width.
     """
-    slots = {
-        name: (key, at)
-        for key, block in blocks.items()
-        for name, at in block.slots_by_field().items()
-    }
-    found: dict[str, list[Slot]] = {}
+    singles = {f.name: i for block in blocks.values() for i, f in enumerate(block.singles)}
+    found: dict[str, list[Part]] = {}
     for field in fields:
         if field.sequence is None:
             continue
-        key, at = slots[field.name]
-        item = None if field.item is None else slots[field.item][1].start
-        found.setdefault(field.sequence, []).append(Slot(field, key, at, item))
+        parts = found.setdefault(field.sequence, [])
+        key = str(field.width)
+        at = sum(part.key == key for part in parts)
+        parts.append(Part(field, key, at, None if field.item is None else singles[field.item]))
     return tuple(SequenceSlots(name, tuple(parts)) for name, parts in found.items())
 
 
-def encode_sequences(
-    sequences: Sequence[SequenceSlots],
-    encoders: Mapping[str, Callable[..., tf.Tensor]],
-    vectors: Mapping[str, tf.Tensor],
-    rows: Mapping[str, tf.Tensor],
-) -> dict[str, tf.Tensor]:
-    """Runs every sequence's encoder: {name of a part: float32 [B, its width]}.
+def sequence_encoders(
+    sequences: Sequence[SequenceSlots], starts: Mapping[str, int]
+) -> dict[str, FieldEncoder]:
+    """Returns what encodes each part's values, by its name.
 
     Args:
         sequences: which.
-        encoders: by sequence.
-        vectors: by block, the gathered rows, 0 where there is none, [B, S, width].
-        rows: by block, [B, S].
+        starts: first row of every field in its table.
     """
-    parts: dict[str, tf.Tensor] = {}
-    for sequence in sequences:
-        events, item = sequence.events(vectors), sequence.item(vectors)
-        encoded = encoders[sequence.name](events, item, sequence.there(rows))
-        parts |= sequence.apart(encoded)
-    return parts
+    fields = [part.field for sequence in sequences for part in sequence.parts]
+    return {field.name: FieldEncoder(field, starts[field.name]) for field in fields}

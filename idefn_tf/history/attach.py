@@ -181,7 +181,7 @@ def with_columns(table: pa.Table, made: Mapping[str, pa.Array]) -> pd.DataFrame:
             "remove it, or give the rows as they are to open_dataset"
         )
     added = {
-        name: values.to_pylist() if pa.types.is_large_list(values.type) else values.to_numpy()
+        name: values.to_pylist() if isinstance(values, pa.LargeListArray) else np.asarray(values)
         for name, values in made.items()
     }
     return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)

@@ -106,7 +106,8 @@ def outcomes(
     columns, labels = dict(renamed or {}), schema.labels
     click = _flag(schema, table, columns.get("click"), (labels.click, "click"))
     conversion = _flag(schema, table, columns.get("conversion"), (labels.conversion, "conversion"))
-    if schema.history is None or schema.history.conversion == "after_click":
+    hides = schema.history is None or schema.history.conversion == "after_click"
+    if hides and "click" not in columns:  # what stands for a click says not who was no click
         conversion &= click
     return {"click": click, "conversion": conversion}
 

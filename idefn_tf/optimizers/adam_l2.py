@@ -6,13 +6,14 @@ from typing import Any
 
 import keras
 
+from idefn_tf._keras_private import SumsOverReplicas
 from idefn_tf._registry import register
 from idefn_tf._types import NonNegative, ShareBelowOne
 from idefn_tf.optimizers.keras_options import LearningRate
 
 
 @register("optimizer", "adam_l2")
-class AdamL2(keras.optimizers.Adam):
+class AdamL2(SumsOverReplicas, keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) on g + l2 w, for every weight and every row of every table.
 
     Formula::

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -48,18 +48,29 @@ class RowsRead:
             return self.places
         return to_positions(self.found.rows, self.values, self.found.position, self.padding_row)
 
-    def sum_duplicates(self, gradient: tf.Tensor) -> tf.IndexedSlices:
+    def to_events(self) -> dict[str, tf.Tensor]:
+        """Returns the rows of packed events in their places: {sequence: [P, parts, d]}."""
+        if not self.found.events:
+            return {}
+        values = without_padding(self.found.rows, self.values, self.padding_row)
+        return {name: tf.gather(values, at) for name, at in self.found.events.items()}
+
+    def sum_duplicates(
+        self, gradient: tf.Tensor, events: Mapping[str, tf.Tensor] | None = None
+    ) -> tf.IndexedSlices:
         """Sums the gradients of repeated rows.
 
         Args:
             gradient: with respect to what `to_positions` returned, [*shape, d].
+            events: with respect to what `to_events` returned.
 
         Returns:
             Values at the distinct rows, without those that only fill up `found.rows`; those of the
             padding row are 0.
         """
         found, count = self.found, self.found.count
-        summed = sum_duplicates(gradient, found.rows, found.position, self.padding_row)
+        more = sum_events(found, events)
+        summed = sum_duplicates(gradient, found.rows, found.position, self.padding_row, more)
         shape = tf.constant(self.shape, tf.int32)
         return tf.IndexedSlices(summed[:count], found.rows[:count], shape)
 
@@ -72,6 +83,7 @@ class RowGradient:
         table: the variable.
         rows_read: what `read_rows` gave in this very step.
         values: the gradient with respect to ``rows_read.to_positions()``, [*shape, d].
+        events: the gradients with respect to ``rows_read.to_events()``.
 
     Example:
         >>> import keras
@@ -86,25 +98,58 @@ class RowGradient:
     table: keras.Variable
     rows_read: RowsRead
     values: tf.Tensor
+    events: Mapping[str, tf.Tensor] = field(default_factory=dict)
 
 
 def to_positions(
     rows: tf.Tensor, values: tf.Tensor, position: tf.Tensor, padding_row: int | None
 ) -> tf.Tensor:
     """Puts distinct rows [K] of `values` [K, d] into the places that asked for them."""
-    if padding_row is not None:
-        values = tf.where(tf.equal(rows, padding_row)[:, None], tf.zeros_like(values), values)
-    return tf.gather(values, position)
+    return tf.gather(without_padding(rows, values, padding_row), position)
+
+
+def without_padding(rows: tf.Tensor, values: tf.Tensor, padding_row: int | None) -> tf.Tensor:
+    """Returns what distinct rows [K] are worth, [K, d], 0 for the padding row."""
+    if padding_row is None:
+        return values
+    return tf.where(tf.equal(rows, padding_row)[:, None], tf.zeros_like(values), values)
 
 
 def sum_duplicates(
-    gradient: tf.Tensor, rows: tf.Tensor, position: tf.Tensor, padding_row: int | None
+    gradient: tf.Tensor,
+    rows: tf.Tensor,
+    position: tf.Tensor,
+    padding_row: int | None,
+    more: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Sums gradients [*shape, d] of repeated rows to [K, d]: the adjoint of `to_positions`."""
+    """Sums gradients [*shape, d] of repeated rows to [K, d]: the adjoint of `to_positions`.
+
+    Args:
+        gradient: of the asked-for rows in their places.
+        rows: the distinct ones, [K].
+        position: where among them each asked-for row stands.
+        padding_row: one that gets no gradient, or None.
+        more: a sum to be added, [K, d].
+    """
     summed = tf.math.unsorted_segment_sum(gradient, position, tf.shape(rows)[0])
-    if padding_row is None:
-        return summed
-    return tf.where(tf.equal(rows, padding_row)[:, None], tf.zeros_like(summed), summed)
+    summed = summed if more is None else summed + more
+    return without_padding(rows, summed, padding_row)
+
+
+def sum_events(found: Distinct, gradients: Mapping[str, tf.Tensor] | None) -> tf.Tensor | None:
+    """Sums the gradients of packed events by the row that they read, [K, d]; None without any.
+
+    Outside of XLA: how many events there are differs from batch to batch.
+    """
+    if not gradients:
+        return None
+    names = sorted(gradients)
+    width = gradients[names[0]].shape[-1]
+    values = [tf.reshape(gradients[name], [-1, width]) for name in names]
+    at = [tf.reshape(found.events[name], [-1]) for name in names]
+    if len(names) > 1:
+        values, at = [tf.concat(values, 0)], [tf.concat(at, 0)]
+    return tf.math.unsorted_segment_sum(values[0], at[0], tf.shape(found.rows)[0])
 
 
 def read_rows(
@@ -165,12 +210,19 @@ def apply_rows(
     if hasattr(optimizer, "apply_rows"):
         optimizer.apply_rows(dense_pairs, row_gradients)
         return
-    rows = [(row_gradient(optimizer, r.rows_read, r.values), r.table) for r in row_gradients]
+    rows = [
+        (row_gradient(optimizer, r.rows_read, r.values, r.events), r.table) for r in row_gradients
+    ]
     pairs = [*dense_pairs, *rows]
     optimizer.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
 
 
-def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> Any:
+def row_gradient(
+    optimizer: Any,
+    rows_read: RowsRead,
+    gradient: tf.Tensor,
+    events: Mapping[str, tf.Tensor] | None = None,
+) -> Any:
     """Returns a table's gradient in the form that a Keras optimizer's ``apply`` takes.
 
     Repeated rows are merged here, because Keras' own optimizers do not merge them. Where Keras
@@ -180,6 +232,7 @@ def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> An
         optimizer: any Keras optimizer.
         rows_read: what was read.
         gradient: with respect to ``rows_read.to_positions()``.
+        events: with respect to ``rows_read.to_events()``.
 
     Example:
         >>> import keras
@@ -190,7 +243,7 @@ def row_gradient(optimizer: Any, rows_read: RowsRead, gradient: tf.Tensor) -> An
         >>> table_.numpy().ravel().tolist()
         [0.0, -1.0]
     """
-    summed = rows_read.sum_duplicates(gradient)
+    summed = rows_read.sum_duplicates(gradient, events)
     by_rows = hasattr(optimizer, "apply_rows")
     return summed if by_rows or not optimizer.loss_scale_factor else tf.convert_to_tensor(summed)
 

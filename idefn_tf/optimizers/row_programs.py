@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from idefn_tf.optimizers.row_access import RowsRead, sum_duplicates, to_positions
+from idefn_tf.optimizers.row_access import (
+    RowGradient,
+    sum_duplicates,
+    sum_events,
+    to_positions,
+)
 from idefn_tf.optimizers.row_rules import Rule
 from idefn_tf.tables import Distinct
 
@@ -30,11 +35,15 @@ class Rows(NamedTuple):
     gradient: tf.Tensor
 
     @classmethod
-    def of(cls, rows_read: RowsRead, gradient: tf.Tensor) -> Rows:
-        """Takes what was read and the gradient in the asked-for rows' places, [*shape, d]."""
-        found = rows_read.found
-        summed = summing(rows_read.padding_row)(gradient, found.rows, found.position)
-        return cls(rows_read.values, rows_read.state, summed)
+    def of(cls, gradient: RowGradient) -> Rows:
+        """Takes what was read, and the gradient of each row that was."""
+        read = gradient.rows_read
+        found = read.found
+        more = [] if not gradient.events else [sum_events(found, gradient.events)]
+        program = summing(read.padding_row)
+        return cls(
+            read.values, read.state, program(gradient.values, found.rows, found.position, *more)
+        )
 
 
 @dataclass
@@ -66,8 +75,10 @@ def summing(padding_row: int | None) -> Callable[..., tf.Tensor]:
     One of its own: together with the update, XLA takes longer than for the two.
     """
 
-    def program(gradient: tf.Tensor, rows: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-        return sum_duplicates(gradient, rows, position, padding_row)
+    def program(
+        gradient: tf.Tensor, rows: tf.Tensor, position: tf.Tensor, more: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        return sum_duplicates(gradient, rows, position, padding_row, more)
 
     return tf.function(program, jit_compile=True, autograph=False)
 

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from idefn_tf._keras_private import built_variables, variable_index
+from idefn_tf._keras_private import SumsOverReplicas, built_variables, variable_index
 from idefn_tf.optimizers import row_programs as programs
-from idefn_tf.optimizers.row_access import RowGradient, RowsRead, sum_duplicates
+from idefn_tf.optimizers.row_access import RowGradient, RowsRead, sum_duplicates, sum_events
 from idefn_tf.optimizers.row_programs import Rows, Update
 from idefn_tf.optimizers.row_rules import Rule
 from idefn_tf.optimizers.row_state import add_row_state, excluded, named_blocks, translated
@@ -20,7 +20,7 @@ from idefn_tf.tables import Distinct, distinct, is_table
 #: Rows that `catch_up` brings up to date at a time.
 _CHUNK = 131_072
 #: RowSparse is mixed in front of a Keras optimizer, whose methods it extends; typed as anything.
-_Keras: Any = object
+_Keras: Any = SumsOverReplicas
 
 
 class RowSparse(_Keras):
@@ -178,7 +178,7 @@ class RowSparse(_Keras):
         rows_read = [row.rows_read for row in row_gradients]
         if self.jit_rows and programs.replica_count() == 1 and tf.inside_function():
             with tf.name_scope("update"):  # what a profile calls it
-                rows = [Rows.of(row.rows_read, row.values) for row in row_gradients]
+                rows = [Rows.of(row) for row in row_gradients]
                 updated = self._program(variables, tables)(dense, rows)
             for index, read, (values, state) in zip(tables, rows_read, updated, strict=True):
                 self._write(index, read.found, values, state)
@@ -186,11 +186,12 @@ class RowSparse(_Keras):
         merged, pending = [], {}
         for index, row in zip(tables, row_gradients, strict=True):
             if programs.replica_count() > 1:
-                slices = row.rows_read.sum_duplicates(row.values)
+                slices = row.rows_read.sum_duplicates(row.values, row.events)
                 gradient, pending[index] = self._merged(slices)
             else:
                 found, padding = row.rows_read.found, row.rows_read.padding_row
-                gradient = sum_duplicates(row.values, found.rows, found.position, padding)
+                more = sum_events(found, row.events)
+                gradient = sum_duplicates(row.values, found.rows, found.position, padding, more)
                 pending[index] = Update(found, row.rows_read.values, row.rows_read.state)
             merged.append(gradient)
         self._apply([*dense, *merged], variables, pending)

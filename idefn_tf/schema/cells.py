@@ -38,6 +38,7 @@ LEAST, GREATEST = -(2**63), 2**63 - 1
 LARGEST_FLOAT32 = 3.4028234663852886e38
 
 _SHOWN = 80
+_TIMES = ("datetime64", "timedelta64")
 _CLOCK = "(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]{1,9})?)?|24:00(:00([.,]0{1,9})?)?)"
 _ZONE = "( *([Zz]|UTC|GMT|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?))?"
 #: A time laid out: 2024-05-01, a time of day with up to nine decimals of its second, an offset.
@@ -188,6 +189,35 @@ def _no_text(value: Any, what: str) -> ValueError:
         f"must be text, a whole number, a boolean or a UUID, received {what}: {shown(value)}; "
         "write it as text, or declare float32"
     )
+
+
+def plain(value: Any) -> Any:
+    """Returns NumPy's scalars as Python's; times as they are, because `item` makes numbers of them.
+
+    Args:
+        value: any cell.
+    """
+    is_time = type(value).__name__ in _TIMES
+    return value.item() if hasattr(value, "item") and not is_time else value
+
+
+def is_null(value: Any) -> bool:
+    """Whether a value is None, NaN, NaT, or pandas' NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    scalar = hasattr(value, "__float__") or type(value).__name__ in _TIMES
+    return bool(scalar and not hasattr(value, "__len__") and value != value)
+
+
+def listed(value: Any) -> list[Any] | None:
+    """Returns the entries of a list, tuple, array or Arrow list; None where it is no list."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "") in ("M", "m"):  # `tolist` makes numbers of times
+        return list(value) if getattr(value, "ndim", 0) else None
+    items = value.tolist() if hasattr(value, "tolist") else None
+    return items if isinstance(items, list) else None
 
 
 def in_brackets(text: str) -> bool:

@@ -134,8 +134,8 @@ class History(Strict):
     Attributes:
         aggregates: what is computed, by key.
         columns: for event files: which column stands for which event; default: the label columns.
-        conversion: "after_click" hides past conversions of unclicked exposures, as training does;
-            "raw" counts them.
+        conversion: "after_click" hides past conversions of unclicked exposures, as training does,
+            but not in event files where another column stands for the click; "raw" counts them all.
         smoothing: weight of the prior in a rate, in exposures.
         refresh: when a row's features were computed: at its time, at the last full hour, or at the
             last midnight of `labels.time_zone`.

@@ -29,7 +29,7 @@ class Labels(Strict):
         time_zone: where clocks and calendars are read, an IANA name such as Asia/Shanghai: times
             without an offset are read there, and days begin at its midnight.
         attribution: how long after its exposure or click a row can still convert; rows whose window
-            was open when the log ended are immature. From the click is not built yet.
+            was open when the log ended are immature.
         attribution_window_hours: the length of a window from the exposure; the older way to write
             `attribution`. Both are there, whichever was written.
         immature: "drop" leaves immature rows out; "weight" keeps them with the elapsed share of
@@ -83,7 +83,7 @@ class Labels(Strict):
                 f"click and conversion must be two columns, received {self.click!r} for both"
             )
         self._one_window()
-        if self.attribution_window_hours is not None and self.exposure_time is None:
+        if self.attribution is not None and self.exposure_time is None:
             raise ValueError("attribution needs exposure_time, from which its window counts")
         return self
 

@@ -123,10 +123,10 @@ class Schema(Strict):
     def _refuse_what_is_not_built(self) -> None:
         """Refuses keys that are read and checked, but that nothing acts on yet."""
         window = self.labels.attribution
-        if window is not None and window.from_ == "click":
+        if window is not None and window.from_ == "click" and self.labels.click_time is None:
             raise ValueError(
-                "labels.attribution.from: must be exposure, received 'click', which is not built "
-                "yet; write `from: exposure`"
+                "labels.attribution.from: must be exposure without labels.click_time, received "
+                "'click'; name the column of clicks' times, or write `from: exposure`"
             )
         if self.labels.exposure_probability is not None:
             raise ValueError(

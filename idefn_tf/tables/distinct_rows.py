@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
+
+from idefn_tf.tables.packed_events import EVENTS, SEQUENCES, events_of, packed_events
 
 #: Under which name an encoded batch holds what `look_ahead` found, by table.
 DISTINCT = "distinct"
@@ -24,6 +26,7 @@ class Distinct:
             compiled programs meet few shapes.
         count: how many of them are real, scalar.
         position: where in `rows` each asked-for row stands, int32, of the shape asked for.
+        events: the same for the packed events of each sequence, int32 [P, parts].
 
     Example:
         >>> from idefn_tf.tables import distinct
@@ -35,13 +38,18 @@ class Distinct:
     rows: tf.Tensor
     count: tf.Tensor
     position: tf.Tensor
+    events: Mapping[str, tf.Tensor] = field(default_factory=dict)
 
 
-def distinct(rows: tf.Tensor) -> Distinct:
+def distinct(rows: tf.Tensor, events: Mapping[str, tf.Tensor] | None = None) -> Distinct:
     """Finds the distinct rows among int32 `rows` of any shape.
 
+    Args:
+        rows: asked for.
+        events: further ones, of the packed events of each sequence, [P, parts].
+
     Returns:
-        The rows in order of first appearance, column by column of a matrix.
+        The rows in order of first appearance, column by column of a matrix, events last.
 
     Example:
         >>> from idefn_tf.tables import distinct
@@ -51,21 +59,28 @@ def distinct(rows: tf.Tensor) -> Distinct:
     """
     matrix = rows.shape.rank == 2
     by_column = tf.transpose(rows) if matrix else rows
-    unique, position = tf.unique(tf.reshape(by_column, [-1]))
+    more = {name: tf.transpose(asked) for name, asked in (events or {}).items()}
+    flat = [tf.reshape(asked, [-1]) for asked in (by_column, *more.values())]
+    unique, position = tf.unique(flat[0] if len(flat) == 1 else tf.concat(flat, 0))
+    places = {}
+    if more:
+        position, *others = tf.split(position, [tf.size(one) for one in flat])
+        for (name, asked), one in zip(more.items(), others, strict=True):
+            places[name] = tf.transpose(tf.reshape(one, tf.shape(asked)))
     position = tf.reshape(position, tf.shape(by_column))
     count = tf.size(unique)
     # four lengths an octave: at most a quarter is padding, and XLA compiles few programs
     octave = tf.floor(tf.math.log(tf.cast(tf.maximum(count, 1), tf.float32)) / 0.6931472)
     grain = tf.cast(tf.pow(2.0, tf.maximum(octave - 2.0, 4.0)), tf.int32)
     padded = tf.pad(unique, [[0, -count % grain]])
-    return Distinct(padded, count, tf.transpose(position) if matrix else position)
+    return Distinct(padded, count, tf.transpose(position) if matrix else position, places)
 
 
 def look_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns a data set of encoded batches with the distinct rows of every table beside them.
 
-    They belong to the batch as it is: a batch that is cut for several replicas has others. What
-    was found already is left as it is.
+    Behaviour sequences are packed in place of padded. All this belongs to the batch as it is: one
+    that is cut for several replicas has others. What was found already is left as it is.
 
     Example:
         >>> from idefn_tf.tables import found_rows, look_ahead
@@ -78,11 +93,23 @@ def look_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     def find(*element: Any) -> Any:
         encoded = dict(element[0])
         if DISTINCT not in encoded:
+            packed = packed_events(encoded)
+            if packed:
+                encoded.pop(SEQUENCES, None)
+                encoded[EVENTS] = packed
             tables = {w: rows for w, rows in encoded["rows"].items() if w != "indicator"}
-            encoded[DISTINCT] = {width: vars(distinct(rows)) for width, rows in tables.items()}
+            encoded[DISTINCT] = {
+                width: _named(distinct(rows, events_of(packed, width)))
+                for width, rows in tables.items()
+            }
         return (encoded, *element[1:]) if len(element) > 1 else encoded
 
     return dataset.map(find, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _named(found: Distinct) -> dict[str, Any]:
+    """Returns what was found by name, events where there are any."""
+    return {name: value for name, value in vars(found).items() if name != "events" or value}
 
 
 def found_rows(encoded: Mapping[str, Any], width: str) -> Distinct:
@@ -95,5 +122,5 @@ def found_rows(encoded: Mapping[str, Any], width: str) -> Distinct:
         2
     """
     if DISTINCT not in encoded:
-        return distinct(encoded["rows"][width])
+        return distinct(encoded["rows"][width], events_of(packed_events(encoded), width))
     return Distinct(**encoded[DISTINCT][width])

@@ -16,6 +16,7 @@ import ibis
 import ibis.expr.types as ir
 
 from idefn_tf.schema import Schema
+from pipelines.preparation import late_conversions
 from pipelines.preparation.checks import Report
 from pipelines.preparation.encode import SAMPLE_WEIGHT
 from pipelines.preparation.engine import translated_errors
@@ -26,7 +27,9 @@ def apply(
 ) -> tuple[ir.Table, dict[str, Any]]:
     """Leaves out or weighs the immature rows, where the schema states an attribution window.
 
-    The window opens at the exposure. It has closed when exposure time + window <= `as_of`.
+    The window opens at the exposure, or at the click (`labels.attribution.from`; of a row without
+    a click at its exposure). It has closed when that time + window <= `as_of`. Conversions that
+    came after it count as none (`late_conversions`).
 
     Args:
         table: the exposures, with their time in the schema's unit.
@@ -41,15 +44,17 @@ def apply(
         ValueError: if the log ends before it begins, or no row is mature.
     """
     labels = schema.labels
-    if labels.attribution_window_hours is None:
-        return table, {}
-    time = table[labels.exposure_time or ""].cast("int64")
+    table, late = late_conversions.cut(table, schema, tuple(labels.times), report)
+    stated = labels.attribution
+    if stated is None:
+        return table, late
+    shown = table[labels.exposure_time or ""].cast("int64")
+    time = late_conversions.opens(table, labels)
     second = 1000 if labels.time_unit == "ms" else 1
-    window = round(labels.attribution_window_hours * 3600 * second)
+    window = round(stated.window_hours * 3600 * second)
     with translated_errors("looking for open windows"):
-        first, last = (
-            table.aggregate(first=time.min(), last=time.max()).to_pyarrow().to_pylist()[0].values()
-        )
+        span = table.aggregate(first=shown.min(), last=shown.max())
+        first, last = span.to_pyarrow().to_pylist()[0].values()
         end = int(last) if as_of is None else as_of
         open_rows = int((time + window > end).sum().execute() or 0)
         rows = int(table.count().execute())
@@ -66,16 +71,18 @@ def apply(
             "labels.immature: weight"
         )
     done = {
-        "window_hours": labels.attribution_window_hours,
+        "window_hours": stated.window_hours,
+        "from": stated.from_,
         "as_of": end,
         "rows": open_rows,
         "treatment": labels.immature,
+        **late,
     }
     if open_rows:
         words = {"drop": "left out", "weight": "weighed by the elapsed share of their window"}
         report.notes.append(
             f"{open_rows:,} of {rows:,} rows have an attribution window of "
-            f"{labels.attribution_window_hours:g} h still open at {_written(end, second)}: "
+            f"{stated.window_hours:g} h still open at {_written(end, second)}: "
             f"{words[labels.immature]}"
         )
     if labels.immature == "drop":

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from idefn_tf.schema import Side, cells
-from pipelines.schema_inference.label_columns import is_moment
+from pipelines.schema_inference.label_columns import is_inexact, is_moment
 from pipelines.schema_inference.profile import Profile
 
 #: Whole numbers with at most this many values are categories, more are quantities.
@@ -54,6 +54,8 @@ def choose(column: Profile, side: Side, key: bool = False) -> Choice:
     """
     if column.type == "other":
         return Choice(None, f"holds {column.values.type}, which no feature can be made of")
+    if is_inexact(column) and not key:
+        return Choice(None, "a point in time: write whole seconds or milliseconds to split by it")
     if is_moment(column) and not key:
         return Choice(None, "a point in time: it grows beyond what training has seen")
     if column.type == "list":
@@ -83,6 +85,8 @@ def _text(column: Profile) -> Choice:
         return Choice(None, "amounts with a unit, such as 122,07 EUR: write plain numbers")
     if _bracketed(column) > 0.5:
         return Choice(None, "lists in brackets: write a list column, or entries without brackets")
+    if _decimal_commas(column):
+        return Choice(None, "numbers with a decimal comma, such as 3,14: write a point")
     split = _separator(column)
     if split is not None:
         separator, length = split
@@ -164,6 +168,14 @@ def _amounts(column: Profile) -> float:
     distinct = pc.drop_null(pc.unique(column.values))
     amounts = pc.match_substring_regex(distinct, _AMOUNT)
     return float(pc.mean(amounts.cast(pa.float64())).as_py() or 0)
+
+
+def _decimal_commas(column: Profile) -> bool:
+    """Whether every value is a number with a comma in the place of the point."""
+    trimmed = pc.utf8_trim(pc.drop_null(pc.unique(column.values)), characters=cells.BLANKS)
+    there = trimmed.filter(pc.invert(pc.is_in(trimmed, pa.array(cells.MISSING_WORDS))))
+    found = pc.match_substring_regex(there, cells.DECIMAL_COMMA)
+    return bool(pc.all(found, min_count=1).as_py())
 
 
 def _bracketed(column: Profile) -> float:

@@ -120,7 +120,26 @@ def _hours(numbers: NDArray[np.float64]) -> bool:
 def is_moment(column: Profile) -> bool:
     """Whether a column holds points in time: by its type, or by its name and its numbers."""
     named = _TIME_NAMES.search(column.name) is not None
-    return column.type == "time" or (named and time_unit(column) is not None)
+    return column.type == "time" or (named and time_unit(column) is not None) or is_inexact(column)
+
+
+def is_inexact(column: Profile) -> bool:
+    """Whether a column holds seconds or milliseconds that preparation refuses as a time.
+
+    They have fractions, or stand in a float32 column, which is too coarse for them.
+    """
+    if not _TIME_NAMES.search(column.name) or column.numbers is None:
+        return False
+    numbers = column.numbers[np.isfinite(column.numbers)]
+    whole = column.type == "integer" and column.exact
+    return (
+        not whole
+        and bool(numbers.size)
+        and any(
+            low <= numbers.min() and numbers.max() <= high
+            for low, high in (_SECONDS, _MILLISECONDS)
+        )
+    )
 
 
 def find_time(columns: Sequence[Profile]) -> Profile | None:

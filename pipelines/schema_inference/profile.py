@@ -93,6 +93,13 @@ def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _text(name, values.cast(pa.string()))
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        try:  # what some writers make of text
+            return _text(
+                name, values.cast(pa.large_binary()).cast(pa.large_string()).cast("string")
+            )
+        except pa.ArrowInvalid:
+            return Profile(name, "other", values)
     if pa.types.is_boolean(kind):
         return Profile(name, "boolean", values)
     if isinstance(kind, pa.UuidType):

@@ -125,7 +125,12 @@ def propose(
     leaks = {p.name: find_leak(p, clicks, conversions) for p in free}
     clean = [p for p in free if (leak := leaks[p.name]) is None or not leak.certain]
     when, said = _time(profiles, time, clean)
-    if when is None:
+    if when is None and (other := labels.find_time(clean)) is not None:
+        warnings.append(
+            f"{other.name!r} looks like the time of the exposure, and preparation keeps that name "
+            "to itself: rename the column, for a split like production's"
+        )
+    elif when is None:
         warnings.append(
             "no column holds the time of the exposure, so preparation will draw validation and "
             "test rows at random; give --time if there is one, for a split like production's"
@@ -197,9 +202,14 @@ def _time(
     profiles: dict[str, Profile], time: str | None, clean: Sequence[Profile]
 ) -> tuple[Profile | None, str]:
     if time is None:
-        found = labels.find_time(clean)
+        found = labels.find_time([c for c in clean if c.name not in _TAKEN])
         return found, "looks like the time of the exposure: a time on every row"
     column = profiles[time]
+    if time in _TAKEN:
+        raise ValueError(
+            f"--time: must be another name than {' or '.join(_TAKEN)}, which preparation keeps to "
+            f"itself, received {time!r}; rename the column"
+        )
     if labels.time_unit(column) is None:
         raise ValueError(
             f"--time: {time!r} must hold seconds or milliseconds since 1970, YYYYMMDD, or texts "

@@ -1,4 +1,4 @@
-"""HTTP client: REST over a kept connection, or gRPC; and what can go wrong on it."""
+"""HTTP client: REST over a kept connection; and what can go wrong on it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Rest:
     ) -> None:
         self.url, self.timeout = url.rstrip("/"), timeout
         self._session = requests.Session()
-        self._session.verify = verify
+        self._verify = verify
         self._session.headers["Content-Type"] = "application/json"
         if token is not None:
             self._session.auth = _Bearer(token)
@@ -123,7 +123,10 @@ class Rest:
     def _request(self, method: str, url: str, body: bytes | None) -> requests.Response:
         for last in (False, True):
             try:
-                return self._session.request(method, url, data=body, timeout=self.timeout)
+                # by call: REQUESTS_CA_BUNDLE goes before what a session says, not before this
+                return self._session.request(
+                    method, url, data=body, timeout=self.timeout, verify=self._verify
+                )
             except requests.Timeout:
                 raise TimeoutExpiredError(
                     f"{method} {url}: no answer within {self.timeout:g} s"
@@ -189,93 +192,3 @@ def _decode(content: bytes) -> Any:
             return json.loads(content)
         except ValueError:
             return None
-
-
-class Grpc:
-    """gRPC through tensorflow-serving-api, which only tensorflow_model_server answers.
-
-    Args:
-        address: host and port, e.g. "127.0.0.1:8500".
-        timeout: seconds for an answer.
-        token: bearer token, or None.
-
-    Raises:
-        ImportError: with the cure, where tensorflow-serving-api is absent.
-    """
-
-    def __init__(self, address: str, timeout: float = 10.0, token: str | None = None) -> None:
-        try:
-            import grpc
-            from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-        except ImportError as error:
-            raise ImportError(
-                "gRPC needs the packages tensorflow-serving-api (of TensorFlow's own version) and "
-                f"grpcio: {error}. Install them, or use REST."
-            ) from None
-        self._predict_pb2 = predict_pb2
-        self._channel = grpc.insecure_channel(
-            address, [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        )
-        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._metadata = [] if token is None else [("authorization", f"Bearer {token}")]
-        self._rpc_error, self._codes = grpc.RpcError, grpc.StatusCode
-        self.timeout = timeout
-
-    def predict(
-        self,
-        inputs: Mapping[str, tuple[str, Any]],
-        model: str,
-        signature: str,
-        version: int | None = None,
-        label: str | None = None,
-    ) -> dict[str, list[Any]]:
-        """Runs a signature.
-
-        Args:
-            inputs: by name, dtype and column.
-            model: the model's name.
-            signature: the signature's name.
-            version: the version, or None.
-            label: the label, or None.
-
-        Returns:
-            By output name, a list.
-
-        Raises:
-            ServingError: with the server's message.
-        """
-        import tensorflow as tf
-
-        request = self._predict_pb2.PredictRequest()
-        request.model_spec.name, request.model_spec.signature_name = model, signature
-        if version is not None:
-            request.model_spec.version.value = version
-        elif label is not None:
-            request.model_spec.version_label = label
-        for name, (dtype, values) in inputs.items():
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(values, tf.as_dtype(dtype)))
-        try:
-            answer = self._stub.Predict(request, timeout=self.timeout, metadata=self._metadata)
-        except self._rpc_error as error:
-            raise self._translated(error) from error
-        return {name: tf.make_ndarray(value).tolist() for name, value in answer.outputs.items()}
-
-    def close(self) -> None:
-        """Closes the channel."""
-        self._channel.close()
-
-    def _translated(self, error: Any) -> ServingError:
-        codes = self._codes
-        kinds: dict[Any, tuple[type[ServingError], int]] = {
-            codes.INVALID_ARGUMENT: (InvalidRequestError, 400),
-            codes.FAILED_PRECONDITION: (InvalidRequestError, 400),
-            codes.NOT_FOUND: (NotFoundError, 404),
-            codes.UNAUTHENTICATED: (DeniedError, 401),
-            codes.PERMISSION_DENIED: (DeniedError, 403),
-            codes.RESOURCE_EXHAUSTED: (OverloadedError, 429),
-            codes.DEADLINE_EXCEEDED: (TimeoutExpiredError, 504),
-        }
-        if error.code() == codes.UNAVAILABLE:
-            return ConnectionFailedError(error.details())
-        kind, status = kinds.get(error.code(), (ServingError, 500))
-        return kind(error.details(), status)

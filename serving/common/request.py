@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from idefn_tf.schema import Schema, cells, lists
+from serving.common import event_lists
 
 #: One row, rows, or a pandas DataFrame.
 Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
@@ -40,6 +41,8 @@ class Input:
         missing: stands for an empty list; None leaves it empty.
         weights: the input that holds a list's weights.
         words: text that is no value: the schema's `missing_words`.
+        sequence: the behaviour sequence whose events the list is a part of, oldest first; what is
+            too long is cut to the newest.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Input:
     missing: int | float | str | None = None
     weights: str | None = None
     words: tuple[str, ...] = ()
+    sequence: str | None = None
 
     def value(self, value: Any) -> Any:
         """Converts one row's value; a null becomes the fill, a list is read, padded or cut."""
@@ -70,8 +74,9 @@ class Input:
 
     def padded(self, entries: list[Any]) -> list[Any]:
         """Pads or cuts a list to its length."""
-        entries = entries[: self.length]
-        return entries + [self.fill] * ((self.length or 0) - len(entries))
+        length = self.length or 0
+        entries = entries[-length:] if self.sequence else entries[:length]
+        return entries + [self.fill] * (length - len(entries))
 
     def column(self, values: Iterable[Any]) -> list[Any]:
         """Converts a column; integers and floats of NumPy pass without a look at each value."""
@@ -90,18 +95,20 @@ class Input:
                     "give a list, or the entries without brackets and quotes"
                 )
             return lists.split(text, self.separator)
-        if isinstance(value, list | tuple) or hasattr(value, "tolist"):
-            items = value.tolist() if hasattr(value, "tolist") else value
-            return list(items) if isinstance(items, list | tuple) else [items]
-        return [] if _is_null(value) else [value]
+        listed = cells.listed(value)
+        if listed is not None:
+            return listed
+        value = cells.plain(value)
+        return [] if cells.is_null(value) else [value]
 
     def _missing(self, value: Any) -> bool:
+        value = _text(value) if isinstance(value, bytes) else value
         if isinstance(value, str):
             return cells.is_missing(value, self.dtype, self.words)
-        return _is_null(value)
+        return cells.is_null(value)
 
     def _scalar(self, value: Any) -> Any:
-        value = value.item() if hasattr(value, "item") else value
+        value = cells.plain(value)
         if self.dtype == "string":
             return _text(value) if isinstance(value, bytes) else self._as_text(value)
         number = _text(value) if isinstance(value, bytes) else value
@@ -148,6 +155,7 @@ class RequestBuilder:
     def from_schema(cls, schema: Schema) -> RequestBuilder:
         """Reads the inputs from a schema: every feature that is not train-only."""
         inputs = []
+        sequences = {name: found.name for found in schema.sequences for name in found.names}
         for feature in schema.features:
             if feature.train_only:
                 continue
@@ -165,6 +173,7 @@ class RequestBuilder:
                     lists.stand_in(feature) if listed else None,
                     None if feature.weights is None else feature.weights_name,
                     schema.missing_words,
+                    sequences.get(feature.name),
                 )
             )
             if feature.weights is not None:
@@ -247,6 +256,10 @@ class RequestBuilder:
         for item in self.inputs:
             if item.weights is not None:
                 _add_weighted(columns, item, inputs[item.weights], values)
+            elif item.sequence is not None:
+                if not columns[item.name]:
+                    parts = [i for i in self.inputs if i.sequence == item.sequence]
+                    _add_events(columns, parts, values)
             elif item.name not in paired:
                 columns[item.name] = item.column(values[item.name])
         return columns
@@ -285,15 +298,19 @@ def _add_weighted(
         columns[twin.name].append(twin.padded(list(found[1] or [])))
 
 
+def _add_events(
+    columns: Columns, parts: Sequence[Input], values: Mapping[str, Iterable[Any]]
+) -> None:
+    names, fills = [part.name for part in parts], [part.fill for part in parts]
+    for row, event in enumerate(zip(*(values[name] for name in names), strict=True)):
+        entries = [part.entries(value) for part, value in zip(parts, event, strict=True)]
+        found = event_lists.side_by_side(names, row, entries, fills)
+        for part, listed in zip(parts, found, strict=True):
+            columns[part.name].append(part.padded(listed))
+
+
 def _text(value: bytes) -> str | bytes:
     try:
         return value.decode()
     except UnicodeDecodeError:
         return value
-
-
-def _is_null(value: Any) -> bool:
-    """Whether a value is None, NaN, or pandas' NA or NaT."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return bool(hasattr(value, "__float__") and not hasattr(value, "__len__") and value != value)

@@ -1,4 +1,4 @@
-"""The embedded server, which speaks the REST protocol of TensorFlow Serving.
+"""The embedded server, which speaks the REST and gRPC protocols of TensorFlow Serving.
 
     python -m serving.server --model_name cvr --model_base_path runs/demo/models/cvr
 
@@ -18,13 +18,19 @@ Requests
     and its length, and no message passes 16,384 characters; bytes that are not UTF-8 are U+FFFD in
     them. There they are sent back whole and as they came.
     float16 outputs are written.
+gRPC
+    --port opens it (there 8500 is open by itself): Predict, Classify, Regress, GetModelMetadata,
+    GetModelStatus and the standard health check, which alone needs no token. MultiInference and
+    HandleReloadConfigRequest are not implemented; certificates are read once, at the start.
+    A tensor whose shape asks for more values than the largest body has bytes is refused.
+    bfloat16, complex and quantized tensors are not read.
 Limits, each with a flag
     Body 64 MiB (413), rows 100,000 (400), nesting 100,000 (400), pending requests 1,000 (503),
     connections 4,096 (503), time for a request's head 10 s and its body 30 s (408), head 64 KiB
     (431).
 Running
     It listens on 127.0.0.1 unless --rest_api_address says otherwise, on port 8501; port 0 means a
-    free port, which is printed ("ready http://127.0.0.1:40123"). There is no gRPC.
+    free port, which is printed ("ready http://127.0.0.1:40123").
     Requests are run together without --enable_batching wherever a trial at loading shows that the
     rows of a batch do not depend on each other; --enable_batching=false forbids it.
     A model that has no version or fails to load at the start ends the process with status 1 at

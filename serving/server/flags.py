@@ -1,6 +1,6 @@
 """The command line: tensorflow_model_server's flags by their own names, and a few of our own.
 
-A flag of tensorflow_model_server that has no meaning here (gRPC, TPUs, TFLite) is accepted, so that
+A flag of tensorflow_model_server that has no meaning here (TPUs, TFLite) is accepted, so that
 a deployment's command line can be kept, and named once in the log.
 """
 
@@ -15,12 +15,8 @@ from serving.common.command_line import command_parser
 
 # Flags of tensorflow_model_server that change nothing here; the value tells why.
 IGNORED = {
-    "port": "there is no gRPC; use tensorflow_model_server for it",
-    "grpc_socket_path": "there is no gRPC",
-    "grpc_channel_arguments": "there is no gRPC",
-    "grpc_max_threads": "there is no gRPC",
-    "enable_grpc_healthcheck_service": "there is no gRPC",
-    "use_alts_credentials": "there is no gRPC",
+    "enable_grpc_healthcheck_service": "the health service is always there",
+    "use_alts_credentials": "use TLS",
     "rest_api_num_threads": "requests are read by one event loop",
     "num_load_threads": "versions load one after the other",
     "num_unload_threads": "versions unload one after the other",
@@ -38,7 +34,6 @@ IGNORED = {
     "thread_pool_factory_config_file": "left to TensorFlow",
     "mixed_precision": "left to the graph",
     "skip_initialize_tpu": "there is no TPU",
-    "enable_serialization_as_tensor_content": "concerns gRPC answers",
 }
 
 
@@ -83,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser; each flag may be written --flag=value or --flag value, a switch also bare."""
     made = command_parser(
         "serving.server",
-        "Serves SavedModels over TensorFlow Serving's REST protocol.",
+        "Serves SavedModels over TensorFlow Serving's REST and gRPC protocols.",
         allow_abbrev=False,
     )
 
@@ -122,6 +117,13 @@ def parser() -> argparse.ArgumentParser:
     switch("rest_api_enable_cors_support", False, "let browsers of other origins read the answers")
     text_flag("monitoring_config_file", "", "MonitoringConfig in text format")
     text_flag("ssl_config_file", "", "SSLConfig in text format (keys and certificates inside)")
+
+    group = made.add_argument_group("gRPC API")
+    number("port", 0, 0, "port to listen on with gRPC; 0: no gRPC")
+    text_flag("grpc_socket_path", "", "a UNIX socket to listen on, too")
+    text_flag("grpc_channel_arguments", "", "name=value of gRPC's channels, separated by commas")
+    number("grpc_max_threads", 16, 1, "calls answered at the same time")
+    switch("enable_serialization_as_tensor_content", False, "answers hold raw bytes of numbers")
 
     group = made.add_argument_group("running")
     switch(
@@ -171,6 +173,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         made.error("--ssl_ca_certs needs --ssl_certfile and --ssl_keyfile")
     if found.ssl_config_file and found.ssl_certfile:
         made.error("give either --ssl_config_file or --ssl_certfile and --ssl_keyfile")
+    if found.grpc_socket_path and not found.port:
+        made.error("--grpc_socket_path needs --port")
     if found.batching_parameters_file and not found.enable_batching:
         made.error("--batching_parameters_file needs --enable_batching")
     if found.model_base_path and "://" not in found.model_base_path:

@@ -14,6 +14,7 @@ import gc
 import logging
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from pathlib import Path
 import tensorflow as tf
 import uvicorn
 
+from serving.common import config
 from serving.server import flags
 from serving.server.errors import StatusError
 from serving.server.metrics import Metrics
@@ -28,6 +30,8 @@ from serving.server.models.manager import ModelManager
 from serving.server.reload import Reloader
 from serving.server.rest import protocol
 from serving.server.rest.app import RestApp
+from serving.server.rpc.calls import Calls
+from serving.server.rpc.door import Door
 from serving.server.runtime import row_independence, warmup
 from serving.server.runtime.batching import Batcher
 from serving.server.runtime.servable import Servable
@@ -42,11 +46,14 @@ class Server(uvicorn.Server):
     Args:
         web: uvicorn's own settings.
         reload: what SIGHUP asks for: files are read again, and nothing ends.
+        stopping: is told of the first signal to stop.
     """
 
-    def __init__(self, web: uvicorn.Config, reload: Callable[[], None]) -> None:
+    def __init__(
+        self, web: uvicorn.Config, reload: Callable[[], None], stopping: Callable[[], None]
+    ) -> None:
         super().__init__(web)
-        self._reload = reload
+        self._reload, self._stopping = reload, stopping
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,6 +72,7 @@ class Server(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True
         self.should_exit = True
+        self._stopping()
 
 
 def session_config(found: argparse.Namespace) -> tf.compat.v1.ConfigProto:
@@ -136,7 +144,10 @@ def serve(settings: Settings) -> int:
         found.rest_api_log_requests,
     )
     try:
-        _listen(settings, app, manager)
+        _listen(settings, app, manager, batcher, metrics)
+    except config.ConfigError as error:
+        log.error("Cannot start: %s", error)
+        return 1
     finally:
         batcher.close()
         manager.close()
@@ -157,7 +168,9 @@ def _prepare(servable: Servable, found: argparse.Namespace, metrics: Metrics) ->
             signature.row_independent = row_independence.rows_independent(signature)
 
 
-def _listen(settings: Settings, app: RestApp, manager: ModelManager) -> None:
+def _listen(
+    settings: Settings, app: RestApp, manager: ModelManager, batcher: Batcher, metrics: Metrics
+) -> None:
     found = settings.flags
     web = uvicorn.Config(
         app,
@@ -176,17 +189,40 @@ def _listen(settings: Settings, app: RestApp, manager: ModelManager) -> None:
     )
     web.load()
     web.ssl = settings.tls
-    reloader = Reloader(settings, manager, app.use_token)
-    server = Server(web, reloader.now)
+    grace = found.graceful_stop_in_ms / 1000
+    doors: list[Door] = []
+
+    def use_token(token: str) -> None:
+        app.use_token(token)
+        for door in doors:
+            door.use_token(token)
+
+    def stopping() -> None:
+        ended.extend(door.stop(grace) for door in doors)
+
+    ended: list[threading.Event] = []
+    reloader = Reloader(settings, manager, use_token)
+    server = Server(web, reloader.now, stopping)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a malformed request is no event
 
     async def run() -> None:
+        if found.port:
+            limits, loop = flags.limits(found), asyncio.get_running_loop()
+            content = found.enable_serialization_as_tensor_content
+            check = found.enable_signature_method_name_check
+            calls = Calls(manager, batcher, metrics, limits, loop, content, check)
+            doors.append(Door(found, calls.by_name(), settings.token))
+            doors[0].start()
+            log.info("Running gRPC server at %s ...", doors[0].address)
         settings.listener.listen(1024)
         ready = asyncio.create_task(_announce(server, settings.address))
         try:
             await server.serve(sockets=[settings.listener])
         finally:
             ready.cancel()
+            stopping()
+            for event in ended:  # calls under way need this loop
+                await asyncio.to_thread(event.wait, grace + 1)
 
     reloader.start()
     try:

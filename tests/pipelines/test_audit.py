@@ -144,8 +144,10 @@ def test_numbers_without_a_denominator_do_not_warn():
 
 
 def test_what_training_left_is_enough_without_data(run, capsys):
-    assert audit.main(["--run", str(run.root), "--quiet"]) == 0
-    assert "every epoch" in capsys.readouterr().err
+    assert audit.main(["--run", str(run.root)]) == 0
+    said = capsys.readouterr().err
+    assert "every epoch" in said
+    assert "compare it with the rate among all unclicked rows" in " ".join(said.split())
 
 
 def test_a_method_without_labels_is_one_clear_message(data, folder, capsys):

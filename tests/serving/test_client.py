@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.common.free_ports import free_ports
 from idefn_tf.export.replay import python_scores, request_arrays
+from idefn_tf.schema import Schema
 from serving import client as module
 from serving.client import (
     Client,
@@ -19,6 +20,7 @@ from serving.client import (
     NotFoundError,
 )
 from serving.common.request import Input, RequestBuilder
+from serving.common.row_files import read_rows
 
 ROW = {
     "user": 3,
@@ -132,6 +134,14 @@ def test_values_become_what_the_model_reads(tiny):
     }
 
 
+def test_bytes_that_say_missing_are_missing(tiny):
+    described = tiny.SCHEMA.model_dump(mode="json")
+    described["features"][2]["missing"] = "none"
+    builder = RequestBuilder.from_schema(Schema.parse(described))
+    found = builder.columns({**ROW, "segment": b" ", "user": b"NA", "device": np.datetime64("NaT")})
+    assert (found["segment"], found["user"], found["device"]) == (["none"], [-1], [-1])
+
+
 def test_bytes_that_are_no_text_travel_as_b64(tiny, tiny_url, tiny_model):
     frame = tiny.make_frame(1).assign(segment=[b"\xff\x00"])
     with Client(tiny_url, "cvr", tiny.SCHEMA) as client:
@@ -143,6 +153,8 @@ def test_bytes_that_are_no_text_travel_as_b64(tiny, tiny_url, tiny_model):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("user", 1.5), ("user", "3.5"), ("user", 2**63), ("price", "9f"), ("price", math.inf),
+     ("user", np.datetime64("2024-05-01", "ns")), ("user", np.timedelta64(5, "ns")),
+     ("topics", np.array(["2024-05-01"], "datetime64[ns]")), ("user", b"x"),
      ("segment", 1.5), ("segment", [1]), ("topics", "a,b"), ("tags", [1.5])],
 )  # fmt: skip
 def test_wrong_type_names_the_input(tiny, name, value):
@@ -196,7 +208,7 @@ def test_csv_rows_are_read_by_the_types_of_the_model(tiny, tiny_run, tiny_url, t
     frame["topics"] = "4,5"
     with Client(tiny_url, "cvr", tiny.SCHEMA) as client:
         expected = client.predict(frame)["cvr"]
-        shown = client.builder.columns(module._read_rows(str(_csv(frame, tmp_path)), 3, None))
+        shown = client.builder.columns(read_rows(str(_csv(frame, tmp_path)), 3, None))
     assert shown["segment"] == ["NA", "007", ""]
     assert shown["shop"] == [2**53 + 1, 5, -1]
     at = ["--url", tiny_url, "--model", "cvr", "--schema", str(tiny_run / "schema.yaml")]
@@ -220,8 +232,8 @@ def test_command_line_says_what_went_wrong(tiny_url, tmp_path, capsys):
 
 
 def test_grpc_without_the_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tensorflow_serving.apis", None)
-    with pytest.raises(ImportError, match="tensorflow-serving-api"):
+    monkeypatch.setitem(__import__("sys").modules, "grpc", None)
+    with pytest.raises(ImportError, match="gRPC needs grpcio"):
         Client("grpc://127.0.0.1:8500", "cvr")
 
 

@@ -12,7 +12,7 @@ from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.replica_sums import replica_count
 from idefn_tf.models.training.loss_terms import joined, summed, weighted_sum
 from idefn_tf.optimizers import RowGradient, apply_rows, read_rows
-from idefn_tf.tables import found_rows
+from idefn_tf.tables import EVENTS, SEQUENCES, found_rows, packed_events
 
 #: What `FeatureColumns.combine` reads of an encoded batch.
 _PARTS = ("rows", "coefficients", "numbers")
@@ -79,15 +79,18 @@ class TrainingStep:
             The losses by name, the method's monitored scalars, and the metrics' terms.
         """
         tables, dense = self.features.tables, self.dense_variables()
+        if SEQUENCES in encoded:  # not packed ahead
+            encoded = {**encoded, EVENTS: packed_events(encoded)}
         rows_read = {
             width: read_rows(self.optimizer, table, found_rows(encoded, width), padding_row=0)
             for width, table in tables.items()
         }
         gathered = {width: rows.to_positions() for width, rows in rows_read.items()}
+        events = {width: rows.to_events() for width, rows in rows_read.items()}
         self._added_losses()  # of a call between two steps
         with tf.GradientTape() as tape:
-            tape.watch(gathered)
-            z = self.place(gathered, encoded)
+            tape.watch((gathered, events))
+            z = self.place(gathered, encoded, events)
             with tape.stop_recording():
                 self._before_step(z, batch)
             outputs = self._forward(z, True)
@@ -100,9 +103,9 @@ class TrainingStep:
         reached = [(target, slope) for target, slope in reached if slope is not None]
         if scaled_penalty is not None:
             reached.append((scaled_penalty, tf.ones_like(scaled_penalty)))
-        row_gradients, gradients = tape.gradient(
+        row_gradients, event_gradients, gradients = tape.gradient(
             [target for target, _ in reached],
-            (gathered, [v.value for v in dense]),
+            (gathered, events, [v.value for v in dense]),
             output_gradients=[slope for _, slope in reached],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
@@ -110,7 +113,7 @@ class TrainingStep:
         for gradient, own, variable in zip(gradients, slopes["variables"], dense, strict=True):
             pairs.append((gradient if own is None else gradient + own, variable))
         rows = [
-            RowGradient(table, rows_read[width], row_gradients[width])
+            RowGradient(table, rows_read[width], row_gradients[width], event_gradients[width])
             for width, table in tables.items()
             if table.trainable
         ]
@@ -122,11 +125,28 @@ class TrainingStep:
         tables = {id(table) for table in self.features.tables.values()}
         return [v for v in self._variables() if id(v) not in tables]
 
-    def place(self, gathered: Mapping[str, tf.Tensor], encoded: Mapping[str, Any]) -> tf.Tensor:
-        """Returns z [B, d], by a program if there is anything to pool (else that costs a copy)."""
+    def place(
+        self,
+        gathered: Mapping[str, tf.Tensor],
+        encoded: Mapping[str, Any],
+        events: Mapping[str, Mapping[str, tf.Tensor]],
+    ) -> tf.Tensor:
+        """Returns z [B, d], by a program if there is anything to pool (else that costs a copy).
+
+        Args:
+            gathered: by table, the rows in their places.
+            encoded: features.
+            events: by table and sequence, the rows of packed events.
+        """
+        by_sequence: dict[str, dict[str, tf.Tensor]] = {}
+        for table, of_table in events.items():
+            for name, vectors in of_table.items():
+                by_sequence.setdefault(name, {})[table] = vectors
+        # as many events as there are, which XLA does not know ahead
+        sequences = (
+            self.features.encode_sequences(gathered, encoded, by_sequence) if by_sequence else {}
+        )
         encoded = {name: encoded[name] for name in _PARTS if name in encoded}
-        # a sequence's encoder computes as many events as there are, which XLA does not know ahead
-        sequences = self.features.encode_sequences(gathered, encoded, zeroed=True)
         pools = bool(encoded["coefficients"])
         combine = self._compiled(self._combine, self.combine) if pools else self.combine
         z: tf.Tensor = combine(gathered, encoded, sequences)

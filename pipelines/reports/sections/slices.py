@@ -125,7 +125,12 @@ def _values(
 
 
 def _ranges(feature: Feature, numbers: NDArray) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    cuts = feature.boundaries or np.unique(np.quantile(numbers, [0.25, 0.5, 0.75]))
+    there = numbers[np.isfinite(numbers)]
+    if len(there) < len(numbers):
+        yield "missing", ~np.isfinite(numbers)
+    if not len(there):
+        return
+    cuts = feature.boundaries or np.unique(np.quantile(there, [0.25, 0.5, 0.75]))
     edges = [-np.inf, *cuts, np.inf]
     for low, high in pairwise(edges):
         mask = (numbers >= low) & (numbers < high)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from serving.server import json_text
 from serving.server.codec import format
@@ -50,6 +51,40 @@ def serialize(request: dict[str, Any]) -> np.ndarray:
                 merged.features.feature[name].CopyFrom(feature)
             example = merged
         serialized[index] = example.SerializeToString()
+    return serialized
+
+
+def of_input(given: Any) -> np.ndarray:
+    """Reads tensorflow.serving.Input of a gRPC request.
+
+    Args:
+        given: The message.
+
+    Returns:
+        Serialized tf.Example protos, shape [number of examples].
+
+    Raises:
+        StatusError: INVALID_ARGUMENT with TensorFlow Serving's message.
+    """
+    kind = given.WhichOneof("kind")
+    listed = list(getattr(given, kind).examples) if kind else []
+    if not listed:
+        raise invalid_argument("Input is empty.")
+    serialized = np.empty(len(listed), object)
+    serialized[:] = listed
+    context = given.example_list_with_context.context if kind != "example_list" else b""
+    if not context:
+        return serialized
+    for index, body in enumerate(listed):
+        merged = tf.train.Example()
+        try:
+            merged.ParseFromString(context)
+            example = tf.train.Example.FromString(body)
+        except DecodeError:
+            raise invalid_argument("Input holds no tf.Example") from None
+        for name, feature in example.features.feature.items():
+            merged.features.feature[name].CopyFrom(feature)
+        serialized[index] = merged.SerializeToString()
     return serialized
 
 
@@ -196,7 +231,14 @@ def _enum(array: np.ndarray) -> str:
     return "DT_" + tf.dtypes.as_dtype(array.dtype).name.replace("float32", "float").upper()
 
 
-def _classes(outputs: Mapping[str, np.ndarray], count: int) -> str:
+def classes_of(
+    outputs: Mapping[str, np.ndarray], count: int
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The labels and scores of classify, [examples, classes], either of them None.
+
+    Raises:
+        StatusError: They have another shape or type.
+    """
     for key, wanted in (("classes", "DT_STRING"), ("scores", "DT_FLOAT")):
         array = outputs.get(key)
         if array is None:
@@ -217,6 +259,11 @@ def _classes(outputs: Mapping[str, np.ndarray], count: int) -> str:
             "Tensors class and score should match in dim_size(1). Got "
             f"{classes.shape[1]} vs. {scores.shape[1]}"
         )
+    return classes, scores
+
+
+def _classes(outputs: Mapping[str, np.ndarray], count: int) -> str:
+    classes, scores = classes_of(outputs, count)
     shape = (classes if classes is not None else scores).shape  # type: ignore[union-attr]
     labels = ['""'] * (shape[0] * shape[1]) if classes is None else format.leaves("", classes)
     numbers = ["0.0"] * len(labels) if scores is None else format.leaves("", scores)
@@ -226,7 +273,12 @@ def _classes(outputs: Mapping[str, np.ndarray], count: int) -> str:
     return ", ".join(f"[{row}]" for row in rows)
 
 
-def _values(outputs: Mapping[str, np.ndarray], count: int) -> str:
+def values_of(outputs: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """The values of regress, [examples].
+
+    Raises:
+        StatusError: They have another shape or type.
+    """
     array = outputs["outputs"]
     if not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)):
         raise invalid_argument(
@@ -239,4 +291,8 @@ def _values(outputs: Mapping[str, np.ndarray], count: int) -> str:
         )
     if array.dtype != np.float32:
         raise invalid_argument(f"Expected output Tensor of DT_FLOAT.  Got: {_enum(array)}")
-    return ", ".join(format.floats(array.ravel()))
+    return array.ravel()
+
+
+def _values(outputs: Mapping[str, np.ndarray], count: int) -> str:
+    return ", ".join(format.floats(values_of(outputs, count)))

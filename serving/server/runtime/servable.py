@@ -61,6 +61,9 @@ class Servable:
                 self._session.close()
                 raise
         spec = {"name": name, "signature_name": "", "version": str(version)}
+        self.definitions = {
+            key: definition.SerializeToString() for key, definition in loaded.signature_def.items()
+        }
         self.metadata = json_text.proto_json(
             {"model_spec": spec, "metadata": signature.metadata(loaded.signature_def)}
         )

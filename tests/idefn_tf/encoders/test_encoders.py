@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 
 from idefn_tf import encoders
-from idefn_tf.encoders import ENCODERS, DINEncoder, MeanEncoder, TargetAttentionEncoder
+from idefn_tf.encoders import (
+    ENCODERS,
+    DINEncoder,
+    MeanEncoder,
+    SequenceEncoder,
+    TargetAttentionEncoder,
+    TransformerEncoder,
+)
+from idefn_tf.encoders.packed import PackedEvents
 
 WIDTH = 6
 COUNTS = np.array([0, 1, 4, 2, 3])
@@ -114,6 +122,65 @@ def test_target_attention_equals_keras_multi_head_attention(batch):
     np.testing.assert_allclose(encoder(*batch)[1:], expected[1:], atol=1e-5)
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_transformer_equals_whole_blocks_whose_last_place_is_read(batch, blocks):
+    """The item's output of every place's, computed row by row without padding."""
+    events, item, _ = batch
+    encoder = TransformerEncoder(blocks, heads=2, head_width=3, feed_forward=5, recency=3)
+    encoder.build(WIDTH)
+    for row in (1, 2, 4):
+        n = COUNTS[row]
+        recency = np.minimum(np.arange(n, -1, -1), 3)
+        x = (
+            np.concatenate([events[row, :n], item[row : row + 1]])
+            + encoder.positions.numpy()[recency]
+        )
+        x = tf.constant(x[None])
+        for part in encoder.parts:
+            normal = part["norm_1"](x)
+            x += part["attention"](normal, normal, use_causal_mask=True)
+            x += part["outer"](part["inner"](part["norm_2"](x)))
+        np.testing.assert_allclose(encoder(*batch)[row], encoder.norm(x)[0, -1], atol=1e-5)
+
+
+def test_an_encoder_of_ones_own_may_write_the_padded_form(batch):
+    class Newest(SequenceEncoder):
+        def encode(self, events, item, there):
+            last = tf.maximum(tf.reduce_sum(tf.cast(there, tf.int32), 1) - 1, 0)
+            return tf.gather(events, last, batch_dims=1)
+
+    events, _, _ = batch
+    found = Newest()(*batch)
+    np.testing.assert_array_equal(found[1:], [events[r, COUNTS[r] - 1] for r in range(1, 5)])
+    assert not np.any(found[0])
+
+
 def test_an_unknown_name_is_refused_with_those_that_exist():
     with pytest.raises(ValueError, match=r"encoder: must be one of \['din', 'mean'.*'gru'"):
         encoders.get("gru")
+
+
+def test_packed_events_go_to_rows_and_back():
+    """Sums and softmax by row, their gradients, rows without events at both ends, no event."""
+    there = np.array([[0, 0, 0], [1, 0, 1], [0, 0, 0], [0, 1, 0], [0, 0, 0]], bool)
+    events = np.arange(15.0, dtype="float32").reshape(5, 3, 1) * there[..., None]
+    packed = PackedEvents.of(tf.constant(events), tf.constant(there))
+    assert packed.rows.numpy().tolist() == [1, 1, 3]
+    whole, again = packed.unpack()
+    np.testing.assert_array_equal(whole, events)
+    np.testing.assert_array_equal(again, there)
+    of_rows, of_events = tf.range(5.0)[:, None], tf.constant([[1.0], [2.0], [5.0]])
+    with tf.GradientTape() as tape:
+        tape.watch([of_rows, of_events])
+        spread, total = packed.spread(of_rows), packed.total(of_events)
+        weighed = tf.reduce_sum(spread * [[1.0], [10.0], [100.0]])
+        weighed += tf.reduce_sum(total * [[1.0], [2.0], [3.0], [4.0], [5.0]])
+    assert spread.numpy().ravel().tolist() == [1.0, 1.0, 3.0]
+    assert total.numpy().ravel().tolist() == [0.0, 3.0, 0.0, 5.0, 0.0]
+    rows, back = tape.gradient(weighed, [of_rows, of_events])
+    assert rows.numpy().ravel().tolist() == [0.0, 11.0, 0.0, 100.0, 0.0]
+    assert back.numpy().ravel().tolist() == [2.0, 2.0, 4.0]
+    shares = packed.softmax(tf.math.log(tf.constant([[1.0], [3.0], [7.0]])))
+    np.testing.assert_allclose(shares, [[0.25], [0.75], [1.0]], rtol=1e-6)
+    none = PackedEvents.of(tf.zeros([2, 3, 1]), tf.zeros([2, 3], tf.bool))
+    assert none.total(none.vectors).numpy().tolist() == [[0.0], [0.0]]

@@ -31,3 +31,18 @@ def version(tiny, model, tmp_path_factory):
     return export_model(
         model, tiny.SCHEMA, base, replay=tiny.make_frame(), approve=lambda folder: {"ok": 1}
     )
+
+
+@pytest.fixture(scope="session")
+def past() -> ModuleType:
+    """The module past_run: a small table with history and a sequence."""
+    spec = importlib.util.spec_from_file_location("past_run", Path(__file__).parent / "past_run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def past_model(past):
+    """A trained model that takes history."""
+    return past.train()

@@ -83,6 +83,22 @@ def test_prune_keeps_the_newest_and_the_protected(tmp_path):
     assert versions.prune(tmp_path, 5) == []
 
 
+def test_two_exports_that_clean_up_at_once(tmp_path):
+    """Each removes what it finds first; what the other removed is no error."""
+    make(tmp_path / "cvr", *range(1, 601))
+    code = """
+import sys
+from idefn_tf.export import versions
+print(*versions.prune(sys.argv[1], 1))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "cvr")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    removed = [process.communicate(timeout=120)[0].split() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(int(number) for some in removed for number in some) == list(range(1, 600))
+    assert [path.name for path in (tmp_path / "cvr").iterdir()] == ["600"]
+
+
 def test_arguments_are_checked(tmp_path):
     with pytest.raises(ValueError, match="keep: must be 1 or more, received 0"):
         versions.prune(tmp_path, 0)

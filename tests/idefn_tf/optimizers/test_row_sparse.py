@@ -1,6 +1,8 @@
 """Row-sparse optimizers against dense Keras ones, hand-computed steps, and their saved state."""
 
+import gc
 import math
+import weakref
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idefn_tf.optimizers import RowSparseAdagrad, RowSparseAdam, read_rows, row_gradient
+from idefn_tf.optimizers import AdamL2, RowSparseAdagrad, RowSparseAdam, read_rows, row_gradient
 from idefn_tf.tables import mark_table
 
 pytestmark = pytest.mark.usefixtures("row_programs")
@@ -294,3 +296,23 @@ def test_config_round_trip(optimizer):
 def test_errors_name_the_option(cls, options, message):
     with pytest.raises(ValueError, match=message):
         cls(**options)
+
+
+@pytest.mark.parametrize("kind", [RowSparseAdam, RowSparseAdagrad, AdamL2])
+def test_a_traced_update_goes_with_its_program(kind):
+    """TensorFlow registers a gradient of its all-reduce, and that kept every graph for good."""
+    weight = mark_table(keras.Variable(np.ones((4, 2), np.float32)))
+    optimizer = kind(learning_rate=0.5)
+    optimizer.build([weight])
+
+    @tf.function(autograph=False)
+    def step():
+        optimizer.apply([tf.ones((4, 2))], [weight])
+
+    step()
+    graph = weakref.ref(step.get_concrete_function().graph)
+    assert graph() is not None
+    del step
+    gc.collect()
+    assert graph() is None
+    assert np.all(weight.numpy() < 1)

@@ -68,7 +68,7 @@ def test_a_saved_window_loads_equal(tmp_path, line):
 @pytest.mark.parametrize(
     ("line", "place", "parts"),
     [
-        ("attribution: {window_hours: 24, from: click}", 6, ["attribution.from", "not built yet"]),
+        ("attribution: {window_hours: 24, from: click}", 6, ["without labels.click_time"]),
         ("attribution: {window_hours: 24, from: buy}", 6, ["'click' or 'exposure'", "'buy'"]),
         ("attribution: {window_hours: 0, from: click}", 6, ["window_hours", "greater than 0"]),
         ("attribution: {window_hours: a day, from: click}", 6, ["window_hours", "'a day'"]),

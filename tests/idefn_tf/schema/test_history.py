@@ -204,7 +204,7 @@ def test_a_generated_name_never_is_a_column_of_the_schema(tmp_path):
 
 def test_the_pages_example_is_right(tmp_path):
     root = Path(__file__).parents[3]
-    page = (root / "docs" / "your-own-data.md").read_text(encoding="utf-8")
+    page = (root / "docs" / "history.md").read_text(encoding="utf-8")
     text = page[page.index("\nhistory:\n") : page.index("\n```", page.index("\nsequences:\n"))]
     shipped = yaml.safe_load((root / "schemas" / "kuairand_pure.yaml").read_text(encoding="utf-8"))
     assert Schema.parse({**shipped, **yaml.safe_load(text)}).generated

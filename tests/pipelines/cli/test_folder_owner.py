@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from pipelines import prepare, run
 from pipelines.cli.folder_owner import one_owner, owned
 
 HOLD = """
@@ -102,3 +103,17 @@ def test_a_job_names_its_option(holder, tmp_path):
     assert train(tmp_path / "run", follows=True) is True
     with pytest.raises(ValueError, match=r"^--out: "):
         train(tmp_path / "run", follows=False)
+
+
+def test_a_simulation_is_not_replaced_under_the_preparation_that_reads_it(holder, tmp_path, capsys):
+    command = ["simulated-funnel", "--exposures", "2000", "--quiet"]
+    assert prepare.main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert not (tmp_path / "run_raw").exists()
+    assert "--out: " in capsys.readouterr().err
+    assert prepare.main([*command, "--raw", str(tmp_path / "run"), "--out", str(tmp_path / "b")])
+    assert "--raw: " in capsys.readouterr().err
+
+
+def test_the_whole_way_has_one_owner(holder, tmp_path, capsys):
+    assert run.main(["--out", str(tmp_path / "run"), "--methods", "esmm"]) == 2
+    assert "in use by train" in capsys.readouterr().err

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.job
 QUIET = Console(quiet=True)
 SECTIONS = {
     "metrics", "compare", "data", "losses", "learning", "reliability", "scores", "gain", "audit",
-    "plan", "map", "slices", "settings",
+    "plan", "map", "importance", "slices", "settings",
 }  # fmt: skip
 
 
@@ -42,6 +42,11 @@ def test_every_section_is_there_in_landmarks_and_headings(page):
     assert dict(page.tags)["html"]["lang"] == "en"
     viewport = [f for tag, f in page.tags if tag == "meta" and f.get("name") == "viewport"]
     assert viewport[0]["content"] == "width=device-width, initial-scale=1"
+
+
+def test_numbers_that_look_alarming_have_a_sentence_below(page):
+    for start in ("PCOC: predicted over", "KS: largest gap", "ECE: mean distance"):
+        assert page.text["metrics"].count(start) == 1
 
 
 def test_ids_are_unique_and_references_resolve(page):

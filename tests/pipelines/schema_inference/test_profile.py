@@ -123,3 +123,26 @@ def test_constancy_by_hand():
     )
     assert constancy(key, same) == 1.0
     assert constancy(key, half) == 0.5
+
+
+def test_numbers_with_a_decimal_comma_are_no_lists_of_two():
+    prices = [f"{i // 100},{i % 100:02d}" for i in range(300)] + ["NA", None]
+    assert choose(profile("price", pa.array(prices)), "item").settings is None
+    pairs = [f"{i % 4},{i % 5},{i % 7}" for i in range(300)]
+    assert choose(profile("pairs", pa.array(pairs)), "item").settings["max_length"] == 3
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_fractions_of_a_second_are_no_quantity(kind, unit):
+    seconds = [(1_714_557_600.5 + 100 * i) * unit for i in range(200)]
+    column = profile("event_ts", pa.array(seconds, pa.float64()).cast(kind))
+    assert "a point in time" in choose(column, "context").why
+    assert choose(column, "context").settings is None
+    assert choose(profile("income", column.values), "user").settings["kind"] == "numeric"
+
+
+def test_bytes_of_text_are_text():
+    found = profile("b", pa.array([b"007", b"12", None]))
+    assert (found.type, found.values.to_pylist()) == ("text", ["007", "12", None])
+    assert profile("b", pa.array([b"\xff"])).type == "other"

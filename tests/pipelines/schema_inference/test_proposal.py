@@ -145,3 +145,13 @@ def test_times_with_and_without_an_offset_are_times(frame, offset, says):
     assert found.schema().labels.exposure_time == "shown_at"
     why = next(guess.why for guess in found.guesses if guess.role == "time")
     assert ("labels.time_zone" in why) == says
+
+
+def test_a_name_that_preparation_keeps_is_not_proposed_as_the_time(frame):
+    days = [f"2024-05-{1 + i * 9 // len(frame):02d}" for i in range(len(frame))]
+    frame = frame.drop(columns="shown_at").assign(day=days)
+    proposal = propose(pa.Table.from_pandas(frame), "clicked", "bought")
+    assert "exposure_time" not in proposal.labels
+    assert "'day' looks like the time of the exposure" in " ".join(proposal.warnings)
+    with pytest.raises(ValueError, match=r"--time: must be another name than row_id or day"):
+        propose(pa.Table.from_pandas(frame), "clicked", "bought", time="day")

@@ -1,0 +1,1 @@
+"""Do the doors agree? One model asked through a table, the client and plain REST."""

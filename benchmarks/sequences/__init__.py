@@ -1,0 +1,1 @@
+"""Training speed beside DeepCTR and torch-rechub, and what a step costs."""

@@ -1,0 +1,73 @@
+"""What a prepared folder keeps of history, and moments as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from idefn_tf._files import read_json
+from idefn_tf.data.object_store import is_remote
+from idefn_tf.history import event_log
+from idefn_tf.history.as_of import units
+from idefn_tf.history.event_log import EventLog
+from idefn_tf.schema import Labels
+
+#: In a prepared folder: its events, and the priors of rates, beside its vocabularies.
+EVENTS, PRIORS = "events.parquet", "_history.json"
+
+
+def read_events(folder: str | Path) -> EventLog:
+    """Reads the events of a prepared folder, also from a bucket.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    path = f"{str(folder).rstrip('/')}/{EVENTS}"
+    if not is_remote(path) and not Path(path).is_file():
+        raise ValueError(
+            f"history: {folder} must be a prepared folder with {EVENTS}, received one without;\n"
+            "prepare it with a schema that has history"
+        )
+    return event_log.read(path)
+
+
+def read_priors(vocabularies: Path) -> dict[str, float]:
+    """Reads the priors of rates that training learned.
+
+    Raises:
+        ValueError: if the folder has none.
+    """
+    path = vocabularies / PRIORS
+    if not path.is_file():
+        raise ValueError(
+            f"history: {vocabularies} must hold {PRIORS}, received no such file;\nprepare the data "
+            "anew"
+        )
+    found: dict[str, float] = read_json(path, "prepare the data anew")["priors"]
+    return found
+
+
+def read_moment(name: str, text: str, labels: Labels) -> int:
+    """Reads a moment: a whole number in the schema's unit, or a day or time in its zone.
+
+    Args:
+        name: of the option, for errors.
+        text: such as 2024-05-08, 2024-05-08T06:00 or 1715126400.
+        labels: say unit and zone.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    try:
+        if text.isdigit():
+            return int(text)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{name}: must be a moment such as 2024-05-08, 2024-05-08T06:00 or "
+            f"{1_715_126_400 * units(labels)} ({labels.time_unit}), received {text!r}"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(labels.time_zone))
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * units(labels))
