@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,10 +35,9 @@ def make(folder: Path) -> None:
         {"user": rng.zipf(1.5, _ROWS) % _USERS, "at": at, "click": rng.integers(0, 2, _ROWS)}
     )
     found = []
-    made: Any = rows.itertuples()  # pandas types its rows as anything at all
-    for row in made:
-        past = rows[(rows["user"] == row.user) & (rows["at"] < row.at)]
-        day = past[past["at"] >= row.at - _DAY]
+    for user, now in zip(rows["user"].tolist(), rows["at"].tolist(), strict=True):
+        past = rows[(rows["user"] == user) & (rows["at"] < now)]
+        day = past[past["at"] >= now - _DAY]
         found.append([len(day), day["click"].sum(), len(past), past["click"].sum()])
     folder.mkdir(parents=True, exist_ok=True)
     rows.join(pd.DataFrame(found, columns=[*_NAMES])).to_parquet(folder / "rows.parquet")

@@ -17,7 +17,7 @@ from idefn_tf.data import object_store, to_arrays
 from idefn_tf.data.arrow_to_numpy import label_values
 from idefn_tf.data.convert import convert
 from idefn_tf.data.files import column_values
-from idefn_tf.history.outcome_times import outcome_times
+from idefn_tf.history.outcome_times import in_window, outcome_times
 from idefn_tf.schema import Schema
 from idefn_tf.schema.history import Event
 
@@ -109,6 +109,7 @@ def outcomes(
     hides = schema.history is None or schema.history.conversion == "after_click"
     if hides and "click" not in columns:  # what stands for a click says not who was no click
         conversion &= click
+    conversion &= in_window(schema, table, click)
     return {"click": click, "conversion": conversion}
 
 

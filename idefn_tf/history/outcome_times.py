@@ -81,6 +81,28 @@ def outcome_times(
     return known, final, missing
 
 
+def in_window(schema: Schema, table: pa.Table, click: np.ndarray) -> np.ndarray:
+    """Returns where a conversion, if there is one, came within the attribution window, bool [n].
+
+    Without a window, or a time of its own, it does; a later one counts as none, as in preparation.
+
+    Args:
+        schema: names the columns of times, and the window.
+        table: the exposures.
+        click: whether each was clicked, bool [n].
+    """
+    labels = schema.labels
+    window, column = labels.attribution, labels.conversion_time
+    names = {column, labels.exposure_time}
+    if window is None or not names <= set(table.column_names):
+        return np.ones(table.num_rows, bool)
+    opens, _ = time_array(schema, table, str(labels.exposure_time))
+    if window.from_ == "click":
+        opens = np.where(click, _later(schema, table, labels.click_time, opens), opens)
+    came, missing = time_array(schema, table, str(column))
+    return missing | (came - opens <= round(window.window_hours * (span("1h", labels) or 0)))
+
+
 def _later(
     schema: Schema,
     table: pa.Table,

@@ -29,6 +29,8 @@ def events_of(rows, schema):
             begun = (clicked if window.from_ == "click" else shown) + length
             if window.from_ == "click" and click and clicked <= final:
                 final = begun
+            came = row.get(labels.conversion_time) if labels.conversion_time else None
+            conversion = conversion and (came is None or came <= begun)  # later is none
         unstated = clicked if window is None else begun
         converted = stated(row, labels.conversion_time, clicked) or unstated
         known = {

@@ -182,6 +182,25 @@ def test_a_day_that_continues_a_folder_keeps_its_priors_and_burns_nothing(tmp_pa
     assert len(events) == len(log)
 
 
+def test_conversions_count_from_their_own_time_and_none_after_the_window(tmp_path):
+    log = made_log()
+    delay = np.random.default_rng(5).integers(0, 48, len(log)) * 900_000
+    log["bought_at"] = (log["at"] + delay).astype("Int64").where(log["v"] == 1)
+    labels = {**SCHEMA["labels"], "conversion_time": "bought_at",
+              "attribution": {"window_hours": 6, "from": "exposure"}}  # fmt: skip
+    schema = Schema.parse({**SCHEMA, "labels": labels})
+    made = prepare("table", write(tmp_path / "raw", log), tmp_path / "out", schema=schema)
+    found = rows_of(made)
+    assert made.card["immature"]["late_conversions"] > 20
+    want = expected(log, schema, history.read_priors(made.vocabularies))
+    kept = want["number"].isin(found["number"])
+    assert 0.5 < kept.mean() < 1
+    assert_same(found, want[kept].reset_index(drop=True))
+    everyone = attach(schema_of(), log.rename(columns={"uid": "user"}))
+    name = "user_x_item__conversion_count__all"
+    assert found[name].sum() < everyone[name][kept.to_numpy()].sum()
+
+
 def test_rows_that_are_no_events_see_files_with_columns_of_their_own(tmp_path):
     stream = pd.DataFrame({"uid": [1, 1, 2, 1], "item": ["a", "b", "c", "a"],
                            "watched": [1, 0, 1, 1], "v": [0, 1, 0, 1]})  # fmt: skip
