@@ -19,6 +19,7 @@ from idefn_tf.data.batch_sampler import (
     mix,
     pick,
 )
+from idefn_tf.data.held_rows import HeldRows, joined, trimmed
 from idefn_tf.schema import CLICK, CONVERSION
 
 #: Gives the rows of a range, in an order drawn from the generator if there is one.
@@ -169,16 +170,19 @@ class Batches:
 
     def _picked(self, layer: Encoder, held: Arrays) -> tf.data.Dataset:
         """Batches encoded rows: Python draws their numbers, TensorFlow picks them."""
-        with tf.device("CPU"):
-            encoded = tf.nest.map_structure(tf.constant, encode_arrays(layer, held, self.keep))
-            targets = {n: tf.constant(held[n]) for n in _TARGETS if self.labels}
+        encoded = HeldRows(encode_arrays(layer, held, self.keep))
+        size = len(next(iter(held.values())))
+        targets = {name: held[name] for name in _TARGETS if self.labels}
+        given = HeldRows(targets)
+        # raw features are not read any more; without labels something must have as many rows
+        held = self.held = targets or {"": np.empty(size, bool)}
 
         def sample() -> Iterator[Any]:
             sampled = self._wanted(index_batches(held, self.sampler, self._begin(), self.shard))
             yield from grouped(sampled)
 
         def pick_rows(at: tf.Tensor, factor: tf.Tensor) -> Any:
-            features, rows = tf.nest.map_structure(lambda v: tf.gather(v, at), (encoded, targets))
+            features, rows = encoded.pick(at), given.pick(at)
             if not self.labels:
                 return (features,)
             labels = {name: rows[name] for name in (CLICK, CONVERSION)}
@@ -271,13 +275,13 @@ def encode_arrays(
         rows: how many at a time.
 
     Returns:
-        What the layer gives for all rows, arrays in place of tensors.
+        What the layer gives for all rows, as `HeldRows` takes it.
     """
     size = len(next(iter(arrays.values())))
     program = tf.function(layer.encode, autograph=False, reduce_retracing=True)
     parts = []
     for start in range(0, max(size, 1), rows):
         raw = {n: tf.convert_to_tensor(arrays[n][start : start + rows]) for n in layer.raw_names}
-        parts.append(tf.nest.map_structure(lambda tensor: tensor.numpy(), program(raw)))
-    encoded = tf.nest.map_structure(lambda *pieces: np.concatenate(pieces), *parts)
+        parts.append(tf.nest.map_structure(trimmed, program(raw)))
+    encoded = tf.nest.map_structure(joined, *parts)
     return {**{name: arrays[name] for name in keep}, **encoded}
