@@ -66,6 +66,8 @@ def test_kuairand_looks_back_on_its_own_rows(tmp_path):
 @pytest.mark.job
 def test_kuairand_looks_back_on_a_stream_without_times(tmp_path):
     schema = shipped("kuairand_pure_derived")
+    alone = schema.history.model_copy(update={"log_rows": False})  # the stream, nothing else
+    schema = schema.model_copy(update={"history": alone})
     videos = pd.read_csv(MADE / "video_features_basic_pure.csv")
     users = pd.read_csv(MADE / "user_features_pure.csv")["user_id"]
     known = videos.dropna(subset=["author_id"])
