@@ -8,8 +8,8 @@ from typing import Any
 
 from idefn_tf._files import write_text
 from idefn_tf.schema import strict_yaml
-from pipelines.schema_inference.past_events import past_events
 from pipelines.schema_inference.proposal import Proposal
+from pipelines.schema_inference.proposed_history import proposed_history
 
 
 def as_yaml(proposal: Proposal, source: str) -> str:
@@ -63,7 +63,7 @@ def _lines(proposal: Proposal, source: str) -> Iterator[str]:
 
 def _past(proposal: Proposal) -> Iterator[str]:
     """Writes what history could be, as a comment: it makes preparation longer, and is a choice."""
-    found = past_events(proposal)
+    found = proposed_history(proposal)
     if not found:
         return
     yield "# What user and item did before each row, often worth more than a method. Uncomment it;"

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from idefn_tf.schema import Schema
-from pipelines.schema_inference.past_events import past_events
 from pipelines.schema_inference.proposal import propose
 from pipelines.schema_inference.proposal_yaml import as_yaml
+from pipelines.schema_inference.proposed_history import proposed_history
 
 
 def table(rows=400, **more):
@@ -34,7 +34,7 @@ def proposal():
 
 
 def test_user_item_and_their_pair_are_aggregated_and_clicks_listed(proposal):
-    found = past_events(proposal)
+    found = proposed_history(proposal)
     assert [a["key"] for a in found["history"]["aggregates"]] == [
         "user_id", "item_id", ["user_id", "shop"],
     ]  # fmt: skip
@@ -43,7 +43,7 @@ def test_user_item_and_their_pair_are_aggregated_and_clicks_listed(proposal):
 
 
 def test_what_is_proposed_is_a_schema(proposal):
-    schema = Schema.parse(proposal.as_dict() | past_events(proposal))
+    schema = Schema.parse(proposal.as_dict() | proposed_history(proposal))
     assert "user_id__click_rate__7d" in schema.generated
     assert "clicks__gap" in schema.generated
 
@@ -54,12 +54,12 @@ def test_the_file_holds_it_as_a_comment_that_can_be_uncommented(proposal):
     begin = text.index("# history:")
     opened = text[:begin] + "\n".join(line[2:] for line in text[begin:].splitlines())
     schema = Schema.parse(yaml.safe_load(opened))
-    assert schema == Schema.parse(proposal.as_dict() | past_events(proposal))
+    assert schema == Schema.parse(proposal.as_dict() | proposed_history(proposal))
     assert schema.generated
 
 
 @pytest.mark.parametrize("column", ["user_id", "item_id", "shown_at"])
 def test_without_user_item_or_time_there_is_none(column):
     bare = propose(table().drop_columns([column]), "click", "bought")
-    assert past_events(bare) == {}
+    assert proposed_history(bare) == {}
     assert "history" not in as_yaml(bare, "log.parquet")

@@ -9,7 +9,7 @@ from pipelines.schema_inference.proposal import Proposal
 _WINDOWS = ["1d", "7d", "all"]
 
 
-def past_events(proposal: Proposal) -> dict[str, Any]:
+def proposed_history(proposal: Proposal) -> dict[str, Any]:
     """Returns the keys `history` and `sequences`; nothing where the table cannot have them.
 
     Counts and rates of the user and of the item, counts of the user with the first other
