@@ -33,7 +33,7 @@ from pipelines.train import train
 from serving.common.command_line import command_parser
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "kuairand"
+RESULTS = HERE.parent / "results" / "history"
 RECIPES = HERE / "kuairand_recipes.yaml"
 WINDOW = "derived_train_window_0409_0424_last50.parquet"
 VARIANTS = ("none", "aggregates", "sequences", "both")

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.paper.bootstrap import Ranking
 
-RESULTS = Path(__file__).parent / "results" / "kuairand"
+RESULTS = Path(__file__).parents[1] / "results" / "history"
 SPACES = ("all_raw", "all_funnel", "clicked")
 DRAWS = 300
 Truth = Mapping[str, np.ndarray]
@@ -99,7 +99,7 @@ def write_table(work: Path, validation: Truth, test: Truth) -> None:
         row = name.replace("-", ", ")
         lines.append(f"| {row} minus boosting | {mean:+.4f} | {low:+.4f} .. {high:+.4f} |")
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (RESULTS / "kuairand_table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _spread(values: list[float]) -> str:
