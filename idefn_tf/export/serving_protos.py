@@ -140,6 +140,8 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
         ("model_config_list", 1, "ModelConfigList", "config"),
         ("custom_model_config", 2, ".google.protobuf.Any", "config"),
     ),
+    "ReloadConfigRequest": (("config", 1, "ModelServerConfig"),),
+    "ReloadConfigResponse": (("status", 1, "StatusProto"),),
     # --monitoring_config_file, --ssl_config_file, --batching_parameters_file
     "PrometheusConfig": (("enable", 1, "bool"), ("path", 2, "string")),
     "MonitoringConfig": (("prometheus_config", 1, "PrometheusConfig"),),

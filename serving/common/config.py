@@ -134,7 +134,19 @@ def read_model_config(path: str) -> list[ModelConfig]:
         ConfigError: The file or a field of it is wrong, or a name is listed twice.
     """
     flag = "model_config_file"
-    found = _read(path, flag, "ModelServerConfig")
+    return models_of(_read(path, flag, "ModelServerConfig"), flag)
+
+
+def models_of(found: Any, flag: str) -> list[ModelConfig]:
+    """Returns the models of a ModelServerConfig.
+
+    Args:
+        found: The message.
+        flag: Where it comes from, for errors.
+
+    Raises:
+        ConfigError: A field is wrong, or a name is listed twice.
+    """
     if not found.HasField("model_config_list"):
         raise ConfigError(f"{flag}: field 'model_config_list' is missing")
     models = [

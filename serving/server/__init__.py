@@ -20,8 +20,9 @@ Requests
     float16 outputs are written.
 gRPC
     --port opens it (there 8500 is open by itself): Predict, Classify, Regress, GetModelMetadata,
-    GetModelStatus and the standard health check, which alone needs no token. MultiInference and
-    HandleReloadConfigRequest are not implemented; certificates are read once, at the start.
+    GetModelStatus and the standard health check, which alone needs no token.
+    HandleReloadConfigRequest needs --allow_grpc_reload and a token, and takes base paths under
+    those of the start; MultiInference is not implemented. Certificates are read once, at the start.
     A tensor whose shape asks for more values than the largest body has bytes is refused.
     bfloat16, complex and quantized tensors are not read.
 Limits, each with a flag

@@ -124,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
     text_flag("grpc_channel_arguments", "", "name=value of gRPC's channels, separated by commas")
     number("grpc_max_threads", 16, 1, "calls answered at the same time")
     switch("enable_serialization_as_tensor_content", False, "answers hold raw bytes of numbers")
+    switch("allow_grpc_reload", False, "take another list of models by gRPC; needs a token")
 
     group = made.add_argument_group("running")
     switch(
@@ -173,6 +174,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         made.error("--ssl_ca_certs needs --ssl_certfile and --ssl_keyfile")
     if found.ssl_config_file and found.ssl_certfile:
         made.error("give either --ssl_config_file or --ssl_certfile and --ssl_keyfile")
+    if found.allow_grpc_reload and not (found.port and found.bearer_token_file):
+        made.error("--allow_grpc_reload needs --port and --bearer_token_file")
     if found.grpc_socket_path and not found.port:
         made.error("--grpc_socket_path needs --port")
     if found.batching_parameters_file and not found.enable_batching:

@@ -32,6 +32,8 @@ from serving.server.rest import protocol
 from serving.server.rest.app import RestApp
 from serving.server.rpc.calls import Calls
 from serving.server.rpc.door import Door
+from serving.server.rpc.reload_call import NAME as RELOAD
+from serving.server.rpc.reload_call import reload_call
 from serving.server.runtime import row_independence, warmup
 from serving.server.runtime.batching import Batcher
 from serving.server.runtime.servable import Servable
@@ -211,7 +213,9 @@ def _listen(
             content = found.enable_serialization_as_tensor_content
             check = found.enable_signature_method_name_check
             calls = Calls(manager, batcher, metrics, limits, loop, content, check)
-            doors.append(Door(found, calls.by_name(), settings.token))
+            reload = reload_call(manager, settings.models, found.allow_grpc_reload)
+            named = {**calls.by_name(), RELOAD: reload}
+            doors.append(Door(found, named, settings.token))
             doors[0].start()
             log.info("Running gRPC server at %s ...", doors[0].address)
         settings.listener.listen(1024)

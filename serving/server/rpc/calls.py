@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from idefn_tf.export.serving_protos import message_class
 from serving.common.tensor_protos import TensorError, fill, from_message
@@ -24,6 +23,7 @@ from serving.server.flags import Limits
 from serving.server.json_text import echo
 from serving.server.metrics import Metrics
 from serving.server.models.manager import ModelManager
+from serving.server.rpc.parse import parse
 from serving.server.runtime.batching import Batcher
 from serving.server.runtime.servable import Servable
 from serving.server.runtime.signature import DEFAULT, Arrays, Signature
@@ -233,20 +233,6 @@ class Calls:
         deadline = self._loop.time() + min(seconds, self._limits.timeout_seconds)
         work = self._batcher.run(servable, signature, arrays, deadline, api)
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-
-def parse(kind: str, body: bytes) -> Any:
-    """Reads a request.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT, it is no such message.
-    """
-    request = message_class(kind)()
-    try:
-        request.ParseFromString(body)
-    except DecodeError:
-        raise invalid_argument(f"The request is no {kind}") from None
-    return request
 
 
 def _name(spec: Any, servable: Servable, signature: str) -> None:

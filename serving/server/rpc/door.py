@@ -17,7 +17,7 @@ from idefn_tf.export.serving_protos import message_class
 from serving.common import config
 from serving.common.config import ConfigError
 from serving.server.errors import StatusError
-from serving.server.rpc.calls import parse
+from serving.server.rpc.parse import parse
 
 log = logging.getLogger("serving.server")
 

@@ -13,7 +13,7 @@ def test_they_are_written_down() -> None:
         'two equal keys in a row of "instances" the first counts',
         "Cannot feed value of shape",
         "more than 32 dimensions are refused",
-        "HandleReloadConfigRequest are not implemented",
+        "MultiInference is not implemented",
         "of more than 256 characters by its beginning and its length",
         "the last one goes on answering",
     ):

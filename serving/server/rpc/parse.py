@@ -1,0 +1,24 @@
+"""Reading a request's bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from idefn_tf.export.serving_protos import message_class
+from serving.server.errors import invalid_argument
+
+
+def parse(kind: str, body: bytes) -> Any:
+    """Reads a request.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, it is no such message.
+    """
+    request = message_class(kind)()
+    try:
+        request.ParseFromString(body)
+    except DecodeError:
+        raise invalid_argument(f"The request is no {kind}") from None
+    return request
