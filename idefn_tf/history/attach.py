@@ -158,7 +158,17 @@ def _listed(events: Any) -> list[Any]:
 
 
 def columns(schema: Schema, events: EventLog, rows: Rows, priors: Priors) -> dict[str, pa.Array]:
-    """Returns every generated column by name: float32, or lists of the newest events."""
+    """Returns every generated column by name: float32, or lists of the newest events.
+
+    Raises:
+        ValueError: if the events are of another schema and lack what this one looks at.
+    """
+    for name in event_log.read_features(schema):
+        if name not in events.features:
+            raise ValueError(
+                f"events: must hold {name!r}, which history looks at, received "
+                f"{sorted(events.features)};\nprepare the folder of events with the same schema"
+            )
     numbers = aggregate_columns(schema, events, rows.keys, rows.moments, priors)
     made: dict[str, pa.Array] = {name: pa.array(values) for name, values in numbers.items()}
     for sequence in schema.sequences:

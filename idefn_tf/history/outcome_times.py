@@ -41,11 +41,12 @@ def outcome_times(
         conversion: whether it converted, bool [n].
 
     Raises:
-        ValueError: if the time of exposures is not there, or a time cannot be read.
+        ValueError: if a column of times is not there, or a time cannot be read.
     """
     labels, history = schema.labels, schema.history
     moment = known_at(history, labels)
     if labels.exposure_time is not None and labels.exposure_time in table.column_names:
+        _demand_times(schema, table)
         shown, missing = time_array(schema, table, labels.exposure_time)
         shown = np.where(missing, 0, shown)
         clicked_at = np.where(click, _later(schema, table, labels.click_time, shown), shown)
@@ -101,6 +102,20 @@ def in_window(schema: Schema, table: pa.Table, click: np.ndarray) -> np.ndarray:
         opens = np.where(click, _later(schema, table, labels.click_time, opens), opens)
     came, missing = time_array(schema, table, str(column))
     return missing | (came - opens <= round(window.window_hours * (span("1h", labels) or 0)))
+
+
+def _demand_times(schema: Schema, table: pa.Table) -> None:
+    """Refuses a table without a column of times that the schema names.
+
+    Its clicks and conversions would be known at other times than those of the log, and what both
+    hold would count twice.
+    """
+    for column in (schema.labels.click_time, schema.labels.conversion_time):
+        if column is not None and column not in table.column_names:
+            raise ValueError(
+                f"events: must hold the column {column!r}, received "
+                f"{sorted(table.column_names)};\nadd it, empty where nothing is known"
+            )
 
 
 def _later(

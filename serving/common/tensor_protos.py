@@ -76,6 +76,8 @@ def from_message(proto: Any, most: int) -> np.ndarray:
     count = math.prod(shape)
     if count > most:
         raise TensorError(f"{count} values are more than the server accepts: {most}")
+    if math.prod(n for n in shape if n) > most:  # empty, yet numpy multiplies the rest
+        raise TensorError(f"shape {list(shape)} is more than the server accepts: {most}")
     kind, field = _TYPES[proto.dtype]
     if proto.tensor_content:
         return _from_content(proto.tensor_content, kind, count).reshape(shape)

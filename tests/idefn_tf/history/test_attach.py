@@ -1,10 +1,14 @@
 """attach: corners of the past, the order of the input, and what cannot be read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from idefn_tf.history import attach
+from idefn_tf.data import read_table
+from idefn_tf.history import attach, event_log
+from idefn_tf.history.attach import Rows, columns
 from idefn_tf.schema import Schema
 from tests.idefn_tf.history.shop_history import (
     EVENTS,
@@ -182,6 +186,14 @@ def test_what_cannot_be_read_is_an_error_with_its_name(rows, events, sentence):
     with pytest.raises(ValueError, match="must") as error:
         attach(SCHEMA, rows, events)
     assert sentence in str(error.value)
+
+
+def test_events_of_another_schema_are_refused_by_what_they_lack():
+    table = read_table(log([100]), SCHEMA)
+    events = event_log.from_table(SCHEMA, table)
+    less = {name: v for name, v in events.features.items() if name != "item"}
+    with pytest.raises(ValueError, match="events: must hold 'item', which history looks at"):
+        columns(SCHEMA, replace(events, features=less), Rows.of(SCHEMA, table), PRIORS)
 
 
 def test_rows_without_events_of_their_own_need_some():

@@ -46,6 +46,17 @@ def test_events_have_the_keys_times_and_values_of_their_rows():
     assert set(log.features) == {"user", "item"}
 
 
+@pytest.mark.parametrize("column", ["clicked_at", "bought_at"])
+def test_events_without_a_column_of_times_that_the_schema_names_are_refused(column):
+    times = {"click_time": "clicked_at", "conversion_time": "bought_at"}
+    timed = SCHEMA.model_copy(update={"labels": SCHEMA.labels.model_copy(update=times)})
+    rows = ROWS.assign(clicked_at=[11, None, None], bought_at=[12, None, None])
+    known = event_log.from_table(timed, read_table(rows, timed)).known
+    assert (known["click"].tolist(), known["conversion"].tolist()) == ([11, NEVER], [12, NEVER])
+    with pytest.raises(ValueError, match=f"events: must hold the column '{column}'"):
+        event_log.from_table(timed, read_table(rows.drop(columns=[column]), timed))
+
+
 def test_what_is_written_is_read(tmp_path):
     log = log_of(ROWS.assign(at=[5, 6, 7]))
     event_log.write(log, tmp_path / "events.parquet")

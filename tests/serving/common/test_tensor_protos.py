@@ -61,6 +61,10 @@ def test_fewer_and_more_values_than_the_shape(values, size):
         (lambda p: setattr(p.tensor_shape, "unknown_rank", True), "not that of a tensor"),
         (lambda p: setattr(p.tensor_shape.dim[0], "size", -1), "not that of a tensor"),
         (lambda p: setattr(p.tensor_shape.dim[0], "size", 10**12), "more than the server accepts"),
+        (
+            lambda p: p.tensor_shape.CopyFrom(tf.TensorShape([0, 2**62]).as_proto()),
+            "0, 46116860184",
+        ),
         (lambda p: setattr(p, "tensor_content", b"123"), "3 bytes for 2 values"),
     ],
 )
