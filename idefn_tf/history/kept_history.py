@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from idefn_tf._files import read_json
 from idefn_tf.data.object_store import is_remote
 from idefn_tf.history import event_log
-from idefn_tf.history.as_of import units
+from idefn_tf.history.as_of import span, units
 from idefn_tf.history.event_log import EventLog
-from idefn_tf.schema import Labels
+from idefn_tf.schema import Labels, Schema
 
 #: In a prepared folder: its events, and the priors of rates, beside its vocabularies.
 EVENTS, PRIORS = "events.parquet", "_history.json"
@@ -30,6 +30,38 @@ def read_events(folder: str | Path) -> EventLog:
             "prepare it with a schema that has history"
         )
     return event_log.read(path)
+
+
+def demand_same_times(folder: str | Path, schema: Schema) -> None:
+    """Refuses a prepared folder whose events were known by other rules than a schema's.
+
+    Events are stored with the moments from which they are known; other rules would give other
+    numbers without a word. Folders in a bucket are not looked at.
+
+    Raises:
+        ValueError: naming the rule that differs.
+    """
+    path = Path(folder) / "schema.yaml"
+    if is_remote(str(folder)) or not path.is_file():
+        return
+    kept, wanted = _rules(Schema.load(path, kept=True)), _rules(schema)
+    for name, value in wanted.items():
+        if kept[name] != value:
+            raise ValueError(
+                f"events: {folder} must have {name} {value}, as the schema says, received "
+                f"{kept[name]};\nprepare that folder with the same schema"
+            )
+
+
+def _rules(schema: Schema) -> dict[str, object]:
+    labels, history = schema.labels, schema.history
+    window, lag = labels.attribution, history.lag if history else None
+    return {
+        "labels.time_unit": labels.time_unit,
+        "labels.attribution": (window.window_hours, window.from_) if window else None,
+        "history.lag": (span(lag, labels) if lag else None) or 0,
+        "history.conversion": history.conversion if history else "after_click",
+    }
 
 
 def read_priors(vocabularies: Path) -> dict[str, float]:

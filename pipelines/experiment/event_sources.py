@@ -22,6 +22,9 @@ def read_logs(schema: Schema, places: Sequence[str]) -> list[EventLog]:
     Raises:
         ValueError: if a place holds no events, or lacks a column.
     """
+    for place in places:
+        if Prepared.is_at(place):
+            kept_history.demand_same_times(place, schema)
     return [
         kept_history.read_events(place)
         if Prepared.is_at(place)

@@ -41,6 +41,7 @@ class HistoryFill:
             )
         self._schema = schema
         self._events = kept_history.read_events(folder)
+        kept_history.demand_same_times(folder, schema)
         self._priors = kept_history.read_priors(Path(folder) / "vocabularies")
         self.at = None if at is None else kept_history.read_moment("at", at, schema.labels)
 

@@ -182,6 +182,12 @@ def test_a_day_that_continues_a_folder_keeps_its_priors_and_burns_nothing(tmp_pa
     assert len(events) == len(log)
 
 
+def test_a_folder_whose_events_were_known_by_other_rules_is_refused(raw, prepared, tmp_path):
+    with pytest.raises(ValueError, match=r"must have history\.lag 7200\w*, as .*received 3600000"):
+        prepare("table", raw, tmp_path / "out", schema=schema_of(lag="2h"),
+                events=[str(prepared.place)])  # fmt: skip
+
+
 def test_conversions_count_from_their_own_time_and_none_after_the_window(tmp_path):
     log = made_log()
     delay = np.random.default_rng(5).integers(0, 48, len(log)) * 900_000
