@@ -19,6 +19,7 @@ from idefn_tf.history.as_of import as_of, known_at
 from idefn_tf.history.event_log import EventLog
 from idefn_tf.history.time_columns import time_array
 from idefn_tf.schema import Schema
+from idefn_tf.schema.labels import EXPOSURE_TIME
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Rows:
         if column is None:  # all of them come after the one stream without times
             times = np.full(table.num_rows, known_at(schema.history, schema.labels), np.int64)
             return cls(keys, times, times)
+        if column not in table.column_names and EXPOSURE_TIME in table.column_names:
+            column = EXPOSURE_TIME  # of prepared rows
         if column not in table.column_names:
             raise ValueError(
                 f"rows: must hold the column {column!r} (labels.exposure_time), as of which "

@@ -15,8 +15,10 @@ from idefn_tf.schema.strict import Strict
 CLICK, CONVERSION = "click", "conversion"
 #: Columns that only reports may read; no feature may carry one of these names.
 REPORT_COLUMNS = ("conversion_raw", "probe", "oracle_conversion", "oracle_probability")
+#: What prepared rows call the time of the exposure.
+EXPOSURE_TIME = "exposure_time"
 #: Columns of a prepared file that are neither features nor labels.
-RESERVED = (CLICK, CONVERSION, "row_id", "exposure_time", "sample_weight", *REPORT_COLUMNS)
+RESERVED = (CLICK, CONVERSION, "row_id", EXPOSURE_TIME, "sample_weight", *REPORT_COLUMNS)
 
 
 class Labels(Strict):

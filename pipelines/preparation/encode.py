@@ -8,10 +8,9 @@ import ibis
 import ibis.expr.types as ir
 
 from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema, lists
+from idefn_tf.schema.labels import EXPOSURE_TIME
 from pipelines.preparation.text_forms import as_dtype, present
 
-#: The exposure time's name in prepared files.
-EXPOSURE_TIME = "exposure_time"
 #: The weight's, where rows have one.
 SAMPLE_WEIGHT = "sample_weight"
 # ASCII's unit separator, which is no sign of a regular expression

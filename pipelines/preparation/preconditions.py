@@ -9,8 +9,8 @@ from pathlib import Path
 import ibis.expr.types as ir
 
 from idefn_tf.schema import RESERVED, Schema
+from idefn_tf.schema.labels import EXPOSURE_TIME
 from pipelines.preparation import card as cards
-from pipelines.preparation import encode
 from pipelines.preparation.prepared_folder import Prepared
 
 
@@ -25,7 +25,7 @@ def grouped(files: Sequence[Path]) -> list[tuple[str, int]]:
 
 def check_schema(schema: Schema) -> None:
     """Refuses names that preparation keeps to itself, and names that differ in case only."""
-    taken = {encode.EXPOSURE_TIME, "part"} & {feature.name.lower() for feature in schema.features}
+    taken = {EXPOSURE_TIME, "part"} & {feature.name.lower() for feature in schema.features}
     if taken:
         raise ValueError(f"schema: preparation keeps the names {sorted(taken)} to itself; rename")
     seen = {name.lower(): name for name in RESERVED}

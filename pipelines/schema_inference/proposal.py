@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from idefn_tf.schema import RESERVED, Schema
-from pipelines.preparation.encode import EXPOSURE_TIME
+from idefn_tf.schema.labels import EXPOSURE_TIME
 from pipelines.schema_inference import label_columns as labels
 from pipelines.schema_inference.column_sides import find_keys, find_side
 from pipelines.schema_inference.feature_choice import choose

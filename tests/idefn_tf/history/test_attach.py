@@ -201,3 +201,12 @@ def test_rows_without_events_of_their_own_need_some():
         attach(schema_of(log_rows=False), log([1]))
     with pytest.raises(ValueError, match="must have history or sequences, received neither"):
         attach(Schema.parse({"name": "s", "features": [USER], "labels": LABELS}), log([1]))
+
+
+def test_prepared_rows_call_their_time_by_another_name():
+    whole = log([100, 200, 300, 400], c=[1, 0, 1, 1])
+    found = attach(SCHEMA, whole, priors=PRIORS)
+    rows = whole.drop(columns=["c", "v"]).rename(columns={"at": "exposure_time"})
+    again = attach(SCHEMA, rows, whole, priors=PRIORS)
+    names = sorted(SCHEMA.generated)
+    pd.testing.assert_frame_equal(again[names], found[names])
