@@ -40,7 +40,8 @@ def refuses(value, *parts):
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_shipped_schemas_load_and_validate_against_the_json_schema(path):
     schema = Schema.load(path)
-    assert schema.name == path.stem
+    # a schema with history belongs to the data set of the one without
+    assert schema.name == path.stem.removesuffix("_history").removesuffix("_derived")
     document = json.loads((SCHEMAS / "schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(document)
     jsonschema.validate(yaml.safe_load(path.read_text()), document)

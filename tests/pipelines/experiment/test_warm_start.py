@@ -205,7 +205,7 @@ def test_rows_with_an_open_window_are_left_out_whatever_became_of_them(tmp_path)
     # closed: exposure + 2 h <= 09:00, so 00:00 to 07:00; 08:00 and 09:00 are open
     assert list(rows_of(found).index) == [h * HOUR for h in range(8)]
     assert found.card["immature"] == {
-        "window_hours": 2.0, "as_of": 9 * HOUR, "rows": 2, "treatment": "drop"
+        "window_hours": 2.0, "from": "exposure", "as_of": 9 * HOUR, "rows": 2, "treatment": "drop"
     }  # fmt: skip
     assert any("2 of 10 rows" in note for note in found.card["checks"]["notes"])
 
