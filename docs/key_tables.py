@@ -23,7 +23,15 @@ from idefn_tf.features import FeatureColumns
 from idefn_tf.models import METHODS
 from idefn_tf.models.trunks import TRUNKS
 from idefn_tf.optimizers import OPTIMIZERS
-from idefn_tf.schema import Feature, Labels, Schema
+from idefn_tf.schema import (
+    Attribution,
+    BehaviourSequence,
+    Feature,
+    History,
+    HistoryAggregate,
+    Labels,
+    Schema,
+)
 from idefn_tf.transport import TransportOptions
 from idefn_tf.tuning import Dimension
 from pipelines.experiment.config import Checkpoint, Config, Monitor, Training
@@ -97,7 +105,11 @@ def schema_page() -> str:
         "Every field of `schema.yaml`. [Your own data](../your-own-data.md) says how to get one.",
         _table("The file", Schema),
         _table("`labels`", Labels),
+        _table("`labels.attribution`", Attribution),
         _table("Each entry of `features`", Feature),
+        _table("`history`", History),
+        _table("Each entry of `history.aggregates`", HistoryAggregate),
+        _table("Each entry of `sequences`", BehaviourSequence),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -106,6 +118,8 @@ def _table(title: str, record: type[BaseModel], cls: Any = None, level: str = "#
     meanings = _meanings(cls or record)
     lines = [f"{level} {title}", "", "| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in record.model_fields.items():
+        if cls is FeatureColumns and name == "encoder":  # a group of its own in a config
+            continue
         default = field.default
         if default is PydanticUndefined:
             default = field.default_factory() if field.default_factory else None  # type: ignore[call-arg]

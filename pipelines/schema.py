@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
+from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import add_quiet, job_parser
 from pipelines.cli.console import Console
@@ -71,7 +72,8 @@ def infer(
     console.note(
         f"or step by step: python -m pipelines.prepare table --raw {quote(str(source))} "
         f"--schema {quote(str(path))} "
-        f"--out data/{name}; python -m pipelines.train --config pipelines/configs/table/idefn.yaml "
+        f"--out data/{name}; python -m pipelines.train "
+        "--config pipelines/configs/table/all_negative.yaml "
         f"--data data/{name} --out runs/{name}"
     )
     return proposal
@@ -91,6 +93,30 @@ def show(proposal: Proposal, console: Console) -> None:
         console.warn(warning)
 
 
+def list_features(path: str | Path, console: Console) -> Schema:
+    """Checks a schema and prints its features, those that history makes among them.
+
+    Raises:
+        ValueError: naming file, line, key and rule, for anything wrong in it.
+    """
+    schema = Schema.load(path)
+    rows = [
+        (
+            feature.name,
+            feature.side,
+            feature.kind,
+            feature.dtype
+            if not feature.multi_valued
+            else f"{feature.dtype} [{feature.max_length}]",
+            "history" if feature.name in schema.generated else feature.source,
+        )
+        for feature in schema.features
+    ]
+    columns = ("feature", "side", "kind", "values", "from")
+    console.table(f"{schema.name}: {len(rows)} features", columns, rows)
+    return schema
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = job_parser("schema", __doc__, quiet=False)
@@ -107,10 +133,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--rows", type=int, default=SAMPLE_ROWS, help="rows to look at")
     command.add_argument("--out", default="schema.yaml", help="file to write (schema.yaml)")
     add_quiet(command)
+    shown = commands.add_parser("show", help="check a schema, and list its features")
+    shown.add_argument("file", help="schema.yaml")
+    add_quiet(shown)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 
     def job() -> None:
+        if given.command == "show":
+            list_features(given.file, console)
+            return
         infer(
             given.file,
             given.out,

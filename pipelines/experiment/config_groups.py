@@ -125,6 +125,11 @@ def group_problems(config: Any) -> list[Problem]:
             continue
         found += _named_problems(group, value)
     found += problems(features_options(), config.features, ("features",))
+    if "encoder" in config.features:
+        rule = "must stand at the top level of the file, beside backbone, received it here"
+        found.append(
+            Problem(("features", "encoder"), f"{rule}; write encoder: {{name: ...}} there")
+        )
     transport = config.model.get("transport")
     exact = isinstance(transport, Mapping) and transport.get("solver") == "exact"
     if exact and config.training.jit_compile:

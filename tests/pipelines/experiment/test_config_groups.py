@@ -113,3 +113,8 @@ def test_features_take_what_the_layer_takes(given, key):
     assert [at for at, _ in problems(features_options(), given)] == [(key,)]
     good = {"embedding_width": 8, "shards": ["GPU:0"], "dtype": "float32", "trainable": False}
     assert not problems(features_options(), good)
+
+
+def test_an_encoder_among_the_features_keys_is_sent_to_its_place():
+    with pytest.raises(ValueError, match=r"features\.encoder: must stand at the top level"):
+        Config.parse({"method": "esmm", "features": {"encoder": "din"}})

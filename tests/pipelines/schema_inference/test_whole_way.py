@@ -1,6 +1,7 @@
 """A user's own table: the way from the file to scores."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -151,3 +152,14 @@ def test_a_table_without_a_schema_is_told_how_to_get_one(tmp_path, folder, capsy
     out = ["--out", str(tmp_path / "d"), "--quiet"]
     assert prepare.main(["table", "--raw", str(folder / "shop.csv"), *out]) == 2
     assert "pipelines.schema infer" in capsys.readouterr().err
+
+
+def test_show_checks_a_schema_and_lists_what_history_makes(capsys):
+    from pipelines.schema import main as schema_job
+
+    shipped = Path(__file__).parents[3] / "schemas" / "simulated_funnel_history.yaml"
+    assert schema_job(["show", str(shipped)]) == 0
+    shown = capsys.readouterr().err
+    assert "clicks__gap" in shown
+    assert "item_price" in shown
+    assert schema_job(["show", str(shipped.with_name("config.json"))]) == 2
