@@ -107,6 +107,7 @@ def version(past, past_model, snapshot, tmp_path_factory):
     return export_model(past_model, past.SCHEMA, base, replay=past.make_frame(), snapshot=snapshot)
 
 
+@pytest.mark.job
 def test_plain_ids_are_answered_with_the_history_of_the_day(past, past_model, snapshot, version):
     rows, truth = asked(past, snapshot)
     expected = python_scores(past_model, past.SCHEMA, request_arrays(past.SCHEMA, truth))

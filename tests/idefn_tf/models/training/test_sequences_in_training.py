@@ -71,6 +71,7 @@ def test_a_step_of_sgd_is_the_gradient_of_dense_tables(shop, data, encoder):
     assert moved >= len(variables) - 1  # the attention may have a part without influence
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("encoder", ENCODER_NAMES)
 def test_row_sparse_adam_is_dense_adam_ahead_and_in_the_step(shop, data, encoder):
     outcomes = []
@@ -89,6 +90,7 @@ def test_row_sparse_adam_is_dense_adam_ahead_and_in_the_step(shop, data, encoder
             np.testing.assert_allclose(one, value, atol=2e-4)
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("encoder", ENCODER_NAMES)
 def test_a_saved_model_predicts_and_trains_on_as_if_nothing_had_been(shop, data, encoder, tmp_path):
     model, _ = fitted(shop, data, RowSparseAdam(0.02), encoder)
@@ -118,6 +120,7 @@ def test_every_method_takes_sequences(shop, data, name):
     assert np.any(before != model.features.table("4"))
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("backbone", [DCNv2, DeepFM])
 def test_every_backbone_takes_sequences(shop, data, backbone):
     """DeepFM asks for one width, so brands are as wide as items here."""
@@ -127,6 +130,7 @@ def test_every_backbone_takes_sequences(shop, data, backbone):
     assert np.isfinite(model.fit(data, verbose=0).history["loss"][0])
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("encoder", ENCODER_NAMES)
 def test_mixed_precision(shop, data, encoder):
     outcomes = {}
@@ -141,6 +145,7 @@ def test_mixed_precision(shop, data, encoder):
     )
 
 
+@pytest.mark.job
 def test_what_is_attached_trains_from_encoded_rows_as_from_raw_ones(shop, data):
     model, history = fitted(shop, data, RowSparseAdam(0.02), "din", epochs=3)
     other = made(shop, "din")

@@ -53,6 +53,7 @@ def test_models_are_reloaded_where_that_is_allowed(tiny_base, embedded_grpc, tmp
         assert (code, "model_config_list" in said) == ("INVALID_ARGUMENT", True)
 
 
+@pytest.mark.job
 def test_reloading_needs_a_token_on_the_command_line(tiny_base, cli_root):
     found = subprocess.run(
         [sys.executable, "-m", "serving.server", "--port=1", "--allow_grpc_reload",
