@@ -5,13 +5,11 @@ Times are int64 in the schema's unit. `NEVER` stands for what did not happen.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
-
 import numpy as np
 
 from idefn_tf.schema import History, Labels, zones
 from idefn_tf.schema.history import ALL
+from idefn_tf.schema.moments import iso_moment, per_second
 
 #: The time of what did not happen.
 NEVER = np.iinfo(np.int64).max
@@ -21,7 +19,7 @@ _DAY, _HOUR = 86_400, 3_600
 
 def units(labels: Labels) -> int:
     """Returns how many units of the schema's time a second has."""
-    return 1000 if labels.time_unit == "ms" else 1
+    return per_second(labels.time_unit)
 
 
 def span(duration: str | None, labels: Labels) -> int | None:
@@ -31,14 +29,16 @@ def span(duration: str | None, labels: Labels) -> int | None:
     return int(duration[:-1]) * _HOURS[duration[-1]] * _HOUR * units(labels)
 
 
+def lag(history: History | None, labels: Labels) -> int:
+    """Returns how much later than it happened an event is known, in the schema's unit."""
+    return (span(history.lag, labels) if history is not None else None) or 0
+
+
 def known_at(history: History | None, labels: Labels) -> int | None:
     """Returns the moment from which a stream without times is known, in the schema's unit."""
     if history is None or history.known_at is None:
         return None
-    moment = datetime.fromisoformat(history.known_at)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(labels.time_zone))
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * units(labels)
+    return iso_moment(history.known_at, labels.time_unit, labels.time_zone)
 
 
 def as_of(times: np.ndarray, history: History | None, labels: Labels) -> np.ndarray:
@@ -67,4 +67,9 @@ def as_of(times: np.ndarray, history: History | None, labels: Labels) -> np.ndar
     if refresh == "hourly":  # an hour that clocks show twice begins twice, a day once
         change = np.asarray([-_DAY, *zone.changes])[np.searchsorted(zone.changes, whole, "right")]
         found = np.where(whole - begun >= change, whole - begun, found)
+        # where clocks skipped the full hour, the one before it is the last that they showed
+        earlier = found - 1
+        at = earlier + np.asarray(zone.seconds)[np.searchsorted(zone.changes, earlier, "right")]
+        here = found + np.asarray(zone.seconds)[np.searchsorted(zone.changes, found, "right")]
+        found = np.where(np.mod(here, step) == 0, found, earlier - np.mod(at, step))
     return found * second

@@ -17,9 +17,8 @@ from idefn_tf.history import event_log, sequences
 from idefn_tf.history.aggregates import Priors, aggregate_columns, learn_priors
 from idefn_tf.history.as_of import as_of, known_at
 from idefn_tf.history.event_log import EventLog
-from idefn_tf.history.time_columns import time_array
+from idefn_tf.history.time_columns import row_time, time_array
 from idefn_tf.schema import Schema
-from idefn_tf.schema.labels import EXPOSURE_TIME
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,14 @@ class Rows:
             ValueError: if a key or the time is missing, or cannot be read.
         """
         keys = event_log.key_arrays(schema, table) if keys is None else keys
-        column = schema.labels.exposure_time
-        if column is None:  # all of them come after the one stream without times
+        named = schema.labels.exposure_time
+        if named is None:  # all of them come after the one stream without times
             times = np.full(table.num_rows, known_at(schema.history, schema.labels), np.int64)
             return cls(keys, times, times)
-        if column not in table.column_names and EXPOSURE_TIME in table.column_names:
-            column = EXPOSURE_TIME  # of prepared rows
-        if column not in table.column_names:
+        column = row_time(schema, table.column_names)
+        if column is None:
             raise ValueError(
-                f"rows: must hold the column {column!r} (labels.exposure_time), as of which "
+                f"rows: must hold the column {named!r} (labels.exposure_time), as of which "
                 f"history is told, received {sorted(table.column_names)};\nadd it"
             )
         times, missing = time_array(schema, table, column)

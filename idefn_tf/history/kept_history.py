@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from idefn_tf._files import read_json
 from idefn_tf.data.object_store import is_remote
 from idefn_tf.history import event_log
-from idefn_tf.history.as_of import span, units
+from idefn_tf.history.as_of import lag, units
 from idefn_tf.history.event_log import EventLog
-from idefn_tf.schema import Labels, Schema
+from idefn_tf.schema import Labels, Schema, moments
 
 #: In a prepared folder: its events, and the priors of rates, beside its vocabularies.
 EVENTS, PRIORS = "events.parquet", "_history.json"
 
 
-def read_events(folder: str | Path) -> EventLog:
+def read_events(folder: str | Path, schema: Schema, name: str = "history") -> EventLog:
     """Reads the events of a prepared folder, also from a bucket.
 
+    Args:
+        folder: the folder, or its address.
+        schema: whose rules the events' times must follow.
+        name: of the option or argument, for errors.
+
     Raises:
-        ValueError: if it has none.
+        ValueError: if it has none, or other rules made their times.
     """
     path = f"{str(folder).rstrip('/')}/{EVENTS}"
     if not is_remote(path) and not Path(path).is_file():
         raise ValueError(
-            f"history: {folder} must be a prepared folder with {EVENTS}, received one without;\n"
+            f"{name}: {folder} must be a prepared folder with {EVENTS}, received one without;\n"
             "prepare it with a schema that has history"
         )
+    _demand_same_times(folder, schema)
     return event_log.read(path)
 
 
-def demand_same_times(folder: str | Path, schema: Schema) -> None:
+def _demand_same_times(folder: str | Path, schema: Schema) -> None:
     """Refuses a prepared folder whose events were known by other rules than a schema's.
 
     Events are stored with the moments from which they are known; other rules would give other
@@ -55,11 +59,11 @@ def demand_same_times(folder: str | Path, schema: Schema) -> None:
 
 def _rules(schema: Schema) -> dict[str, object]:
     labels, history = schema.labels, schema.history
-    window, lag = labels.attribution, history.lag if history else None
+    window = labels.attribution
     return {
         "labels.time_unit": labels.time_unit,
         "labels.attribution": (window.window_hours, window.from_) if window else None,
-        "history.lag": (span(lag, labels) if lag else None) or 0,
+        "history.lag": lag(history, labels),
         "history.conversion": history.conversion if history else "after_click",
     }
 
@@ -92,14 +96,9 @@ def read_moment(name: str, text: str, labels: Labels) -> int:
         ValueError: naming the option.
     """
     try:
-        if text.isdigit():
-            return int(text)
-        moment = datetime.fromisoformat(text)
+        return moments.read_moment(text, labels.time_unit, labels.time_zone)
     except ValueError:
         raise ValueError(
             f"{name}: must be a moment such as 2024-05-08, 2024-05-08T06:00 or "
             f"{1_715_126_400 * units(labels)} ({labels.time_unit}), received {text!r}"
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(labels.time_zone))
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * units(labels))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from idefn_tf.history.as_of import NEVER, known_at, span
+from idefn_tf.history.as_of import NEVER, known_at, lag, span
 from idefn_tf.history.time_columns import time_array
 from idefn_tf.schema import Schema
 
@@ -69,15 +69,15 @@ def outcome_times(
             f"{sorted(table.column_names)};\nadd it, or say history.known_at for events without "
             "times"
         )
-    lag = (span(history.lag, labels) if history and history.lag else None) or 0
+    late = lag(history, labels)
     known = {
-        "exposure": np.where(exposed, shown + lag, NEVER),
-        "click": np.where(click, clicked_at + lag, NEVER),
-        "conversion": np.where(conversion, converted_at + lag, NEVER),
+        "exposure": np.where(exposed, shown + late, NEVER),
+        "click": np.where(click, clicked_at + late, NEVER),
+        "conversion": np.where(conversion, converted_at + late, NEVER),
     }
     final = {
-        "click": np.where(exposed, shown + lag, NEVER),
-        "conversion": np.where(exposed, settled + lag, NEVER),
+        "click": np.where(exposed, shown + late, NEVER),
+        "conversion": np.where(exposed, settled + late, NEVER),
     }
     return known, final, missing
 

@@ -6,6 +6,7 @@ understood. What has no offset was read from a clock in `labels.time_zone`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 
 import numpy as np
@@ -16,10 +17,17 @@ from idefn_tf.data.convert import Place, read
 from idefn_tf.data.files import column_values
 from idefn_tf.history.as_of import units
 from idefn_tf.schema import Labels, Schema, cells, zones
+from idefn_tf.schema.labels import EXPOSURE_TIME
 
 #: Whole numbers in this span are days written YYYYMMDD.
 _DAYS = (19_000_101, 29_991_231)
 _NANOSECONDS = 10**9
+
+
+def row_time(schema: Schema, names: Collection[str]) -> str | None:
+    """Returns which column holds the rows' time, under its own or its prepared name."""
+    wanted = (schema.labels.exposure_time, EXPOSURE_TIME)
+    return next((name for name in wanted if name in names), None)
 
 
 def time_array(schema: Schema, table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:

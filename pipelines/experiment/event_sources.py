@@ -22,11 +22,8 @@ def read_logs(schema: Schema, places: Sequence[str]) -> list[EventLog]:
     Raises:
         ValueError: if a place holds no events, or lacks a column.
     """
-    for place in places:
-        if Prepared.is_at(place):
-            kept_history.demand_same_times(place, schema)
     return [
-        kept_history.read_events(place)
+        kept_history.read_events(place, schema, "--events")
         if Prepared.is_at(place)
         else from_table(schema, read_table(place, schema))
         for place in places

@@ -76,7 +76,7 @@ def snapshot_of(
             f"--with-history: {run.root} must be a run with history or sequences in its schema, "
             "received neither;\nexport it without"
         )
-    logs = [kept_history.read_events(data.place)] if data is not None else []
+    logs = [kept_history.read_events(data.place, schema)] if data is not None else []
     logs += read_logs(schema, options.events)
     if not logs:
         raise ValueError(

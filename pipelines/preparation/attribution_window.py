@@ -8,14 +8,14 @@ share of their window as sample weight.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
 
 from idefn_tf.schema import Schema
+from idefn_tf.schema.moments import per_second, read_moment
 from pipelines.preparation import late_conversions
 from pipelines.preparation.checks import Report
 from pipelines.preparation.encode import SAMPLE_WEIGHT
@@ -50,7 +50,7 @@ def apply(
         return table, late
     shown = table[labels.exposure_time or ""].cast("int64")
     time = late_conversions.opens(table, labels)
-    second = 1000 if labels.time_unit == "ms" else 1
+    second = per_second(labels.time_unit)
     window = round(stated.window_hours * 3600 * second)
     with translated_errors("looking for open windows"):
         span = table.aggregate(first=shown.min(), last=shown.max())
@@ -111,15 +111,9 @@ def read_time(text: str, unit: str, zone: str = "UTC") -> int:
     Raises:
         ValueError: if it is neither.
     """
-    if text.isdigit():
-        return int(text)
     try:
-        moment = datetime.fromisoformat(text)
+        return read_moment(text, unit, zone)
     except ValueError:
         raise ValueError(
             f"--as-of: must be a moment such as 2024-05-08 or 2024-05-08T06:00, received {text!r}"
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(zone))
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return since // (timedelta(milliseconds=1) if unit == "ms" else timedelta(seconds=1))

@@ -21,21 +21,20 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from idefn_tf._files import read_json, write_json
+from idefn_tf._files import write_json
 from idefn_tf.data import event_streams
-from idefn_tf.data.object_store import is_remote
-from idefn_tf.history import event_log, sequences
+from idefn_tf.history import event_log, kept_history, sequences
 from idefn_tf.history.aggregates import aggregate_columns
-from idefn_tf.history.as_of import as_of
+from idefn_tf.history.as_of import as_of, units
 from idefn_tf.history.attach import Rows
 from idefn_tf.history.event_log import EventLog
+from idefn_tf.history.kept_history import EVENTS, PRIORS
 from idefn_tf.schema import Schema
 from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine
 from pipelines.preparation.history_card import describe
 from pipelines.preparation.wide_joins import Side, widened
 
-EVENTS, PRIORS = "events.parquet", "_history.json"
 _BATCH_ROWS = 262_144
 
 
@@ -107,8 +106,7 @@ def read_priors(vocabularies: Path | None) -> dict[str, float] | None:
     """Returns the priors learned earlier, None where there are none."""
     if vocabularies is None or not (vocabularies / PRIORS).is_file():
         return None
-    found: dict[str, float] = read_json(vocabularies / PRIORS, "prepare the data anew")["priors"]
-    return found
+    return kept_history.read_priors(vocabularies)
 
 
 def look_back(
@@ -184,7 +182,7 @@ def after_burn_in(rows: ir.Table, schema: Schema) -> ir.Table:
         return rows
     first = int(rows[time].min().execute())
     daily = history.model_copy(update={"refresh": "daily"})
-    day = 86_400 * (1000 if schema.labels.time_unit == "ms" else 1)
+    day = 86_400 * units(schema.labels)
     begin = int(as_of(np.array([first]), daily, schema.labels)[0]) + history.burn_in_days * day
     kept = rows.filter((rows["part"] != "train") | (rows[time] >= begin))
     if not int(kept.filter(kept["part"] == "train").count().execute()):
@@ -193,21 +191,6 @@ def after_burn_in(rows: ir.Table, schema: Schema) -> ir.Table:
             "which takes all of them;\ngive fewer days, or earlier events (--events) and 0"
         )
     return kept
-
-
-def read_events(place: str) -> EventLog:
-    """Reads the events of an earlier prepared folder.
-
-    Raises:
-        ValueError: if it has none.
-    """
-    path = f"{place.rstrip('/')}/{EVENTS}"
-    if not is_remote(path) and not Path(path).is_file():
-        raise ValueError(
-            f"--events: {place} must be a prepared folder with {EVENTS}, or files of exposures;\n"
-            "prepare it with a schema that has history"
-        )
-    return event_log.read(path)
 
 
 def from_table(schema: Schema, table: pa.Table) -> EventLog:

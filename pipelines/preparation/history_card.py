@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from idefn_tf.history.as_of import span
+from idefn_tf.history.as_of import lag
 from idefn_tf.history.attach import Rows
 from idefn_tf.history.event_kinds import EventKinds
 from idefn_tf.history.event_log import EventLog
@@ -99,13 +99,12 @@ def _notes(schema: Schema) -> list[str]:
 def _of_key(
     schema: Schema, looks: _Looks, parts: np.ndarray, names: tuple[str, ...]
 ) -> dict[str, Any]:
-    history = schema.history
-    lag = (span(history.lag, schema.labels) if history and history.lag else None) or 0
     asked = looks.at(names, looks.rows.moments)
     counts = asked.counts(("exposure", "known"), None)
     seen = before = int(counts.sum())
     final = int(asked.counts(("conversion", "final"), None).sum())
-    happened = looks.rows.times + lag  # what was known before then had happened by now
+    # what was known before then had happened by now
+    happened = looks.rows.times + lag(schema.history, schema.labels)
     if (happened != looks.rows.moments).any():
         earlier = looks.at(names, happened)
         before = int(earlier.counts(("exposure", "known"), None).sum())

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 
 from idefn_tf._files import write_json
 from idefn_tf.data import find_files
-from idefn_tf.history.kept_history import demand_same_times
+from idefn_tf.history.kept_history import read_events
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.cli.folder_owner import owned
@@ -233,8 +233,7 @@ class Job:
         earlier = []
         for place in self.events:
             if Prepared.is_at(place):
-                earlier.append(history.read_events(place))
-                demand_same_times(place, self.schema)
+                earlier.append(read_events(place, self.schema, "--events"))
                 continue
             found = self.dataset.events(engine, request, past_files(place), report)
             earlier.append(history.from_table(self.schema, found))

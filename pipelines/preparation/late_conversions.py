@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from idefn_tf.schema import Labels, Schema
+from idefn_tf.schema.moments import per_second
 from pipelines.preparation import checks
 from pipelines.preparation.checks import Report
 from pipelines.preparation.engine import translated_errors
@@ -26,7 +27,7 @@ DELAYS = (1, 6, 24, 72, 168)
 
 def units(labels: Labels) -> int:
     """Returns how many units of the schema's time an hour has."""
-    return 3600 * (1000 if labels.time_unit == "ms" else 1)
+    return 3600 * per_second(labels.time_unit)
 
 
 def opens(table: ir.Table, labels: Labels) -> ir.IntegerValue:

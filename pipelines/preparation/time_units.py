@@ -5,6 +5,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from idefn_tf.schema import cells
+from idefn_tf.schema.moments import per_second
 from pipelines.preparation import text_forms
 from pipelines.preparation.engine import translated_errors
 from pipelines.preparation.findings import Report
@@ -80,7 +81,7 @@ def warn_of_far_rows(table: ir.Table, time: str, unit: Unit, report: Report) -> 
         unit: the schema's unit.
         report: takes the warning.
     """
-    factor = 1000 if unit == "ms" else 1
+    factor = per_second(unit)
     with translated_errors("reading the table"):
         rows = int(table.count().execute())
         at = int(_SHARE * (rows - 1))

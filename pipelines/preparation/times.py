@@ -14,6 +14,7 @@ import ibis
 import ibis.expr.types as ir
 
 from idefn_tf.schema import cells, zones
+from idefn_tf.schema.moments import per_second
 from pipelines.preparation import text_forms
 from pipelines.preparation.findings import Rule
 
@@ -51,7 +52,7 @@ def epoch(value: ir.Value, unit: Unit, zone: str = "UTC") -> ir.IntegerValue:
     read = _read(value, unit)
     if zone == "UTC":
         return read.ticks
-    factor, found = _factor(unit), zones.offsets(zone)
+    factor, found = per_second(unit), zones.offsets(zone)
 
     def to_utc(ticks: ir.IntegerValue) -> ir.IntegerValue:
         east = _stepwise(ticks // factor, found.clock_changes, found.seconds)
@@ -83,7 +84,7 @@ def days(time: ir.IntegerValue, unit: Unit, zone: str) -> ir.IntegerValue:
         unit: the schema's unit.
         zone: whose midnight begins a day.
     """
-    seconds = time // _factor(unit)
+    seconds = time // per_second(unit)
     if zone == "UTC":
         return day_number(seconds)
     found = zones.offsets(zone)
@@ -112,10 +113,6 @@ def _day_number(days: ir.IntegerValue) -> ir.IntegerValue:
     # months 13 and 14 are January and February of the year that follows
     number = (year * 100 + month) * 100 + date + ibis.ifelse(of_year >= 306, 8_800, 0)
     return number.cast("int64")
-
-
-def _factor(unit: Unit) -> int:
-    return 1000 if unit == "ms" else 1
 
 
 def _stepwise(
@@ -162,7 +159,7 @@ def _once(value: ir.Value, rule: Callable[[ir.Value], ir.Value]) -> ir.Value:
 def _from_number(number: ir.IntegerValue, unit: Unit) -> ir.IntegerValue:
     """Returns a number as it is, YYYYMMDD as its midnight, null beyond the years 1 to 9999."""
     first, last = _SPAN
-    factor = _factor(unit)
+    factor = per_second(unit)
     digits = number.cast("string")
     date = _civil(digits.substr(0, 4), digits.substr(4, 2), digits.substr(6, 2))
     is_time = number.between(first * factor, (last + 1) * factor - 1)

@@ -16,6 +16,7 @@ from idefn_tf.history import event_log, kept_history
 from idefn_tf.history.as_of import as_of, units
 from idefn_tf.history.attach import Rows as Looking
 from idefn_tf.history.attach import columns as history_of
+from idefn_tf.history.time_columns import row_time
 from idefn_tf.schema import Schema
 from serving.common.request import Rows
 
@@ -40,8 +41,7 @@ class HistoryFill:
                 "without;\nleave out the folder"
             )
         self._schema = schema
-        self._events = kept_history.read_events(folder)
-        kept_history.demand_same_times(folder, schema)
+        self._events = kept_history.read_events(folder, schema)
         self._priors = kept_history.read_priors(Path(folder) / "vocabularies")
         self.at = None if at is None else kept_history.read_moment("at", at, schema.labels)
 
@@ -54,7 +54,7 @@ class HistoryFill:
                 was not given.
         """
         schema = self._schema
-        if own_times and self.at is None and schema.labels.exposure_time in table.column_names:
+        if own_times and self.at is None and row_time(schema, table.column_names) is not None:
             looking = Looking.of(schema, table)
         else:
             clock = int(time.time() * units(schema.labels))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from idefn_tf.export.replay import request_arrays
+from idefn_tf.history.time_columns import row_time
 from idefn_tf.schema import Schema
 from serving.common.history_requests import HistoryFill
 
@@ -37,11 +38,10 @@ def sides(
     if held:
         if fill is None:
             return table, table, None
-        time = schema.labels.exposure_time
-        if fill.at is None and time not in table.column_names:
+        if fill.at is None and row_time(schema, table.column_names) is None:
             raise ValueError(
-                f"rows: must hold {time!r}, as of which history was sent, received "
-                f"{sorted(table.column_names)};\nlog it with the requests, or give --at"
+                f"rows: must hold {schema.labels.exposure_time!r}, as of which history was sent, "
+                f"received {sorted(table.column_names)};\nlog it with the requests, or give --at"
             )
         computed = _with(table.drop_columns(sorted(held)), fill)
         return table, table, _compare(schema, table, computed)

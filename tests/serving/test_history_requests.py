@@ -140,6 +140,15 @@ def test_sent_history_is_compared_with_pythons(
     assert report["skew"]["failed"] == []  # the model itself answers alike
 
 
+def test_prepared_rows_are_compared_as_of_their_own_times(
+    past, past_run, past_url, prepared, tmp_path, capsys
+):
+    logged = past.make_frame().rename(columns={"at": "exposure_time"})
+    logged.to_parquet(tmp_path / "rows.parquet")
+    assert ask(past_run, past_url, tmp_path / "rows.parquet", "--history", prepared) == 0
+    assert json.loads(capsys.readouterr().out)["history"]["failed"] == []
+
+
 def test_a_snapshot_has_no_skew_as_of_its_moment(
     past, past_run, snapshot_url, prepared, tmp_path, capsys
 ):

@@ -8,6 +8,7 @@ import pytest
 
 from idefn_tf.data import read_table
 from idefn_tf.history import attach
+from idefn_tf.history.kept_history import read_events
 from idefn_tf.schema import Schema
 from pipelines.datasets.registry import Settings, prepare, prepare_rows
 from pipelines.preparation import history
@@ -179,7 +180,7 @@ def test_a_day_that_continues_a_folder_keeps_its_priors_and_burns_nothing(tmp_pa
     want = expected(log, schema, priors)[(log["at"] >= cut).to_numpy()]
     assert_same(rows_of(second), want.reset_index(drop=True))
     # what the second folder knows, a third day looks back on, the first folder's events included
-    events = history.read_events(str(second.place))
+    events = read_events(str(second.place), schema)
     assert len(events) == len(log)
 
 
@@ -289,6 +290,6 @@ def test_spark_gives_the_same_history(raw, prepared, tmp_path):
     assert (other.vocabularies / history.PRIORS).read_bytes() == (
         prepared.vocabularies / history.PRIORS
     ).read_bytes()
-    earlier, found = (history.read_events(str(p.place)) for p in (prepared, other))
+    earlier, found = (read_events(str(p.place), p.schema) for p in (prepared, other))
     for name, values in earlier.known.items():
         np.testing.assert_array_equal(found.known[name], values)
