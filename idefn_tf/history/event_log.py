@@ -232,14 +232,19 @@ def _flag(schema: Schema, table: pa.Table, column: str | None, names: Sequence[s
     )
 
 
+def as_arrow(values: np.ndarray) -> pa.Array:
+    """Returns numbers as Arrow as they are, and objects of bytes as text."""
+    if values.dtype.kind != "O":
+        return pa.array(values)
+    return pa.array(values, pa.large_binary()).cast(pa.large_string())
+
+
 def write(log: EventLog, path: str | Path) -> None:
     """Writes a log as Parquet; `read` gives an equal one."""
     columns: dict[str, Any] = {}
     for part in PARTS:
         for name, values in getattr(log, part).items():
-            text = values.dtype.kind == "O"
-            array = pa.array(values, pa.large_binary()).cast(pa.large_string()) if text else values
-            columns[f"{part}:{name}"] = pa.array(array) if not text else array
+            columns[f"{part}:{name}"] = as_arrow(values)
     table = pa.table(columns)
     with atomic_path(path) as hidden:
         pq.write_table(table, hidden, compression="zstd")

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from idefn_tf.data import event_streams
 from idefn_tf.history.as_of import units
-from idefn_tf.history.event_log import EventLog
+from idefn_tf.history.event_log import EventLog, as_arrow
 from idefn_tf.history.sorted_stream import NO_KEY, SortedStream, codes, is_missing
 from idefn_tf.schema import BehaviourSequence, Labels, Schema
 
@@ -86,10 +86,3 @@ def lists(
     gaps = bool(sequence.gap_hours)
     times, at = (found.times, moments) if gaps else (None, None)
     return event_streams.lists(mark, items, times, found.start, found.end, at)
-
-
-def as_arrow(values: np.ndarray) -> pa.Array:
-    """Returns ids as Arrow: whole numbers, or text."""
-    if values.dtype.kind == "i":
-        return pa.array(values)
-    return pa.array(values, pa.large_binary()).cast(pa.large_string())

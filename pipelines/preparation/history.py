@@ -159,7 +159,7 @@ def look_back(
     streams, places = {}, {}
     for sequence in schema.sequences:
         found = sequences.places(sequence, events, looking.keys, looking.moments)
-        items = {name: sequences.as_arrow(values) for name, values in found.items.items()}
+        items = {name: event_log.as_arrow(values) for name, values in found.items.items()}
         streams[sequence.name] = pa.table({event_streams.TIME: found.times, **items})
         places[sequence.name] = found
         columns[event_streams.START.format(sequence.name)] = found.start

@@ -1,6 +1,5 @@
 """A trained run, its export, and an embedded server over a real socket."""
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -17,11 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
     """The module tiny_run: a small table, its schema, a trained model."""
-    path = ROOT / "tests" / "idefn_tf" / "export" / "tiny_run.py"
-    spec = importlib.util.spec_from_file_location("tiny_run", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from tests.idefn_tf.export import tiny_run
+
+    return tiny_run
 
 
 @pytest.fixture(scope="session")
@@ -112,11 +109,9 @@ def embedded_grpc(warm_processes) -> Iterator[Callable[..., tuple[str, str]]]:
 @pytest.fixture(scope="session")
 def past() -> ModuleType:
     """The module past_run: a small table with history and a sequence, a trained model."""
-    path = ROOT / "tests" / "idefn_tf" / "export" / "past_run.py"
-    spec = importlib.util.spec_from_file_location("past_run", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from tests.idefn_tf.export import past_run
+
+    return past_run
 
 
 @pytest.fixture(scope="session")

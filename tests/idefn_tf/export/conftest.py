@@ -1,7 +1,5 @@
 """One trained model and one published version for all tests of the export."""
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -10,10 +8,9 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
     """The module tiny_run."""
-    spec = importlib.util.spec_from_file_location("tiny_run", Path(__file__).parent / "tiny_run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from tests.idefn_tf.export import tiny_run
+
+    return tiny_run
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +33,9 @@ def version(tiny, model, tmp_path_factory):
 @pytest.fixture(scope="session")
 def past() -> ModuleType:
     """The module past_run: a small table with history and a sequence."""
-    spec = importlib.util.spec_from_file_location("past_run", Path(__file__).parent / "past_run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from tests.idefn_tf.export import past_run
+
+    return past_run
 
 
 @pytest.fixture(scope="session")
