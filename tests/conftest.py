@@ -12,6 +12,7 @@ import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,6 +85,22 @@ def warm_processes() -> Iterator[Any]:
     spec.loader.exec_module(module)
     with module.WarmProcesses() as starter:
         yield starter
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module tiny_run: a small table, its schema, a trained model."""
+    from tests.idefn_tf.export import tiny_run
+
+    return tiny_run
+
+
+@pytest.fixture(scope="session")
+def past() -> ModuleType:
+    """The module past_run: a small table with history and a sequence, a trained model."""
+    from tests.idefn_tf.export import past_run
+
+    return past_run
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
 """The export job: the run's whole story in the card, the gate, the clean-up."""
 
 import contextlib
-import importlib.util
 import io
 import json
 import re
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,16 +13,6 @@ from idefn_tf.export import Scorer, list_versions
 from pipelines import export
 
 pytestmark = pytest.mark.job
-
-TINY = Path(__file__).parents[1] / "idefn_tf" / "export" / "tiny_run.py"
-
-
-@pytest.fixture(scope="module")
-def tiny():
-    spec = importlib.util.spec_from_file_location("tiny_run", TINY)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

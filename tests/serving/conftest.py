@@ -6,19 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def tiny() -> ModuleType:
-    """The module tiny_run: a small table, its schema, a trained model."""
-    from tests.idefn_tf.export import tiny_run
-
-    return tiny_run
 
 
 @pytest.fixture(scope="session")
@@ -104,14 +95,6 @@ def embedded_grpc(warm_processes) -> Iterator[Callable[..., tuple[str, str]]]:
     for process in processes:
         process.communicate(timeout=60)
         assert process.returncode == 0
-
-
-@pytest.fixture(scope="session")
-def past() -> ModuleType:
-    """The module past_run: a small table with history and a sequence, a trained model."""
-    from tests.idefn_tf.export import past_run
-
-    return past_run
 
 
 @pytest.fixture(scope="session")

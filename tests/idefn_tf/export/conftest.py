@@ -1,16 +1,6 @@
 """One trained model and one published version for all tests of the export."""
 
-from types import ModuleType
-
 import pytest
-
-
-@pytest.fixture(scope="session")
-def tiny() -> ModuleType:
-    """The module tiny_run."""
-    from tests.idefn_tf.export import tiny_run
-
-    return tiny_run
 
 
 @pytest.fixture(scope="session")
@@ -28,14 +18,6 @@ def version(tiny, model, tmp_path_factory):
     return export_model(
         model, tiny.SCHEMA, base, replay=tiny.make_frame(), approve=lambda folder: {"ok": 1}
     )
-
-
-@pytest.fixture(scope="session")
-def past() -> ModuleType:
-    """The module past_run: a small table with history and a sequence."""
-    from tests.idefn_tf.export import past_run
-
-    return past_run
 
 
 @pytest.fixture(scope="session")

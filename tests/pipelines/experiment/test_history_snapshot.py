@@ -1,10 +1,8 @@
 """pipelines.export --with-history: whose events, as of when, how old, how large, whom not."""
 
-import importlib.util
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -17,16 +15,6 @@ from pipelines.experiment.evaluation import evaluate_table
 from pipelines.experiment.history_snapshot import SnapshotOptions, snapshot_of
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
-
-PAST = Path(__file__).parents[2] / "idefn_tf" / "export" / "past_run.py"
-
-
-@pytest.fixture(scope="module")
-def past():
-    spec = importlib.util.spec_from_file_location("past_run", PAST)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """The report of a run with history: coverage, AUC by past events, permutation importance."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,6 @@ from pipelines.reports.permutation_importance import SEEDS, groups, measure, sam
 from pipelines.reports.rows import Rows
 from pipelines.reports.sections import history_section, importance, slices
 
-PAST = Path(__file__).parents[2] / "idefn_tf" / "export" / "past_run.py"
 PART = {"without_history": 0.25, "events_per_row": [0.0, 4.0, 9.5]}
 CARD = {
     "events": 200,
@@ -29,14 +26,6 @@ CARD = {
                       "hidden_by_lag_and_refresh": 0.5}},
     "sequences": {"clicks": {"events": 90, "parts": {"test": PART}, "longer_than_length": 0.375}},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def past():
-    spec = importlib.util.spec_from_file_location("past_run", PAST)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
