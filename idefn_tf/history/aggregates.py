@@ -58,7 +58,7 @@ def aggregate_columns(
         moments: the rows' as-of, int64 [n].
         priors: what rates are drawn to.
     """
-    aggregates = schema.history.aggregates if schema.history else ()
+    aggregates = schema.past.aggregates
     if not aggregates:
         return {}
     kinds = EventKinds.of(events)
@@ -76,7 +76,6 @@ def _column(
     schema: Schema, looks: Lookback, column: HistoryColumn, value: str | None, priors: Priors
 ) -> np.ndarray:
     """Returns one aggregate of every row."""
-    assert schema.history is not None
     width, event = span(column.window, schema.labels), column.event
     if column.measure == "count":
         found = looks.counts((event, "known"), width).astype(np.float64)
@@ -85,7 +84,7 @@ def _column(
     elif column.measure == "hours_since":
         found = looks.since((event, "known")) / (3600.0 * units(schema.labels))
     else:
-        smoothing, prior = schema.history.smoothing, priors[event]
+        smoothing, prior = schema.past.smoothing, priors[event]
         shown = looks.counts((event, "final"), width)
         hits = np.minimum(looks.counts((event, "hit"), width), shown)
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -132,10 +132,10 @@ def event_logs(
         ValueError: if there are none.
     """
     given = [] if events is None else _listed(events)
-    renamed = schema.history.columns if schema.history else {}
+    renamed = schema.past.columns
     logs = [event_log.from_table(schema, read_table(s, schema), renamed) for s in given]
     own = None
-    if schema.history is None or schema.history.log_rows:
+    if schema.past.log_rows:
         try:
             schema.labels.resolve(table.column_names)
         except ValueError:

@@ -64,8 +64,7 @@ class EventLog:
 
 def read_features(schema: Schema) -> tuple[str, ...]:
     """Returns the recorded features that keys and items of a schema name, each once."""
-    aggregates = schema.history.aggregates if schema.history else ()
-    names = [name for aggregate in aggregates for name in aggregate.keys]
+    names = [name for aggregate in schema.past.aggregates for name in aggregate.keys]
     for sequence in schema.sequences:
         names += [sequence.key, *sequence.items]
     return tuple(dict.fromkeys(names))
@@ -73,8 +72,7 @@ def read_features(schema: Schema) -> tuple[str, ...]:
 
 def read_values(schema: Schema) -> tuple[str, ...]:
     """Returns the columns that sums add up, each once."""
-    aggregates = schema.history.aggregates if schema.history else ()
-    return tuple(dict.fromkeys(a.value for a in aggregates if a.value is not None))
+    return tuple(dict.fromkeys(a.value for a in schema.past.aggregates if a.value is not None))
 
 
 def key_arrays(schema: Schema, table: pa.Table) -> dict[str, np.ndarray]:
@@ -106,8 +104,9 @@ def outcomes(
     columns, labels = dict(renamed or {}), schema.labels
     click = _flag(schema, table, columns.get("click"), (labels.click, "click"))
     conversion = _flag(schema, table, columns.get("conversion"), (labels.conversion, "conversion"))
-    hides = schema.history is None or schema.history.conversion == "after_click"
-    if hides and "click" not in columns:  # what stands for a click says not who was no click
+    if (
+        schema.past.conversion == "after_click" and "click" not in columns
+    ):  # what stands for a click says not who was no click
         conversion &= click
     conversion &= in_window(schema, table, click)
     return {"click": click, "conversion": conversion}

@@ -64,7 +64,7 @@ def _rules(schema: Schema) -> dict[str, object]:
         "labels.time_unit": labels.time_unit,
         "labels.attribution": (window.window_hours, window.from_) if window else None,
         "history.lag": lag(history, labels),
-        "history.conversion": history.conversion if history else "after_click",
+        "history.conversion": schema.past.conversion,
     }
 
 

@@ -147,7 +147,7 @@ def next_refresh(schema: Schema, moment: int) -> int:
 
     With `refresh: daily` that is the next midnight, with `continuous` the moment itself.
     """
-    refresh = schema.history.refresh if schema.history else "continuous"
+    refresh = schema.past.refresh
     begun = last_refresh(schema, moment)
     if begun == moment:
         return moment
@@ -199,7 +199,7 @@ def take_snapshot(
     past = log.take(_first_known(log) < moment)
     kept, left_out = _users(schema, past, moment, users, min_events)
     groups: dict[tuple[str, ...], list[HistoryAggregate]] = {}
-    for aggregate in schema.history.aggregates if schema.history else ():
+    for aggregate in schema.past.aggregates:
         groups.setdefault(aggregate.keys, []).append(aggregate)
     numbers = tuple(
         _numbers(schema, past, _distinct(schema, past, keys, left_out), keys, of, moment, priors)
@@ -213,8 +213,7 @@ def take_snapshot(
 
 
 def _key_names(schema: Schema) -> set[str]:
-    aggregates = schema.history.aggregates if schema.history else ()
-    return {n for a in aggregates for n in a.keys} | {s.key for s in schema.sequences}
+    return {n for a in schema.past.aggregates for n in a.keys} | {s.key for s in schema.sequences}
 
 
 def _first_known(log: EventLog) -> np.ndarray:
@@ -267,8 +266,7 @@ def _numbers(
     moment: int,
     priors: Priors,
 ) -> KeyedNumbers:
-    assert schema.history is not None
-    history = schema.history.model_copy(update={"aggregates": tuple(aggregates)})
+    history = schema.past.model_copy(update={"aggregates": tuple(aggregates)})
     some = schema.model_copy(update={"history": history})
     absent = [np.array([-1 if v.dtype.kind == "i" else b""], v.dtype) for v in values]
     asked = {k: np.concatenate(pair) for k, *pair in zip(keys, values, absent, strict=True)}

@@ -147,9 +147,14 @@ class Schema(Strict):
         )
 
     @property
+    def past(self) -> History:
+        """`history`, or its defaults where sequences alone look back."""
+        return self.history or History()
+
+    @property
     def generated(self) -> frozenset[str]:
         """Names of the features that `history` and `sequences` make."""
-        made = [a.names for a in (self.history.aggregates if self.history else ())]
+        made = [aggregate.names for aggregate in self.past.aggregates]
         made += [sequence.names for sequence in self.sequences]
         return frozenset(name for names in made for name in names)
 

@@ -47,7 +47,7 @@ def with_history(run: Run, table: pa.Table, places: Sequence[str]) -> pa.Table:
             "leave it out"
         )
     logs = read_logs(schema, places)
-    if schema.history is None or schema.history.log_rows:
+    if schema.past.log_rows:
         logs.append(event_log.from_table(schema, table))
     priors = kept_history.read_priors(run.vocabularies)
     made = columns(schema, event_log.joined(logs), Rows.of(schema, table), priors)

@@ -133,14 +133,13 @@ def _ids(path: str | None, schema: Schema) -> np.ndarray | None:
 
 def _timeless(schema: Schema) -> bool:
     """Whether all events come from a stream without times, which never grows older."""
-    history = schema.history
-    return history is not None and history.known_at is not None and not history.log_rows
+    return schema.past.known_at is not None and not schema.past.log_rows
 
 
 def _check_training_days(run: Run, schema: Schema, snapshot: Snapshot) -> None:
     days = str(run.card().get("days", {}).get("train", ""))
     last = re.search(r"\d{4}-\d\d-\d\d$", days)
-    if last is None or (schema.history is not None and schema.history.known_at is not None):
+    if last is None or schema.past.known_at is not None:
         return
     begin = kept_history.read_moment("days", last.group(), schema.labels)
     if snapshot.as_of <= begin:
@@ -155,7 +154,7 @@ def _age(
     schema: Schema, snapshot: Snapshot, options: SnapshotOptions, now: float
 ) -> dict[str, Any]:
     """Returns age and refresh for the card."""
-    refresh = schema.history.refresh if schema.history else "continuous"
+    refresh = schema.past.refresh
     if _timeless(schema):
         return {"refresh": "never: a stream without times"}
     seconds = now - snapshot.as_of / units(schema.labels)

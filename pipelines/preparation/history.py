@@ -142,8 +142,7 @@ def look_back(
     at = np.searchsorted(listed.column("row_id").to_numpy(), row_ids)
     looking = looking.take(at)
     del listed, keys
-    kept = schema.history is None or schema.history.log_rows
-    logs = [*earlier, *([own] if kept else [])]
+    logs = [*earlier, *([own] if schema.past.log_rows else [])]
     if not logs:
         raise ValueError(
             "--events: must name earlier events, for history.log_rows is false, received none"
@@ -195,7 +194,7 @@ def after_burn_in(rows: ir.Table, schema: Schema) -> ir.Table:
 
 def from_table(schema: Schema, table: pa.Table) -> EventLog:
     """Reads events of a table with the schema's raw columns."""
-    return event_log.from_table(schema, table, schema.history.columns if schema.history else None)
+    return event_log.from_table(schema, table, schema.past.columns)
 
 
 def _placed(engine: Engine, rows: ir.Table) -> tuple[np.ndarray, np.ndarray]:

@@ -43,18 +43,18 @@ def describe(
         those seen the share whose conversion is still open. By sequence: the share of rows without
         an event and of those with more than its length.
     """
-    history = schema.history
+    history = schema.past
     card: dict[str, Any] = {
         "events": len(events),
         "events_without_time": events.dropped,
-        "conversion": history.conversion if history else "after_click",
-        "refresh": history.refresh if history else "continuous",
+        "conversion": history.conversion,
+        "refresh": history.refresh,
     }
-    if history is not None and history.known_at is not None:
+    if history.known_at is not None:
         card["known_at"] = history.known_at
     if notes := _notes(schema):
         card["notes"] = notes
-    keys = [aggregate.keys for aggregate in (history.aggregates if history else ())]
+    keys = [aggregate.keys for aggregate in history.aggregates]
     looks = _Looks(events, rows, EventKinds.of(events))
     for names in dict.fromkeys(keys):
         card.setdefault("keys", {})["_x_".join(names)] = _of_key(schema, looks, parts, names)
@@ -71,9 +71,9 @@ def describe(
 
 def _notes(schema: Schema) -> list[str]:
     """Returns what a reader of the counts and rates should know."""
-    labels, history = schema.labels, schema.history
+    labels, history = schema.labels, schema.past
     found = []
-    if history is not None and history.known_at is not None:
+    if history.known_at is not None:
         found.append(
             f"events have no times and are known from {history.known_at}; where the stream was cut "
             "at a length, counts are cut, too"
@@ -85,7 +85,7 @@ def _notes(schema: Schema) -> list[str]:
         )
     rated = any(
         column.measure == "rate" and column.event == "conversion"
-        for aggregate in (history.aggregates if history else ())
+        for aggregate in history.aggregates
         for column in aggregate.columns
     )
     if rated and labels.conversion_time is not None and labels.attribution is None:

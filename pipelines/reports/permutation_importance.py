@@ -52,7 +52,7 @@ def groups(schema: Schema) -> dict[str, tuple[str, ...]]:
     for feature in schema.recorded:
         weights = (feature.weights_name,) if feature.weights is not None else ()
         found[feature.name] = (feature.name, *weights)
-    for aggregate in schema.history.aggregates if schema.history else ():
+    for aggregate in schema.past.aggregates:
         name = f"history of {' x '.join(aggregate.keys)}"
         found[name] = (*found.get(name, ()), *aggregate.names)
     return found | {f"sequence {s.name}": s.names for s in schema.sequences}

@@ -99,7 +99,7 @@ _SHARES = ("hidden_by_lag_and_refresh", "open_conversions", "longer_than_length"
 
 def counts(schema: Schema, rows: Rows) -> tuple[str, NDArray] | None:
     """Returns the first count of the schema on every row, or the length of its first sequence."""
-    for aggregate in schema.history.aggregates if schema.history else ():
+    for aggregate in schema.past.aggregates:
         for column in aggregate.columns:
             if column.measure == "count":
                 return column.name, np.asarray(rows.table[column.name], np.float64)
