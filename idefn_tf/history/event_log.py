@@ -104,9 +104,8 @@ def outcomes(
     columns, labels = dict(renamed or {}), schema.labels
     click = _flag(schema, table, columns.get("click"), (labels.click, "click"))
     conversion = _flag(schema, table, columns.get("conversion"), (labels.conversion, "conversion"))
-    if (
-        schema.past.conversion == "after_click" and "click" not in columns
-    ):  # what stands for a click says not who was no click
+    hides = schema.past.conversion == "after_click"
+    if hides and "click" not in columns:  # what stands for a click says not who was no click
         conversion &= click
     conversion &= in_window(schema, table, click)
     return {"click": click, "conversion": conversion}
