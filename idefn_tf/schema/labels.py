@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from idefn_tf._rules import nearest
 from idefn_tf.schema import zones
 from idefn_tf.schema.attribution import Attribution
 from idefn_tf.schema.strict import Strict
@@ -136,8 +137,9 @@ class Labels(Strict):
         for pair in ((CLICK, CONVERSION), (self.click, self.conversion)):
             if names.issuperset(pair):
                 return pair
+        lacking = next((name for name in (self.click, self.conversion) if name not in names), "")
         raise ValueError(
             f"labels: the table must hold the columns {self.click!r} and {self.conversion!r} "
-            f"(or 'click' and 'conversion'), received {sorted(names)}; name the label columns "
-            "of your table under `labels` in the schema."
+            f"(or 'click' and 'conversion'), received {sorted(names)}{nearest(lacking, names)}; "
+            "name the label columns of your table under `labels` in the schema."
         )

@@ -170,7 +170,8 @@ class EntireSpaceTrainer(TrackedModel):
         While one replica takes a step, the pipeline finds the distinct rows of the next batches.
 
         Raises:
-            ValueError: if data have a form that is not understood, or class weights are given.
+            ValueError: if data have a form that is not understood or give no batch, or class
+                weights are given.
         """
         given = fit_inputs.fit_arguments(args, kwargs)
         self.build_all()
@@ -189,6 +190,7 @@ class EntireSpaceTrainer(TrackedModel):
         if alone and features is not None and not self.run_eagerly:
             prepared = look_ahead(prepared)
         history = super().fit(**{**given, "x": prepared})
+        fit_inputs.check_any_batch(bool(history.history) or not history.epoch)
         self._catch_up()
         return history
 
@@ -226,6 +228,7 @@ class EntireSpaceTrainer(TrackedModel):
         self._catch_up()
         given = (self.prepare(x), y, batch_size, verbose, sample_weight, *args)
         results = super().evaluate(*given, return_dict=True, **kwargs)
+        fit_inputs.check_any_batch("loss" in results)
         return results if return_dict else self.in_order(results)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -233,7 +236,7 @@ class EntireSpaceTrainer(TrackedModel):
         fit_inputs.check_inputs(x)
         self.build()
         self._catch_up()
-        return super().predict(self.prepare(x), *args, **kwargs)
+        return fit_inputs.predicted(super().predict, self.prepare(x), *args, **kwargs)
 
     def train_on_batch(
         self,
