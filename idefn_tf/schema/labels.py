@@ -26,9 +26,13 @@ class Labels(Strict):
     """The label columns, their optional times, and the share of negatives that was kept.
 
     Attributes:
-        click, conversion: the label columns.
-        exposure_time, click_time, conversion_time: columns of times.
-        time_unit: of these.
+        click: column of the click, 0 or 1.
+        conversion: column of the conversion, 0 or 1; where unclicked, reports alone read it.
+        exposure_time: column of the exposure's time; rows are split by it.
+        click_time: column of the click's time.
+        conversion_time: column of the conversion's time; a window cuts off what comes later.
+        time_unit: of times written as numbers since 1970, seconds or milliseconds; texts and typed
+            times say their own. Prepared parts keep times in it.
         time_zone: where clocks and calendars are read, an IANA name such as Asia/Shanghai: times
             without an offset are read there, and days begin at its midnight.
         attribution: how long after its exposure or click a row can still convert; rows whose window

@@ -30,7 +30,8 @@ class Schema(Strict):
         labels: click and conversion columns.
         features: the inputs, in the order of z within each side; those that `history` and
             `sequences` make are added to the ones that are listed (`recorded`).
-        never_features: columns known only after the exposure, or leaking the label.
+        never_features: columns that no feature may read, for they are known only after the
+            exposure, or say the label.
         user_key: the feature by which GAUC groups rows.
         embedding_width: the width of embeddings that name none.
         missing_words: text that stands for a missing value in every feature, those of text too.
