@@ -15,7 +15,7 @@ from idefn_tf.schema import cells, history_features, strict_yaml, ties
 from idefn_tf.schema import history as histories
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.history import BehaviourSequence, History
-from idefn_tf.schema.labels import RESERVED, Labels
+from idefn_tf.schema.labels import FEEDBACK_LABELS, RESERVED, Labels
 from idefn_tf.schema.strict import Strict
 
 
@@ -81,7 +81,10 @@ class Schema(Strict):
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Schema:
         seen: dict[str, int] = {}
+        kept = bool(info.context and info.context.get("kept"))
         forbidden = {*self.labels.columns, *self.never_features, *RESERVED}
+        if kept and not self.labels.delayed:  # free names when the folder was made
+            forbidden -= set(FEEDBACK_LABELS)
         for i, feature in enumerate(self.features):
             for name in (feature.name, *((feature.weights_name,) if feature.weights else ())):
                 if name in seen:
@@ -100,7 +103,6 @@ class Schema(Strict):
                         f"features[{i}].{key}: {name!r} is a label, a reserved or a "
                         "forbidden column and can never be a feature; remove it"
                     )
-        kept = bool(info.context and info.context.get("kept"))
         recorded = ties.resolve(self.features, self.embedding_width, kept)
         # the instance is being made: what comes after sees it frozen
         object.__setattr__(self, "features", recorded)
