@@ -40,7 +40,6 @@ from pipelines.preparation.prepared_folder import (
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
 
-
 #: Rises with every change of the columns of delays, so that older folders are made anew.
 _DELAYS = 1
 

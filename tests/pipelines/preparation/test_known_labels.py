@@ -1,14 +1,31 @@
 """Labels known at a moment: prepared columns of delays, and what --as-of hides from whom."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from idefn_tf.data import open_dataset
 from idefn_tf.schema import Schema
-from pipelines.datasets.registry import prepare
+from pipelines.datasets.registry import Settings, prepare
 from pipelines.preparation.split import parse
 
+ENGINES = [
+    "duckdb",
+    pytest.param(
+        "spark",
+        marks=[
+            pytest.mark.spark,
+            pytest.mark.slow,
+            # PySpark leaves the sockets over which results come to the garbage collector
+            pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+            pytest.mark.filterwarnings(
+                "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+            ),
+        ],
+    ),
+]
 HOUR = 3600
 DAY = 24 * HOUR
 START = 1_714_521_600  # 2024-05-01
@@ -217,3 +234,56 @@ def test_batches_of_prepared_rows_hold_the_labels_of_delays_when_asked(tmp_path)
         np.testing.assert_array_equal(values.numpy(), rows[name].fillna(0.0).to_numpy(np.float32))
     with pytest.raises(ValueError, match="as_of: must be None for prepared rows"):
         open_dataset(found.schema, files, feedback_labels=True, as_of=START)
+
+
+def settings(engine):
+    if engine == "spark":
+        pytest.importorskip("pyspark", reason="PySpark is not installed (requirements/spark.in)")
+        if shutil.which("java") is None:
+            pytest.skip("there is no Java on PATH")
+    return Settings(engine=engine, threads=2, memory="1GB")
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+@pytest.mark.parametrize("treatment", ["keep", "weight", "drop"])
+def test_spark_gives_the_same_rows(tmp_path, engine, treatment):
+    made = schema(treatment, 24)
+    split = parse("train=2024-05-01..2024-05-02,validation=2024-05-03,test=2024-05-04")
+    one, two = (
+        prepared(
+            tmp_path, made=made, as_of=START + 5 * DAY + 90 * 60, split=split, name=name,
+            settings=settings(name),
+        )
+        for name in ("duckdb", engine)
+    )  # fmt: skip
+    for part in one.parts:
+        assert one.table(part).equals(two.table(part))
+        assert one.report_table(part).equals(two.report_table(part))
+    assert one.card["immature"] == two.card["immature"]
+    assert one.card["checks"]["notes"] == two.card["checks"]["notes"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("clicked_at", START - 1, r"clicked_at: a click must not come before its exposure \(shown"),
+        ("bought_at", START + HOUR - 1, r"bought_at: a conversion must not come before its click"),
+        ("bought_at", 1000 * START, r"bought_at: must hold seconds since 1970 .*are milliseconds"),
+        ("bought_at", None, r"bought_at: a conversion must have its time"),
+        ("as_of", START - 1, r"--as-of: must not lie before the first exposure, shown_at="),
+    ],
+)
+def test_times_that_no_funnel_has_are_refused_with_column_rows_and_cure(
+    tmp_path, engine, column, value, said
+):
+    table, as_of = frame(), START + 6 * DAY
+    if column == "as_of":
+        as_of = value
+    else:
+        table.loc[0, column] = value
+    with pytest.raises(ValueError, match=said) as caught:
+        prepared(tmp_path, table, as_of=as_of, settings=settings(engine))
+    cures = ("correct the rows or the schema", "give a later moment", "set labels.time_unit: ms")
+    assert any(cure in str(caught.value) for cure in cures)
+    assert str(value) in str(caught.value)
