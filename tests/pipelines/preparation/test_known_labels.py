@@ -1,5 +1,6 @@
 """Labels known at a moment: prepared columns of delays, and what --as-of hides from whom."""
 
+import json
 import shutil
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 
 from idefn_tf.data import open_dataset
+from idefn_tf.history.as_of import NEVER
+from idefn_tf.history.kept_history import PRIORS, read_events
 from idefn_tf.schema import Schema
 from pipelines.datasets.registry import Settings, prepare
 from pipelines.preparation.split import parse
@@ -234,6 +237,39 @@ def test_batches_of_prepared_rows_hold_the_labels_of_delays_when_asked(tmp_path)
         np.testing.assert_array_equal(values.numpy(), rows[name].fillna(0.0).to_numpy(np.float32))
     with pytest.raises(ValueError, match="as_of: must be None for prepared rows"):
         open_dataset(found.schema, files, feedback_labels=True, as_of=START)
+
+
+def test_a_history_sees_nothing_after_the_moment(tmp_path):
+    """Columns, priors and kept events of the whole log as of T are those of the log cut at T."""
+    value = schema("keep", 72).model_dump(mode="json", by_alias=True, exclude_none=True)
+    past = {"key": "user", "events": ["click", "conversion"], "measures": ["count", "rate"]}
+    made = Schema.parse({**value, "history": {"aggregates": [past], "burn_in_days": 0}})
+    as_of, whole = START + 5 * DAY + 2 * HOUR, frame()
+    cut = whole[whole["shown_at"] <= as_of].copy()
+    for event, also in (("clicked", ["clicked", "bought"]), ("bought", ["bought"])):
+        cut.loc[cut[f"{event}_at"] > as_of, also] = 0
+    split = parse("train=2024-05-01..2024-05-04,validation=2024-05-05,test=2024-05-06")
+    earlier = tmp_path / "earlier.parquet"
+    whole.assign(shown_at=whole["shown_at"] - HOUR, clicked_at=whole["clicked_at"] + 20 * DAY,
+                 bought_at=whole["bought_at"] + 20 * DAY).to_parquet(earlier)  # fmt: skip
+    one, two = (
+        prepared(tmp_path, table, made, as_of, name, split=split, events=events)
+        for name, table, events in (("a", whole, [str(earlier)]), ("b", cut, [str(earlier)]))
+    )
+    names = sorted(made.generated)
+    for part in one.parts:
+        a, b = (rows_of(found, part)[names] for found in (one, two))
+        pd.testing.assert_frame_equal(a, b)
+        assert a.to_numpy().any()
+    logs = [read_events(str(found.place), made) for found in (one, two)]
+    for log in logs:
+        known = np.concatenate([*log.known.values()])
+        assert (known[known != NEVER] <= as_of).all()
+        assert log.happened["click"].sum() == (cut["clicked"] == 1).sum()
+    priors = [(found.vocabularies / PRIORS).read_text() for found in (one, two)]
+    assert priors[0] == priors[1]
+    train = rows_of(one, "train")
+    assert json.loads(priors[0])["priors"]["conversion"] == train["conversion"].mean()
 
 
 def settings(engine):
