@@ -20,6 +20,7 @@ from pipelines.cli.folder_owner import owned
 from pipelines.preparation import (
     attribution_window,
     checks,
+    delay_curve,
     history,
     known_labels,
     preconditions,
@@ -187,6 +188,7 @@ class Job:
         for note in past.card.get("notes", ()) if past is not None else ():
             console.note(f"history: {note}")
         added = None if past is None else past.added
+        delays = delay_curve.describe(engine, rows, self.schema.labels)
         slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows, added)
         slices.write(root, split.parts, settings.part_rows, console)
         if past is not None:
@@ -224,6 +226,7 @@ class Job:
             "duplicates_dropped": exposures.duplicates,
             "rows_outside_split": outside,
             **({"labels": labels} if labels else {}),
+            **({"delays": delays} if delays else {}),
             "splits": {part: cards.describe_part(parts[part], reports[part]) for part in parts},
             "features": features,
             **({"immature": dict(immature)} if immature else {}),

@@ -28,8 +28,10 @@ from pipelines.preparation.engine import translated_errors
 from pipelines.preparation.observation import clicked_at, hidden, written
 
 #: The part whose rows are judged by the final label.
-_FINAL = "test"
+FINAL = "test"
 _DAY = 86_400
+#: What the card says of the whole log, which was not known at the moment.
+_WHOLE = ("conversions_with_a_time", "known_after_hours")
 
 
 def apply(
@@ -53,6 +55,8 @@ def apply(
     known = {name: rows[name] for name in (labels.click, labels.conversion)}
     if "after_as_of" in card:
         known = hidden(rows, labels, end)
+        for name in _WHOLE:
+            found.pop(name, None)
         found["after_as_of"] = dict(card["after_as_of"]) | _count(rows, labels, known)
         report.notes.append(_note(found, labels))
     if labels.delayed:
@@ -80,7 +84,7 @@ def _end(rows: ir.Table, card: Mapping[str, Any]) -> int | ir.IntegerValue:
     """Returns the moment at which each row's labels are known."""
     if "after_as_of" not in card:
         return int(card["as_of"])
-    return ibis.ifelse(rows["part"] == _FINAL, card["log_end"], card["as_of"])
+    return ibis.ifelse(rows["part"] == FINAL, card["log_end"], card["as_of"])
 
 
 def _count(rows: ir.Table, labels: Labels, known: Mapping[str, ir.Value]) -> dict[str, int]:
@@ -137,4 +141,4 @@ def names(card: Mapping[str, Any], parts: Sequence[str], labels: Labels) -> dict
     if "after_as_of" not in card:
         return dict.fromkeys(parts, "final")
     text = f"known at {written(card['as_of'], per_second(labels.time_unit))}"
-    return {part: "final" if part == _FINAL else text for part in parts}
+    return {part: "final" if part == FINAL else text for part in parts}
