@@ -100,6 +100,7 @@ HOLDS = {
     "pipelines/preparation/test_object_store": "pipelines/preparation/prepared_folder",
     "pipelines/preparation/test_spark": "pipelines/preparation/engines",
     "pipelines/preparation/test_times": "idefn_tf/schema/zones",
+    "pipelines/reports/test_delays_section": "pipelines/reports/sections/delays",
     "pipelines/reports/test_history_section": """pipelines/reports/permutation_importance
         pipelines/reports/sections/history_section pipelines/reports/sections/importance""",
     "pipelines/reports/test_numbers": """pipelines/reports/intervals
