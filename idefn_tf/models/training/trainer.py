@@ -60,8 +60,8 @@ class EntireSpaceTrainer(TrackedModel):
         raise NotImplementedError(f"{type(self).__name__} must define compute_losses")
 
     def further_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns terms beside those of the method; the default has none."""
-        return {}
+        """Returns terms beside the method's; see `EntireSpaceModel`."""
+        raise NotImplementedError
 
     def before_step(self, z: tf.Tensor, batch: Batch) -> None:
         """Runs before the forward pass of a training step; the default does nothing."""
@@ -158,9 +158,8 @@ class EntireSpaceTrainer(TrackedModel):
         return counted, scores if self.output_metrics else {}
 
     def _unpack(self, data: Any, training: bool = False) -> tuple[dict[str, Any], Batch]:
-        kind = type(self).__name__
-        names = (self.extra_labels, self.feedback.labels)
-        return unpack(data, self.features, kind, *names, training)
+        names = (type(self).__name__, self.extra_labels, self.feedback.labels)
+        return unpack(data, self.features, *names, training)
 
     def prepare(self, dataset: Any) -> Any:
         """Encodes raw features in the input pipeline, at every epoch; other data pass through.
