@@ -11,12 +11,17 @@ import pyarrow as pa
 from idefn_tf._rules import nearest
 from idefn_tf.data import list_columns
 from idefn_tf.data.convert import Place, convert, read
+from idefn_tf.data.feedback_labels import FeedbackLabels
 from idefn_tf.data.files import column_values
 from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema
 
 
 def to_arrays(
-    schema: Schema, table: pa.Table, labels: bool = True, first_row: int = 0
+    schema: Schema,
+    table: pa.Table,
+    labels: bool = True,
+    first_row: int = 0,
+    feedback: FeedbackLabels | None = None,
 ) -> dict[str, np.ndarray]:
     """Converts a table to the arrays of a batch, by what a cell means (`schema.cells`).
 
@@ -26,6 +31,7 @@ def to_arrays(
         labels: whether to add "click" and "conversion" (0 where unclicked: a conversion that was
             recorded without a click never leaves the reports) and "sample_weight".
         first_row: the number of the table's first row, for errors.
+        feedback: reads the labels of delays as well.
 
     Returns:
         By name: int64, float32 or object (bytes) arrays [n]; lists [n, max_length], padded with
@@ -54,6 +60,8 @@ def to_arrays(
             words = schema.missing_words
             weight = convert(column, "sample_weight", "float32", 1.0, words, first_row)
         arrays["sample_weight"] = weight
+        if feedback is not None:
+            arrays |= feedback.read(schema, table, arrays, first_row)
         hide_labels(arrays)
     return arrays
 

@@ -18,8 +18,19 @@ CLICK, CONVERSION = "click", "conversion"
 REPORT_COLUMNS = ("conversion_raw", "probe", "oracle_conversion", "oracle_probability")
 #: What prepared rows call the time of the exposure.
 EXPOSURE_TIME = "exposure_time"
+#: Labels of delayed feedback in prepared files and, where they are asked for, in batches.
+ELAPSED, CONVERSION_DELAY, CONVERSION_FINAL = "elapsed", "conversion_delay", "conversion_final"
+FEEDBACK_LABELS = (ELAPSED, CONVERSION_DELAY, CONVERSION_FINAL)
 #: Columns of a prepared file that are neither features nor labels.
-RESERVED = (CLICK, CONVERSION, "row_id", EXPOSURE_TIME, "sample_weight", *REPORT_COLUMNS)
+RESERVED = (
+    CLICK,
+    CONVERSION,
+    "row_id",
+    EXPOSURE_TIME,
+    "sample_weight",
+    *REPORT_COLUMNS,
+    *FEEDBACK_LABELS,
+)
 
 
 class Labels(Strict):
@@ -40,7 +51,8 @@ class Labels(Strict):
         attribution_window_hours: the length of a window from the exposure; the older way to write
             `attribution`. Both are there, whichever was written.
         immature: "drop" leaves immature rows out; "weight" keeps them with the elapsed share of
-            their window as sample weight.
+            their window as sample weight; "keep" keeps them as they are, for methods that know of
+            delays (it needs the times of exposure, click and conversion).
         negative_keep_rate: share of the unclicked rows that the log kept.
         exposure_probability: of the policy that chose what to show: a column, or a constant in
             (0, 1]. Never a feature. Not built yet.
@@ -64,7 +76,7 @@ class Labels(Strict):
     time_zone: str = "UTC"
     attribution: Attribution | None = None
     attribution_window_hours: float | None = Field(None, gt=0)
-    immature: Literal["drop", "weight"] = "drop"
+    immature: Literal["drop", "weight", "keep"] = "drop"
     negative_keep_rate: float = Field(1.0, gt=0.0, le=1.0)
     exposure_probability: str | Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="column, or constant in (0, 1]: the policy's probability of showing it"
@@ -92,6 +104,12 @@ class Labels(Strict):
         self._one_window()
         if self.attribution is not None and self.exposure_time is None:
             raise ValueError("attribution needs exposure_time, from which its window counts")
+        if self.immature == "keep" and not self.delayed:
+            raise ValueError(
+                "immature: must be drop or weight without exposure_time, click_time and "
+                "conversion_time, received 'keep', which takes open rows for negatives; name all "
+                "three columns"
+            )
         return self
 
     def _one_window(self) -> None:
@@ -128,6 +146,11 @@ class Labels(Strict):
         """The columns of times: of exposure, click and conversion, where they are named."""
         named = (self.exposure_time, self.click_time, self.conversion_time)
         return tuple(name for name in named if name)
+
+    @property
+    def delayed(self) -> bool:
+        """Whether exposure, click and conversion have times, from which delays are told."""
+        return len(self.times) == 3
 
     def resolve(self, columns: Iterable[str]) -> tuple[str, str]:
         """Returns the click and the conversion column among `columns`.

@@ -17,7 +17,7 @@ from idefn_tf.schema import history as histories
 from idefn_tf.schema.explain import explain
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.history import BehaviourSequence, History
-from idefn_tf.schema.labels import RESERVED, Labels
+from idefn_tf.schema.labels import FEEDBACK_LABELS, RESERVED, Labels
 from idefn_tf.schema.strict import Strict
 
 
@@ -84,7 +84,10 @@ class Schema(Strict):
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Schema:
         seen: dict[str, int] = {}
+        kept = bool(info.context and info.context.get("kept"))
         forbidden = {*self.labels.columns, *self.never_features, *RESERVED}
+        if kept and not self.labels.delayed:  # free names when the folder was made
+            forbidden -= set(FEEDBACK_LABELS)
         for i, feature in enumerate(self.features):
             for name in (feature.name, *((feature.weights_name,) if feature.weights else ())):
                 if name in seen:
@@ -103,7 +106,6 @@ class Schema(Strict):
                         f"features[{i}].{key}: {name!r} is a label, a reserved or a "
                         "forbidden column and can never be a feature; remove it"
                     )
-        kept = bool(info.context and info.context.get("kept"))
         recorded = ties.resolve(self.features, self.embedding_width, kept)
         # the instance is being made: what comes after sees it frozen
         object.__setattr__(self, "features", recorded)

@@ -20,6 +20,7 @@ from pipelines.preparation import (
     attribution_window,
     checks,
     history,
+    known_labels,
     preconditions,
     vocabularies,
 )
@@ -38,6 +39,9 @@ from pipelines.preparation.prepared_folder import (
 )
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
+
+#: Rises with every change of the columns of delays, so that older folders are made anew.
+_DELAYS = 1
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,8 @@ class Job:
             options["vocabularies"] = []
         if self.as_of is not None:
             options["as_of"] = self.as_of
+        if self.schema.labels.delayed:
+            options["form_of_delays"] = _DELAYS
         if self.events:
             options["events"] = [
                 Prepared.open(place).card["fingerprint"]
@@ -169,6 +175,7 @@ class Job:
         if split is None:
             split = self.dataset.auto_split(days(exposures.table))
         rows, outside = _label(exposures, split, report)
+        rows, immature = known_labels.apply(rows, self.schema, immature, report)
         checks.validate(rows, self.schema, exposures.keys, report, exposures.sides)
         report.show(console)
         report.raise_if_failed()
@@ -214,6 +221,7 @@ class Job:
             **_days_found(rows, split),
             "duplicates_dropped": exposures.duplicates,
             "rows_outside_split": outside,
+            "labels": known_labels.names(immature, split.parts, self.schema.labels),
             "splits": {part: cards.describe_part(parts[part], reports[part]) for part in parts},
             "features": features,
             **({"immature": dict(immature)} if immature else {}),

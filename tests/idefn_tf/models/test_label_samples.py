@@ -73,7 +73,7 @@ def outputs_of(model: EntireSpaceModel, rows, **logits):
         values["conversion"] = logit(P)
     values |= logits
     z = tf.random.stateless_normal([rows, model.features.output_width], [1, 2])
-    hidden = {task: z[:, :4] for task in model.tasks}
+    hidden = dict.fromkeys(model.tasks, z[:, :4])
     return Outputs(z, {t: tf.fill([rows], values[t]) for t in model.tasks}, hidden, training=True)
 
 
