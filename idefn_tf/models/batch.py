@@ -10,10 +10,6 @@ import tensorflow as tf
 from idefn_tf._registry import register
 from idefn_tf.models.replica_sums import replica_count, total
 
-#: Labels that tell of delayed conversions: days from the click to the moment that labels are known
-#: at, days from the click to the conversion, the label when everything has arrived.
-ELAPSED, CONVERSION_DELAY = "elapsed", "conversion_delay"
-CONVERSION_FINAL = "conversion_final"
 #: In streams: 0 the first row of a click, 1 its late positive, 2 a second look after the window.
 ARRIVAL = "arrival"
 #: In `Batch.extra`, where rows carry an arrival: the weights of all rows. `Batch.weight` is 0 on

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf.models.batch import CONVERSION_DELAY, ELAPSED
 from idefn_tf.models.feedback.headed import HeadedLikelihood
 from idefn_tf.models.feedback.likelihood import FIRST, LATE, REVISIT, Clicks, Weights, as_number
+from idefn_tf.schema import CONVERSION_DELAY, ELAPSED
 
 #: |log| of the greatest hazard a day: mean delays between half a second and 450 years.
 _LIMIT = 12.0

@@ -10,9 +10,9 @@ import tensorflow as tf
 from idefn_tf._registry import register
 from idefn_tf._types import NonNegative, PositiveOrNone
 from idefn_tf.losses import cross_entropy
-from idefn_tf.models.batch import CONVERSION_DELAY, ELAPSED
 from idefn_tf.models.feedback.headed import HeadedLikelihood
 from idefn_tf.models.feedback.likelihood import FIRST, Clicks, Weights, as_number
+from idefn_tf.schema import CONVERSION_DELAY, ELAPSED
 
 
 @register("feedback", "es_dfm")

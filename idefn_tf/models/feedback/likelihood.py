@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from idefn_tf.models.batch import ARRIVAL, CONVERSION_DELAY, CONVERSION_FINAL, ELAPSED
+from idefn_tf.models.batch import ARRIVAL
+from idefn_tf.schema import CONVERSION_DELAY, CONVERSION_FINAL, ELAPSED
 
 #: What a row of a stream is, by its number in the label "arrival".
 FIRST, LATE, REVISIT = 0, 1, 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf.models.batch import CONVERSION_FINAL
 from idefn_tf.models.feedback.likelihood import FIRST, Clicks, LabelLikelihood, Weights
+from idefn_tf.schema import CONVERSION_FINAL
 
 
 @register("feedback", "oracle")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from idefn_tf._registry import register
-from idefn_tf.models.batch import ELAPSED
 from idefn_tf.models.feedback.likelihood import FIRST, LATE, REVISIT, Clicks, Weights
 from idefn_tf.models.feedback.windowed import WindowedLikelihood
+from idefn_tf.schema import ELAPSED
 
 
 @register("feedback", "wait")

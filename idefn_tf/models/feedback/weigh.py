@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from idefn_tf._registry import register
 from idefn_tf._types import Positive, PositiveOrNone
-from idefn_tf.models.batch import ELAPSED
 from idefn_tf.models.feedback.likelihood import Clicks, Weights
 from idefn_tf.models.feedback.windowed import WindowedLikelihood
+from idefn_tf.schema import ELAPSED
 
 
 @register("feedback", "weigh")

@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from idefn_tf.models.batch import (
-    ARRIVAL,
-    CONVERSION_DELAY,
-    CONVERSION_FINAL,
-    ELAPSED,
-    SAMPLE_WEIGHT,
-    Batch,
-)
-from idefn_tf.schema import CLICK, CONVERSION
+from idefn_tf.models.batch import ARRIVAL, SAMPLE_WEIGHT, Batch
+from idefn_tf.schema import CLICK, CONVERSION, FEEDBACK_LABELS
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
-
-#: Labels that come of the times of clicks and conversions.
-_OF_TIMES = (ELAPSED, CONVERSION_DELAY, CONVERSION_FINAL)
 
 
 def unpack(
@@ -79,11 +69,10 @@ def _check_feedback(model: str, needed: Sequence[str], labels: Mapping[str, Any]
     missing = [name for name in needed if name not in labels]
     if not missing:
         return
-    of_times = [name for name in missing if name in _OF_TIMES]
     cure = (
         "name labels.click_time, labels.conversion_time and labels.attribution in the schema, "
         "prepare the log again (--as-of says the moment), and open it with feedback_labels=True"
-        if of_times == missing
+        if set(missing) <= set(FEEDBACK_LABELS)
         else "add the column, or choose a feedback that does without"
     )
     raise ValueError(
