@@ -83,8 +83,7 @@ def _message(item: Any, model: type[BaseModel], missing: list[Any]) -> str:
         one = f", one of {', '.join(map(str, choices))}" if choices else ""
         return f"must be given, received nothing; add it{one}"
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", str(item["ctx"]["expected"]))
-        cure = nearest(received, choices)
+        cure = nearest(received, re.findall(r"'([^']*)'", str(item["ctx"]["expected"])))
         return f"must be {item['ctx']['expected']}, received {shown(received)}{cure}"
     if kind in _RULES:
         rule = _RULES[kind].format(**item.get("ctx", {}))
