@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 from idefn_tf._files import write_json
 from idefn_tf.data import find_files
+from idefn_tf.history.event_log import until
 from idefn_tf.history.kept_history import read_events
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
@@ -182,7 +183,7 @@ class Job:
         self.schema.save(root / SCHEMA)
         if self.learns and self.base is None:
             rows = history.after_burn_in(rows, self.schema)
-        past = self._look_back(engine, request, exposures, rows, report)
+        past = self._look_back(engine, request, exposures, rows, report, immature)
         for note in past.card.get("notes", ()) if past is not None else ():
             console.note(f"history: {note}")
         added = None if past is None else past.added
@@ -212,6 +213,7 @@ class Job:
         for feature, entry in features.items():
             if feature in report.missing[split.parts[0]]:
                 entry["missing"] = {part: report.missing[part][feature] for part in split.parts}
+        labels = known_labels.names(immature, split.parts, self.schema.labels)
         return {
             "dataset": self.schema.name,
             "description": self.schema.description,
@@ -221,7 +223,7 @@ class Job:
             **_days_found(rows, split),
             "duplicates_dropped": exposures.duplicates,
             "rows_outside_split": outside,
-            "labels": known_labels.names(immature, split.parts, self.schema.labels),
+            **({"labels": labels} if labels else {}),
             "splits": {part: cards.describe_part(parts[part], reports[part]) for part in parts},
             "features": features,
             **({"immature": dict(immature)} if immature else {}),
@@ -237,6 +239,7 @@ class Job:
         exposures: Exposures,
         rows: ir.Table,
         report: checks.Report,
+        immature: Mapping[str, Any],
     ) -> history.Past | None:
         earlier = []
         for place in self.events:
@@ -246,8 +249,11 @@ class Job:
             found = self.dataset.events(engine, request, past_files(place), report)
             earlier.append(history.from_table(self.schema, found))
         priors = history.read_priors(self.base or self.learned)
+        if self.as_of is not None:
+            earlier = [until(log, self.as_of) for log in earlier]
+        table = known_labels.masked(exposures.table, self.schema.labels, immature)
         sides = exposures.sides
-        return history.look_back(engine, exposures.table, rows, sides, self.schema, earlier, priors)
+        return history.look_back(engine, table, rows, sides, self.schema, earlier, priors)
 
 
 def past_files(place: str) -> list[Path]:

@@ -63,6 +63,19 @@ def apply(
     return rows, found
 
 
+def masked(table: ir.Table, labels: Labels, card: Mapping[str, Any]) -> ir.Table:
+    """Returns exposures without the clicks and conversions that came after the moment.
+
+    Args:
+        table: those up to the moment, of every part.
+        labels: name the columns.
+        card: what `attribution_window` did.
+    """
+    if "after_as_of" not in card:
+        return table
+    return table.mutate(**hidden(table, labels, card["as_of"]))
+
+
 def _end(rows: ir.Table, card: Mapping[str, Any]) -> int | ir.IntegerValue:
     """Returns the moment at which each row's labels are known."""
     if "after_as_of" not in card:
@@ -112,13 +125,15 @@ def _delays(
 
 
 def names(card: Mapping[str, Any], parts: Sequence[str], labels: Labels) -> dict[str, str]:
-    """Returns which label each part has: "final", or known at a moment.
+    """Returns which label each part has, "final" or known at a moment; nothing without an as-of.
 
     Args:
         card: what `apply` gave.
         parts: of the split.
         labels: state the unit of times.
     """
+    if "as_of" not in card:
+        return {}
     if "after_as_of" not in card:
         return dict.fromkeys(parts, "final")
     text = f"known at {written(card['as_of'], per_second(labels.time_unit))}"

@@ -1,87 +1,28 @@
 """Labels known at a moment: prepared columns of delays, and what --as-of hides from whom."""
 
-import shutil
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from idefn_tf.data import open_dataset
+from idefn_tf.history.as_of import NEVER
+from idefn_tf.history.kept_history import PRIORS, read_events
 from idefn_tf.schema import Schema
-from pipelines.datasets.registry import Settings, prepare
 from pipelines.preparation.split import parse
-
-ENGINES = [
-    "duckdb",
-    pytest.param(
-        "spark",
-        marks=[
-            pytest.mark.spark,
-            pytest.mark.slow,
-            # PySpark leaves the sockets over which results come to the garbage collector
-            pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-            pytest.mark.filterwarnings(
-                "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-            ),
-        ],
-    ),
-]
-HOUR = 3600
-DAY = 24 * HOUR
-START = 1_714_521_600  # 2024-05-01
-SPLIT = parse("train=2024-05-01..2024-05-04,validation=2024-05-05,test=2024-05-06..2024-05-07")
-#: By user: hours from the exposure to the click, from there to the conversion.
-FUNNEL = {1: (1, 1), 2: (1, 47), 3: (1, 71), 4: (2, None), 5: (None, None), 6: (30, 3)}
-
-
-def schema(immature="keep", hours=72, **labels):
-    window = {"window_hours": hours, "from": "click"}
-    return Schema.parse(
-        {
-            "name": "shop",
-            "labels": {
-                "click": "clicked",
-                "conversion": "bought",
-                "exposure_time": "shown_at",
-                "click_time": "clicked_at",
-                "conversion_time": "bought_at",
-                "time_unit": "s",
-                "attribution": window,
-                "immature": immature,
-                **labels,
-            },
-            "features": [{"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"}],
-        }
-    )
-
-
-def frame(days=7):
-    rows = []
-    for day in range(days):
-        shown = START + day * DAY
-        for user, (wait, delay) in FUNNEL.items():
-            clicked = None if wait is None else shown + wait * HOUR
-            bought = None if delay is None else clicked + delay * HOUR
-            flags = int(wait is not None), int(delay is not None)
-            rows.append((user, shown, flags[0], clicked, flags[1], bought))
-    names = ["user", "shown_at", "clicked", "clicked_at", "bought", "bought_at"]
-    return pd.DataFrame(rows, columns=names).astype({"clicked_at": "Int64", "bought_at": "Int64"})
-
-
-def prepared(folder, table=None, made=None, as_of=None, name="out", **options):
-    raw = folder / "raw.parquet"
-    (frame() if table is None else table).to_parquet(raw)
-    options = {"split": SPLIT, **options}
-    return prepare("table", raw, folder / name, schema=made or schema(), as_of=as_of, **options)
-
-
-def rows_of(found, part):
-    table = found.table(part).to_pandas()
-    return (
-        table.assign(day=(table["exposure_time"] - START) // DAY)
-        .set_index(["day", "user"])
-        .sort_index()
-    )
+from tests.pipelines.preparation.timed_shop import (
+    DAY,
+    ENGINES,
+    FUNNEL,
+    HOUR,
+    START,
+    frame,
+    prepared,
+    rows_of,
+    schema,
+    settings,
+)  # fmt: skip
 
 
 def test_without_an_as_of_everything_the_log_says_is_known(tmp_path):
@@ -188,27 +129,6 @@ def test_weights_are_of_the_moment_and_of_the_logs_end_in_test(tmp_path):
     assert (rows_of(found, "test")["sample_weight"] == 1.0).all()
 
 
-def test_a_moment_before_the_first_exposure_is_refused(tmp_path):
-    with pytest.raises(ValueError) as caught:
-        prepared(tmp_path, as_of=START - 1)
-    said = str(caught.value)
-    assert said.startswith("--as-of: must not lie before the first exposure, shown_at=1714521600")
-    assert "which leaves none of 42 rows; give a later moment" in said
-
-
-def test_what_no_column_tells_is_refused(tmp_path):
-    made = schema("weight", click_time=None, conversion_time=None, attribution=None)
-    with pytest.raises(ValueError, match="no column tells when conversions came, received"):
-        prepared(tmp_path, made=made, as_of=START + DAY)
-    table = frame()
-    table["bought_at"] = table["bought_at"].mask(
-        (table["user"] == 3) & (table["shown_at"] == START)
-    )
-    assert prepared(tmp_path, table).table("train").num_rows == 24
-    with pytest.raises(ValueError, match=r"(?s)a conversion must have its time.*1 rows break it"):
-        prepared(tmp_path, table, as_of=START + 6 * DAY)
-
-
 def test_a_schema_with_the_conversions_time_alone_has_no_columns_of_delays(tmp_path):
     window = {"window_hours": 72, "from": "exposure"}
     made = schema("weight", click_time=None, attribution=window)
@@ -236,12 +156,37 @@ def test_batches_of_prepared_rows_hold_the_labels_of_delays_when_asked(tmp_path)
         open_dataset(found.schema, files, feedback_labels=True, as_of=START)
 
 
-def settings(engine):
-    if engine == "spark":
-        pytest.importorskip("pyspark", reason="PySpark is not installed (requirements/spark.in)")
-        if shutil.which("java") is None:
-            pytest.skip("there is no Java on PATH")
-    return Settings(engine=engine, threads=2, memory="1GB")
+def test_a_history_sees_nothing_after_the_moment(tmp_path):
+    """Columns, priors and kept events of the whole log as of T are those of the log cut at T."""
+    value = schema("keep", 72).model_dump(mode="json", by_alias=True, exclude_none=True)
+    past = {"key": "user", "events": ["click", "conversion"], "measures": ["count", "rate"]}
+    made = Schema.parse({**value, "history": {"aggregates": [past], "burn_in_days": 0}})
+    as_of, whole = START + 5 * DAY + 2 * HOUR, frame()
+    cut = whole[whole["shown_at"] <= as_of].copy()
+    for event, also in (("clicked", ["clicked", "bought"]), ("bought", ["bought"])):
+        cut.loc[cut[f"{event}_at"] > as_of, also] = 0
+    split = parse("train=2024-05-01..2024-05-04,validation=2024-05-05,test=2024-05-06")
+    earlier = tmp_path / "earlier.parquet"
+    whole.assign(shown_at=whole["shown_at"] - HOUR, clicked_at=whole["clicked_at"] + 20 * DAY,
+                 bought_at=whole["bought_at"] + 20 * DAY).to_parquet(earlier)  # fmt: skip
+    one, two = (
+        prepared(tmp_path, table, made, as_of, name, split=split, events=events)
+        for name, table, events in (("a", whole, [str(earlier)]), ("b", cut, [str(earlier)]))
+    )
+    names = sorted(made.generated)
+    for part in one.parts:
+        a, b = (rows_of(found, part)[names] for found in (one, two))
+        pd.testing.assert_frame_equal(a, b)
+        assert a.to_numpy().any()
+    logs = [read_events(str(found.place), made) for found in (one, two)]
+    for log in logs:
+        known = np.concatenate([*log.known.values()])
+        assert (known[known != NEVER] <= as_of).all()
+        assert log.happened["click"].sum() == (cut["clicked"] == 1).sum()
+    priors = [(found.vocabularies / PRIORS).read_text() for found in (one, two)]
+    assert priors[0] == priors[1]
+    train = rows_of(one, "train")
+    assert json.loads(priors[0])["priors"]["conversion"] == train["conversion"].mean()
 
 
 @pytest.mark.parametrize("engine", ENGINES[1:])
@@ -261,29 +206,3 @@ def test_spark_gives_the_same_rows(tmp_path, engine, treatment):
         assert one.report_table(part).equals(two.report_table(part))
     assert one.card["immature"] == two.card["immature"]
     assert one.card["checks"]["notes"] == two.card["checks"]["notes"]
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("column", "value", "said"),
-    [
-        ("clicked_at", START - 1, r"clicked_at: a click must not come before its exposure \(shown"),
-        ("bought_at", START + HOUR - 1, r"bought_at: a conversion must not come before its click"),
-        ("bought_at", 1000 * START, r"bought_at: must hold seconds since 1970 .*are milliseconds"),
-        ("bought_at", None, r"bought_at: a conversion must have its time"),
-        ("as_of", START - 1, r"--as-of: must not lie before the first exposure, shown_at="),
-    ],
-)
-def test_times_that_no_funnel_has_are_refused_with_column_rows_and_cure(
-    tmp_path, engine, column, value, said
-):
-    table, as_of = frame(), START + 6 * DAY
-    if column == "as_of":
-        as_of = value
-    else:
-        table.loc[0, column] = value
-    with pytest.raises(ValueError, match=said) as caught:
-        prepared(tmp_path, table, as_of=as_of, settings=settings(engine))
-    cures = ("correct the rows or the schema", "give a later moment", "set labels.time_unit: ms")
-    assert any(cure in str(caught.value) for cure in cures)
-    assert str(value) in str(caught.value)
