@@ -96,8 +96,9 @@ def config_page() -> str:
         *(_table(f"`method: {name}`", options_of(METHODS[name]), METHODS[name], "###")
           for name in sorted(METHODS)),
         _table("`model.transport`", TransportOptions),
-        "## `backbone`, `trunk`, `encoder`, `feedback`, `optimizer`\n\nEach is `{name: ..., and its "
-        "keys}`. Any optimizer of Keras is taken by its class's name, with its arguments (the last table).",
+        "## `backbone`, `trunk`, `encoder`, `feedback`, `optimizer`\n\nEach is `{name: ..., and "
+        "its keys}`. Any optimizer of Keras is taken by its class's name, with its arguments (the "
+        "last table).",
         *(_table(f"`{group}: {{name: {name}}}`", options_of(cls), cls, "###")
           for group, known in _NAMED.items()
           for name, cls in sorted(known.items())),

@@ -53,9 +53,9 @@ class DEFERFeedback(HeadedLikelihood):
         >>> labels = {"elapsed": tf.constant([9.0, 1.0, 9.0]), "conversion_delay": delay}
         >>> clicks = feedback.Clicks(tf.constant([1.0, 0.0, 0.0]), tf.zeros(3), labels, heads)
         >>> a, b, samples = feedback.DEFERFeedback(wait=0.1, window=7).label_weights(clicks)
-        >>> (samples * a).numpy().round(4).tolist()  # twice .5 / (.5 - .1345)
-        [2.7356, 0.0, 0.0]
-        >>> (samples * b).numpy().round(4).tolist()  # .5 / (.5 + .1345), once and twice
+        >>> (samples * a).numpy().astype(float).round(4).tolist()  # twice .5 / (.5 - .1345)
+        [2.7358, 0.0, 0.0]
+        >>> (samples * b).numpy().astype(float).round(4).tolist()  # .5 / (.5 + .1345) once, twice
         [0.0, 0.7881, 1.5761]
     """
 

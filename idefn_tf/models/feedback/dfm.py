@@ -55,8 +55,9 @@ class DFMFeedback(HeadedLikelihood):
         >>> heads = {"hazard": tf.zeros(3)}  # one a day
         >>> labels = {"elapsed": tf.constant([0.0, 1, 7]), "conversion_delay": tf.zeros(3)}
         >>> clicks = feedback.Clicks(tf.zeros(3), tf.zeros(3), labels, heads)
-        >>> feedback.DFMFeedback(window=7).label_weights(clicks).positive.numpy().round(4).tolist()
-        [0.5, 0.2687, 0.0]
+        >>> found = feedback.DFMFeedback(window=7).label_weights(clicks)
+        >>> found.positive.numpy().astype(float).round(4).tolist()
+        [0.5, 0.2686, 0.0]
     """
 
     labels = (ELAPSED, CONVERSION_DELAY)

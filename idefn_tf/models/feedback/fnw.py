@@ -31,8 +31,10 @@ class FNWFeedback(LabelLikelihood):
         >>> from idefn_tf.models import feedback
         >>> clicks = feedback.Clicks(tf.constant([1.0, 0.0]), tf.constant([-1.0, -1.0]), {})
         >>> a, b, samples = feedback.get("fnw").label_weights(clicks)  # at p = .2689
-        >>> (samples * a).numpy().round(4).tolist(), (samples * b).numpy().round(4).tolist()
-        ([1.2689, 0.0], [0.9277, 0.9277])
+        >>> (samples * a).numpy().astype(float).round(4).tolist()
+        [1.2689, 0.0]
+        >>> (samples * b).numpy().astype(float).round(4).tolist()
+        [0.9277, 0.9277]
     """
 
     def label_weights(self, clicks: Clicks) -> Weights:

@@ -44,7 +44,7 @@ class WeighFeedback(WindowedLikelihood):
         ...     tf.zeros(3), tf.zeros(3), {"elapsed": tf.constant([0.0, 1.0, 7.0])}
         ... )
         >>> found = feedback.WeighFeedback(mean_delay=1, window=7).label_weights(clicks)
-        >>> found.negative.numpy().round(4).tolist()  # (1 - 1/e) / (1 - e^-7) after a day
+        >>> found.negative.numpy().astype(float).round(4).tolist()  # (1 - 1/e) / (1 - e^-7)
         [0.0, 0.6327, 1.0]
     """
 
