@@ -21,6 +21,7 @@ from idefn_tf.backbones import BACKBONES
 from idefn_tf.encoders import ENCODERS
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import METHODS
+from idefn_tf.models.feedback import FEEDBACKS
 from idefn_tf.models.trunks import TRUNKS
 from idefn_tf.optimizers import OPTIMIZERS
 from idefn_tf.optimizers.keras_options import keras_optimizers, optimizer_options
@@ -54,6 +55,7 @@ _NAMED: dict[str, Any] = {
     "backbone": BACKBONES,
     "trunk": TRUNKS,
     "encoder": ENCODERS,
+    "feedback": FEEDBACKS,
     "optimizer": OPTIMIZERS,
 }
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*\n?|\n)+)", re.M)
@@ -94,8 +96,9 @@ def config_page() -> str:
         *(_table(f"`method: {name}`", options_of(METHODS[name]), METHODS[name], "###")
           for name in sorted(METHODS)),
         _table("`model.transport`", TransportOptions),
-        "## `backbone`, `trunk`, `encoder`, `optimizer`\n\nEach is `{name: ..., and its keys}`. "
-        "Any optimizer of Keras is taken by its class's name, with its arguments (the last table).",
+        "## `backbone`, `trunk`, `encoder`, `feedback`, `optimizer`\n\nEach is `{name: ..., and "
+        "its keys}`. Any optimizer of Keras is taken by its class's name, with its arguments (the "
+        "last table).",
         *(_table(f"`{group}: {{name: {name}}}`", options_of(cls), cls, "###")
           for group, known in _NAMED.items()
           for name, cls in sorted(known.items())),
