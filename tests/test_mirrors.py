@@ -83,6 +83,7 @@ HOLDS = {
     "pipelines/datasets/test_ali_ccp_lines": "pipelines/datasets/ali_ccp/ali_ccp_lines",
     "pipelines/datasets/test_kuairand_pure": "pipelines/preparation/lookup_tables",
     "pipelines/datasets/test_simulated_funnel": """
+        pipelines/datasets/simulated_funnel/funnel_options
         pipelines/datasets/simulated_funnel/funnel_world
         pipelines/datasets/simulated_funnel/observed_features
         pipelines/datasets/simulated_funnel/simulated_funnel""",
