@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format quick test test-versions test-spark benchmark-training lint front-door docs lock clean
+.PHONY: help setup demo format quick test test-versions test-spark test-onnx benchmark-training lint front-door docs lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,11 +46,15 @@ quick: setup ## one case of every parameter set, one training, without XLA and o
 	$(BIN)/pytest --quick -q $(PYTEST_ARGS)
 
 test-versions: setup ## what another TensorFlow may answer otherwise (with TF=current)
-	$(BIN)/pytest -m "versions and not spark and not browser" $(PYTEST_ARGS)
+	$(BIN)/pytest -m "versions and not spark and not browser and not onnx" $(PYTEST_ARGS)
 
 test-spark: setup ## preparation on Spark: installs PySpark beside the rest; needs Java 17
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/spark.in
 	$(BIN)/pytest -m spark || [ $$? -eq 5 ]  # 5: all skipped, for want of Java
+
+test-onnx: setup ## export to ONNX: installs tf2onnx and ONNX Runtime beside the rest
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/onnx-export.in -c $(LOCK)
+	$(BIN)/pytest -m onnx $(PYTEST_ARGS)
 
 benchmark-training: ## our training beside DeepCTR and torch-rechub, in environments of their own
 	$(MAKE) setup

@@ -10,6 +10,10 @@ scores moved too far, is refused unless --force.
     python -m pipelines.export --run RUN --model-base models/cvr --with-history [--events PATH]
 
 puts history as of the newest event into the version: requests then hold ids alone.
+
+    python -m pipelines.export --run RUN --model-base models/cvr --format onnx --triton
+
+writes VERSION/model.onnx with the same inputs and outputs, and the config.pbtxt of Triton.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.experiment.history_snapshot import SnapshotOptions, snapshot_of
 from pipelines.experiment.run_folder import Run
+from pipelines.experiment.version_format import VersionFormat, add_options
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import PARTS, Prepared
 from pipelines.reports.material import find_data
@@ -37,7 +42,7 @@ from serving.common.models_config import ModelsConfig
 
 @dataclass(frozen=True)
 class Options:
-    """How a version is compared and which ones stay.
+    """How a version is written and compared, and which ones stay.
 
     Attributes:
         gate: limits of the promotion gate; None turns it off.
@@ -46,6 +51,7 @@ class Options:
         models_config: the server's file; what it labels or pins is what the gate compares with and
             what is never removed. Default: models.config beside the model's folder, if it exists.
         label: the label whose version counts as served; without it, the newest version.
+        format: how it is written.
     """
 
     gate: Gate | None = field(default_factory=Gate)
@@ -53,6 +59,7 @@ class Options:
     keep: int | None = None
     models_config: str | Path | None = None
     label: str = "stable"
+    format: VersionFormat = field(default_factory=VersionFormat)
 
 
 def export(
@@ -73,7 +80,7 @@ def export(
         console: says what is done.
         rows: labelled rows to replay and to compare on: a file, or a prepared folder, of which the
             validation part is taken.
-        options: gate and clean-up.
+        options: format, gate and clean-up.
         history: what of it to look up in the version; None puts none in.
         data: the run's prepared data, for its events; by default where it was trained.
 
@@ -87,12 +94,13 @@ def export(
     run, base = Run.open(run_dir), on_disk(model_base, "--model-base")
     console.reading("run", run.root)
     model, schema = run.load_model(), run.schema()
+    options.format.require(model.features)
     source = _source(rows)
     config = _models_config(base, options)
     details, snapshot = _details(run), None
     if history is not None:
         snapshot, details["snapshot"] = _snapshot(run, data, history, console)
-    console.step("writes the SavedModel and replays rows against Python")
+    console.step(f"writes the {options.format.title} and replays rows against Python")
     path = export_model(
         model,
         schema,
@@ -102,8 +110,10 @@ def export(
         snapshot=snapshot,
         details=details,
         approve=_approval(schema, source, _served(base, config, options), options, console),
+        format=options.format.name,
     )
     console.wrote(path, f"(version {path.name})")
+    options.format.configure(path, console)
     if options.keep is not None:
         protect = config.protected_versions(base.resolve().name) if config else set()
         for number in prune(base, options.keep, protect):
@@ -211,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     made = job_parser("export", __doc__)
     made.add_argument("--run", required=True, help="a finished run's folder")
     made.add_argument("--model-base", required=True, help="the served model's folder")
+    add_options(made)
     made.add_argument("--rows", help="labelled rows: a file, or a prepared folder (validation)")
     made.add_argument("--keep", type=int, help="keep this many of the newest versions")
     made.add_argument("--models-config", help="the server's file: never removes what it names")
@@ -241,6 +252,9 @@ def _parser() -> argparse.ArgumentParser:
         "--gate-max-psi", type=float, default=limits.max_stability_index,
         help="how far a score's distribution may move",
     )  # fmt: skip
+    gate.add_argument(
+        "--whole-log", action="store_true", help="--rows were not down-sampled, training's log was"
+    )
     return made
 
 
@@ -250,13 +264,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(given.quiet)
 
     def job() -> None:
-        gate = Gate(given.gate_metric, given.gate_tolerance, given.gate_max_psi)
+        gate = Gate(
+            given.gate_metric, given.gate_tolerance, given.gate_max_psi, whole_log=given.whole_log
+        )
         options = Options(
             gate=gate if given.gate else None,
             force=given.force,
             keep=given.keep,
             models_config=given.models_config,
             label=given.label,
+            format=VersionFormat(given.format, given.triton),
         )
         history = SnapshotOptions(
             events=given.events,

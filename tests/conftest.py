@@ -165,7 +165,7 @@ _PROCESS_FIXTURES = {
     "warm_processes",
 }
 #: What the quick lane leaves to the whole suite.
-_NOT_QUICK = {"slow", "spark", "browser", "process", "job", "xla"}
+_NOT_QUICK = {"slow", "spark", "onnx", "browser", "process", "job", "xla"}
 #: At most so many generated cases a test has there.
 _QUICK_EXAMPLES = 4
 

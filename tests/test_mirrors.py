@@ -27,6 +27,10 @@ HOLDS = {
         idefn_tf/export/tf_examples""",
     "idefn_tf/export/test_gate": "idefn_tf/export/psi",
     "idefn_tf/export/test_history_tables": "idefn_tf/history/snapshot",
+    "idefn_tf/export/onnx/test_convertible": "idefn_tf/export/onnx/packages",
+    "idefn_tf/export/onnx/test_onnx_graph": """idefn_tf/export/onnx/key_tables
+        idefn_tf/export/onnx/onnx_replay idefn_tf/export/onnx/onnx_version""",
+    "idefn_tf/export/onnx/test_onnx_scorer": "idefn_tf/export/open_version",
     "idefn_tf/export/test_warmup": "idefn_tf/export/warmup_records",
     "idefn_tf/features/test_feature_columns": """idefn_tf/features/field_group
         idefn_tf/features/lookup idefn_tf/features/table_access idefn_tf/features/table_layout""",
@@ -45,8 +49,13 @@ HOLDS = {
         idefn_tf/metrics/weighted_ratio""",
     "idefn_tf/models/test_entire_space_model": """idefn_tf/_keras_private
         idefn_tf/models/training/metric_tracking idefn_tf/models/training/metrics""",
-    "idefn_tf/models/training/test_trainer": """idefn_tf/models/training/step
-        idefn_tf/models/training/unpacking""",
+    "idefn_tf/models/feedback/test_likelihood": """idefn_tf/models/feedback/defer
+        idefn_tf/models/feedback/es_dfm idefn_tf/models/feedback/fnw
+        idefn_tf/models/feedback/observed
+        idefn_tf/models/feedback/oracle idefn_tf/models/feedback/wait
+        idefn_tf/models/feedback/weigh idefn_tf/models/feedback/windowed""",
+    "idefn_tf/models/training/test_trainer": """idefn_tf/models/training/catch_up
+        idefn_tf/models/training/step idefn_tf/models/training/unpacking""",
     "idefn_tf/models/test_every_method": """idefn_tf/models/batch
         idefn_tf/models/methods/click_only""",
     "idefn_tf/models/controls/test_top_k_cvr": """idefn_tf/models/controls/counted_relabel

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from idefn_tf._rules import nearest
 from idefn_tf.data import list_columns
 from idefn_tf.data.convert import Place, convert, read
 from idefn_tf.data.feedback_labels import FeedbackLabels
@@ -151,8 +152,9 @@ def _add_feature(
     if found is None:
         if not feature.train_only:
             raise ValueError(
-                f"source: column {feature.source!r} of feature {feature.name!r} is missing, "
-                f"received {sorted(names)}; add it, or take the feature out of the schema."
+                f"source: must hold the column {feature.source!r} of feature {feature.name!r}, "
+                f"received {sorted(names)}{nearest(feature.source, names)}; add it, or take the "
+                "feature out of the schema."
             )
         stand_in: Any = feature.serving_value
         if feature.multi_valued:

@@ -76,5 +76,7 @@ def _corners(feature: Feature, field: Field | None) -> list[Any]:
             return [int(value) for value in around]
         return [*around, *(cuts + 1e-3), float("nan")]
     values = [int(v) for v in field.values[:50]] if field else []
+    near = [v + step for v in values[:5] for step in (-1, 1) if abs(v) < 2**63 - 1]
     bound = feature.num_buckets or 10
-    return [*values, 0, 1, bound - 1, bound, -1, -2, 2**31, 2**53 + 1, 2**63 - 1, int(feature.fill)]
+    large = [2**31, 2**53 + 1, 2**63 - 1, -(2**63)]
+    return [*values, *near, 0, 1, bound - 1, bound, -1, -2, *large, int(feature.fill)]

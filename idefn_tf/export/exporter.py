@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from idefn_tf.export import card, versions, warmup
 from idefn_tf.export import replay as replaying
 from idefn_tf.export.corner_cases import edge_rows
 from idefn_tf.export.history_tables import HistoryTables
+from idefn_tf.export.onnx import onnx_version
+from idefn_tf.export.onnx.convertible import require_convertible
+from idefn_tf.export.open_version import FORMATS, ONNX, SAVED_MODEL
 from idefn_tf.export.scorer import Arrays, Scorer
 from idefn_tf.export.signatures import ServingModule
 from idefn_tf.history.snapshot import Snapshot
@@ -39,6 +43,7 @@ def export_model(
     snapshot: Snapshot | None = None,
     details: Mapping[str, Any] | None = None,
     approve: Callable[[Path], Mapping[str, Any] | None] | None = None,
+    format: str = SAVED_MODEL,
 ) -> Path:
     """Writes a model as the next version of a served model, or nothing at all.
 
@@ -56,12 +61,16 @@ def export_model(
         details: entries of the model card that the caller knows (data, metrics, config).
         approve: is given the built folder before it is published; raises to refuse it, and what it
             returns is the model card's "gate".
+        format: "saved-model", or "onnx": the same inputs and outputs, replayed against the
+            SavedModel, which is not kept. Needs the extra ``onnx``.
 
     Returns:
         The version's path, ``<model_base>/<version>``.
 
     Raises:
-        ValueError: if scores differ from Python's by more than 1e-6, or are not finite.
+        ValueError: if scores differ from Python's by more than 1e-6, or are not finite, or the
+            model has no form in the format.
+        ImportError: if a package is missing for ONNX.
         OSError: if the version cannot be written.
 
     Example:
@@ -72,25 +81,37 @@ def export_model(
         >>> version.name, list(list_versions("models/cvr"))
         ('1', [1])
     """
+    if format not in FORMATS:
+        raise ValueError(f"format: must be one of {list(FORMATS)}, received {format!r}")
+    if format == ONNX:
+        require_convertible(model.features)
     base = Path(model_base)
     made = edge_rows(schema, model.features.fields)
     arrays = _rows(schema, replay, made)
+    layer = None if calibrator is None else calibrator.to_layer()
     with versions.building(base) as folder:
+        saved = folder if format == SAVED_MODEL else folder / "saved_model"
         tables = None if snapshot is None else HistoryTables(schema, snapshot)
-        module = ServingModule(model, schema, _layer(calibrator), tables)
+        module = ServingModule(model, schema, layer, tables)
         with _disk_errors(base):
-            tf.saved_model.save(module, str(folder), signatures=module.trace(schema))
-            warmup.write(folder, made, schema, base.resolve().name, snapshot is not None)
+            tf.saved_model.save(module, str(saved), signatures=module.trace(schema))
+            warmup.write(saved, made, schema, base.resolve().name, snapshot is not None)
         expected = replaying.python_scores(model, schema, arrays, calibrator)
         found = None
         if snapshot is not None:
             filled = replaying.looked_up_arrays(schema, snapshot, arrays)
             found = replaying.python_scores(model, schema, filled, calibrator)
-        with Scorer(folder) as scorer:
+        with Scorer(saved) as scorer:
             checked = replaying.check(scorer, expected, arrays, schema, calibrator, looked_up=found)
-            checked["warmup_records"] = warmup.check(folder, scorer)
+            checked["warmup_records"] = warmup.check(saved, scorer)
             described = card.describe(model, schema, scorer, details or {})
-        described["check"] = checked
+            if format == ONNX:
+                described |= onnx_version.write(
+                    folder, scorer, model, schema, calibrator, snapshot, arrays
+                )
+        if format == ONNX:
+            shutil.rmtree(saved)
+        described["format"], described["check"] = format, checked
         if snapshot is not None:
             described["snapshot"] = {**snapshot.describe(schema), **described.get("snapshot", {})}
         if calibrator is not None:
@@ -107,10 +128,6 @@ def _disk_errors(base: Path) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         raise OSError(f"model_base: {base} cannot be written; {error.message}") from error
-
-
-def _layer(calibrator: Calibrator | None) -> Any:
-    return None if calibrator is None else calibrator.to_layer()
 
 
 def _rows(schema: Schema, replay: Source | None, made: Arrays) -> Arrays:

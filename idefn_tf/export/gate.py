@@ -15,6 +15,8 @@ from idefn_tf.data.files import Source, read_table
 from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import evaluate_spaces, require_selection_space
 from idefn_tf.evaluation.worth import worth
+from idefn_tf.export.onnx.onnx_scorer import OnnxScorer
+from idefn_tf.export.open_version import open_version
 from idefn_tf.export.psi import MOVED, score_stability
 from idefn_tf.export.replay import request_arrays
 from idefn_tf.export.scorer import Arrays, Scorer
@@ -48,6 +50,7 @@ class Gate:
         max_stability_index: largest PSI of each score over the served version's deciles.
         max_mean_ratio: largest factor between the means of each score, either way.
         min_rank_correlation: least Spearman correlation of the two versions' cvr.
+        whole_log: the rows come from a log that kept all of them, although training's did not.
 
     Raises:
         ValueError: for a metric or space that cannot decide, or limits out of range.
@@ -67,6 +70,7 @@ class Gate:
     max_stability_index: float = MOVED
     max_mean_ratio: float = 1.5
     min_rank_correlation: float = 0.5
+    whole_log: bool = False
 
     def __post_init__(self) -> None:
         space, _, name = self.metric.partition("/")
@@ -102,8 +106,8 @@ class Gate:
         """
         table = read_table(rows, schema)
         report: dict[str, Any] = {"served": Path(served).name, "limits": asdict(self)}
-        with Scorer(candidate) as new, Scorer(served) as old:
-            if new.inputs() != old.inputs():
+        with open_version(candidate) as new, open_version(served) as old:
+            if _types(new) != _types(old):
                 return report | {"refusals": [_changed_inputs(old, new)]}
             requests = request_arrays(schema, table)
             scores = {"served": _score(old, requests), "candidate": _score(new, requests)}
@@ -113,7 +117,7 @@ class Gate:
             name: evaluate_spaces(
                 {head: values[head] for head in SCORES},
                 {key: labels[key] for key in (CLICK, CONVERSION)},
-                row_weights(schema, labels),
+                row_weights(schema, labels, self.whole_log),
                 users,
             )
             for name, values in scores.items()
@@ -180,14 +184,18 @@ def require(report: Mapping[str, Any]) -> None:
         )
 
 
-def _score(scorer: Scorer, requests: Mapping[str, np.ndarray]) -> Arrays:
+def _types(scorer: Scorer | OnnxScorer) -> dict[str, str]:
+    return {name: kind.name for name, kind in scorer.inputs().items()}
+
+
+def _score(scorer: Scorer | OnnxScorer, requests: Mapping[str, np.ndarray]) -> Arrays:
     """Scores rows with their own history: that of a snapshot may hold their outcomes."""
     signature = WITH_HISTORY if WITH_HISTORY in scorer.signatures else DEFAULT
     return scorer.score(requests, signature=signature)
 
 
-def _changed_inputs(old: Scorer, new: Scorer) -> str:
-    before, after = set(old.inputs().items()), set(new.inputs().items())
+def _changed_inputs(old: Scorer | OnnxScorer, new: Scorer | OnnxScorer) -> str:
+    before, after = set(_types(old).items()), set(_types(new).items())
     gone, come = sorted(n for n, _ in before - after), sorted(n for n, _ in after - before)
     return f"the inputs changed, so that clients would break: without {gone}, now with {come}"
 

@@ -7,7 +7,7 @@ their places. An unknown key has the empty history.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -21,28 +21,42 @@ _BUCKETS = 2**63 - 1
 _TRIES = 100
 
 
-class _Part(tf.Module):
-    """The distinct values of one feature, and the place of each."""
+class KeyIndex(tf.Module):
+    """The distinct values of one feature, or of codes, and the place of each.
 
-    def __init__(self, values: np.ndarray) -> None:
+    Args:
+        ordered: distinct values, int64 or text, each at its place.
+    """
+
+    def __init__(self, ordered: np.ndarray) -> None:
         super().__init__()
-        distinct = np.unique(values)
-        self.count = len(distinct)
-        self._texts: tf.Variable | None = None
-        if values.dtype.kind != "i":
-            self._seed, hashes = _hashes(distinct)
-            order = np.argsort(hashes)
-            distinct, sorted_keys = distinct[order], hashes[order]
-            if self.count:
-                self._texts = _held(tf.constant(list(distinct), tf.string))
-        else:
-            sorted_keys = distinct
-        self._sorted = _held(tf.constant(sorted_keys, tf.int64)) if self.count else None
-        self._index = pd.Index(distinct)
+        self.count = len(ordered)
+        self._index = pd.Index(ordered)
 
     def places(self, values: np.ndarray) -> np.ndarray:
         """Returns the places of known values."""
         return np.asarray(self._index.get_indexer(values), np.int64)
+
+    def look_up(self, asked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the place of each value [B], and whether it is known."""
+        raise NotImplementedError(f"{type(self).__name__} must define look_up")
+
+
+class SortedIndex(KeyIndex):
+    """Values searched in halves: numbers, or hashes of texts, in variables."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        distinct = numbers = np.unique(values)
+        text = values.dtype.kind != "i"
+        if text:
+            self._seed, hashes = _hashes(distinct)
+            order = np.argsort(hashes)
+            distinct, numbers = distinct[order], hashes[order]
+        super().__init__(distinct)
+        self._sorted = _held(tf.constant(numbers, tf.int64)) if self.count else None
+        self._texts: tf.Variable | None = None
+        if text and self.count:
+            self._texts = _held(tf.constant(list(distinct), tf.string))
 
     def look_up(self, asked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the place of each value [B], and whether it is known."""
@@ -51,26 +65,33 @@ class _Part(tf.Module):
         keys = asked
         if self._texts is not None:
             keys = tf.strings.to_hash_bucket_strong(asked, _BUCKETS, self._seed)
-        at, known = _search(self._sorted, keys)
+        at = tf.searchsorted(self._sorted, keys, out_type=tf.int64)
+        at = tf.minimum(at, self.count - 1)
+        known = tf.equal(tf.gather(self._sorted, at), keys)
         if self._texts is not None:
             known &= tf.equal(tf.gather(self._texts, at), asked)
         return at, known
 
 
+#: Makes an index of values.
+MakeIndex = Callable[[np.ndarray], KeyIndex]
+
+
 class _Keys(tf.Module):
     """The keys of one table: one feature, or a pair."""
 
-    def __init__(self, names: tuple[str, ...], values: tuple[np.ndarray, ...]) -> None:
+    def __init__(
+        self, names: tuple[str, ...], values: tuple[np.ndarray, ...], index: MakeIndex
+    ) -> None:
         super().__init__()
         self._names, self.count = names, len(values[0])
-        self._parts = [_Part(found) for found in values]
+        self._parts = [index(found) for found in values]
         codes = np.zeros(self.count, np.int64)
         for part, found in zip(self._parts, values, strict=True):
             codes = codes * max(part.count, 1) + part.places(found)
         self.order = np.argsort(codes)
-        self._codes = None
-        if len(values) > 1 and self.count:
-            self._codes = _held(tf.constant(codes[self.order], tf.int64))
+        # distinct codes: the place of each is its line
+        self._codes = index(codes) if len(values) > 1 and self.count else None
 
     def look_up(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns the line of each row's key, int64 [B]; `count` where it is unknown."""
@@ -80,15 +101,15 @@ class _Keys(tf.Module):
             at, there = part.look_up(features[name])
             code, known = code * max(part.count, 1) + at, known & there
         if self._codes is not None:
-            code, there = _search(self._codes, code)
+            code, there = self._codes.look_up(code)
             known &= there
         return tf.where(known, code, tf.cast(self.count, tf.int64))
 
 
 class _Numbers(tf.Module):
-    def __init__(self, table: KeyedNumbers) -> None:
+    def __init__(self, table: KeyedNumbers, index: MakeIndex) -> None:
         super().__init__()
-        self._keys, self._names = _Keys(table.keys, table.values), table.names
+        self._keys, self._names = _Keys(table.keys, table.values, index), table.names
         lines = [*self._keys.order, len(table.values[0])]
         self._matrix = _held(tf.constant(table.matrix[lines], tf.float32))
 
@@ -98,9 +119,9 @@ class _Numbers(tf.Module):
 
 
 class _Events(tf.Module):
-    def __init__(self, table: KeyedEvents) -> None:
+    def __init__(self, table: KeyedEvents, index: MakeIndex) -> None:
         super().__init__()
-        self._keys, self._length = _Keys(table.keys, table.values), table.length
+        self._keys, self._length = _Keys(table.keys, table.values, index), table.length
         order = self._keys.order
         first, counts = table.offsets[:-1][order], np.diff(table.offsets)[order]
         end = np.concatenate([[0], np.cumsum(counts)])
@@ -127,13 +148,14 @@ class HistoryTables(tf.Module):
     Args:
         schema: of the raw features.
         snapshot: what is looked up.
+        index: makes what looks values up.
     """
 
-    def __init__(self, schema: Schema, snapshot: Snapshot) -> None:
+    def __init__(self, schema: Schema, snapshot: Snapshot, index: MakeIndex = SortedIndex) -> None:
         super().__init__(name="history")
         self._tables: list[_Numbers | _Events] = [
-            *(_Numbers(table) for table in snapshot.numbers),
-            *(_Events(table) for table in snapshot.events),
+            *(_Numbers(table, index) for table in snapshot.numbers),
+            *(_Events(table, index) for table in snapshot.events),
         ]
 
     def __call__(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -154,13 +176,6 @@ def _padded(values: np.ndarray) -> tf.Variable:
     if values.dtype.kind == "O":
         return _held(tf.constant([*values, b""], tf.string))
     return _held(tf.constant(np.append(values, -1), tf.int64))
-
-
-def _search(ordered: tf.Variable, asked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns where each number stands among rising ones, and whether it does."""
-    at = tf.searchsorted(ordered, asked, out_type=tf.int64)
-    at = tf.minimum(at, tf.shape(ordered, out_type=tf.int64)[0] - 1)
-    return at, tf.equal(tf.gather(ordered, at), asked)
 
 
 def _hashes(texts: np.ndarray) -> tuple[list[int], np.ndarray]:

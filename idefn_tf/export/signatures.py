@@ -130,17 +130,8 @@ class ServingModule(tf.Module):
     ) -> None:
         super().__init__(name="serving")
         model.build()
-        specs = serving_inputs(schema)
-
-        def score(**features: tf.Tensor) -> dict[str, tf.Tensor]:
-            rows = tf.shape(features[next(iter(specs))])[0]
-            known = {**features, **stand_ins(schema, rows)}
-            scores = dict(model(known, training=False))
-            if calibrator is not None:
-                scores[CALIBRATED] = calibrator(scores["cvr"])
-            return {name: _rank_one(scores[name]) for name in sorted(scores)}
-
-        self.scorer = _signature(score, **specs)
+        score = score_function(model, schema, calibrator)
+        self.scorer = _signature(score, **serving_inputs(schema))
         # exactly what the graph reads: its variables, and the encoders, which own the hash tables
         # (tracking the layers themselves would save every embedding table twice)
         self.read_variables = sorted(self.scorer.graph.variables, key=lambda v: v.name)
@@ -168,6 +159,30 @@ class ServingModule(tf.Module):
     def _scores(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores raw features; outputs are renamed copies, so that each keeps its own name."""
         return {name: tf.identity(value, name) for name, value in self.scorer(**features).items()}
+
+
+def score_function(
+    model: EntireSpaceModel,
+    schema: Schema,
+    calibrator: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """Returns the function from raw features by name to scores by name, to be traced.
+
+    Args:
+        model: a trained model.
+        schema: of its raw features.
+        calibrator: from cvr [B] to the calibrated cvr [B].
+    """
+    first = next(iter(serving_inputs(schema)))
+
+    def score(**features: tf.Tensor) -> dict[str, tf.Tensor]:
+        known = {**features, **stand_ins(schema, tf.shape(features[first])[0])}
+        scores = dict(model(known, training=False))
+        if calibrator is not None:
+            scores[CALIBRATED] = calibrator(scores["cvr"])
+        return {name: _rank_one(scores[name]) for name in sorted(scores)}
+
+    return score
 
 
 def _rank_one(values: tf.Tensor) -> tf.Tensor:

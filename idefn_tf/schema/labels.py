@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from idefn_tf._rules import nearest
 from idefn_tf.schema import zones
 from idefn_tf.schema.attribution import Attribution
 from idefn_tf.schema.strict import Strict
@@ -36,9 +37,13 @@ class Labels(Strict):
     """The label columns, their optional times, and the share of negatives that was kept.
 
     Attributes:
-        click, conversion: the label columns.
-        exposure_time, click_time, conversion_time: columns of times.
-        time_unit: of these.
+        click: column of the click, 0 or 1.
+        conversion: column of the conversion, 0 or 1; where unclicked, reports alone read it.
+        exposure_time: column of the exposure's time; rows are split by it.
+        click_time: column of the click's time.
+        conversion_time: column of the conversion's time; a window cuts off what comes later.
+        time_unit: of times written as numbers since 1970, seconds or milliseconds; texts and typed
+            times say their own. Prepared parts keep times in it.
         time_zone: where clocks and calendars are read, an IANA name such as Asia/Shanghai: times
             without an offset are read there, and days begin at its midnight.
         attribution: how long after its exposure or click a row can still convert; rows whose window
@@ -159,8 +164,9 @@ class Labels(Strict):
         for pair in ((CLICK, CONVERSION), (self.click, self.conversion)):
             if names.issuperset(pair):
                 return pair
+        lacking = next((name for name in (self.click, self.conversion) if name not in names), "")
         raise ValueError(
             f"labels: the table must hold the columns {self.click!r} and {self.conversion!r} "
-            f"(or 'click' and 'conversion'), received {sorted(names)}; name the label columns "
-            "of your table under `labels` in the schema."
+            f"(or 'click' and 'conversion'), received {sorted(names)}{nearest(lacking, names)}; "
+            "name the label columns of your table under `labels` in the schema."
         )

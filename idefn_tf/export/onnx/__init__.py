@@ -1,0 +1,1 @@
+"""Export to ONNX: one graph from raw features to scores, for ONNX Runtime and Triton."""

@@ -1,0 +1,27 @@
+"""Published versions, whatever their format: a SavedModel or ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from idefn_tf.export.onnx.onnx_scorer import MODEL, OnnxScorer
+from idefn_tf.export.scorer import Scorer
+
+#: The formats of a version.
+SAVED_MODEL, ONNX = "saved-model", "onnx"
+FORMATS = (SAVED_MODEL, ONNX)
+
+
+def format_of(version: str | Path) -> str:
+    """Returns the format of a version's folder."""
+    return ONNX if (Path(version) / MODEL).is_file() else SAVED_MODEL
+
+
+def open_version(version: str | Path) -> Scorer | OnnxScorer:
+    """Opens a version to score rows with; both formats give the same names.
+
+    Raises:
+        ImportError: if the version is ONNX and onnxruntime is missing.
+        ValueError: if the folder is no version.
+    """
+    return OnnxScorer(version) if format_of(version) == ONNX else Scorer(version)
