@@ -43,7 +43,7 @@ from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
 
 #: Rises with every change of the columns of delays, so that older folders are made anew.
-_DELAYS = 1
+_DELAYS = 2
 
 
 @dataclass(frozen=True)
