@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
             "--base", help="an earlier prepared folder (or s3://) whose vocabularies are extended"
         )
         command.add_argument(
-            "--as-of", help="when conversions were counted (default: the latest exposure)"
+            "--as-of", metavar="TIME", help="what was known then (default: when the log ends)"
         )
         command.add_argument(
             "--events",

@@ -84,7 +84,7 @@ class Job:
         learns: whether vocabularies are learned on train; else those of `learned` are taken.
         learned: a folder of vocabularies.
         base: a folder of vocabularies that training rows extend.
-        as_of: when the log ended.
+        as_of: the observation time; by default the log's end.
         events: earlier events that rows look back on: prepared folders, or files of exposures.
     """
 
