@@ -21,8 +21,10 @@ from idefn_tf.backbones import BACKBONES
 from idefn_tf.encoders import ENCODERS
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import METHODS
+from idefn_tf.models.feedback import FEEDBACKS
 from idefn_tf.models.trunks import TRUNKS
 from idefn_tf.optimizers import OPTIMIZERS
+from idefn_tf.optimizers.keras_options import keras_optimizers, optimizer_options
 from idefn_tf.schema import (
     Attribution,
     BehaviourSequence,
@@ -43,11 +45,17 @@ _KERAS = {
     "trainable": "whether training changes the layer's variables.",
     "embedding_width": "in place of the schema's.",
 }
+#: Those that every version of Keras here has, and that stand alone.
+_OPTIMIZERS_OF_KERAS = (
+    "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Nadam",
+    "RMSprop", "SGD",
+)  # fmt: skip
 #: Groups whose keys depend on a name.
 _NAMED: dict[str, Any] = {
     "backbone": BACKBONES,
     "trunk": TRUNKS,
     "encoder": ENCODERS,
+    "feedback": FEEDBACKS,
     "optimizer": OPTIMIZERS,
 }
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*\n?|\n)+)", re.M)
@@ -88,14 +96,39 @@ def config_page() -> str:
         *(_table(f"`method: {name}`", options_of(METHODS[name]), METHODS[name], "###")
           for name in sorted(METHODS)),
         _table("`model.transport`", TransportOptions),
-        "## `backbone`, `trunk`, `encoder`, `optimizer`\n\nEach is `{name: ..., and its keys}`. "
-        "Any optimizer of Keras is taken by its class's name, with its arguments.",
+        "## `backbone`, `trunk`, `encoder`, `feedback`, `optimizer`\n\nEach is `{name: ..., and "
+        "its keys}`. Any optimizer of Keras is taken by its class's name, with its arguments (the "
+        "last table).",
         *(_table(f"`{group}: {{name: {name}}}`", options_of(cls), cls, "###")
           for group, known in _NAMED.items()
           for name, cls in sorted(known.items())),
+        _optimizers_of_keras(),
         _table("`tuning.space.KEY`", Dimension),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def _optimizers_of_keras() -> str:
+    """The keys of Keras' own optimizers: those of all, and what each has besides."""
+    keys = {
+        name: list(optimizer_options(cls).model_fields)
+        for name, cls in keras_optimizers().items()
+        if name in _OPTIMIZERS_OF_KERAS
+    }
+    shared = [key for key in keys["Adam"] if all(key in own for own in keys.values())]
+    lines = [
+        "### Optimizers of Keras",
+        "",
+        f"All of them take {', '.join(f'`{key}`' for key in shared)}.",
+        "",
+        "| name | keys besides |",
+        "|---|---|",
+        *(
+            f"| `{name}` | {', '.join(f'`{key}`' for key in own if key not in shared)} |"
+            for name, own in sorted(keys.items())
+        ),
+    ]
+    return "\n".join(lines)
 
 
 def schema_page() -> str:
@@ -117,7 +150,8 @@ def schema_page() -> str:
 def _table(title: str, record: type[BaseModel], cls: Any = None, level: str = "##") -> str:
     meanings = _meanings(cls or record)
     lines = [f"{level} {title}", "", "| key | value | default | meaning |", "|---|---|---|---|"]
-    for name, field in record.model_fields.items():
+    for own, field in record.model_fields.items():
+        name = field.alias or own
         if cls is FeatureColumns and name == "encoder":  # a group of its own in a config
             continue
         default = field.default
@@ -126,7 +160,7 @@ def _table(title: str, record: type[BaseModel], cls: Any = None, level: str = "#
             needed = field.is_required()
         else:
             needed = False
-        meaning = field.description or meanings.get(name, "")
+        meaning = field.description or meanings.get(own, "")
         cells = (f"`{name}`", _rule(field), "needed" if needed else _shown(default), meaning)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return "\n".join(lines)
@@ -140,6 +174,9 @@ def _rule(field: Any) -> str:
         kind = field.annotation
         text = kind.__name__ if inspect.isclass(kind) else str(kind)
         words = re.sub(r"\b(typing|idefn_tf|pipelines)\.([a-z_]+\.)*", "", text)
+        words = "a list, or nothing" if words.startswith("tuple[Any") else words
+    if not found and not any(hasattr(part, "min_length") for part in field.metadata):
+        words = words.replace(" of at least one entry", "")
     for part in field.metadata:
         for attribute, word in (
             ("ge", "at least"),

@@ -60,6 +60,14 @@ from idefn_tf.models.controls.oracle_relabel import OracleRelabel as OracleRelab
 from idefn_tf.models.controls.random_relabel import RandomRelabel as RandomRelabel
 from idefn_tf.models.controls.top_k_cvr import TopKCVR as TopKCVR
 from idefn_tf.models.entire_space_model import EntireSpaceModel as EntireSpaceModel
+from idefn_tf.models.feedback.defer import DEFERFeedback as DEFERFeedback
+from idefn_tf.models.feedback.dfm import DFMFeedback as DFMFeedback
+from idefn_tf.models.feedback.es_dfm import ESDFMFeedback as ESDFMFeedback
+from idefn_tf.models.feedback.fnw import FNWFeedback as FNWFeedback
+from idefn_tf.models.feedback.observed import ObservedFeedback as ObservedFeedback
+from idefn_tf.models.feedback.oracle import OracleFeedback as OracleFeedback
+from idefn_tf.models.feedback.wait import WaitFeedback as WaitFeedback
+from idefn_tf.models.feedback.weigh import WeighFeedback as WeighFeedback
 from idefn_tf.models.methods.all_negative import AllNegative as AllNegative
 from idefn_tf.models.methods.click_only import ClickOnly as ClickOnly
 from idefn_tf.models.methods.dcmt import DCMT as DCMT

@@ -39,7 +39,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 Location = tuple[str | int, ...]
 
 #: Arguments that are built from other groups of a config.
-BUILT = ("self", "features", "backbone", "trunk", "columns", "schema", "name")
+BUILT = ("self", "features", "backbone", "trunk", "feedback", "columns", "schema", "name")
 #: Packages whose constructors say nothing that could be read.
 _OUTSIDE = ("builtins", "keras", "tensorflow", "tensorflow_recommenders")
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -29,9 +29,9 @@ def shown(value: Any) -> str:
 
 def nearest(name: Any, known: Iterable[Any]) -> str:
     """Returns "; did you mean 'x'?" for a name near a known one, else nothing."""
-    names = [text for text in known if isinstance(text, str)]
-    found = difflib.get_close_matches(name, names, 1) if isinstance(name, str) else []
-    return f"; did you mean {found[0]!r}?" if found else ""
+    names = {text.casefold(): text for text in known if isinstance(text, str)}
+    found = difflib.get_close_matches(str(name).casefold(), names, 1)
+    return f"; did you mean {names[found[0]]!r}?" if found else ""
 
 
 def _plain(bound: float) -> str:

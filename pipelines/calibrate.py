@@ -36,7 +36,13 @@ Arrays = dict[str, np.ndarray]
 
 @one_owner("calibrate", "run")
 def calibrate(
-    run: Run, data: Prepared, space: str, method: str, console: Console, click_space: bool = False
+    run: Run,
+    data: Prepared,
+    space: str,
+    method: str,
+    console: Console,
+    click_space: bool = False,
+    whole_log: bool = False,
 ) -> dict[str, Any]:
     """Fits on validation, measures on test, and writes calibration.json.
 
@@ -48,6 +54,7 @@ def calibrate(
         method: "platt" or "isotonic".
         console: says what is done.
         click_space: whether to measure the closed form of Eq. 15 as well.
+        whole_log: the rows are a log that kept all of them, although training's was down-sampled.
 
     Returns:
         What the file holds: calibrator, config, space, and a report of numbers by part.
@@ -62,13 +69,14 @@ def calibrate(
     calibrator = CALIBRATORS[method](space)
     model = run.load_model()
     console.reading("validation rows of", data.place)
-    rows, scores = _score(model, data, "validation")
+    rows, scores = _score(model, data, "validation", whole_log)
     calibrator.fit_space(scores["cvr"], rows, rows["sample_weight"])
 
     form = closed_form(run, model) if click_space else None
     report = {"validation": _before_and_after(calibrator, form, rows, scores)}
     if "test" in data.parts:
-        report["test"] = _before_and_after(calibrator, form, *_score(model, data, "test"))
+        scored = _score(model, data, "test", whole_log)
+        report["test"] = _before_and_after(calibrator, form, *scored)
     found = {
         "calibrator": method,
         "class": type(calibrator).__name__,
@@ -105,11 +113,13 @@ def closed_form(run: Run, model: EntireSpaceModel) -> dict[str, float]:
     return {"alpha": float(model.alpha), "pseudo_positive_rate": rate}
 
 
-def _score(model: EntireSpaceModel, data: Prepared, part: str) -> tuple[Arrays, Arrays]:
+def _score(
+    model: EntireSpaceModel, data: Prepared, part: str, whole_log: bool
+) -> tuple[Arrays, Arrays]:
     table = data.table(part)
     arrays = to_arrays(data.schema, table)
     rows = {name: arrays[name] for name in ("click", "conversion")}
-    rows["sample_weight"] = row_weights(data.schema, arrays)
+    rows["sample_weight"] = row_weights(data.schema, arrays, whole_log)
     scores = predict(model, data.schema, table)
     return rows, {name: np.asarray(value, np.float64).reshape(-1) for name, value in scores.items()}
 
@@ -175,12 +185,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--click-space", action="store_true", help="measure the closed form of Eq. 15 too"
     )
+    parser.add_argument(
+        "--whole-log",
+        action="store_true",
+        help="the rows' log was not down-sampled, training's was",
+    )
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 
     def job() -> int:
         run, data = Run.open(given.run), Prepared.open(given.data)
-        found = calibrate(run, data, given.space, given.method, console, given.click_space)
+        options = (given.space, given.method, console, given.click_space, given.whole_log)
+        found = calibrate(run, data, *options)
         show(found, console)
         console.wrote(run.root / CALIBRATION, "(pipelines.export adds cvr_calibrated)")
         return 0

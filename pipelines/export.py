@@ -252,6 +252,9 @@ def _parser() -> argparse.ArgumentParser:
         "--gate-max-psi", type=float, default=limits.max_stability_index,
         help="how far a score's distribution may move",
     )  # fmt: skip
+    gate.add_argument(
+        "--whole-log", action="store_true", help="--rows were not down-sampled, training's log was"
+    )
     return made
 
 
@@ -261,7 +264,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(given.quiet)
 
     def job() -> None:
-        gate = Gate(given.gate_metric, given.gate_tolerance, given.gate_max_psi)
+        gate = Gate(
+            given.gate_metric, given.gate_tolerance, given.gate_max_psi, whole_log=given.whole_log
+        )
         options = Options(
             gate=gate if given.gate else None,
             force=given.force,

@@ -21,6 +21,7 @@ from idefn_tf.callbacks import HistoryCSV, SelectBest, SetEpoch, StopOnNonFinite
 from idefn_tf.data import Encoder, EpochClock, open_dataset
 from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.export.user_modules import import_modules
+from idefn_tf.schema import FEEDBACK_LABELS
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
@@ -34,6 +35,7 @@ from pipelines.experiment.config import Config, Training
 from pipelines.experiment.distribution import WORKER_LOST, WorkerLost, is_follower, open_cluster
 from pipelines.experiment.evaluation import evaluate_part
 from pipelines.experiment.interruption import TERMINATED, Keep, Terminated, heeding_sigterm
+from pipelines.experiment.label_feedback import dropped_note
 from pipelines.experiment.run_folder import Run
 from pipelines.experiment.training_monitor import Watch
 from pipelines.experiment.warm_start import note_origin, start_from
@@ -51,6 +53,7 @@ class OpenRows(Protocol):
         clock: EpochClock,
         shard: tuple[int, int] = (0, 1),
         encode: Encoder | None = None,
+        feedback_labels: bool = False,
     ) -> tf.data.Dataset:
         """Returns batches of (features, labels, sample_weight).
 
@@ -60,6 +63,7 @@ class OpenRows(Protocol):
             clock: tells the epoch.
             shard: (index, count) of the worker.
             encode: the model's features, which encode the rows; None leaves them raw.
+            feedback_labels: whether the model learns from the labels of delays.
         """
 
 
@@ -69,6 +73,7 @@ def open_train(
     clock: EpochClock,
     shard: tuple[int, int] = (0, 1),
     encode: Encoder | None = None,
+    feedback_labels: bool = False,
 ) -> tf.data.Dataset:
     """Opens the training rows as every run samples them; `OpenRows` says what the arguments are."""
     return open_dataset(
@@ -82,6 +87,7 @@ def open_train(
         positives_per_batch=settings.positives_per_batch,
         shard=shard,
         encode=encode,
+        feedback_labels=feedback_labels,
     )
 
 
@@ -141,6 +147,8 @@ def train(
         model = build_model(config, data.schema, learned, cluster.table_servers)
     if reason := _why_not_compiled(settings, cluster.replicas):
         console.note(f"steps are not compiled (jit_compile): {reason}")
+    if note := dropped_note(model.feedback, data.schema):
+        console.warn(note)
     if base is not None and state is None and snapshot is None:
         earlier = Run.open(base)
         start_from(model, earlier, config, data)
@@ -154,7 +162,14 @@ def train(
 
     # -- data ----------------------------------------------------------------------------------
     clock = EpochClock(first_epoch)
-    train_set = open_rows(data, settings, clock, cluster.shard, encode=model.features)
+    train_set = open_rows(
+        data,
+        settings,
+        clock,
+        cluster.shard,
+        encode=model.features,
+        feedback_labels=bool(set(model.feedback.labels) & {*FEEDBACK_LABELS}),
+    )
     validation_set = open_dataset(
         data.schema,
         data.files("validation"),

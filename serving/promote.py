@@ -120,7 +120,8 @@ def _gate(config: ModelsConfig, base: Path, version: int, given: argparse.Namesp
         return
     candidate = base / str(version)
     schema = read_schema(candidate)
-    report = Gate(metric=given.metric).compare(candidate, base / str(served), schema, given.rows)
+    gate = Gate(metric=given.metric, whole_log=given.whole_log)
+    report = gate.compare(candidate, base / str(served), schema, given.rows)
     log.info("gate: %s", json.dumps(report, indent=1))
     if report["refusals"] and given.force:
         log.warning("gate refused, and --force was given: %s", "; ".join(report["refusals"]))
@@ -229,6 +230,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--version", required=True, help="a number, or latest")
             command.add_argument("--model-base", help="the versions' folder, if base_path is not")
             command.add_argument("--rows", help="labelled rows for the gate: a file or a folder")
+            command.add_argument(
+                "--whole-log", action="store_true",
+                help="the rows' log was not down-sampled, training's was",
+            )  # fmt: skip
             command.add_argument("--metric", default="all_funnel/cvr_auc", help="of the gate")
             command.add_argument("--force", action="store_true", help="pass in spite of the gate")
     return made

@@ -49,8 +49,13 @@ HOLDS = {
         idefn_tf/metrics/weighted_ratio""",
     "idefn_tf/models/test_entire_space_model": """idefn_tf/_keras_private
         idefn_tf/models/training/metric_tracking idefn_tf/models/training/metrics""",
-    "idefn_tf/models/training/test_trainer": """idefn_tf/models/training/step
-        idefn_tf/models/training/unpacking""",
+    "idefn_tf/models/feedback/test_likelihood": """idefn_tf/models/feedback/defer
+        idefn_tf/models/feedback/es_dfm idefn_tf/models/feedback/fnw
+        idefn_tf/models/feedback/observed
+        idefn_tf/models/feedback/oracle idefn_tf/models/feedback/wait
+        idefn_tf/models/feedback/weigh idefn_tf/models/feedback/windowed""",
+    "idefn_tf/models/training/test_trainer": """idefn_tf/models/training/catch_up
+        idefn_tf/models/training/step idefn_tf/models/training/unpacking""",
     "idefn_tf/models/test_every_method": """idefn_tf/models/batch
         idefn_tf/models/methods/click_only""",
     "idefn_tf/models/controls/test_top_k_cvr": """idefn_tf/models/controls/counted_relabel
@@ -104,6 +109,7 @@ HOLDS = {
     "pipelines/preparation/test_object_store": "pipelines/preparation/prepared_folder",
     "pipelines/preparation/test_spark": "pipelines/preparation/engines",
     "pipelines/preparation/test_times": "idefn_tf/schema/zones",
+    "pipelines/reports/test_delays_section": "pipelines/reports/sections/delays",
     "pipelines/reports/test_history_section": """pipelines/reports/permutation_importance
         pipelines/reports/sections/history_section pipelines/reports/sections/importance""",
     "pipelines/reports/test_numbers": """pipelines/reports/intervals

@@ -29,6 +29,7 @@ def open_with_truth(
     clock: EpochClock,
     shard: tuple[int, int] = (0, 1),
     encode: Encoder | None = None,
+    feedback_labels: bool = False,
 ) -> tf.data.Dataset:
     """Opens the training rows shuffled, with the label `oracle_conversion`.
 
@@ -38,10 +39,19 @@ def open_with_truth(
         clock: tells the epoch.
         shard: (index, count) of the worker whose share of every batch is read.
         encode: what encodes the rows, batch by batch; None leaves them raw.
+        feedback_labels: must be False, for these rows have no times.
 
     Returns:
         Batches of (features, labels, sample_weight); a last batch that is not full is left out.
+
+    Raises:
+        ValueError: if labels of delays are asked for.
     """
+    if feedback_labels:
+        raise ValueError(
+            "feedback_labels: must be False for rows with the oracle's label, received True; "
+            "take a feedback that needs no times"
+        )
     arrays = to_arrays(data.schema, data.table("train"))
     report = report_columns(data, "train")
     truth = report.get("oracle_conversion", report["conversion_raw"])

@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from idefn_tf._rules import nearest
 from idefn_tf.data import list_columns
 from idefn_tf.data.convert import Place, convert, read
+from idefn_tf.data.feedback_labels import FeedbackLabels
 from idefn_tf.data.files import column_values
 from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema
 
 
 def to_arrays(
-    schema: Schema, table: pa.Table, labels: bool = True, first_row: int = 0
+    schema: Schema,
+    table: pa.Table,
+    labels: bool = True,
+    first_row: int = 0,
+    feedback: FeedbackLabels | None = None,
 ) -> dict[str, np.ndarray]:
     """Converts a table to the arrays of a batch, by what a cell means (`schema.cells`).
 
@@ -25,6 +31,7 @@ def to_arrays(
         labels: whether to add "click" and "conversion" (0 where unclicked: a conversion that was
             recorded without a click never leaves the reports) and "sample_weight".
         first_row: the number of the table's first row, for errors.
+        feedback: reads the labels of delays as well.
 
     Returns:
         By name: int64, float32 or object (bytes) arrays [n]; lists [n, max_length], padded with
@@ -53,6 +60,8 @@ def to_arrays(
             words = schema.missing_words
             weight = convert(column, "sample_weight", "float32", 1.0, words, first_row)
         arrays["sample_weight"] = weight
+        if feedback is not None:
+            arrays |= feedback.read(schema, table, arrays, first_row)
         hide_labels(arrays)
     return arrays
 
@@ -143,8 +152,9 @@ def _add_feature(
     if found is None:
         if not feature.train_only:
             raise ValueError(
-                f"source: column {feature.source!r} of feature {feature.name!r} is missing, "
-                f"received {sorted(names)}; add it, or take the feature out of the schema."
+                f"source: must hold the column {feature.source!r} of feature {feature.name!r}, "
+                f"received {sorted(names)}{nearest(feature.source, names)}; add it, or take the "
+                "feature out of the schema."
             )
         stand_in: Any = feature.serving_value
         if feature.multi_valued:

@@ -24,8 +24,6 @@ from idefn_tf.schema import CLICK, CONVERSION
 
 #: Gives the rows of a range, in an order drawn from the generator if there is one.
 Span: TypeAlias = Callable[[np.random.Generator | None, int, int], Iterable[Arrays]]
-#: What a batch holds beside features.
-_TARGETS = (CLICK, CONVERSION, "sample_weight")
 
 
 class Encoder(Protocol):
@@ -108,6 +106,7 @@ class Batches:
         shard: which of the workers that share every batch this is.
         encode: what encodes the features; None leaves them raw.
         keep: raw features that stay beside the encoded ones.
+        further: labels beside click and conversion.
     """
 
     signature: dict[str, tf.TensorSpec]
@@ -125,6 +124,17 @@ class Batches:
     shard: Shard = field(default_factory=Shard)
     encode: Encoder | None = None
     keep: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels of a batch."""
+        return (CLICK, CONVERSION, *self.further)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What a batch holds beside features."""
+        return (*self.label_names, "sample_weight") if self.labels else ()
 
     def dataset(self) -> tf.data.Dataset:
         """Returns the batches as a data set.
@@ -172,7 +182,7 @@ class Batches:
         """Batches encoded rows: Python draws their numbers, TensorFlow picks them."""
         encoded = HeldRows(encode_arrays(layer, held, self.keep))
         size = len(next(iter(held.values())))
-        targets = {name: held[name] for name in _TARGETS if self.labels}
+        targets = {name: held[name] for name in self.targets}
         given = HeldRows(targets)
         # raw features are not read any more; without labels something must have as many rows
         held = self.held = targets or {"": np.empty(size, bool)}
@@ -185,7 +195,7 @@ class Batches:
             features, rows = encoded.pick(at), given.pick(at)
             if not self.labels:
                 return (features,)
-            labels = {name: rows[name] for name in (CLICK, CONVERSION)}
+            labels = {name: rows[name] for name in self.label_names}
             return features, labels, rows["sample_weight"] * factor
 
         numbers = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None], tf.float32)
@@ -226,15 +236,15 @@ class Batches:
     def _split(self, arrays: Mapping[str, Any]) -> Any:
         if not self.labels:
             return (dict(arrays),)
-        features = {name: values for name, values in arrays.items() if name not in _TARGETS}
-        targets = {name: arrays[name] for name in (CLICK, CONVERSION)}
+        features = {name: values for name, values in arrays.items() if name not in self.targets}
+        targets = {name: arrays[name] for name in self.label_names}
         return features, targets, arrays["sample_weight"]
 
     def _elements(self, features: dict[str, tf.TensorSpec]) -> Any:
         if not self.labels:
             return (features,)
         label = tf.TensorSpec([None], tf.float32)
-        return features, {CLICK: label, CONVERSION: label}, label
+        return features, dict.fromkeys(self.label_names, label), label
 
 
 def encode_dataset(

@@ -16,7 +16,8 @@ from idefn_tf.data import object_store
 from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.batch_sampler import Arrays, BatchSampler, Shard
 from idefn_tf.data.batches import Batches, Encoder, EpochClock, encode_dataset
-from idefn_tf.schema import Schema
+from idefn_tf.data.feedback_labels import FeedbackLabels
+from idefn_tf.schema import FEEDBACK_LABELS, Schema
 
 #: Sources up to this many rows are converted once and kept in memory over epochs.
 CACHE_ROWS = 2_000_000
@@ -41,6 +42,8 @@ def open_dataset(
     shard: tuple[int, int] = (0, 1),
     positives_per_batch: int | None = None,
     encode: Encoder | None = None,
+    feedback_labels: bool = False,
+    as_of: int | str | None = None,
 ) -> tf.data.Dataset:
     """Opens exposures as a ``tf.data.Dataset`` of (features, labels, sample_weight).
 
@@ -68,11 +71,15 @@ def open_dataset(
             as it takes, and `sample_weight` keeps its weighted mean an unbiased estimate.
         encode: what encodes the features: a `FeatureColumns`, or anything with its `encode` and
             `raw_names`. The schema's `user_key`, by which GAUC groups, stays beside what it gives.
+        feedback_labels: adds the labels of delays: "elapsed" and "conversion_delay" in days from
+            the click, and "conversion_final", 0 where there is none.
+        as_of: of raw rows with `feedback_labels`: the moment (units since 1970, or ISO text) at
+            which labels were known; later clicks and conversions are 0. Prepared rows have theirs.
 
     Returns:
         features: dict of int64, float32 or string tensors [B], lists [B, max_length] and their
         weights, or what `encode` makes of them; labels: {"click", "conversion"} float32 [B], the
-        conversion 0 where unclicked; sample_weight: float32 [B].
+        conversion 0 where unclicked, and those of delays; sample_weight: float32 [B].
 
     Raises:
         ValueError: if the source has no file, lacks a column, or holds a wrong value.
@@ -84,18 +91,20 @@ def open_dataset(
         (['item', 'price', 'user'], 4.0, [8])
     """
     worker = _checked(batch_size, shard, positives_per_batch, labels)
+    feedback = _feedback(schema, feedback_labels, as_of, labels)
     clock = clock or EpochClock()
     keep = () if encode is None or schema.user_key is None else (schema.user_key,)
     if reader not in ("pyarrow", "tensorflow-io"):
         raise ValueError(f"reader: must be 'pyarrow' or 'tensorflow-io', received {reader!r}")
     if isinstance(source, (pd.DataFrame, pa.Table)):
         rows: int | None = len(source)
-        held: Arrays | None = to_arrays(schema, tables.read_table(source, schema), labels)
+        table = tables.read_table(source, schema)
+        held: Arrays | None = to_arrays(schema, table, labels, feedback=feedback)
         read: Reader = None  # type: ignore[assignment]  # never called: all rows are held
         files: list[str] = []
     else:
         files = tables.find_files(source)
-        read = _reader(schema, files, labels, reader)
+        read = _reader(schema, files, labels, reader, feedback)
         rows = tables.count_rows(files)
         held = _hold(read(files)) if rows is None or rows <= CACHE_ROWS else None
         rows = rows if held is None else len(next(iter(held.values())))
@@ -128,7 +137,7 @@ def open_dataset(
 
     def span(rng: np.random.Generator | None, start: int, end: int) -> Iterator[Arrays]:
         some = tables.iterate_span(in_order(rng), start, end)
-        return (to_arrays(schema, table, labels) for table in some)
+        return (to_arrays(schema, table, labels, feedback=feedback) for table in some)
 
     return Batches(
         signature=feature_signature(schema),
@@ -146,6 +155,7 @@ def open_dataset(
         shard=worker,
         encode=encode,
         keep=keep,
+        further=FEEDBACK_LABELS if feedback is not None else (),
     ).dataset()
 
 
@@ -172,9 +182,35 @@ def _checked(batch_size: int, shard: tuple[int, int], positives: int | None, lab
     return Shard(index, count)
 
 
-def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> Reader:
+def _feedback(
+    schema: Schema, asked: bool, as_of: int | str | None, labels: bool
+) -> FeedbackLabels | None:
+    if not asked:
+        if as_of is not None:
+            raise ValueError(
+                f"as_of: must be None without feedback_labels, received {as_of!r}; set "
+                "feedback_labels=True"
+            )
+        return None
+    if not labels:
+        raise ValueError("feedback_labels: must be False where labels is False, received True")
+    return FeedbackLabels.of(schema.labels, as_of)
+
+
+def _reader(
+    schema: Schema,
+    files: Sequence[str],
+    labels: bool,
+    reader: str,
+    feedback: FeedbackLabels | None,
+) -> Reader:
     """Returns what reads files of this format piece by piece."""
     kind = tables.format_of(files)
+    if feedback is not None and (kind == "tfrecord" or reader != "pyarrow"):
+        raise ValueError(
+            f"feedback_labels: must be False for {kind} files read by {reader}, received True; "
+            "write the rows as Parquet and read them with pyarrow"
+        )
     if reader == "tensorflow-io":
         from idefn_tf.data.readers import tensorflow_io
 
@@ -189,16 +225,18 @@ def _reader(schema: Schema, files: Sequence[str], labels: bool, reader: str) -> 
             if object_store.is_remote(file):
                 object_store.prepare_for_tensorflow(file)
         return lambda some: read_tfrecord(schema, some, labels)
-    return lambda some: _arrays(schema, some, labels)
+    return lambda some: _arrays(schema, some, labels, feedback)
 
 
-def _arrays(schema: Schema, files: Sequence[str], labels: bool) -> Iterator[Arrays]:
+def _arrays(
+    schema: Schema, files: Sequence[str], labels: bool, feedback: FeedbackLabels | None
+) -> Iterator[Arrays]:
     """Yields the files' rows; an error names the row of its file."""
     for file in files:
         row = 0
         for table in tables.iterate_tables([file], schema):
             try:
-                yield to_arrays(schema, table, labels, row)
+                yield to_arrays(schema, table, labels, row, feedback)
             except ValueError as error:
                 raise ValueError(f"{error} ({file})") from None
             row += table.num_rows

@@ -50,6 +50,7 @@ class Gate:
         max_stability_index: largest PSI of each score over the served version's deciles.
         max_mean_ratio: largest factor between the means of each score, either way.
         min_rank_correlation: least Spearman correlation of the two versions' cvr.
+        whole_log: the rows come from a log that kept all of them, although training's did not.
 
     Raises:
         ValueError: for a metric or space that cannot decide, or limits out of range.
@@ -69,6 +70,7 @@ class Gate:
     max_stability_index: float = MOVED
     max_mean_ratio: float = 1.5
     min_rank_correlation: float = 0.5
+    whole_log: bool = False
 
     def __post_init__(self) -> None:
         space, _, name = self.metric.partition("/")
@@ -115,7 +117,7 @@ class Gate:
             name: evaluate_spaces(
                 {head: values[head] for head in SCORES},
                 {key: labels[key] for key in (CLICK, CONVERSION)},
-                row_weights(schema, labels),
+                row_weights(schema, labels, self.whole_log),
                 users,
             )
             for name, values in scores.items()

@@ -13,11 +13,11 @@ import pyarrow as pa
 from idefn_tf._registry import register
 from idefn_tf.data import read_table
 from idefn_tf.data.files import Source
+from idefn_tf.data.time_columns import row_time, time_array
 from idefn_tf.history import event_log, sequences
 from idefn_tf.history.aggregates import Priors, aggregate_columns, learn_priors
 from idefn_tf.history.as_of import as_of, known_at
 from idefn_tf.history.event_log import EventLog
-from idefn_tf.history.time_columns import row_time, time_array
 from idefn_tf.schema import Schema
 
 

@@ -17,6 +17,7 @@ from idefn_tf.data import object_store, to_arrays
 from idefn_tf.data.arrow_to_numpy import label_values
 from idefn_tf.data.convert import convert
 from idefn_tf.data.files import column_values
+from idefn_tf.history.as_of import NEVER
 from idefn_tf.history.outcome_times import in_window, outcome_times
 from idefn_tf.schema import Schema
 from idefn_tf.schema.history import Event
@@ -60,6 +61,19 @@ class EventLog:
             for part in PARTS
         }
         return replace(self, **taken)
+
+
+def until(log: EventLog, moment: int) -> EventLog:
+    """Returns what was known up to a moment: later events did not happen, later rows are not there.
+
+    Args:
+        log: the events.
+        moment: in the schema's unit.
+    """
+    some = log.take(log.known["exposure"] <= moment)
+    known = {name: np.where(times <= moment, times, NEVER) for name, times in some.known.items()}
+    happened = {name: seen & (known[name] != NEVER) for name, seen in some.happened.items()}
+    return replace(some, known=known, happened=happened)
 
 
 def read_features(schema: Schema) -> tuple[str, ...]:

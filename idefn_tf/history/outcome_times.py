@@ -16,8 +16,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from idefn_tf.data.time_columns import time_array
 from idefn_tf.history.as_of import NEVER, known_at, lag, span
-from idefn_tf.history.time_columns import time_array
 from idefn_tf.schema import Schema
 
 #: Times by event, int64 [n].

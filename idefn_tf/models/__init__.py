@@ -6,6 +6,17 @@ from idefn_tf.models.controls.oracle_relabel import OracleRelabel
 from idefn_tf.models.controls.random_relabel import RandomRelabel
 from idefn_tf.models.controls.top_k_cvr import TopKCVR
 from idefn_tf.models.entire_space_model import EntireSpaceModel
+from idefn_tf.models.feedback import (
+    DEFERFeedback,
+    DFMFeedback,
+    ESDFMFeedback,
+    FNWFeedback,
+    LabelLikelihood,
+    ObservedFeedback,
+    OracleFeedback,
+    WaitFeedback,
+    WeighFeedback,
+)
 from idefn_tf.models.methods.all_negative import AllNegative
 from idefn_tf.models.methods.click_only import ClickOnly
 from idefn_tf.models.methods.dcmt import DCMT
@@ -36,21 +47,30 @@ __all__ = [
     "AllNegative",
     "Batch",
     "ClickOnly",
+    "DEFERFeedback",
+    "DFMFeedback",
     "ESCIMRatio",
+    "ESDFMFeedback",
     "EntireSpaceModel",
+    "FNWFeedback",
     "IdeFN",
     "IdeFNT",
+    "LabelLikelihood",
     "MMoE",
     "MMoETrunk",
     "MultiDR",
     "MultiIPW",
     "NearestPositive",
+    "ObservedFeedback",
+    "OracleFeedback",
     "OracleRelabel",
     "Outputs",
     "PLETrunk",
     "RandomRelabel",
     "TopKCVR",
     "Trunk",
+    "WaitFeedback",
+    "WeighFeedback",
     "explain_regime",
     "get_method",
     "method",

@@ -13,10 +13,15 @@ from idefn_tf._options import check_arguments
 from idefn_tf._registry import register
 from idefn_tf._types import ShareAboveZero
 from idefn_tf.features import FeatureColumns
+from idefn_tf.models import feedback as feedbacks
 from idefn_tf.models import trunks
-from idefn_tf.models.batch import Outputs
+from idefn_tf.models.batch import Batch, Outputs
+from idefn_tf.models.label_samples import LabelSamples, label_samples
 from idefn_tf.models.training.trainer import EntireSpaceTrainer
 from idefn_tf.rates import correct_funnel_downsampling
+
+#: The term of a label likelihood's own heads.
+FEEDBACK_LOSS = "feedback_loss"
 
 
 @check_arguments
@@ -41,9 +46,12 @@ class EntireSpaceModel(EntireSpaceTrainer):
             the experts, the trunk the widths of experts and towers.
         negative_keep_rate: share of the unclicked rows that the log kept; scores are corrected to
             the full log. A config takes the schema's.
+        feedback: a label likelihood (`idefn_tf.models.feedback`) or its name, which says how much
+            a click counts whose conversion may still come; default "observed", the label as it is.
 
     Raises:
-        ValueError: if `features` is no FeatureColumns, or `backbone` or `trunk` is unknown.
+        ValueError: if `features` is no FeatureColumns, `backbone`, `trunk` or `feedback` is
+            unknown, or the method cannot carry that feedback.
 
     Example:
         >>> from idefn_tf.models import AllNegative, EntireSpaceModel
@@ -60,6 +68,9 @@ class EntireSpaceModel(EntireSpaceTrainer):
     tasks: tuple[str, ...] = ("ctr", "cvr")
     #: Those of them whose tower reads z beside the trunk and sends no gradient into it.
     detached_tasks: tuple[str, ...] = ()
+    #: Whether the losses read conversions through `samples`; a class that writes `compute_losses`
+    #: says it anew.
+    carries_feedback: bool = False
     built: bool
 
     def __init__(
@@ -68,9 +79,15 @@ class EntireSpaceModel(EntireSpaceTrainer):
         backbone: keras.layers.Layer | str | None = None,
         trunk: keras.layers.Layer | str | None = None,
         negative_keep_rate: ShareAboveZero = 1.0,
+        feedback: feedbacks.LabelLikelihood | str | None = None,
         **kwargs: Any,
     ) -> None:
+        likelihood = feedbacks.get(feedback).for_model()
+        _check_carried(type(self), likelihood)
+        if likelihood.heads:  # the metrics are made by these names
+            self.loss_names = (*self.loss_names, FEEDBACK_LOSS)
         super().__init__(**kwargs)
+        self.feedback = likelihood
         self.negative_keep_rate = float(negative_keep_rate)
         if not isinstance(features, FeatureColumns):
             raise ValueError(
@@ -98,6 +115,34 @@ class EntireSpaceModel(EntireSpaceTrainer):
         """Whether every step so far trained as another method's does (`SelectBest` asks)."""
         return False
 
+    # -- labels ---------------------------------------------------------------------------------
+
+    def click_logit(self, outputs: Outputs) -> tf.Tensor:
+        """Returns the logit of the conversion rate after a click [B]: by default the cvr's.
+
+        The label likelihood reads it, without gradient.
+        """
+        return outputs.logits["cvr"]
+
+    def samples(self, outputs: Outputs, batch: Batch) -> LabelSamples:
+        """Returns what the label likelihood says of a batch's clicked rows.
+
+        A method writes its terms on clicked rows as functions of the label:
+        ``samples.expected(lambda r: cross_entropy(r, cvr))``.
+        """
+        cached = outputs.cache.get("samples")
+        if cached is None or cached.batch is not batch:
+            cached = label_samples(self.feedback, batch, self.click_logit(outputs), outputs.z)
+            outputs.cache["samples"] = cached
+        return cached
+
+    def further_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns the term of the label likelihood's own heads, if it has any."""
+        if not self.feedback.heads:
+            return {}
+        loss = self.samples(outputs, batch).head_loss
+        return {FEEDBACK_LOSS: tf.zeros([]) if loss is None else loss}
+
     # -- forward ------------------------------------------------------------------------------
 
     def build(self, input_shape: Any = None) -> None:
@@ -114,6 +159,8 @@ class EntireSpaceModel(EntireSpaceTrainer):
             shapes.update(dict.fromkeys(self.trunk.tasks, (None, self.trunk.output_width)))
         for task, tower in self.towers.items():
             tower.build(shapes[task])
+        if not self.feedback.built:
+            self.feedback.build(shape)
         self.build_method(shape)
         self.built = True
 
@@ -159,13 +206,31 @@ class EntireSpaceModel(EntireSpaceTrainer):
             "backbone": self._backbone_config,
             "trunk": self._trunk_config,
             "negative_keep_rate": self.negative_keep_rate,
+            "feedback": keras.saving.serialize_keras_object(self.feedback),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> EntireSpaceModel:
         """Builds the model from `get_config`'s dictionary."""
         config = dict(config)
-        for key in ("features", "backbone", "trunk"):
+        for key in ("features", "backbone", "trunk", "feedback"):
             if isinstance(config.get(key), dict):
                 config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(**config)
+
+
+def _check_carried(cls: type, likelihood: feedbacks.LabelLikelihood) -> None:
+    """Refuses a label likelihood that the losses of a class would not look at.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if isinstance(likelihood, feedbacks.ObservedFeedback):
+        return
+    writer = next(base for base in cls.__mro__ if "compute_losses" in vars(base))
+    if not vars(writer).get("carries_feedback", False):
+        raise ValueError(
+            f"feedback: must be 'observed' for {cls.__name__}, whose losses read conversions "
+            f"themselves, received {type(likelihood).__name__};\nwrite compute_losses with "
+            f"self.samples(outputs, batch) and set carries_feedback = True in {writer.__name__}"
+        )

@@ -6,12 +6,26 @@ The same object drives parsing, validation, feature columns and the serving sign
 from idefn_tf.schema.attribution import Attribution
 from idefn_tf.schema.feature import DType, Feature, Kind, Side
 from idefn_tf.schema.history import BehaviourSequence, History, HistoryAggregate
-from idefn_tf.schema.labels import CLICK, CONVERSION, REPORT_COLUMNS, RESERVED, Labels
+from idefn_tf.schema.labels import (
+    CLICK,
+    CONVERSION,
+    CONVERSION_DELAY,
+    CONVERSION_FINAL,
+    ELAPSED,
+    FEEDBACK_LABELS,
+    REPORT_COLUMNS,
+    RESERVED,
+    Labels,
+)
 from idefn_tf.schema.schema import Schema
 
 __all__ = [
     "CLICK",
     "CONVERSION",
+    "CONVERSION_DELAY",
+    "CONVERSION_FINAL",
+    "ELAPSED",
+    "FEEDBACK_LABELS",
     "REPORT_COLUMNS",
     "RESERVED",
     "Attribution",

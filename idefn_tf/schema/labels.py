@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from idefn_tf._rules import nearest
 from idefn_tf.schema import zones
 from idefn_tf.schema.attribution import Attribution
 from idefn_tf.schema.strict import Strict
@@ -17,17 +18,32 @@ CLICK, CONVERSION = "click", "conversion"
 REPORT_COLUMNS = ("conversion_raw", "probe", "oracle_conversion", "oracle_probability")
 #: What prepared rows call the time of the exposure.
 EXPOSURE_TIME = "exposure_time"
+#: Labels of delayed feedback in prepared files and, where they are asked for, in batches.
+ELAPSED, CONVERSION_DELAY, CONVERSION_FINAL = "elapsed", "conversion_delay", "conversion_final"
+FEEDBACK_LABELS = (ELAPSED, CONVERSION_DELAY, CONVERSION_FINAL)
 #: Columns of a prepared file that are neither features nor labels.
-RESERVED = (CLICK, CONVERSION, "row_id", EXPOSURE_TIME, "sample_weight", *REPORT_COLUMNS)
+RESERVED = (
+    CLICK,
+    CONVERSION,
+    "row_id",
+    EXPOSURE_TIME,
+    "sample_weight",
+    *REPORT_COLUMNS,
+    *FEEDBACK_LABELS,
+)
 
 
 class Labels(Strict):
     """The label columns, their optional times, and the share of negatives that was kept.
 
     Attributes:
-        click, conversion: the label columns.
-        exposure_time, click_time, conversion_time: columns of times.
-        time_unit: of these.
+        click: column of the click, 0 or 1.
+        conversion: column of the conversion, 0 or 1; where unclicked, reports alone read it.
+        exposure_time: column of the exposure's time; rows are split by it.
+        click_time: column of the click's time.
+        conversion_time: column of the conversion's time; a window cuts off what comes later.
+        time_unit: of times written as numbers since 1970, seconds or milliseconds; texts and typed
+            times say their own. Prepared parts keep times in it.
         time_zone: where clocks and calendars are read, an IANA name such as Asia/Shanghai: times
             without an offset are read there, and days begin at its midnight.
         attribution: how long after its exposure or click a row can still convert; rows whose window
@@ -35,7 +51,8 @@ class Labels(Strict):
         attribution_window_hours: the length of a window from the exposure; the older way to write
             `attribution`. Both are there, whichever was written.
         immature: "drop" leaves immature rows out; "weight" keeps them with the elapsed share of
-            their window as sample weight.
+            their window as sample weight; "keep" keeps them as they are, for methods that know of
+            delays (it needs the times of exposure, click and conversion).
         negative_keep_rate: share of the unclicked rows that the log kept.
         exposure_probability: of the policy that chose what to show: a column, or a constant in
             (0, 1]. Never a feature. Not built yet.
@@ -59,7 +76,7 @@ class Labels(Strict):
     time_zone: str = "UTC"
     attribution: Attribution | None = None
     attribution_window_hours: float | None = Field(None, gt=0)
-    immature: Literal["drop", "weight"] = "drop"
+    immature: Literal["drop", "weight", "keep"] = "drop"
     negative_keep_rate: float = Field(1.0, gt=0.0, le=1.0)
     exposure_probability: str | Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="column, or constant in (0, 1]: the policy's probability of showing it"
@@ -87,6 +104,12 @@ class Labels(Strict):
         self._one_window()
         if self.attribution is not None and self.exposure_time is None:
             raise ValueError("attribution needs exposure_time, from which its window counts")
+        if self.immature == "keep" and not self.delayed:
+            raise ValueError(
+                "immature: must be drop or weight without exposure_time, click_time and "
+                "conversion_time, received 'keep', which takes open rows for negatives; name all "
+                "three columns"
+            )
         return self
 
     def _one_window(self) -> None:
@@ -124,6 +147,11 @@ class Labels(Strict):
         named = (self.exposure_time, self.click_time, self.conversion_time)
         return tuple(name for name in named if name)
 
+    @property
+    def delayed(self) -> bool:
+        """Whether exposure, click and conversion have times, from which delays are told."""
+        return len(self.times) == 3
+
     def resolve(self, columns: Iterable[str]) -> tuple[str, str]:
         """Returns the click and the conversion column among `columns`.
 
@@ -136,8 +164,9 @@ class Labels(Strict):
         for pair in ((CLICK, CONVERSION), (self.click, self.conversion)):
             if names.issuperset(pair):
                 return pair
+        lacking = next((name for name in (self.click, self.conversion) if name not in names), "")
         raise ValueError(
             f"labels: the table must hold the columns {self.click!r} and {self.conversion!r} "
-            f"(or 'click' and 'conversion'), received {sorted(names)}; name the label columns "
-            "of your table under `labels` in the schema."
+            f"(or 'click' and 'conversion'), received {sorted(names)}{nearest(lacking, names)}; "
+            "name the label columns of your table under `labels` in the schema."
         )

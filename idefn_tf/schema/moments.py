@@ -6,6 +6,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _PER_SECOND = {"ms": 1000, "s": 1}
+#: Milliseconds before 1971 that would be seconds after 2000 are seconds; smaller ones may count
+#: from the beginning of a log.
+SECONDS = (978_307_200, 31_536_000_000)
+#: Seconds beyond the year 2200 are of another unit.
+LATEST_S = 7_258_118_400
 
 
 def per_second(unit: str) -> int:
@@ -43,3 +48,17 @@ def iso_moment(text: str, unit: str, zone: str = "UTC") -> int:
         moment = moment.replace(tzinfo=ZoneInfo(zone))
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return since // (timedelta(seconds=1) / per_second(unit))
+
+
+def wrong_unit(greatest: int, unit: str) -> str:
+    """Returns the cure where the greatest of many times must be of another unit; else nothing.
+
+    Args:
+        greatest: in units since 1970.
+        unit: "ms" or "s".
+    """
+    if unit == "s" and greatest > LATEST_S:
+        return "if these are milliseconds, set labels.time_unit: ms"
+    if unit == "ms" and SECONDS[0] <= greatest < SECONDS[1]:
+        return "if these are seconds, set labels.time_unit: s"
+    return ""

@@ -11,11 +11,13 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from idefn_tf._registry import register
+from idefn_tf._rules import nearest
 from idefn_tf.schema import cells, history_features, strict_yaml, ties
 from idefn_tf.schema import history as histories
+from idefn_tf.schema.explain import explain
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.history import BehaviourSequence, History
-from idefn_tf.schema.labels import RESERVED, Labels
+from idefn_tf.schema.labels import FEEDBACK_LABELS, RESERVED, Labels
 from idefn_tf.schema.strict import Strict
 
 
@@ -28,7 +30,8 @@ class Schema(Strict):
         labels: click and conversion columns.
         features: the inputs, in the order of z within each side; those that `history` and
             `sequences` make are added to the ones that are listed (`recorded`).
-        never_features: columns known only after the exposure, or leaking the label.
+        never_features: columns that no feature may read, for they are known only after the
+            exposure, or say the label.
         user_key: the feature by which GAUC groups rows.
         embedding_width: the width of embeddings that name none.
         missing_words: text that stands for a missing value in every feature, those of text too.
@@ -81,7 +84,10 @@ class Schema(Strict):
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Schema:
         seen: dict[str, int] = {}
+        kept = bool(info.context and info.context.get("kept"))
         forbidden = {*self.labels.columns, *self.never_features, *RESERVED}
+        if kept and not self.labels.delayed:  # free names when the folder was made
+            forbidden -= set(FEEDBACK_LABELS)
         for i, feature in enumerate(self.features):
             for name in (feature.name, *((feature.weights_name,) if feature.weights else ())):
                 if name in seen:
@@ -100,12 +106,13 @@ class Schema(Strict):
                         f"features[{i}].{key}: {name!r} is a label, a reserved or a "
                         "forbidden column and can never be a feature; remove it"
                     )
-        kept = bool(info.context and info.context.get("kept"))
         recorded = ties.resolve(self.features, self.embedding_width, kept)
         # the instance is being made: what comes after sees it frozen
         object.__setattr__(self, "features", recorded)
-        if self.user_key is not None and self.user_key not in {f.name for f in self.features}:
-            raise ValueError(f"user_key: {self.user_key!r} must name a feature")
+        names = [feature.name for feature in self.features]
+        if self.user_key is not None and self.user_key not in names:
+            cure = nearest(self.user_key, names) or f"; take one of {', '.join(names)}"
+            raise ValueError(f"user_key: must name a feature, received {self.user_key!r}{cure}")
         histories.check(
             self.history,
             self.sequences,
@@ -234,7 +241,7 @@ class Schema(Strict):
         try:
             return cls.model_validate(value, context={"kept": kept})
         except ValidationError as error:
-            raise ValueError(strict_yaml.explain(error, place, "schema")) from None
+            raise ValueError(explain(error, cls, place, "schema")) from None
 
     def save(self, path: str | Path) -> None:
         """Writes the schema as YAML, beside and then renamed; `load` gives an equal one."""

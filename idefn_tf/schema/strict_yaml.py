@@ -1,4 +1,4 @@
-"""YAML that refuses what PyYAML lets through: duplicate keys; and errors that say where."""
+"""YAML that refuses what PyYAML lets through, duplicate keys, and knows the line of each key."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from idefn_tf._files import write_text
+from idefn_tf.schema.explain import dotted
 
 Path_ = tuple[str | int, ...]
 
@@ -90,38 +90,6 @@ def _walk(node: yaml.Node, at: Path_, lines: dict[Path_, int], path: str) -> Non
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             _walk(value, (*at, i), lines, path)
-
-
-def dotted(location: Path_) -> str:
-    """Writes a location as ``features[3].kind``."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def explain(error: ValidationError, place: Any, what: str) -> str:
-    """Turns pydantic's error into lines of "place: key: rule, received value"."""
-    rows = []
-    for item in error.errors():
-        location = tuple(item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown key; remove it or correct its spelling"
-        elif item["type"] == "missing":
-            message = "is required; add it"
-        elif item["type"] != "value_error":
-            message += f", received {item['input']!r}"
-        where = f"{place(location or _named(message))}: " if place else ""
-        rows.append(f"{where}{dotted(location) or what}: {message}")
-    return "\n".join(rows)
-
-
-def _named(message: str) -> Path_:
-    """Returns the key that a rule about the whole names first: ``features[3].kind: ...``."""
-    found = re.match(r"[\w.\[\]]+(?=: )", message)
-    parts = re.findall(r"\w+", found[0]) if found else ()
-    return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
 def dump(value: Any, **options: Any) -> str:

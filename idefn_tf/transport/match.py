@@ -41,7 +41,9 @@ def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
         options: How.
 
     Returns:
-        The plan; its `epsilon` is in units of the cost.
+        The plan; its `epsilon` is in units of the cost. One that no plan can satisfy is INFEASIBLE
+        as `match` says; inside a graph, which cannot look, it is the best one reached,
+        ITERATION_LIMIT.
 
     Example:
         >>> from idefn_tf.transport import SolverOptions, partial_problem, solve
@@ -49,6 +51,11 @@ def solve(problem: TransportProblem, options: SolverOptions) -> Plan:
         >>> [round(float(share), 3) for share in plan.matched_fraction]
         [1.0, 0.0]
     """
+    plan = _by_solver(problem, options)
+    return _or_infeasible(plan) if tf.executing_eagerly() else plan
+
+
+def _by_solver(problem: TransportProblem, options: SolverOptions) -> Plan:
     scale = cost_scale(problem.cost, problem.row_mask, problem.column_mask, options.scale)
     epsilon = as_type(options.epsilon, problem.cost.dtype) * scale
     tolerance, limit, steps = options.tolerance, options.max_iterations, options.steps
@@ -112,8 +119,8 @@ def match(
     Returns:
         The plan; `plan.matrix` is [N_P + 1, N_U], the virtual row last. Where infinite costs leave
         no plan that carries the mass asked for, its status is INFEASIBLE, nothing is matched, and
-        `plan.message` says how much can be. Inside a graph (and by `solve`) such a plan is the best
-        one reached, ITERATION_LIMIT.
+        `plan.message` says how much can be. Inside a graph such a plan is the best one reached,
+        ITERATION_LIMIT.
 
     Raises:
         ValueError: For arguments that contradict each other or lie out of range.
@@ -142,9 +149,7 @@ def match(
             "options: must be given alone, received single settings beside it; put them into it"
         )
     problem = partial_problem(cost, kappa=kappa, marginals=marginals)
-    if not tf.executing_eagerly():
-        return solve(problem, options)
-    if options.solver == "exact":
+    if options.solver == "exact" or not tf.executing_eagerly():
         return solve(problem, options)
     return _or_infeasible(_solved(problem, options, jit_compile))
 
@@ -197,7 +202,7 @@ def _or_infeasible(plan: Plan) -> Plan:
 @functools.lru_cache(maxsize=64)
 def _traced(options: SolverOptions, jit_compile: bool = False) -> Any:
     def run(problem: TransportProblem) -> Plan:
-        return solve(problem, options)._replace(problem=cast(Any, None))  # the caller has it
+        return _by_solver(problem, options)._replace(problem=cast(Any, None))  # the caller has it
 
     return tf.function(run, jit_compile=jit_compile, reduce_retracing=not jit_compile)
 

@@ -18,6 +18,7 @@ from idefn_tf.schema import Schema
 from pipelines.cli.xla_log import start_xla
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import NAMES, optimizer_class, optimizer_names
+from pipelines.experiment.label_feedback import make_feedback
 
 
 def build_model(
@@ -45,6 +46,8 @@ def build_model(
     if config.trunk is not None:
         with config.blames("trunk"):
             arguments["trunk"] = _make(TRUNKS, config.trunk, "trunk")
+    with config.blames("feedback"):
+        arguments["feedback"] = make_feedback(config.feedback, schema)
     with config.blames("backbone"):
         backbone = _make(backbones.BACKBONES, config.backbone, "backbone")
     with config.blames("optimizer"):

@@ -88,6 +88,8 @@ class Config(Record):
         trunk: {"name": "mmoe" or "ple", and its arguments}, or none.
         encoder: {"name": ..., and its arguments}, of the schema's behaviour sequences; without a
             name a "mean".
+        feedback: {"name": ..., and its arguments}: how much a click counts whose conversion may
+            still come; without a name "observed", the label as it is.
         features: arguments of `FeatureColumns` (embedding_stddev, shards), and embedding_width in
             place of the schema's.
         optimizer: {"name": ..., and its arguments}.
@@ -101,6 +103,7 @@ class Config(Record):
     backbone: _Group = {"name": "mlp"}
     trunk: _GroupOrNone = None
     encoder: _Group = {"name": "mean"}
+    feedback: _Group = {"name": "observed"}
     features: _Group = {}
     optimizer: _Group = {"name": "row_sparse_adam", "learning_rate": 0.001}
     training: Training = Training()

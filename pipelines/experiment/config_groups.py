@@ -14,17 +14,24 @@ from idefn_tf.backbones import BACKBONES
 from idefn_tf.encoders import ENCODERS
 from idefn_tf.features import FeatureColumns
 from idefn_tf.models import METHODS, TRUNKS, IdeFN
+from idefn_tf.models.feedback import FEEDBACKS
 from idefn_tf.models.presets import PRESETS, get_preset
 from idefn_tf.optimizers import OPTIMIZERS
 from idefn_tf.optimizers.keras_options import keras_optimizers, optimizer_options
 from idefn_tf.transport.options import EXACT_NEEDS_NO_JIT
 
 #: The names that groups without one have.
-NAMES = {"optimizer": "row_sparse_adam", "backbone": "mlp", "encoder": "mean"}
+NAMES = {
+    "optimizer": "row_sparse_adam",
+    "backbone": "mlp",
+    "encoder": "mean",
+    "feedback": "observed",
+}
 _KNOWN: dict[str, Mapping[str, type]] = {
     "backbone": BACKBONES,
     "trunk": TRUNKS,
     "encoder": ENCODERS,
+    "feedback": FEEDBACKS,
     "model": METHODS,
 }
 _OWN_CLASS = "class of your own is found once its module is imported (imports: [module])"
@@ -119,7 +126,7 @@ def group_problems(config: Any) -> list[Problem]:
     if wrong := name_problem(("method",), "model", config.method):
         return wrong
     found = problems(model_options(METHODS[config.method]), config.model, ("model",))
-    for group in ("backbone", "trunk", "encoder", "optimizer"):
+    for group in ("backbone", "trunk", "encoder", "feedback", "optimizer"):
         value = getattr(config, group)
         if value is None:
             continue

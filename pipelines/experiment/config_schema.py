@@ -8,6 +8,7 @@ from typing import Any
 from idefn_tf.backbones import BACKBONES
 from idefn_tf.encoders import ENCODERS
 from idefn_tf.models import METHODS, TRUNKS
+from idefn_tf.models.feedback import FEEDBACKS
 from idefn_tf.optimizers import OPTIMIZERS
 from idefn_tf.tuning.goal import METRICS
 from pipelines.experiment.config_groups import (
@@ -31,8 +32,9 @@ def config_schema(base: dict[str, Any]) -> dict[str, Any]:
     groups["backbone"] = _named("backbone")
     groups["trunk"] = {"anyOf": [_named("trunk"), {"type": "null"}], "default": None}
     groups["encoder"] = _named("encoder")
+    groups["feedback"] = _named("feedback")
     groups["optimizer"] = _named("optimizer")
-    own = {group: shipped(group) for group in ("backbone", "trunk", "encoder")}
+    own = {group: shipped(group) for group in ("backbone", "trunk", "encoder", "feedback")}
     names: dict[str, Any] = {
         group: {"properties": {"name": {"enum": known}}} for group, known in own.items()
     }
@@ -61,6 +63,7 @@ def shipped(group: str) -> list[str]:
         "backbone": BACKBONES,
         "trunk": TRUNKS,
         "encoder": ENCODERS,
+        "feedback": FEEDBACKS,
         "optimizer": OPTIMIZERS,
     }
     classes = known[group].items()

@@ -61,9 +61,14 @@ def evaluate_table(
 def evaluate_part(
     model: EntireSpaceModel, data: Prepared, part: str, whole_log: bool = False
 ) -> Metrics:
-    """Evaluates one part of prepared data with its report columns."""
+    """Evaluates one part of prepared data with its report columns.
+
+    Every space also names its "label": final, or known at the moment of `prepare --as-of`.
+    """
     report = report_columns(data, part)
-    return evaluate_table(model, data.schema, data.table(part), report, whole_log)
+    found = evaluate_table(model, data.schema, data.table(part), report, whole_log)
+    label = data.card.get("labels", {}).get(part)
+    return found if label is None else {s: {**v, "label": label} for s, v in found.items()}
 
 
 def report_columns(data: Prepared, part: str) -> dict[str, np.ndarray]:

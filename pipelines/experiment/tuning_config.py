@@ -20,7 +20,12 @@ from pipelines.experiment.config_groups import (
 )
 
 #: The groups of a config that a search may change.
-GROUPS = ("method", "model", "backbone", "trunk", "encoder", "features", "optimizer", "training")
+GROUPS = (
+    "method", "model", "backbone", "trunk", "encoder", "feedback", "features", "optimizer",
+    "training",
+)  # fmt: skip
+#: Those whose keys depend on a name.
+_NAMED = ("backbone", "trunk", "encoder", "feedback", "optimizer")
 #: What the search itself decides.
 OWN = ("training.epochs", "training.monitor", "training.audit", "training.seed")
 
@@ -61,7 +66,7 @@ def tuning_problems(tuning: Tuning, config: Any, training: type[BaseModel]) -> l
         group, *path = key.split(".")
         for record in _records(group, key, dimensions, config, methods, training):
             found += _value_problems(record, path, key, dimension)
-        if key.endswith(".name") and group in ("backbone", "trunk", "encoder", "optimizer"):
+        if key.endswith(".name") and group in _NAMED:
             for where, value in _tried(dimension):
                 found += name_problem((*_at(key), *where), group, value)
     return list(dict.fromkeys(found))

@@ -10,6 +10,7 @@ from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.models import EntireSpaceModel
 from pipelines.experiment.checkpoint import capture
 from pipelines.experiment.config import Config
+from pipelines.experiment.label_feedback import same_heads
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 
@@ -47,6 +48,8 @@ def check_continues(base: Run, config: Config, data: Prepared) -> None:
     """
     earlier = base.config()
     differing = [key for key in _FORM if getattr(earlier, key) != getattr(config, key)]
+    if not same_heads(earlier.feedback, config.feedback):
+        differing.append("feedback")
     if earlier.optimizer.get("name") != config.optimizer.get("name"):
         differing.append("optimizer.name")
     if differing:

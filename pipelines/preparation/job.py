@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 from idefn_tf._files import write_json
 from idefn_tf.data import find_files
+from idefn_tf.history.event_log import until
 from idefn_tf.history.kept_history import read_events
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
@@ -19,7 +20,9 @@ from pipelines.cli.folder_owner import owned
 from pipelines.preparation import (
     attribution_window,
     checks,
+    delay_curve,
     history,
+    known_labels,
     preconditions,
     vocabularies,
 )
@@ -38,6 +41,9 @@ from pipelines.preparation.prepared_folder import (
 )
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
+
+#: Rises with every change of the columns of delays, so that older folders are made anew.
+_DELAYS = 1
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,8 @@ class Job:
             options["vocabularies"] = []
         if self.as_of is not None:
             options["as_of"] = self.as_of
+        if self.schema.labels.delayed:
+            options["form_of_delays"] = _DELAYS
         if self.events:
             options["events"] = [
                 Prepared.open(place).card["fingerprint"]
@@ -169,16 +177,18 @@ class Job:
         if split is None:
             split = self.dataset.auto_split(days(exposures.table))
         rows, outside = _label(exposures, split, report)
+        rows, immature = known_labels.apply(rows, self.schema, immature, report)
         checks.validate(rows, self.schema, exposures.keys, report, exposures.sides)
         report.show(console)
         report.raise_if_failed()
         self.schema.save(root / SCHEMA)
         if self.learns and self.base is None:
             rows = history.after_burn_in(rows, self.schema)
-        past = self._look_back(engine, request, exposures, rows, report)
+        past = self._look_back(engine, request, exposures, rows, report, immature)
         for note in past.card.get("notes", ()) if past is not None else ():
             console.note(f"history: {note}")
         added = None if past is None else past.added
+        delays = delay_curve.describe(engine, rows, self.schema.labels)
         slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows, added)
         slices.write(root, split.parts, settings.part_rows, console)
         if past is not None:
@@ -205,6 +215,7 @@ class Job:
         for feature, entry in features.items():
             if feature in report.missing[split.parts[0]]:
                 entry["missing"] = {part: report.missing[part][feature] for part in split.parts}
+        labels = known_labels.names(immature, split.parts, self.schema.labels)
         return {
             "dataset": self.schema.name,
             "description": self.schema.description,
@@ -214,6 +225,8 @@ class Job:
             **_days_found(rows, split),
             "duplicates_dropped": exposures.duplicates,
             "rows_outside_split": outside,
+            **({"labels": labels} if labels else {}),
+            **({"delays": delays} if delays else {}),
             "splits": {part: cards.describe_part(parts[part], reports[part]) for part in parts},
             "features": features,
             **({"immature": dict(immature)} if immature else {}),
@@ -229,6 +242,7 @@ class Job:
         exposures: Exposures,
         rows: ir.Table,
         report: checks.Report,
+        immature: Mapping[str, Any],
     ) -> history.Past | None:
         earlier = []
         for place in self.events:
@@ -238,8 +252,11 @@ class Job:
             found = self.dataset.events(engine, request, past_files(place), report)
             earlier.append(history.from_table(self.schema, found))
         priors = history.read_priors(self.base or self.learned)
+        if self.as_of is not None:
+            earlier = [until(log, self.as_of) for log in earlier]
+        table = known_labels.masked(exposures.table, self.schema.labels, immature)
         sides = exposures.sides
-        return history.look_back(engine, exposures.table, rows, sides, self.schema, earlier, priors)
+        return history.look_back(engine, table, rows, sides, self.schema, earlier, priors)
 
 
 def past_files(place: str) -> list[Path]:

@@ -30,14 +30,29 @@ def units(labels: Labels) -> int:
     return 3600 * per_second(labels.time_unit)
 
 
-def opens(table: ir.Table, labels: Labels) -> ir.IntegerValue:
-    """Returns when each row's window opens: at its exposure, or at its click where that counts."""
+def width(labels: Labels) -> int:
+    """Returns the length of the attribution window in the schema's unit, 0 without one."""
+    window = labels.attribution
+    return 0 if window is None else round(window.window_hours * units(labels))
+
+
+def opens(table: ir.Table, labels: Labels, known: int | None = None) -> ir.IntegerValue:
+    """Returns when each row's window opens: at its exposure, or at its click where that counts.
+
+    Args:
+        table: the exposures.
+        labels: name the columns.
+        known: until when clicks count; all of them by default.
+    """
     shown: ir.IntegerValue = table[labels.exposure_time or ""].cast("int64")
     window = labels.attribution
     if window is None or window.from_ == "exposure" or labels.click_time is None:
         return shown
     clicked = table[labels.click_time].cast("int64")
-    return ibis.ifelse((table[labels.click] == 1) & clicked.notnull(), clicked, shown)
+    counts = (table[labels.click] == 1) & clicked.notnull()
+    if known is not None:
+        counts &= clicked <= known
+    return ibis.ifelse(counts.fill_null(False), clicked, shown)
 
 
 def cut(
@@ -68,7 +83,7 @@ def cut(
     window = labels.attribution
     late = converted & ibis.literal(False)
     if window is not None:
-        late = converted & (delay > round(window.window_hours * units(labels)))
+        late = converted & (delay > width(labels))
     counted = {
         "late": late.fill_null(False).sum(),
         "timed": (converted & ~late).fill_null(False).sum(),

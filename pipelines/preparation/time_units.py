@@ -5,17 +5,12 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from idefn_tf.schema import cells
-from idefn_tf.schema.moments import per_second
+from idefn_tf.schema.moments import SECONDS, per_second, wrong_unit
 from pipelines.preparation import text_forms
 from pipelines.preparation.engine import translated_errors
 from pipelines.preparation.findings import Report
 from pipelines.preparation.times import DAYS, Unit
 
-#: Milliseconds before 1971 that would be seconds after 2000 are seconds; smaller ones may count
-#: from the beginning of a log.
-_SECONDS = (978_307_200, 31_536_000_000)
-#: Seconds beyond the year 2200 are of another unit.
-_LATEST_S = 7_258_118_400
 #: YYYYMMDDHH from 1970 to 2199, of which seconds since 1970 look like the year 2032 and later.
 _HOURS = (1_970_010_100, 2_199_123_123)
 _YEAR = 366 * 86_400
@@ -58,17 +53,11 @@ def check(table: ir.Table, name: str, unit: Unit, source: str, report: Report) -
             f"{head}numbers that all read as YYYYMMDDHH, such as {greatest}: ambiguous; write "
             "texts such as 2024-05-01T10:00"
         )
-    if unit == "s" and greatest > _LATEST_S:
-        raise ValueError(
-            f"{head}{greatest}, beyond the year 2200; if these are milliseconds, set "
-            "labels.time_unit: ms"
-        )
-    if unit == "ms" and _SECONDS[0] <= greatest < _SECONDS[1]:
-        raise ValueError(
-            f"{head}nothing after 1970, at most {greatest}; if these are seconds, set "
-            "labels.time_unit: s"
-        )
-    if unit == "ms" and 0 < greatest < _SECONDS[0]:
+    if cure := wrong_unit(greatest, unit):
+        late, early = f"{greatest}, beyond the year 2200", f"nothing after 1970, at most {greatest}"
+        said = late if unit == "s" else early
+        raise ValueError(f"{head}{said}; {cure}")
+    if unit == "ms" and 0 < greatest < SECONDS[0]:
         report.warnings.append(f"{head}nothing after January 1970, at most {greatest}")
 
 

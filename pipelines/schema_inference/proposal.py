@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from idefn_tf.schema import RESERVED, Schema
 from idefn_tf.schema.labels import EXPOSURE_TIME
+from pipelines.schema_inference import event_times
 from pipelines.schema_inference import label_columns as labels
 from pipelines.schema_inference.column_sides import find_keys, find_side
+from pipelines.schema_inference.event_times import EventTime
 from pipelines.schema_inference.feature_choice import choose
 from pipelines.schema_inference.leaks import find_leak
 from pipelines.schema_inference.profile import Profile, profile
@@ -135,7 +137,11 @@ def propose(
             "no column holds the time of the exposure, so preparation will draw validation and "
             "test rows at random; give --time if there is one, for a split like production's"
         )
-    candidates = [p for p in clean if when is None or p.name != when.name]
+    timed = _event_times(free, when, clicks, conversions)
+    warnings += [f"{found.column.name!r} {found.fault}" for found in timed.values() if found.fault]
+    timed = {event: found for event, found in timed.items() if not found.fault}
+    told = {found.column.name: (event, found.why) for event, found in timed.items()}
+    candidates = [p for p in clean if p.name not in told and (when is None or p.name != when.name)]
     keys = find_keys(candidates, user, item)
     if keys.user is None:
         warnings.append(
@@ -159,17 +165,38 @@ def propose(
             if column.type == "time" and not column.zoned:
                 said += "; it has no zone and is read as UTC: labels.time_zone names another"
             guesses.append(Guess(column.name, "time", "exposure time", said, never=True))
+        elif column.name in told:
+            event, why = told[column.name]
+            guesses.append(Guess(column.name, "time", f"{event} time", why))
         else:
             guesses.append(_guess(column, leaks[column.name], keys, names, named))
     made: dict[str, Any] = {"click": click, "conversion": conversion}
     if when is not None:
-        made |= {"exposure_time": when.name, "time_unit": labels.time_unit(when) or "ms"}
+        made |= {"exposure_time": when.name}
+        made |= {f"{event}_time": found.column.name for event, found in timed.items()}
+        made |= {"time_unit": labels.time_unit(when) or "ms"}
     entries = {g.column: g.entry["name"] for g in guesses if g.entry is not None}
     if not entries:
         raise ValueError("FILE: no column is left that could be a feature; see the reasons above")
     user_key = entries.get(keys.user.name) if keys.user is not None else None
     item_key = entries.get(keys.item.name) if keys.item is not None else None
     return Proposal(_identifier(name), table.num_rows, made, guesses, user_key, warnings, item_key)
+
+
+def _event_times(
+    columns: Sequence[Profile], when: Profile | None, clicks: NDArray, conversions: NDArray
+) -> dict[str, EventTime]:
+    """Finds the times of clicks and conversions, where exposures have one."""
+    if when is None:
+        return {}
+    found: dict[str, EventTime] = {}
+    for event, happened in (("click", clicks), ("conversion", conversions)):
+        taken = [found[name].column for name in found]
+        free = [c for c in columns if c.name != when.name and c not in taken]
+        one = event_times.find(free, event, happened, when, taken)
+        if one is not None:
+            found[event] = one
+    return found
 
 
 def _guess(column: Profile, leak: Any, keys: Any, names: set[str], named: dict[str, str]) -> Guess:

@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 
 from idefn_tf.data import read_table
+from idefn_tf.data.time_columns import row_time
 from idefn_tf.history import event_log, kept_history
 from idefn_tf.history.as_of import as_of, units
 from idefn_tf.history.attach import Rows as Looking
 from idefn_tf.history.attach import columns as history_of
-from idefn_tf.history.time_columns import row_time
 from idefn_tf.schema import Schema
 from serving.common.request import Rows
 

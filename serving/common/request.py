@@ -13,6 +13,7 @@ import numpy as np
 
 from idefn_tf.schema import Schema, cells, lists
 from serving.common import event_lists
+from serving.common.missing_input import MissingInputError
 
 #: One row, rows, or a pandas DataFrame.
 Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
@@ -20,10 +21,6 @@ Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
 Columns = dict[str, list[Any]]
 
 _DTYPES = {"DT_INT64": "int64", "DT_FLOAT": "float32", "DT_STRING": "string"}
-
-
-class MissingInputError(ValueError):
-    """A row lacks inputs; the message shows the JSON that is expected."""
 
 
 @dataclass(frozen=True)
@@ -269,10 +266,7 @@ class RequestBuilder:
             if key in row:
                 return key
         missing = [i.name for i in self.inputs if not any(key in row for key in i.keys)]
-        raise MissingInputError(
-            f"rows: row {at} lacks {', '.join(missing)}; received {sorted(row)}. Expected (null "
-            f"where a value is unknown): {json.dumps(self.example_row())}"
-        )
+        raise MissingInputError.of(at, missing, row, self.example_row())
 
     def example_row(self) -> dict[str, Any]:
         """Returns one valid row."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from idefn_tf.data.time_columns import row_time
 from idefn_tf.export.replay import request_arrays
-from idefn_tf.history.time_columns import row_time
 from idefn_tf.schema import Schema
 from serving.common.history_requests import HistoryFill
 

@@ -115,6 +115,18 @@ def test_the_test_rows_and_the_report_columns_do_not_move_the_fit(run, data, fol
     )
 
 
+def test_the_rows_of_a_whole_log_count_once_although_training_was_thinned(run, data, tmp_path):
+    labels = data.schema.labels.model_copy(update={"negative_keep_rate": 0.1})
+    shutil.copytree(data.root, tmp_path / "thinned")
+    data.schema.model_copy(update={"labels": labels}).save(tmp_path / "thinned" / "schema.yaml")
+    thinned = Prepared.open(tmp_path / "thinned")
+    once = calibrate.calibrate(run, data, "all_funnel", "platt", QUIET)
+    whole = calibrate.calibrate(run, thinned, "all_funnel", "platt", QUIET, whole_log=True)
+    weighed = calibrate.calibrate(run, thinned, "all_funnel", "platt", QUIET)
+    assert whole["config"] == once["config"]
+    assert weighed["config"]["intercept"] < once["config"]["intercept"] - 1  # ten times the misses
+
+
 @pytest.mark.parametrize("method", sorted(CALIBRATORS))
 def test_the_command_writes_what_the_export_reads(run, data, method, capsys):
     arguments = ["--run", str(run.root), "--data", str(data.root), "--space", "clicked"]

@@ -43,7 +43,8 @@ class CountedRelabel(AllNegative):
         present = tf.cast(batch.weight > 0.0, tf.float32)
         candidates = present * batch.unclicked
         unclicked = tf.reduce_sum(candidates)
-        converted = tf.reduce_sum(present * batch.click * batch.conversion)
+        known = self.samples(outputs, batch).known
+        converted = tf.reduce_sum(present * batch.click * known)
         count = tf.where(converted > 0.0, tf.round(self.kappa * unclicked), 0.0)
         labels = top_rows(self.scores(outputs, batch), candidates, count)
         chosen = tf.reduce_sum(labels)

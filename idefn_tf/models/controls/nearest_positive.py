@@ -46,7 +46,8 @@ class NearestPositive(CountedRelabel):
     def scores(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
         """Returns minus the squared distance to the nearest converted row, [B]."""
         z = tf.stop_gradient(outputs.z)
-        converted = tf.where(batch.weight > 0.0, batch.click * batch.conversion, 0.0)
+        known = self.samples(outputs, batch).known
+        converted = tf.where(batch.weight > 0.0, batch.click * known, 0.0)
         capacity = tf.minimum(self.capacity, tf.size(converted))
         taken, rows = tf.math.top_k(converted, capacity)
         outputs.monitor["transport_overflow"] = tf.reduce_sum(converted) - tf.reduce_sum(taken)

@@ -13,6 +13,9 @@ from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.rates import click_space_cvr
 
+#: The least rate after a click, and 1 less the greatest, that a label likelihood is told.
+_LEAST = 1e-6
+
 
 @register("method", "all_negative")
 class AllNegative(EntireSpaceModel):
@@ -31,7 +34,9 @@ class AllNegative(EntireSpaceModel):
 
         c p = r^ (c + (1 - alpha) / alpha (1 - c)),     at most c,
 
-    not c r^, which counts the click twice. Pseudo-labels lift r^, and this with it.
+    not c r^, which counts the click twice. Pseudo-labels lift r^, and this with it. A label
+    likelihood (`feedback`) is told this rate after a click, and weighs phi(r, r^) by shares of one
+    click, so that clicked rows keep their proportion to unclicked ones.
 
     Args:
         alpha: share of the clicked rows, in (0, 1); the paper's is .8.
@@ -55,6 +60,7 @@ class AllNegative(EntireSpaceModel):
     """
 
     loss_names = ("ctr_loss", "cvr_clicked_loss", "cvr_unclicked_loss")
+    carries_feedback = True
 
     def __init__(
         self,
@@ -77,6 +83,12 @@ class AllNegative(EntireSpaceModel):
             )
         return scores
 
+    def click_logit(self, outputs: Outputs) -> tf.Tensor:
+        """Returns the logit of the conversion rate after a click [B], by the closed form above."""
+        cvr, ctr = outputs.probability("cvr"), outputs.probability("ctr")
+        rate = tf.clip_by_value(click_space_cvr(cvr, ctr, self.alpha), _LEAST, 1.0 - _LEAST)
+        return tf.math.log(rate) - tf.math.log1p(-rate)
+
     @property
     def label_floor(self) -> float:
         """What a pseudo-label must exceed for its row to be called relabelled in reports."""
@@ -90,7 +102,9 @@ class AllNegative(EntireSpaceModel):
         """Returns the three terms of Eq. 15, each with divisor |D|."""
         cvr = outputs.logits["cvr"]
         label = tf.stop_gradient(self.pseudo_labels(outputs, batch))
-        clicked = batch.mean_exposures(cross_entropy(batch.conversion, cvr), batch.click)
+        samples = self.samples(outputs, batch)
+        values = samples.expected(lambda r: cross_entropy(r, cvr))
+        clicked = samples.mean_exposures(values, batch.click)
         unclicked = batch.mean_exposures(cross_entropy(label, cvr), batch.unclicked)
         ctr = batch.mean_exposures(cross_entropy(batch.click, outputs.logits["ctr"]))
         return {

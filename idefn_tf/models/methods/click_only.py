@@ -21,7 +21,8 @@ class ClickOnly(EntireSpaceModel):
 
         L = mean_D phi(o, o^) + weight * (1/divisor) sum_O phi(r, r^)
 
-    with divisor |D| ("exposures", IdeFN-R, then weight = gamma alpha = 24) or |O| ("clicks").
+    with divisor |D| ("exposures", IdeFN-R, then weight = gamma alpha = 24) or |O| ("clicks"). A
+    label likelihood (`feedback`) weighs phi(r, r^) as published.
 
     Args:
         cvr_weight: weight of the CVR term; 24 is gamma alpha of the paper's setting.
@@ -42,6 +43,7 @@ class ClickOnly(EntireSpaceModel):
     """
 
     loss_names = ("ctr_loss", "cvr_loss")
+    carries_feedback = True
 
     def __init__(
         self,
@@ -55,8 +57,9 @@ class ClickOnly(EntireSpaceModel):
 
     def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns ctr_loss (divisor |D|) and cvr_loss (the chosen divisor)."""
-        mean = batch.mean_exposures if self.divisor == "exposures" else batch.mean_within
-        cvr = cross_entropy(batch.conversion, outputs.logits["cvr"])
+        samples = self.samples(outputs, batch)
+        mean = samples.mean_exposures if self.divisor == "exposures" else samples.mean_within
+        cvr = samples.sampled(lambda r: cross_entropy(r, outputs.logits["cvr"]))
         return {
             "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, outputs.logits["ctr"])),
             "cvr_loss": self.cvr_weight * mean(cvr, batch.click),

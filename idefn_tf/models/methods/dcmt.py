@@ -55,6 +55,7 @@ class DCMT(EntireSpaceModel):
 
     tasks = ("ctr", "cvr", "counterfactual")
     loss_names = ("ctr_loss", "cvr_loss", "counterfactual_loss", "prior_loss", "ctcvr_loss")
+    carries_feedback = True
 
     def __init__(
         self,
@@ -76,17 +77,18 @@ class DCMT(EntireSpaceModel):
         ctr, cvr = outputs.logits["ctr"], outputs.logits["cvr"]
         click = tf.stop_gradient(inverse_probability(ctr, self.propensity_floor))
         no_click = tf.stop_gradient(inverse_probability(-ctr, self.propensity_floor))
-        factual = cross_entropy(batch.conversion, cvr)
+        samples = self.samples(outputs, batch)
+        factual = samples.expected(lambda r: cross_entropy(r, cvr))
         opposite = cross_entropy(1.0 - batch.conversion, outputs.logits["counterfactual"])
         total = outputs.probability("cvr") + outputs.probability("counterfactual")
-        ctcvr = product_cross_entropy(batch.click * batch.conversion, ctr, cvr)
-        mean = batch.mean_within if self.self_normalized else batch.mean_exposures
+        ctcvr = samples.expected(lambda r: product_cross_entropy(batch.click * r, ctr, cvr))
+        mean = samples.mean_within if self.self_normalized else samples.mean_exposures
         return {
             "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, ctr)),
             "cvr_loss": mean(factual, batch.click * click),
             "counterfactual_loss": mean(opposite, batch.unclicked * no_click),
             "prior_loss": self.prior_weight * batch.mean_exposures(tf.abs(1.0 - total)),
-            "ctcvr_loss": batch.mean_exposures(ctcvr),
+            "ctcvr_loss": samples.mean_exposures(ctcvr),
         }
 
     def get_config(self) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class DDPO(EntireSpaceModel):
         "cvr_clicked_loss",
         "cvr_unclicked_loss",
     )
+    carries_feedback = True
 
     def __init__(
         self,
@@ -95,24 +96,29 @@ class DDPO(EntireSpaceModel):
             outputs.logits["cvr"] = outputs.logits["cvr"] + heard
         return outputs
 
+    def click_logit(self, outputs: Outputs) -> tf.Tensor:
+        """Returns the conversion tower's logit, which clicked rows alone have taught [B]."""
+        return outputs.logits["conversion"]
+
     def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns the five terms, in the order of the formula."""
         ctr, cvr = outputs.logits["ctr"], outputs.logits["cvr"]
         click = tf.stop_gradient(inverse_probability(ctr, self.propensity_floor))
         no_click = tf.stop_gradient(inverse_probability(-ctr, self.propensity_floor))
         propensity = tf.stop_gradient(outputs.probability("conversion"))
-        clicked = cross_entropy(tf.minimum(batch.conversion + propensity, 1.0), cvr)
+        samples = self.samples(outputs, batch)
+        clicked = samples.expected(lambda r: cross_entropy(tf.minimum(r + propensity, 1.0), cvr))
         unclicked = cross_entropy(propensity, cvr)
-        conversion = cross_entropy(batch.conversion, outputs.logits["conversion"])
-        ctcvr = product_cross_entropy(batch.click * batch.conversion, ctr, cvr)
+        conversion = samples.expected(lambda r: cross_entropy(r, outputs.logits["conversion"]))
+        ctcvr = samples.expected(lambda r: product_cross_entropy(batch.click * r, ctr, cvr))
         scale = tf.constant(self.cvr_weight, tf.float32)
         if self.compatibility == "ddpo_code":
             scale = tf.math.divide_no_nan(scale, batch.exposures)
         return {
             "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, ctr)),
-            "ctcvr_loss": batch.mean_exposures(ctcvr),
-            "conversion_loss": batch.mean_exposures(conversion, batch.click),
-            "cvr_clicked_loss": scale * batch.mean_within(clicked, batch.click * click),
+            "ctcvr_loss": samples.mean_exposures(ctcvr),
+            "conversion_loss": samples.mean_exposures(conversion, batch.click),
+            "cvr_clicked_loss": scale * samples.mean_within(clicked, batch.click * click),
             "cvr_unclicked_loss": scale * batch.mean_within(unclicked, batch.unclicked * no_click),
         }
 

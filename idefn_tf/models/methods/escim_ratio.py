@@ -60,6 +60,7 @@ class ESCIMRatio(EntireSpaceModel):
     detached_tasks = ("prior",)
     loss_names = ("ctr_loss", "ctcvr_loss", "cvr_clicked_loss", "cvr_unclicked_loss", "prior_loss")
     monitors = {"pseudo_positives": "sum", "pseudo_positive_rate": "mean"}
+    carries_feedback = True
 
     def __init__(
         self,
@@ -79,7 +80,8 @@ class ESCIMRatio(EntireSpaceModel):
         present = tf.cast(batch.weight > 0.0, tf.float32)
         clicks = tf.reduce_sum(present * batch.click)
         ratio = tf.floor(tf.math.divide_no_nan(tf.reduce_sum(present), clicks))
-        count = tf.reduce_sum(present * batch.click * batch.conversion) * ratio
+        known = self.samples(outputs, batch).known
+        count = tf.reduce_sum(present * batch.click * known) * ratio
         labels = batch.unclicked * top_rows(outputs.logits["prior"], present, count)
         chosen = tf.reduce_sum(labels)
         unclicked = tf.reduce_sum(present * batch.unclicked)
@@ -91,18 +93,19 @@ class ESCIMRatio(EntireSpaceModel):
         """Returns the five terms, in the order of the formula."""
         ctr, cvr = outputs.logits["ctr"], outputs.logits["cvr"]
         weight = tf.stop_gradient(inverse_probability(ctr, self.propensity_floor))
-        factual = cross_entropy(batch.conversion, cvr)
+        samples = self.samples(outputs, batch)
+        factual = samples.expected(lambda r: cross_entropy(r, cvr))
         counterfactual = weight * cross_entropy(self.pseudo_labels(outputs, batch), cvr)
-        prior = cross_entropy(batch.conversion, outputs.logits["prior"])
-        ctcvr = product_cross_entropy(batch.click * batch.conversion, ctr, cvr)
-        clicked = batch.mean_exposures(factual, batch.click * weight)
+        prior = samples.expected(lambda r: cross_entropy(r, outputs.logits["prior"]))
+        ctcvr = samples.expected(lambda r: product_cross_entropy(batch.click * r, ctr, cvr))
+        clicked = samples.mean_exposures(factual, batch.click * weight)
         unclicked = batch.mean_within(counterfactual, batch.unclicked)
         return {
             "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, ctr)),
-            "ctcvr_loss": batch.mean_exposures(ctcvr),
+            "ctcvr_loss": samples.mean_exposures(ctcvr),
             "cvr_clicked_loss": self.factual_weight * clicked,
             "cvr_unclicked_loss": self.counterfactual_weight * unclicked,
-            "prior_loss": batch.mean_within(prior, batch.click),
+            "prior_loss": samples.mean_within(prior, batch.click),
         }
 
     def get_config(self) -> dict[str, Any]:

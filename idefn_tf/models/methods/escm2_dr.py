@@ -55,6 +55,7 @@ class ESCM2DR(MultiDR):
     """
 
     loss_names = (*MultiDR.loss_names, "ctcvr_loss")
+    carries_feedback = True
 
     def __init__(
         self,
@@ -78,23 +79,27 @@ class ESCM2DR(MultiDR):
         if self.compatibility == "nise_code":
             losses["cvr_loss"] = self.cvr_weight * self._published_error(outputs, batch)
             losses["imputation_loss"] = tf.zeros([])
-        label = batch.click * batch.conversion
-        ctcvr = product_cross_entropy(label, outputs.logits["ctr"], outputs.logits["cvr"])
-        losses["ctcvr_loss"] = self.ctcvr_weight * batch.mean_exposures(ctcvr)
+        samples = self.samples(outputs, batch)
+        ctr, cvr = outputs.logits["ctr"], outputs.logits["cvr"]
+        ctcvr = samples.expected(lambda r: product_cross_entropy(batch.click * r, ctr, cvr))
+        losses["ctcvr_loss"] = self.ctcvr_weight * samples.mean_exposures(ctcvr)
         return losses
 
     def _published_error(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
         inverse = inverse_probability(outputs.logits["ctr"], self.propensity_floor)
-        actual = cross_entropy(batch.conversion, outputs.logits["cvr"])
-        weighted = batch.mean_exposures(actual, batch.click * tf.stop_gradient(inverse))
+        samples, cvr = self.samples(outputs, batch), outputs.logits["cvr"]
+        actual = samples.expected(lambda r: cross_entropy(r, cvr))
+        weighted = samples.mean_exposures(actual, batch.click * tf.stop_gradient(inverse))
         imputed = outputs.probability("imputation")
         return weighted + batch.mean_exposures((1.0 - batch.click * inverse) * imputed)
 
     def published_imputation_loss(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
         """What the imputation tower alone minimizes before a step under "nise_code"."""
-        target = tf.stop_gradient(cross_entropy(batch.conversion, outputs.probability("cvr")))
-        squared = tf.square(outputs.probability("imputation") - target)
-        return batch.mean_exposures(squared, batch.click)
+        cvr = tf.stop_gradient(outputs.probability("cvr"))
+        imputed = outputs.probability("imputation")
+        samples = self.samples(outputs, batch)
+        squared = samples.expected(lambda r: tf.square(imputed - cross_entropy(r, cvr)))
+        return samples.mean_exposures(squared, batch.click)
 
     def before_step(self, z: tf.Tensor, batch: Batch) -> None:
         """Under "nise_code", moves the imputation tower by one step of a fresh Adam."""

@@ -52,6 +52,7 @@ class ESCM2IPS(MultiIPW):
     """
 
     loss_names = (*MultiIPW.loss_names, "ctcvr_loss")
+    carries_feedback = True
 
     def __init__(
         self,
@@ -68,11 +69,12 @@ class ESCM2IPS(MultiIPW):
 
     def compute_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns `MultiIPW`'s terms and ctcvr_loss (divisor |D|)."""
-        label = batch.click * batch.conversion
-        ctcvr = product_cross_entropy(label, outputs.logits["ctr"], outputs.logits["cvr"])
+        samples = self.samples(outputs, batch)
+        ctr, cvr = outputs.logits["ctr"], outputs.logits["cvr"]
+        ctcvr = samples.expected(lambda r: product_cross_entropy(batch.click * r, ctr, cvr))
         return {
             **super().compute_losses(outputs, batch),
-            "ctcvr_loss": self.ctcvr_weight * batch.mean_exposures(ctcvr),
+            "ctcvr_loss": self.ctcvr_weight * samples.mean_exposures(ctcvr),
         }
 
     def get_config(self) -> dict[str, Any]:

@@ -24,6 +24,11 @@ class ESMM(EntireSpaceModel):
     Both means divide by |D|. No stop-gradient unless asked for: the CTCVR term trains the CTR
     tower too.
 
+    A label likelihood (`feedback`) acts on the product: on clicked rows phi(o r, o^ r^) becomes
+    -a log(o^ r^) - b log(1 - o^ r^) with its weights as shares of one click. Their expectations
+    being p and 1 - p, the term is stationary where o^ r^ is the rate of click and conversion; the
+    published weights, which count more than one sample a click, would lift it.
+
     Args:
         ctcvr_weight: weight of the CTCVR term; the paper's is 1. At 30 it has the scale of the
             Eq. 15 family's conversion loss (gamma), so that one L2 coefficient means the same.
@@ -45,6 +50,7 @@ class ESMM(EntireSpaceModel):
     """
 
     loss_names = ("ctr_loss", "ctcvr_loss")
+    carries_feedback = True
 
     def __init__(
         self,
@@ -62,10 +68,11 @@ class ESMM(EntireSpaceModel):
         """Returns ctr_loss and ctcvr_loss, both with divisor |D|."""
         ctr, cvr = outputs.logits["ctr"], outputs.logits["cvr"]
         factor = tf.stop_gradient(ctr) if self.stop_ctr_gradient else ctr
-        ctcvr = product_cross_entropy(batch.click * batch.conversion, factor, cvr)
+        samples = self.samples(outputs, batch)
+        ctcvr = samples.expected(lambda r: product_cross_entropy(batch.click * r, factor, cvr))
         return {
             "ctr_loss": self.ctr_weight * batch.mean_exposures(cross_entropy(batch.click, ctr)),
-            "ctcvr_loss": self.ctcvr_weight * batch.mean_exposures(ctcvr),
+            "ctcvr_loss": self.ctcvr_weight * samples.mean_exposures(ctcvr),
         }
 
     def get_config(self) -> dict[str, Any]:

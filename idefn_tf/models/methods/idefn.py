@@ -163,7 +163,8 @@ class IdeFN(AllNegative):
             outputs = replace(outputs, hidden=hidden)
         z = self.representation(outputs)
         rate = self.unclicked_rate(outputs, batch) if self.rpot.needs_rate else None
-        return self.rpot(z, batch.click, batch.conversion, rate=rate, training=outputs.training)
+        known = self.samples(outputs, batch).known
+        return self.rpot(z, batch.click, known, rate=rate, training=outputs.training)
 
     def unclicked_rate(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
         """Estimates the mean conversion rate of the batch's unclicked rows, scalar.

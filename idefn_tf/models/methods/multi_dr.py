@@ -37,6 +37,9 @@ class MultiDR(EntireSpaceModel):
     acts through the shared embeddings alone. Under "joint" L_err also pulls d^ down on unclicked
     rows and up on clicked ones, and L_imp pulls d towards d^.
 
+    Under a label likelihood (`feedback`) e and e^2 are functions of the label, weighed by shares of
+    one click: a e(1) + b e(0), and the same of e^2.
+
     Args:
         cvr_weight: weight of L_err + L_imp.
         propensity_floor: least propensity divided by, in (0, 1).
@@ -60,6 +63,7 @@ class MultiDR(EntireSpaceModel):
     tasks = ("ctr", "cvr", "imputation")
     loss_names: tuple[str, ...] = ("ctr_loss", "cvr_loss", "imputation_loss")
     monitors = {"clipped_share": "mean"}
+    carries_feedback = True
 
     def __init__(
         self,
@@ -80,12 +84,13 @@ class MultiDR(EntireSpaceModel):
         clipped = tf.cast(outputs.probability("ctr") < self.propensity_floor, tf.float32)
         outputs.monitor["clipped_share"] = batch.mean_within(clipped, batch.click)
         apart = tf.stop_gradient if self.imputation == "alternate" else tf.identity
-        actual = cross_entropy(batch.conversion, outputs.logits["cvr"])
+        samples, cvr = self.samples(outputs, batch), outputs.logits["cvr"]
         imputed = tf.nn.softplus(outputs.logits["imputation"])
         clicked = batch.click * weight
-        error = batch.mean_exposures(apart(imputed))
-        error += batch.mean_exposures(actual - apart(imputed), clicked)
-        residual = batch.mean_exposures(tf.square(apart(actual) - imputed), clicked)
+        error = samples.expected(lambda r: cross_entropy(r, cvr) - apart(imputed))
+        squared = samples.expected(lambda r: tf.square(apart(cross_entropy(r, cvr)) - imputed))
+        residual = samples.mean_exposures(squared, clicked)
+        error = batch.mean_exposures(apart(imputed)) + samples.mean_exposures(error, clicked)
         return {
             "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, ctr)),
             "cvr_loss": self.cvr_weight * error,

@@ -23,7 +23,8 @@ class MultiIPW(EntireSpaceModel):
         w = 1 / max(sg(o^), propensity_floor)
 
     The sum divides by |D|, or by the sum of the weights w over O if `self_normalized`. The
-    propensity carries a stop-gradient sg: the CVR term leaves the CTR tower alone.
+    propensity carries a stop-gradient sg: the CVR term leaves the CTR tower alone. A label
+    likelihood (`feedback`) weighs phi(r, r^) as published.
 
     Args:
         cvr_weight: weight of the CVR term.
@@ -47,6 +48,7 @@ class MultiIPW(EntireSpaceModel):
 
     loss_names: tuple[str, ...] = ("ctr_loss", "cvr_loss")
     monitors = {"clipped_share": "mean"}
+    carries_feedback = True
 
     def __init__(
         self,
@@ -66,8 +68,10 @@ class MultiIPW(EntireSpaceModel):
         weight = tf.stop_gradient(inverse_probability(ctr, self.propensity_floor))
         clipped = tf.cast(outputs.probability("ctr") < self.propensity_floor, tf.float32)
         outputs.monitor["clipped_share"] = batch.mean_within(clipped, batch.click)
-        mean = batch.mean_within if self.self_normalized else batch.mean_exposures
-        conversion = mean(cross_entropy(batch.conversion, cvr), batch.click * weight)
+        samples = self.samples(outputs, batch)
+        mean = samples.mean_within if self.self_normalized else samples.mean_exposures
+        values = samples.sampled(lambda r: cross_entropy(r, cvr))
+        conversion = mean(values, batch.click * weight)
         return {
             "ctr_loss": batch.mean_exposures(cross_entropy(batch.click, ctr)),
             "cvr_loss": self.cvr_weight * conversion,

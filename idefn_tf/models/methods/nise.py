@@ -54,6 +54,7 @@ class NISE(EntireSpaceModel):
 
     loss_names = ("ctr_loss", "cvr_clicked_loss", "cvr_unclicked_loss")
     monitors = {"nise_weight": "mean"}
+    carries_feedback = True
 
     def __init__(
         self,
@@ -74,7 +75,9 @@ class NISE(EntireSpaceModel):
         """Returns the CTR loss and the two parts of w L_CVR, all of divisor |D|."""
         cvr = outputs.logits["cvr"]
         ctr = batch.mean_exposures(cross_entropy(batch.click, outputs.logits["ctr"]))
-        clicked = batch.mean_exposures(cross_entropy(batch.conversion, cvr), batch.click)
+        samples = self.samples(outputs, batch)
+        values = samples.expected(lambda r: cross_entropy(r, cvr))
+        clicked = samples.mean_exposures(values, batch.click)
         unclicked = self.unclicked_weight * batch.mean_exposures(entropy(cvr), batch.unclicked)
         weight = tf.stop_gradient(self.weight(ctr, clicked + unclicked))
         outputs.monitor["nise_weight"] = weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -100,6 +100,32 @@ def check_class_weight(class_weight: Any) -> None:
             "class_weight: must be left out, for click and conversion are two labels, received "
             f"{class_weight!r};\nweigh rows by sample_weight, terms by compile(loss_weights=...)"
         )
+
+
+def check_any_batch(any_batch: bool, name: str = "x") -> None:
+    """Refuses data without a batch, from which Keras goes on without a number.
+
+    Raises:
+        ValueError: with what leads to it.
+    """
+    if not any_batch:
+        raise ValueError(
+            f"{name}: must give at least one batch, received none;\ngive it rows; with "
+            "drop_remainder=True they must be batch_size or more"
+        )
+
+
+def predicted(predict: Callable[..., Any], data: Any, *args: Any, **kwargs: Any) -> Any:
+    """Returns ``keras.Model.predict`` of data.
+
+    Raises:
+        ValueError: if they give no batch.
+    """
+    try:
+        return predict(data, *args, **kwargs)
+    except UnboundLocalError:  # Keras' own, where there is no batch
+        check_any_batch(next(iter(data), None) is not None)
+        raise
 
 
 def _kind(value: Any) -> str:

@@ -13,6 +13,7 @@ from idefn_tf._keras_private import take_added_losses
 from idefn_tf.data import encode_dataset
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.training import fit_inputs, loss_terms, ownership
+from idefn_tf.models.training.catch_up import CatchUp
 from idefn_tf.models.training.metric_tracking import Chosen, TrackedModel
 from idefn_tf.models.training.output_metrics import OutputMetrics
 from idefn_tf.models.training.step import TrainingStep
@@ -22,6 +23,7 @@ from idefn_tf.tables import look_ahead
 
 if TYPE_CHECKING:
     from idefn_tf.features import FeatureColumns
+    from idefn_tf.models.feedback import LabelLikelihood
 
 
 class EntireSpaceTrainer(TrackedModel):
@@ -34,6 +36,7 @@ class EntireSpaceTrainer(TrackedModel):
     features: FeatureColumns
     #: Labels beside click and conversion that training needs, as ``batch.extra``.
     extra_labels: tuple[str, ...] = ()
+    feedback: LabelLikelihood
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # raw features are not to be rounded
@@ -55,6 +58,10 @@ class EntireSpaceTrainer(TrackedModel):
             batch: labels, weights and the means over spaces.
         """
         raise NotImplementedError(f"{type(self).__name__} must define compute_losses")
+
+    def further_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns terms beside the method's; see `EntireSpaceModel`."""
+        raise NotImplementedError
 
     def before_step(self, z: tf.Tensor, batch: Batch) -> None:
         """Runs before the forward pass of a training step; the default does nothing."""
@@ -140,8 +147,8 @@ class EntireSpaceTrainer(TrackedModel):
         return self.track(losses, outputs.monitor, terms, batch, self.reads_test_metrics_apart())
 
     def named_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns `compute_losses`' terms, which must be those of `loss_names`."""
-        losses = self.compute_losses(outputs, batch)
+        """Returns the terms of `compute_losses` and `further_losses`: those of `loss_names`."""
+        losses = {**self.compute_losses(outputs, batch), **self.further_losses(outputs, batch)}
         loss_terms.check_terms(type(self).__name__, losses, self.loss_names)
         return losses
 
@@ -151,8 +158,8 @@ class EntireSpaceTrainer(TrackedModel):
         return counted, scores if self.output_metrics else {}
 
     def _unpack(self, data: Any, training: bool = False) -> tuple[dict[str, Any], Batch]:
-        kind = type(self).__name__
-        return unpack(data, self.features, kind, self.extra_labels, training)
+        names = (type(self).__name__, self.extra_labels, self.feedback.labels)
+        return unpack(data, self.features, *names, training)
 
     def prepare(self, dataset: Any) -> Any:
         """Encodes raw features in the input pipeline, at every epoch; other data pass through.
@@ -170,7 +177,8 @@ class EntireSpaceTrainer(TrackedModel):
         While one replica takes a step, the pipeline finds the distinct rows of the next batches.
 
         Raises:
-            ValueError: if data have a form that is not understood, or class weights are given.
+            ValueError: if data have a form that is not understood or give no batch, or class
+                weights are given.
         """
         given = fit_inputs.fit_arguments(args, kwargs)
         self.build_all()
@@ -182,13 +190,14 @@ class EntireSpaceTrainer(TrackedModel):
         callbacks = given.get("callbacks") or []
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-            given["callbacks"] = [_CatchUp(), *listed]  # before those that save or look
+            given["callbacks"] = [CatchUp(), *listed]  # before those that save or look
         prepared = self.prepare(x)
         alone = int(self.distribute_strategy.num_replicas_in_sync) == 1
         features = fit_inputs.features_of(prepared)
         if alone and features is not None and not self.run_eagerly:
             prepared = look_ahead(prepared)
         history = super().fit(**{**given, "x": prepared})
+        fit_inputs.check_any_batch(bool(history.history) or not history.epoch)
         self._catch_up()
         return history
 
@@ -226,6 +235,7 @@ class EntireSpaceTrainer(TrackedModel):
         self._catch_up()
         given = (self.prepare(x), y, batch_size, verbose, sample_weight, *args)
         results = super().evaluate(*given, return_dict=True, **kwargs)
+        fit_inputs.check_any_batch("loss" in results)
         return results if return_dict else self.in_order(results)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -233,7 +243,7 @@ class EntireSpaceTrainer(TrackedModel):
         fit_inputs.check_inputs(x)
         self.build()
         self._catch_up()
-        return super().predict(self.prepare(x), *args, **kwargs)
+        return fit_inputs.predicted(super().predict, self.prepare(x), *args, **kwargs)
 
     def train_on_batch(
         self,
@@ -253,7 +263,7 @@ class EntireSpaceTrainer(TrackedModel):
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """``keras.Model.test_on_batch``, with every row up to date; a list fits `metrics_names`."""
+        """``keras.Model.test_on_batch``; a list fits `metrics_names`."""
         fit_inputs.check_inputs(x, y, sample_weight)
         self.build()
         self._catch_up()
@@ -308,10 +318,3 @@ class EntireSpaceTrainer(TrackedModel):
             given = {k: v for k, v in config.items() if k != "optimizer"}
             self.compile(optimizer, **keras.saving.deserialize_keras_object(given))
             self.optimizer.build(self.trainable_variables)
-
-
-class _CatchUp(keras.callbacks.Callback):
-    """Brings the tables up to date at the end of an epoch, for the callbacks that follow."""
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        catch_up(self.model.optimizer)

@@ -238,7 +238,7 @@ def test_lists_with_nulls_inside_and_a_number_alone():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.drop(columns="uid"), "column 'uid' of feature 'user' is missing"),
+        (lambda t: t.drop(columns="uid"), "must hold the column 'uid' of feature 'user'"),
         (lambda t: t.drop(columns="tag_w"), "'tag_w', the weights of 'tags', is missing"),
         (lambda t: t.drop(columns="is_buy"), "must hold the columns 'is_click' and 'is_buy'"),
         (lambda t: t.assign(uid="x"), "column 'uid' must be int64"),

@@ -1,5 +1,7 @@
 """The gate lets an equal version pass and refuses one that is worse, shifted or shuffled."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -105,7 +107,9 @@ def test_rows_of_a_thinned_log_count_as_in_the_full_one(version, tiny, rows):
     assert full == pytest.approx(np.average(loss, weights=weight), rel=1e-5)
     plain = gate.compare(version, version, tiny.SCHEMA, rows)["metric"]["served"]
     assert plain == pytest.approx(loss.mean(), rel=1e-5)
-    assert abs(full - plain) > 0.01
+    assert abs(full - plain) > 0.001
+    whole = dataclasses.replace(gate, whole_log=True)
+    assert whole.compare(version, version, thinned, rows)["metric"]["served"] == plain
 
 
 def test_metric_that_is_not_defined_is_refused(version, tiny, rows):

@@ -92,3 +92,22 @@ def test_logs_of_other_schemas_do_not_join():
     other.features.pop("item")
     with pytest.raises(ValueError, match="'item'"):
         event_log.joined([log, other])
+
+
+def test_a_log_until_a_moment_does_not_know_what_came_later():
+    labels = {"click_time": "clicked_at", "conversion_time": "bought_at"}
+    made = SCHEMA.model_copy(update={"labels": SCHEMA.labels.model_copy(update=labels)})
+    rows = pd.DataFrame(
+        {"user": [1, 2, 3, 4], "item": ["a"] * 4, "click": 1, "conversion": [1, 1, 0, 1],
+         "at": [1, 2, 3, 9], "clicked_at": [2, 3, 8, 9], "bought_at": [4, 7, None, 9],
+         "price": 1.0}
+    )  # fmt: skip
+    whole = event_log.from_table(made, read_table(rows))
+    found = event_log.until(whole, 5)
+    never = event_log.NEVER
+    assert found.known["exposure"].tolist() == [1, 2, 3]
+    assert found.known["click"].tolist() == [2, 3, never]
+    assert found.known["conversion"].tolist() == [4, never, never]
+    assert found.happened["click"].tolist() == [True, True, False]
+    assert found.happened["conversion"].tolist() == [True, False, False]
+    assert event_log.until(whole, 9).known["click"].tolist() == [2, 3, 8, 9]

@@ -70,11 +70,15 @@ def test_a_saved_window_loads_equal(tmp_path, line):
     [
         ("attribution: {window_hours: 24, from: click}", 6, ["without labels.click_time"]),
         ("attribution: {window_hours: 24, from: buy}", 6, ["'click' or 'exposure'", "'buy'"]),
-        ("attribution: {window_hours: 0, from: click}", 6, ["window_hours", "greater than 0"]),
+        ("attribution: {window_hours: 0, from: click}", 6, ["window_hours", "must be above 0"]),
         ("attribution: {window_hours: a day, from: click}", 6, ["window_hours", "'a day'"]),
-        ("attribution: {from: exposure}", 6, ["attribution.window_hours: is required"]),
-        ("attribution: {window_hours: 24}", 6, ["attribution.from: is required"]),
-        ("attribution: {hours: 24, from: click}", 6, ["attribution.hours: unknown key"]),
+        ("attribution: {from: exposure}", 6, ["attribution.window_hours: must be given"]),
+        ("attribution: {window_hours: 24}", 6, ["attribution.from: must be given"]),
+        (
+            "attribution: {hours: 24, from: click}",
+            6,
+            ["attribution.hours: must be a key"],
+        ),
         ("attribution: 24", 6, ["labels.attribution: "]),
         (
             "attribution_window_hours: 12\n  attribution: {window_hours: 24, from: exposure}",

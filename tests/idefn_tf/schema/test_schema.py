@@ -85,7 +85,7 @@ def test_unknown_keys_are_refused_with_their_place(tmp_path):
     text = yaml.safe_dump(made(), sort_keys=False)
     path.write_text(text.replace("  kind: numeric", "  kind: numeric\n  embeding: 4"))
     line = path.read_text().splitlines().index("  embeding: 4") + 1
-    with pytest.raises(ValueError, match="unknown key") as caught:
+    with pytest.raises(ValueError, match="must be a key of the schema") as caught:
         Schema.load(path)
     assert str(caught.value).startswith(f"{path}:{line}: features[1].embeding: ")
 
@@ -164,12 +164,12 @@ def test_label_times_are_no_features_either():
         ({"kind": "numeric", "tied_to": "price"}, "cannot be tied"),
         ({"missing": "none"}, "missing must be of dtype int64, received 'none'"),
         ({"train_only": True, "serving_value": 0.5}, "serving_value must be of dtype int64"),
-        ({"num_buckets": 0}, "greater than or equal to 1"),
-        ({"headroom": -1}, "greater than or equal to 0"),
-        ({"max_missing_rate": 1.5}, "less than or equal to 1"),
+        ({"num_buckets": 0}, "must be 1 or more, received 0"),
+        ({"headroom": -1}, "must be 0 or more, received -1"),
+        ({"max_missing_rate": 1.5}, "must be 1 or less, received 1.5"),
         ({"side": "shop"}, "'user', 'item' or 'context'"),
-        ({"name": "1st"}, "match pattern"),
-        ({"minimum": float("nan")}, "finite number"),
+        ({"name": "1st"}, "must be text of the form ^[A-Za-z]"),
+        ({"minimum": float("nan")}, "must be a finite number"),
     ],
 )
 def test_feature_rules(changes, message):
@@ -197,12 +197,17 @@ def test_chains_of_ties_are_refused():
 
 
 def test_the_user_key_must_be_a_feature():
-    refuses(made(user_key="nobody"), "user_key: 'nobody' must name a feature")
+    refuses(
+        made(user_key="nobody"),
+        "user_key: must name a feature, received 'nobody'; take one of user, price",
+    )
 
 
 def test_label_rules():
-    refuses(made(labels={"click": "a"}), "labels.conversion: is required")
-    refuses(made(labels={**BASE["labels"], "negative_keep_rate": 0}), "greater than 0")
+    refuses(
+        made(labels={"click": "a"}), "labels.conversion: must be given, received nothing; add it"
+    )
+    refuses(made(labels={**BASE["labels"], "negative_keep_rate": 0}), "must be above 0, received 0")
     refuses(made(labels={**BASE["labels"], "time_unit": "h"}), "labels.time_unit")
     for zone, hint in (("Asia/Shangai", "did you mean Asia/Shanghai"), ("+08:00", "IANA name")):
         refuses(made(labels={**BASE["labels"], "time_zone": zone}), "labels.time_zone", hint)
@@ -211,7 +216,12 @@ def test_label_rules():
 def test_several_errors_are_told_at_once():
     value = made(extra=1)
     value["features"][0]["kind"] = "hsh"
-    refuses(value, "extra: unknown key", "features[0].kind: ", "received 'hsh'")
+    refuses(
+        value,
+        "extra: must be a key of the schema, received 'extra'",
+        "features[0].kind: ",
+        "received 'hsh'",
+    )
 
 
 def test_defaults_of_nulls_follow_the_dtype():

@@ -132,7 +132,7 @@ def test_an_override_of_another_form_is_refused(tmp_path, override):
         (
             "methd",
             "esmm",
-            "unknown key, must be one of ['backbone', 'encoder', 'features', 'imp",
+            "unknown key, must be one of ['backbone', 'encoder', 'features', 'feedb",
         ),
     ],
 )

@@ -109,3 +109,17 @@ def test_arguments_by_place_are_arguments_by_name(parts):
     }  # fmt: skip
     with pytest.raises(TypeError, match="epoch"):
         fit_arguments((features, labels), {"epoch": 3})
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_data_without_a_batch_are_told_what_leads_to_it(make_model, parts):
+    """A batch as large as no table gives none where the remainder is dropped."""
+    none = tf.data.Dataset.from_tensor_slices(parts).batch(97, drop_remainder=True)
+    model = make_model("esmm")
+    model.compile("adam", jit_compile=False, run_eagerly=True)
+    for ask in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(ValueError, match=r"x: must give at least one batch, received none;\n"):
+            ask(none, verbose=0)
+    features, *_ = parts
+    one = {name: values[:1] for name, values in features.items()}
+    assert model.predict(one, verbose=0)["cvr"].shape == (1,)

@@ -5,7 +5,7 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
-from idefn_tf.history.time_columns import time_array
+from idefn_tf.data.time_columns import time_array
 from idefn_tf.schema import Schema
 
 NOON = 1_714_564_800  # 2024-05-01 12:00:00 UTC

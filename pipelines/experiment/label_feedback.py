@@ -1,0 +1,72 @@
+"""A config's feedback and the prepared data: the attribution window, and labels that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from idefn_tf._options import options_of
+from idefn_tf.models.feedback import FEEDBACKS, LabelLikelihood
+from idefn_tf.schema import FEEDBACK_LABELS, Schema
+from pipelines.experiment.config_groups import NAMES
+
+
+def make_feedback(settings: Mapping[str, Any], schema: Schema) -> LabelLikelihood:
+    """Builds a label likelihood from {"name": ..., and its arguments}.
+
+    One that needs an attribution window takes the schema's where the config names none.
+
+    Args:
+        settings: the config's `feedback`.
+        schema: of the prepared data.
+
+    Raises:
+        ValueError: if the schema has no times that its labels could come from, or no window.
+    """
+    arguments = dict(settings)
+    name = arguments.pop("name", NAMES["feedback"])
+    cls: Any = FEEDBACKS[name]
+    window = schema.labels.attribution
+    needed = [label for label in cls.labels if label in FEEDBACK_LABELS]
+    if needed and not schema.labels.delayed:
+        raise ValueError(
+            f"name: must go without the labels {needed} on this data, received {name!r}, which "
+            "learns from them; name labels.exposure_time, click_time and conversion_time in the "
+            "schema, and prepare the log again with --as-of"
+        )
+    if "window" in options_of(cls).model_fields and arguments.get("window") is None:
+        if window is None:
+            raise ValueError(
+                f"window: must be given for {name!r}, received none, and the schema has no "
+                "labels.attribution; write the days in which a click can convert"
+            )
+        arguments["window"] = window.window_hours / 24.0
+    made: LabelLikelihood = cls(**arguments)
+    return made
+
+
+def dropped_note(likelihood: LabelLikelihood, schema: Schema) -> str | None:
+    """Says that preparation left out the rows that a likelihood is there for; None where not."""
+    labels = schema.labels
+    wants = any(label in FEEDBACK_LABELS for label in likelihood.labels)
+    if not wants or labels.attribution is None or labels.immature == "keep":
+        return None
+    return (
+        "feedback: rows whose attribution window was open were "
+        + ("left out" if labels.immature == "drop" else "weighed by their elapsed share")
+        + " when the data were prepared; labels.immature: keep in the schema hands them over"
+    )
+
+
+def same_heads(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two feedbacks have the same variables: a run may go on with the other's model."""
+
+    def heads(settings: Mapping[str, Any]) -> Any:
+        settings = {"name": NAMES["feedback"], **settings}
+        cls: Any = FEEDBACKS.get(settings["name"])
+        if cls is None or not cls.heads:
+            return None
+        units: Any = settings.get("units", options_of(cls).model_fields["units"].default)
+        return settings["name"], tuple(units)
+
+    return bool(heads(one) == heads(other))

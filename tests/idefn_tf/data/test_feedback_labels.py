@@ -1,0 +1,158 @@
+"""Labels of delayed feedback of raw rows, as of a moment: hand values, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from idefn_tf.data import open_dataset
+from idefn_tf.schema import Schema
+
+HOUR, DAY = 3600, 86_400
+START = 1_714_521_600  # 2024-05-01
+
+
+def schema(**labels):
+    return Schema.parse(
+        {
+            "name": "shop",
+            "labels": {
+                "click": "clicked",
+                "conversion": "bought",
+                "exposure_time": "shown_at",
+                "click_time": "clicked_at",
+                "conversion_time": "bought_at",
+                "time_unit": "s",
+                "attribution": {"window_hours": 48, "from": "click"},
+                **labels,
+            },
+            "features": [{"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"}],
+        }
+    )
+
+
+def frame():
+    """Hours of exposure, click and conversion; None where there was none."""
+    rows = [(0, 1, 3), (0, 2, 51), (4, 5, 30), (6, 7, None), (8, None, None), (10, 40, 41)]
+    table = pd.DataFrame(rows, columns=["shown_at", "clicked_at", "bought_at"], dtype="float64")
+    table = (table * HOUR + START).astype("Int64")
+    table["clicked"] = table["clicked_at"].notna().astype(int)
+    table["bought"] = table["bought_at"].notna().astype(int)
+    table["user"] = range(len(table))
+    return table
+
+
+def labels_of(table, as_of=START + DAY, made=None, **options):
+    rows = open_dataset(made or schema(), table, feedback_labels=True, as_of=as_of, **options)
+    batches = [labels for _, labels, _ in rows]
+    return {name: np.concatenate([b[name].numpy() for b in batches]) for name in batches[0]}
+
+
+@pytest.mark.parametrize("form", ["numbers", "dates", "file", "files over batches"])
+def test_a_table_is_told_as_of_a_moment_by_hand(form, tmp_path):
+    table, options, made = frame(), {}, schema()
+    if form == "dates":
+        for name in made.labels.times:
+            table[name] = pd.to_datetime(table[name].astype("float64"), unit="s")
+    elif form != "numbers":
+        path = tmp_path / "rows.parquet"
+        table.to_parquet(path)
+        table = str(path)
+        options = {"batch_size": 4} if "batches" in form else {}
+    found = labels_of(table, "2024-05-02", **options)
+    assert found["click"].tolist() == [1, 1, 1, 1, 0, 0]  # user 5 clicks at 40 h
+    assert found["conversion"].tolist() == [1, 0, 0, 0, 0, 0]
+    assert found["conversion_final"].tolist() == [1, 0, 1, 0, 0, 0]  # 49 h after a click: too late
+    hours = np.array([23, 22, 19, 17, 0, 0])
+    np.testing.assert_allclose(found["elapsed"], hours / 24, rtol=1e-6)
+    np.testing.assert_allclose(found["conversion_delay"], [2 / 24, 0, 0, 0, 0, 0], rtol=1e-6)
+
+
+def test_the_window_opens_where_the_schema_says():
+    made = schema(attribution={"window_hours": 30, "from": "exposure"})
+    found = labels_of(frame(), START + 100 * HOUR, made)
+    assert found["conversion_final"].tolist() == [1, 0, 1, 0, 0, 0]  # 26 h; 31 h from the exposure
+    assert found["conversion"].tolist() == [1, 0, 1, 0, 0, 0]
+    np.testing.assert_allclose(found["conversion_delay"][2], 25 / 24, rtol=1e-6)
+
+
+def test_encoded_rows_keep_their_labels():
+    class Users:
+        raw_names = ("user",)
+
+        def encode(self, features):
+            return {"rows": {"user": features["user"]}}
+
+    rows = open_dataset(
+        schema(), frame(), feedback_labels=True, as_of=START + DAY, encode=Users(), batch_size=4
+    )
+    features, labels, _ = list(rows)[1]
+    assert features["rows"]["user"].numpy().tolist() == [4, 5]
+    assert labels["elapsed"].numpy().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "said"),
+    [
+        (0, "clicked_at", START - 5, "'clicked_at' must not lie before shown_at, received"),
+        (2, "bought_at", START + 5 * HOUR - 1, "'bought_at' must not lie before clicked_at"),
+        (2, "bought_at", None, "'bought_at' must hold a time where there is a conversion"),
+        (1, "shown_at", None, "'shown_at' must hold a time on every row, received None"),
+        (4, "shown_at", START + DAY + 1, "'shown_at' must not lie after as_of="),
+        (1, "bought_at", 1000 * START, "'bought_at' must hold s since 1970"),
+    ],
+)
+def test_times_that_no_funnel_has_are_refused_with_column_row_and_cure(row, column, value, said):
+    table = frame()
+    if row == 0:
+        table.loc[0, "shown_at"] = START
+    table.loc[row, column] = value
+    with pytest.raises(ValueError) as caught:
+        labels_of(table)
+    assert said in str(caught.value)
+    assert f"in row {row}; " in str(caught.value)
+
+
+def test_seconds_in_a_schema_of_milliseconds_are_refused():
+    with pytest.raises(ValueError, match="in row 5; if these are seconds, set"):
+        labels_of(frame(), made=schema(time_unit="ms"))
+
+
+@pytest.mark.parametrize(
+    ("options", "made", "said"),
+    [
+        ({"as_of": None}, {}, "as_of: must be given for rows without the columns"),
+        ({"as_of": "soon"}, {}, "as_of: must be a moment such as 2024-05-08T06:00"),
+        ({"feedback_labels": False}, {}, "as_of: must be None without feedback_labels"),
+        ({"labels": False}, {}, "feedback_labels: must be False where labels is False"),
+        ({}, {"click_time": None, "attribution": None}, "name the three columns of times"),
+        ({}, {"click_time": "tapped_at"}, "column 'tapped_at' of times is missing"),
+    ],
+)
+def test_what_is_asked_must_be_told_by_the_table(options, made, said):
+    asked = {"feedback_labels": True, "as_of": START + DAY, **options}
+    with pytest.raises(ValueError, match=said):
+        open_dataset(schema(**made), frame(), **asked)
+
+
+def test_other_readers_are_refused(tmp_path):
+    path = tmp_path / "rows.parquet"
+    frame().to_parquet(path)
+    with pytest.raises(ValueError, match="feedback_labels: must be False for parquet files read"):
+        open_dataset(schema(), str(path), feedback_labels=True, as_of=START, reader="tensorflow-io")
+
+
+@pytest.mark.parametrize(
+    "name", ["elapsed", "conversion_delay", "conversion_final", "clicked_at", "bought_at"]
+)
+@pytest.mark.parametrize("key", ["name", "column"])
+def test_none_of_them_is_ever_a_feature(name, key):
+    value = schema().model_dump(mode="json", by_alias=True, exclude_none=True)
+    value["features"][0] |= {"name": "fine", key: name}
+    with pytest.raises(ValueError, match=f"{name!r} is a label, a reserved or a forbidden column"):
+        Schema.parse(value)
+
+
+def test_keep_needs_the_three_times():
+    assert schema(immature="keep").labels.immature == "keep"
+    with pytest.raises(ValueError, match="immature: must be drop or weight without exposure_time"):
+        schema(immature="keep", conversion_time=None)
