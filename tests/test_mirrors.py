@@ -149,6 +149,7 @@ HOLDS = {
     "serving/server/test_lifecycle": """serving/server/settings
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
+    "serving/common/test_onnx_connection": "serving/common/connect",
     "serving/test_client": "serving/common/request serving/common/row_files",
     "serving/test_history_requests": """serving/common/history_requests
         serving/common/skew_of_history""",
