@@ -93,6 +93,7 @@ HOLDS = {
     "pipelines/datasets/test_ali_ccp_lines": "pipelines/datasets/ali_ccp/ali_ccp_lines",
     "pipelines/datasets/test_kuairand_pure": "pipelines/preparation/lookup_tables",
     "pipelines/datasets/test_simulated_funnel": """
+        pipelines/datasets/simulated_funnel/funnel_options
         pipelines/datasets/simulated_funnel/funnel_world
         pipelines/datasets/simulated_funnel/observed_features
         pipelines/datasets/simulated_funnel/simulated_funnel""",
@@ -148,6 +149,7 @@ HOLDS = {
     "serving/server/test_lifecycle": """serving/server/settings
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
+    "serving/common/test_onnx_connection": "serving/common/connect",
     "serving/test_client": "serving/common/request serving/common/row_files",
     "serving/test_history_requests": """serving/common/history_requests
         serving/common/skew_of_history""",

@@ -43,7 +43,7 @@ from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
 
 #: Rises with every change of the columns of delays, so that older folders are made anew.
-_DELAYS = 1
+_DELAYS = 2
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Job:
         learns: whether vocabularies are learned on train; else those of `learned` are taken.
         learned: a folder of vocabularies.
         base: a folder of vocabularies that training rows extend.
-        as_of: when the log ended.
+        as_of: the observation time; by default the log's end.
         events: earlier events that rows look back on: prepared folders, or files of exposures.
     """
 
