@@ -40,7 +40,7 @@ def mature_rows(schema: Schema, table: pa.Table) -> tuple[pa.Table, int]:
     if left_out == table.num_rows and left_out:
         raise ValueError(
             f"rows: must hold some whose attribution window has closed, received {left_out:,} rows "
-            "whose window is open; give older rows"
+            "whose window is open; give older rows, or prepare them as of a later moment"
         )
     return (table.filter(pa.array(~opened)) if left_out else table), left_out
 
