@@ -9,14 +9,14 @@ and validation see what was known when the test days began; test rows are judged
 labels. A cell is one training; it is saved as it ends, and a second run goes on with those that are
 missing.
 
-Expected, written before the first run of the grid (two cells of a smaller delay had been looked at).
-The window has 5 days and delays 3 in the mean, so some 15 to 25 % of train's conversions are not
-known and `observed` predicts that much less than `oracle` (PCOC over clicks, as a ratio). `dfm` closes
-most of it where the law is exponential, about half where it is not, since its hazard is constant.
-`wait` is right for `click_only` and lowers the rate of methods with unclicked rows. `weigh` lies
-between (its law is exponential, of the true mean). `fnw` ends where `observed` does, for it needs a
-stream. `es_dfm` comes near `oracle`, by heads from closed windows. AUC moves by less than .005 either
-way: a delay that hardly depends on the row costs the ranking next to nothing.
+Expected, written before the first run of the grid (two cells of a smaller delay had been looked
+at). The window has 5 days and delays 3 in the mean, so some 15 to 25 % of train's conversions are
+not known and `observed` predicts that much less than `oracle` (PCOC over clicks, as a ratio). `dfm`
+closes most of it where the law is exponential, about half where it is not, since its hazard is
+constant. `wait` is right for `click_only` and lowers the rate of methods with unclicked rows.
+`weigh` lies between (its law is exponential, of the true mean). `fnw` ends where `observed` does,
+for it needs a stream. `es_dfm` comes near `oracle`, by heads from closed windows. AUC moves by less
+than .005 either way: a delay that hardly depends on the row costs the ranking next to nothing.
 """
 
 from __future__ import annotations
