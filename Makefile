@@ -80,6 +80,7 @@ docs: setup ## the documentation, into build/docs (open build/docs/index.html)
 lock: setup ## recompile the lock files
 	$(BIN)/uv pip compile -q --python-version 3.11 requirements/default.in -o requirements/default.lock
 	$(BIN)/uv pip compile -q --python-version 3.11 requirements/current.in -o requirements/current.lock
+	$(BIN)/uv pip compile -q --python-version 3.11 requirements/onnx.in -o requirements/onnx.lock
 
 clean: ## remove environments, runs and caches
 	rm -rf .venv .venv-* runs .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

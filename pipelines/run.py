@@ -111,7 +111,7 @@ def run(
 
 
 def _demo_schema() -> Schema:
-    """The simulator's schema with aggregates alone: sequences add .001 there, for twice the time."""
+    """The simulator's schema with aggregates alone: sequences add .001, for twice the time."""
     value = strict_yaml.read(SCHEMAS / "simulated_funnel_history.yaml").value
     return Schema.parse({key: value[key] for key in value if key != "sequences"})
 

@@ -1,6 +1,7 @@
-"""Asks a served model: over TensorFlow Serving's REST protocol, or gRPC.
+"""Asks a served model: over TensorFlow Serving's REST protocol, or gRPC; or an ONNX file.
 
     python -m serving.client --url http://127.0.0.1:8501 --model cvr --data FILE --rows 3
+    python -m serving.client --onnx models/cvr/1/model.onnx --data FILE --rows 3
 
 ``--example`` prints a valid request body, ``--json`` sends a file: rows, or a whole body. With
 ``--schema RUN/schema.yaml`` missing values become the schema's, and CSV is read by its types.
@@ -13,13 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from idefn_tf.schema import Schema
 from serving.common.command_line import command_parser
+from serving.common.connect import connect
 from serving.common.connection import (
     ConnectionFailedError,
     DeniedError,
@@ -31,7 +33,7 @@ from serving.common.connection import (
     TimeoutExpiredError,
 )
 from serving.common.event_lists import DEFAULT, WITH_HISTORY, holds_history
-from serving.common.grpc_connection import Grpc
+from serving.common.onnx_connection import SCHEME, Onnx, rows_of
 from serving.common.request import Columns, MissingInputError, RequestBuilder, Rows
 from serving.common.row_files import read_rows
 
@@ -49,16 +51,17 @@ __all__ = [
 
 
 class Client:
-    """A model behind TensorFlow Serving or the embedded server; one per thread.
+    """A model behind TensorFlow Serving or the embedded server, or in a file; one per thread.
 
     Requests are columnar: a tenth of the size of rows. Unknown keys are dropped, nulls become the
     schema's missing values, lists are padded.
 
     Args:
-        url: "http://host:8501" for REST, "grpc://host:8500" for gRPC; https and grpcs for TLS.
+        url: "http://host:8501" for REST, "grpc://host:8500" for gRPC; https and grpcs for TLS;
+            "onnx:VERSION/model.onnx" runs an exported ONNX version in this process.
         model: the model's name.
-        schema: the schema, or the path of one; without it the inputs are asked from the server
-            (REST only), and nulls become -1, NaN or "".
+        schema: the schema, or the path of one; without it that in an ONNX version, or the inputs
+            are asked from the server (REST only), and nulls become -1, NaN or "".
         version: ask this version; default the newest.
         label: ask the version that has this label.
         timeout: seconds for an answer.
@@ -76,7 +79,7 @@ class Client:
 
     Raises:
         ValueError: if both version and label are given, or the address is of another kind.
-        ImportError: for gRPC without tensorflow-serving-api.
+        ImportError: for gRPC without grpcio, for ONNX without onnxruntime.
     """
 
     def __init__(
@@ -96,19 +99,12 @@ class Client:
     ) -> None:
         if version is not None and label is not None:
             raise ValueError(f"version, label: give one of them, received {version} and {label!r}")
-        if not url.startswith(("http://", "https://", "grpc://", "grpcs://")):
-            raise ValueError(
-                f"url: must begin with http://, https://, grpc:// or grpcs://, received {url!r}"
-            )
         if max_rows < 1:
             raise ValueError(f"max_rows: must be 1 or more, received {max_rows}")
         self.model, self.version, self.label, self.max_rows = model, version, label, max_rows
-        self._grpc, self._rest = None, None
-        if url.startswith("grpc"):
-            scheme, _, address = url.partition("://")
-            self._grpc = Grpc(address, timeout, token, scheme == "grpcs", verify)
-        else:
-            self._rest = Rest(url, timeout, token, verify)
+        self._connection = connect(url, timeout, token, verify)
+        if schema is None and isinstance(self._connection, Onnx):
+            schema = self._connection.schema
         if isinstance(schema, str | Path):
             schema = Schema.load(schema, kept=True)
         self._builder = None if schema is None else RequestBuilder.from_schema(schema)
@@ -138,9 +134,12 @@ class Client:
 
     def close(self) -> None:
         """Closes the connection."""
-        for wire in (self._rest, self._grpc):
-            if wire is not None:
-                wire.close()
+        self._connection.close()
+
+    @property
+    def schema(self) -> Schema | None:
+        """The schema of the rows, where it is known."""
+        return self._schema
 
     @property
     def builder(self) -> RequestBuilder:
@@ -183,12 +182,13 @@ class Client:
         It is asked once.
         """
         if self._looks_up is None:
-            found = True
-            if self._rest is not None and self._schema is not None:
+            taken: Iterable[str] = ()
+            if isinstance(self._connection, Onnx):
+                taken = self._connection.takes(DEFAULT)
+            elif isinstance(self._connection, Rest) and self._schema is not None:
                 signatures = self.metadata()["metadata"]["signature_def"]["signature_def"]
                 taken = signatures.get(DEFAULT, {}).get("inputs", {})
-                found = self._schema.generated.isdisjoint(taken)
-            self._looks_up = found
+            self._looks_up = self._schema is None or self._schema.generated.isdisjoint(taken)
         return self._looks_up
 
     def _asked(self, rows: Rows) -> tuple[RequestBuilder, str]:
@@ -206,10 +206,10 @@ class Client:
     def _predict(
         self, columns: Columns, builder: RequestBuilder, signature: str
     ) -> dict[str, list[Any]]:
-        if self._grpc is not None:
+        if not isinstance(self._connection, Rest):
             dtypes = {item.name: item.dtype for item in builder.inputs}
             inputs = {name: (dtypes[name], values) for name, values in columns.items()}
-            return self._grpc.predict(inputs, self.model, signature, self.version, self.label)
+            return self._connection.predict(inputs, self.model, signature, self.version, self.label)
         which = {} if signature == DEFAULT else {"signature_name": signature}
         outputs = self.send({**which, "inputs": columns})["outputs"]
         return outputs if isinstance(outputs, dict) else {"outputs": outputs}
@@ -238,9 +238,9 @@ class Client:
         return answer
 
     def _require_rest(self, what: str) -> Rest:
-        if self._rest is None:
-            raise ValueError(f"url: {what} needs REST; give the schema to ask over gRPC")
-        return self._rest
+        if not isinstance(self._connection, Rest):
+            raise ValueError(f"url: {what} needs REST; give the schema, and rows")
+        return self._connection
 
     def _path(self) -> str:
         which = "" if self.version is None else f"/versions/{self.version}"
@@ -264,11 +264,11 @@ def _answer(given: argparse.Namespace) -> Any:
         if given.status:
             return client.status()
         if given.data:
-            return client.predict(read_rows(given.data, given.rows, schema))
+            return client.predict(read_rows(given.data, given.rows, client.schema))
         text = sys.stdin.read() if given.json == "-" else Path(given.json).read_text("utf-8")
         body = json.loads(text)
         if isinstance(body, dict) and {"inputs", "instances"} & set(body):
-            return client.send(body)
+            return client.predict(rows_of(body)) if given.onnx else client.send(body)
         return client.predict(body)
 
 
@@ -279,9 +279,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 if the server gives no scores; 2 after an error in what was asked.
     """
     made = command_parser("serving.client", __doc__)
-    made.add_argument(
+    where = made.add_mutually_exclusive_group()
+    where.add_argument(
         "--url", default="http://127.0.0.1:8501", help="REST address; or grpc://host:8500"
     )
+    where.add_argument("--onnx", metavar="FILE", help="an ONNX version, run in this process")
     made.add_argument("--model", default="cvr", help="the model's name")
     made.add_argument("--schema", help="schema.yaml; default: the inputs that the server names")
     which = made.add_mutually_exclusive_group()
@@ -299,6 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--token-file", help="file with the bearer token")
     made.add_argument("--ca-file", help="authorities to check the server's certificate with")
     given = made.parse_args(arguments)
+    given.url = SCHEME + given.onnx if given.onnx else given.url
     try:
         sys.stdout.write(json.dumps(_answer(given), indent=1, ensure_ascii=False) + "\n")
     except (ServingError, ImportError) as error:

@@ -50,7 +50,8 @@ HOLDS = {
     "idefn_tf/models/test_entire_space_model": """idefn_tf/_keras_private
         idefn_tf/models/training/metric_tracking idefn_tf/models/training/metrics""",
     "idefn_tf/models/feedback/test_likelihood": """idefn_tf/models/feedback/defer
-        idefn_tf/models/feedback/es_dfm idefn_tf/models/feedback/fnw
+        idefn_tf/models/feedback/defuse idefn_tf/models/feedback/es_dfm
+        idefn_tf/models/feedback/fnc idefn_tf/models/feedback/fnw
         idefn_tf/models/feedback/observed
         idefn_tf/models/feedback/oracle idefn_tf/models/feedback/wait
         idefn_tf/models/feedback/weigh idefn_tf/models/feedback/windowed""",
@@ -148,6 +149,7 @@ HOLDS = {
     "serving/server/test_lifecycle": """serving/server/settings
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
+    "serving/common/test_onnx_connection": "serving/common/connect",
     "serving/test_client": "serving/common/request serving/common/row_files",
     "serving/test_history_requests": """serving/common/history_requests
         serving/common/skew_of_history""",

@@ -1,10 +1,19 @@
-"""Data: files and tables of exposures become tf.data batches."""
+"""Data: files and tables of exposures become tf.data batches.
 
-from idefn_tf.data.arrow_to_numpy import to_arrays
-from idefn_tf.data.batches import Encoder, EpochClock, encode_dataset
-from idefn_tf.data.dataset import open_dataset
-from idefn_tf.data.files import find_files, read_table
-from idefn_tf.data.vocabularies import learn_vocabularies
+Names are imported when they are first used: files are read without TensorFlow, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from idefn_tf.data.arrow_to_numpy import to_arrays
+    from idefn_tf.data.batches import Encoder, EpochClock, encode_dataset
+    from idefn_tf.data.dataset import open_dataset
+    from idefn_tf.data.files import find_files, read_table
+    from idefn_tf.data.vocabularies import learn_vocabularies
 
 __all__ = [
     "Encoder",
@@ -16,3 +25,20 @@ __all__ = [
     "read_table",
     "to_arrays",
 ]
+
+_HOMES = {
+    "Encoder": "batches",
+    "EpochClock": "batches",
+    "encode_dataset": "batches",
+    "find_files": "files",
+    "learn_vocabularies": "vocabularies",
+    "open_dataset": "dataset",
+    "read_table": "files",
+    "to_arrays": "arrow_to_numpy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -11,6 +11,7 @@ import functools
 import io
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,6 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.fs
-import tensorflow as tf
 
 _through_tensorflow_io = False
 
@@ -74,8 +74,14 @@ def explained(path: str, argument: str = "source") -> Iterator[None]:
     """Turns what readers raise into a ValueError: what cannot be read, why, and the cure."""
     try:
         yield
-    except (tf.errors.OpError, pa.ArrowInvalid, OSError) as error:
+    except (*_tensorflows_error(), pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{argument}: {path} {_why(path, str(error))}") from None
+
+
+def _tensorflows_error() -> tuple[type[Exception], ...]:
+    """Returns the base of TensorFlow's errors; what it did not read, none of them is about."""
+    tensorflow = sys.modules.get("tensorflow")
+    return (tensorflow.errors.OpError,) if tensorflow else ()
 
 
 def _why(path: str, said: str) -> str:
@@ -151,6 +157,8 @@ def _name_the_server() -> None:
 
 
 def _tensorflow_files(address: str) -> list[str]:
+    import tensorflow as tf
+
     prepare_for_tensorflow(address)
     if any(sign in address for sign in "*?["):
         return list(tf.io.gfile.glob(address))
@@ -166,6 +174,8 @@ class _File(io.RawIOBase):
     """A file of TensorFlow's as Python's: what pyarrow asks of one."""
 
     def __init__(self, path: str) -> None:
+        import tensorflow as tf
+
         prepare_for_tensorflow(path)
         self._file = tf.io.gfile.GFile(path, "rb")
         self._size = self._file.size()

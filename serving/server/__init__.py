@@ -37,6 +37,8 @@ Running
     A model that has no version or fails to load at the start ends the process with status 1 at
     once; there it waits, and tries again for minutes. Later failures are retried as there, and also
     as soon as the version's folder changes.
+    A version of the export to ONNX (model.onnx) is served, too, where onnxruntime is installed, by
+    the same names and messages; it has no signatures over tf.Example. There it fails to load.
     If all versions of a model vanish from disk, the last one goes on answering.
     The metrics page counts requests to configured models only.
     SIGTERM answers what has been accepted and ends with status 0.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,12 +27,30 @@ if TYPE_CHECKING:
 _TABLE = "embeddings_{}"
 
 
+class OnnxGraph(NamedTuple):
+    """A graph whose embedding tables are not in it yet: a message ends at 2 GiB.
+
+    Attributes:
+        model: the graph.
+        tables: initializers to add, by name.
+    """
+
+    model: ModelProto
+    tables: dict[str, np.ndarray]
+
+    @property
+    def bytes(self) -> int:
+        """The size of all initializers."""
+        inside = sum(len(tensor.raw_data) for tensor in self.model.graph.initializer)
+        return inside + sum(table.nbytes for table in self.tables.values())
+
+
 def build(
     model: EntireSpaceModel,
     schema: Schema,
     calibrator: Callable[[tf.Tensor], tf.Tensor] | None = None,
     snapshot: Snapshot | None = None,
-) -> ModelProto:
+) -> OnnxGraph:
     """Converts a model: raw features by name in, scores by name out, as the SavedModel has them.
 
     Args:
@@ -42,7 +60,7 @@ def build(
         snapshot: history to look up; the inputs are recorded features then.
 
     Returns:
-        The graph, its initializers inside.
+        The graph, and its embedding tables beside it.
 
     Raises:
         ImportError: if a package of the extra ``onnx`` is missing.
@@ -84,8 +102,12 @@ def build(
     renamed = {f"{key}:0": name for key, name in named.items()}
     renamed |= {tensor.name: name for tensor, name in zip(frozen.outputs, outputs, strict=True)}
     made = _convert(frozen, renamed, keys)
-    _fill_tables(made, tables)
-    return made
+    by_input = {_TABLE.format(name): table for name, table in tables.items()}
+    given = {i.name: by_input.get(i.name.removesuffix(":0")) for i in made.graph.input}
+    for at in reversed(range(len(made.graph.input))):
+        if given[made.graph.input[at].name] is not None:
+            del made.graph.input[at]
+    return OnnxGraph(made, {name: table for name, table in given.items() if table is not None})
 
 
 def _convert(frozen: Any, renamed: Mapping[str, str], keys: KeyTables) -> ModelProto:
@@ -120,17 +142,6 @@ def _convert(frozen: Any, renamed: Mapping[str, str], keys: KeyTables) -> ModelP
             "it as a SavedModel"
         )
     return model
-
-
-def _fill_tables(model: ModelProto, tables: Mapping[str, np.ndarray]) -> None:
-    """Turns the inputs that stand for tables into initializers."""
-    from onnx import numpy_helper
-
-    for name, table in tables.items():
-        key = _TABLE.format(name)
-        (given,) = [i for i in model.graph.input if i.name.removesuffix(":0") == key]
-        model.graph.initializer.append(numpy_helper.from_array(table, given.name))
-        model.graph.input.remove(given)
 
 
 @contextlib.contextmanager

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import tensorflow as tf
 
 from idefn_tf.export import warmup_records
 from idefn_tf.export.onnx import onnx_graph, onnx_replay
+from idefn_tf.export.onnx.onnx_graph import OnnxGraph
 from idefn_tf.export.onnx.onnx_scorer import (
     DATA_ENDING,
     HISTORY_MODEL,
@@ -26,7 +29,7 @@ from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import TensorProto
 
     from idefn_tf.calibration import Calibrator
 
@@ -71,12 +74,9 @@ def write(
     elif schema.generated:
         signatures[MODEL].append(WITH_HISTORY)
     for name, graph in graphs.items():
-        prop = graph.metadata_props.add()
-        prop.key, prop.value = SIGNATURES, ",".join(signatures[name])
-    if sum(_bytes(graph) for graph in graphs.values()) > INSIDE:
-        _move_tables(list(graphs.values()), folder / f"{MODEL}{DATA_ENDING}")
-    for name, graph in graphs.items():
-        (folder / name).write_bytes(graph.SerializeToString())
+        said = graph.model.metadata_props.add()
+        said.key, said.value = SIGNATURES, ",".join(signatures[name])
+    save(graphs, folder)
     del graphs
     with OnnxScorer(folder) as scorer:
         checked = onnx_replay.check(scorer, reference, arrays, calibrator)
@@ -98,32 +98,64 @@ def _software() -> dict[str, Any]:
     return {name: module.__version__ for name, module in named.items()}
 
 
-def _bytes(graph: ModelProto) -> int:
-    return sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
+def save(graphs: Mapping[str, OnnxGraph], folder: Path) -> None:
+    """Writes graphs into a folder, tables in them, or all in one file where they are large.
+
+    Args:
+        graphs: by file name; they are changed.
+        folder: where to.
+    """
+    large = sum(graph.bytes for graph in graphs.values()) > INSIDE
+    path = folder / f"{MODEL}{DATA_ENDING}"
+    with path.open("wb") if large else contextlib.nullcontext() as file:
+        move = None if file is None else TableFile(file, path.name)
+        for name, graph in graphs.items():
+            _add_tables(graph, move)
+            (folder / name).write_bytes(graph.model.SerializeToString())
 
 
-def _move_tables(graphs: list[ModelProto], path: Path) -> None:
-    """Moves large initializers to a file; what two graphs share by name and value lies there once.
+class TableFile:
+    """External data of ONNX: values of initializers, each from the beginning of a page.
+
+    A table that several graphs read under one name lies there once.
 
     Source: onnx/docs/ExternalData.md.
     """
-    from onnx.external_data_helper import set_external_data
 
-    placed: dict[str, tuple[int, bytes]] = {}
-    with path.open("wb") as file:
-        for graph in graphs:
-            for tensor in graph.graph.initializer:
-                data = tensor.raw_data
-                if len(data) < _SMALL:
-                    continue
-                at, same = placed.get(tensor.name, (-1, b""))
-                if same != data:
-                    file.write(bytes(-file.tell() % _PAGE))
-                    at = file.tell()
-                    file.write(data)
-                    placed[tensor.name] = at, data
-                set_external_data(tensor, path.name, offset=at, length=len(data))
-                tensor.ClearField("raw_data")
+    def __init__(self, file: BinaryIO, location: str) -> None:
+        self._file, self._location = file, location
+        self._placed: dict[tuple[str, bytes], int] = {}
+
+    def place(self, tensor: TensorProto, values: Any) -> None:
+        """Writes a tensor's values, little endian, and says in the tensor where they lie."""
+        data = memoryview(values).cast("B")
+        key = tensor.name, hashlib.sha256(data).digest()
+        if key not in self._placed:
+            self._file.write(bytes(-self._file.tell() % _PAGE))
+            self._placed[key] = self._file.tell()
+            self._file.write(data)
+        found = {"location": self._location, "offset": self._placed[key], "length": data.nbytes}
+        tensor.ClearField("raw_data")
+        tensor.data_location = tensor.EXTERNAL
+        for name, value in found.items():
+            tensor.external_data.add(key=name, value=str(value))
+
+
+def _add_tables(graph: OnnxGraph, move: TableFile | None) -> None:
+    from onnx import numpy_helper
+
+    initializers = graph.model.graph.initializer
+    if move is not None:
+        for tensor in initializers:
+            if len(tensor.raw_data) > _SMALL:
+                move.place(tensor, tensor.raw_data)
+    for name, table in graph.tables.items():
+        if move is None:
+            initializers.append(numpy_helper.from_array(table, name))
+        else:
+            tensor = initializers.add(name=name, dims=table.shape)
+            tensor.data_type = tensor.FLOAT
+            move.place(tensor, np.ascontiguousarray(table, "<f4"))
 
 
 def _write_warm_up(folder: Path, saved: Path, signatures: list[str]) -> None:

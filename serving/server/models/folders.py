@@ -6,6 +6,12 @@ import logging
 import os
 from pathlib import Path
 
+from idefn_tf.export.onnx.onnx_scorer import MODEL
+from idefn_tf.export.open_version import ONNX, SAVED_MODEL, format_of
+
+#: The file of a version that holds its graph, by format.
+GRAPHS = {SAVED_MODEL: "saved_model.pb", ONNX: MODEL}
+
 log = logging.getLogger("serving.server")
 
 
@@ -37,7 +43,7 @@ def find_versions(base_path: str) -> dict[int, Path]:
 def stamp_of(path: Path) -> tuple[int, int]:
     """Changes when a folder's content does, as far as its own entry and the graph file tell."""
     stamps = []
-    for item in (path, path / "saved_model.pb"):
+    for item in (path, path / GRAPHS[format_of(path)]):
         try:
             stamps.append(item.stat().st_mtime_ns)
         except OSError:
@@ -48,7 +54,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
 def why_none(name: str, base_path: str) -> str:
     """What is wrong with a model's folder that has no version, and the cure."""
     base = Path(base_path)
-    if (base / "saved_model.pb").is_file():
+    if any((base / graph).is_file() for graph in GRAPHS.values()):
         return f"{name}: '{base}' is a version itself; give its parent folder"
     if not base.is_dir():
         return f"{name}: there is no folder '{base}'"

@@ -1,16 +1,18 @@
-"""One loaded version of a model: its session, its signatures, and who is using it."""
+"""One loaded version of a model, a SavedModel or ONNX: session, signatures, who is using it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from idefn_tf.export.open_version import ONNX, format_of
 from serving.server import errors, json_text
 from serving.server.runtime import signature, stacking
+from serving.server.runtime.onnx_session import OnnxSession
 
 
 class Servable:
@@ -41,6 +43,29 @@ class Servable:
         self._users = 0
         self._retired = False
         self._closed = False
+        self._session: Any = None
+        self.signatures: dict[str, signature.Signature] = {}
+        if format_of(self.path) == ONNX:
+            definitions = self._load_onnx(session_config)
+        else:
+            definitions = self._load_saved_model(tags, session_config)
+        spec = {"name": name, "signature_name": "", "version": str(version)}
+        self.definitions = {
+            key: definition.SerializeToString() for key, definition in definitions.items()
+        }
+        self.metadata = json_text.proto_json(
+            {"model_spec": spec, "metadata": signature.metadata(definitions)}
+        )
+
+    def _load_onnx(self, session_config: Any) -> Mapping[str, Any]:
+        threads = session_config.intra_op_parallelism_threads if session_config else 0
+        session = self._session = OnnxSession(self.path, threads)
+        for key, definition in session.definitions.items():
+            found = self.signatures[key] = signature.Signature(key, definition, bounded=True)
+            found.bind_call(session.call(key, list(found.inputs)))
+        return session.definitions
+
+    def _load_saved_model(self, tags: Sequence[str], session_config: Any) -> Mapping[str, Any]:
         graph = tf.Graph()
         with graph.as_default():
             self._session = tf.compat.v1.Session(graph=graph, config=session_config)
@@ -49,9 +74,8 @@ class Servable:
                 stacks, replaced = stacking.build(stacking.groups(plan))
                 bounded = not stacking.has_loops(plan)
                 loaded = tf.compat.v1.saved_model.load(
-                    self._session, list(tags), str(path), input_map=replaced or None
+                    self._session, list(tags), str(self.path), input_map=replaced or None
                 )
-                self.signatures: dict[str, signature.Signature] = {}
                 for key, definition in loaded.signature_def.items():
                     found = signature.Signature(key, definition, bounded)
                     self.signatures[key] = found
@@ -60,13 +84,8 @@ class Servable:
             except BaseException:
                 self._session.close()
                 raise
-        spec = {"name": name, "signature_name": "", "version": str(version)}
-        self.definitions = {
-            key: definition.SerializeToString() for key, definition in loaded.signature_def.items()
-        }
-        self.metadata = json_text.proto_json(
-            {"model_spec": spec, "metadata": signature.metadata(loaded.signature_def)}
-        )
+        definitions: Mapping[str, Any] = loaded.signature_def
+        return definitions
 
     def find(self, signature_name: str) -> signature.Signature:
         """The signature of a predict request.

@@ -121,6 +121,11 @@ class Signature:
         parts = [part for stack in stacks for part in stack.parts]
         self._call_loose = session.make_callable(fetches, [*placeholders, *parts, *singles])
 
+    def bind_call(self, call: Callable[..., Any]) -> None:
+        """Takes a function of all inputs in order that gives all outputs in order."""
+        self._single = tuple(self.inputs)
+        self._call = self._call_loose = call
+
     @property
     def bound(self) -> bool:
         """Whether it can be run."""

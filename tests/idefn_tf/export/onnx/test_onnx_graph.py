@@ -34,8 +34,7 @@ def close(found, expected):
 
 
 def converted(model, schema, arrays, folder, layer=None):
-    made = onnx_graph.build(model, schema, layer)
-    (folder / "model.onnx").write_bytes(made.SerializeToString())
+    onnx_version.save({"model.onnx": onnx_graph.build(model, schema, layer)}, folder)
     with OnnxScorer(folder) as scorer:
         return scorer.score(arrays)
 
