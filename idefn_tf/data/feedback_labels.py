@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NoReturn
+from numbers import Integral
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -45,16 +46,16 @@ class FeedbackLabels:
     as_of: int | None = None
 
     @classmethod
-    def of(cls, labels: Labels, as_of: int | str | None) -> FeedbackLabels:
-        """Reads the moment: units since 1970, or a day or moment in ISO form.
+    def of(cls, labels: Labels, as_of: Any) -> FeedbackLabels:
+        """Reads the moment: units since 1970, a day or moment in ISO form, or a datetime.
 
         Raises:
             ValueError: if it is neither.
         """
-        if as_of is None or isinstance(as_of, int):
-            return cls(as_of)
+        if as_of is None or isinstance(as_of, Integral):
+            return cls(None if as_of is None else int(as_of))
         try:
-            return cls(read_moment(as_of, labels.time_unit, labels.time_zone))
+            return cls(read_moment(str(as_of), labels.time_unit, labels.time_zone))
         except ValueError:
             raise ValueError(
                 f"as_of: must be a moment such as 2024-05-08T06:00, or whole {labels.time_unit} "
