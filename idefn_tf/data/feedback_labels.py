@@ -102,12 +102,13 @@ class FeedbackLabels:
     ) -> Arrays:
         labels = schema.labels
         names = labels.times
-        (shown, unshown), (clicked, unclicked), (came, uncame) = (
-            _times(schema, table, name, first_row) for name in names
-        )
         click = given[CLICK] == 1
-        clicked = np.where(click & ~unclicked, clicked, shown)
         converted = click & (given[CONVERSION] == 1)
+        (shown, unshown), (clicked, unclicked), (came, uncame) = (
+            _times(schema, table, name, first_row, happened)
+            for name, happened in zip(names, (None, click, converted), strict=True)
+        )
+        clicked = np.where(unclicked, shown, clicked)
         for name, wrong, rule, cure in (
             (names[0], unshown, "must hold a time on every row", "write it"),
             (names[0], shown > as_of, f"must not lie after as_of={as_of}", "leave out the row"),
@@ -156,9 +157,9 @@ def check_times(labels: Labels, columns: Collection[str]) -> None:
 
 
 def _times(
-    schema: Schema, table: pa.Table, name: str, first_row: int
+    schema: Schema, table: pa.Table, name: str, first_row: int, happened: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    values, missing = time_array(schema, table, name, first_row)
+    values, missing = time_array(schema, table, name, first_row, happened)
     unit = schema.labels.time_unit
     if not missing.all() and (cure := wrong_unit(int(values[~missing].max()), unit)):
         _refuse(

@@ -47,12 +47,14 @@ def labels_of(table, as_of=START + DAY, made=None, **options):
     return {name: np.concatenate([b[name].numpy() for b in batches]) for name in batches[0]}
 
 
-@pytest.mark.parametrize("form", ["numbers", "dates", "file", "files over batches", "csv"])
+@pytest.mark.parametrize("form", ["numbers", "dates", "zeros", "file", "files over batches", "csv"])
 def test_a_table_is_told_as_of_a_moment_by_hand(form, tmp_path):
     table, options, made = frame(), {}, schema()
     if form == "dates":
         for name in made.labels.times:
             table[name] = pd.to_datetime(table[name].astype("float64"), unit="s")
+    elif form == "zeros":  # where nothing happened
+        table = table.fillna({"clicked_at": 0, "bought_at": -1})
     elif form != "numbers":
         path = tmp_path / ("rows.csv" if form == "csv" else "rows.parquet")
         table.to_csv(path, index=False) if form == "csv" else table.to_parquet(path)
