@@ -78,6 +78,8 @@ def test_any_number_of_rows_scores_like_python(onnx_version, wide, wide_model, r
         ("device", 2**53 + 1, 2**63 - 1),
         ("shift", -3, -4),
         ("at", 2**53 - 1, 2**53),
+        ("shop", -5, 5),
+        ("brand", 8, 9),  # unknown, in two of three buckets
         ("segment", b"a", b"b"),
         ("segment", b"a", b"A"),
     ],
@@ -129,7 +131,7 @@ def test_calibrator_adds_its_output(kind, wide, wide_model, tmp_path):
 
 @pytest.mark.parametrize("encoder", ["mean", "din", "target_attention", "transformer"])
 def test_sequences_are_encoded_by_every_encoder(encoder, wide, past, tmp_path):
-    schema = wide.past_schema(past)
+    schema = past.SCHEMA
     model = wide.make_model(schema, past.make_frame(), encoder=encoder)
     arrays = request_arrays(schema, past.make_frame())
     close(converted(model, schema, arrays, tmp_path), python_scores(model, schema, arrays))
@@ -143,7 +145,7 @@ def test_sequences_are_encoded_by_every_encoder(encoder, wide, past, tmp_path):
 
 
 def test_history_without_a_snapshot_has_two_names_for_one_graph(wide, past, tmp_path):
-    schema = wide.past_schema(past)
+    schema = past.SCHEMA
     model = wide.make_model(schema, past.make_frame())
     path = export_model(model, schema, tmp_path / "cvr", replay=past.make_frame(), format="onnx")
     assert card_of(path)["signatures"] == ["serving_default", "serving_with_history"]
@@ -152,7 +154,7 @@ def test_history_without_a_snapshot_has_two_names_for_one_graph(wide, past, tmp_
 
 
 def test_snapshot_is_looked_up_by_ids_and_texts_and_pairs(wide, past, tmp_path, monkeypatch):
-    schema = wide.past_schema(past)
+    schema = past.SCHEMA
     model = wide.make_model(schema, past.make_frame())
     snapshot = take_snapshot(schema, past.events(), past.PRIORS)
     monkeypatch.setattr(onnx_version, "INSIDE", 100)  # tables lie in a file, once for two graphs
