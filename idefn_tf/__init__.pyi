@@ -61,8 +61,10 @@ from idefn_tf.models.controls.random_relabel import RandomRelabel as RandomRelab
 from idefn_tf.models.controls.top_k_cvr import TopKCVR as TopKCVR
 from idefn_tf.models.entire_space_model import EntireSpaceModel as EntireSpaceModel
 from idefn_tf.models.feedback.defer import DEFERFeedback as DEFERFeedback
+from idefn_tf.models.feedback.defuse import DEFUSEFeedback as DEFUSEFeedback
 from idefn_tf.models.feedback.dfm import DFMFeedback as DFMFeedback
 from idefn_tf.models.feedback.es_dfm import ESDFMFeedback as ESDFMFeedback
+from idefn_tf.models.feedback.fnc import FNCFeedback as FNCFeedback
 from idefn_tf.models.feedback.fnw import FNWFeedback as FNWFeedback
 from idefn_tf.models.feedback.observed import ObservedFeedback as ObservedFeedback
 from idefn_tf.models.feedback.oracle import OracleFeedback as OracleFeedback

@@ -3,6 +3,7 @@
     python -m pipelines.calibrate --run RUN --data DIR --space clicked --method platt
 
 The result is RUN/calibration.json; pipelines.export adds it to the SavedModel as `cvr_calibrated`.
+Rows whose attribution window is open (`labels.immature: keep`) are left out, and said to be.
 With --click-space the closed form between Eq. 15's optimum and the click-space CVR is measured too.
 """
 
@@ -17,6 +18,7 @@ from idefn_tf._files import write_json
 from idefn_tf.calibration import CALIBRATORS, Calibrator, click_space_cvr
 from idefn_tf.callbacks import read_history
 from idefn_tf.data import to_arrays
+from idefn_tf.evaluation.mature_rows import mature_rows, said
 from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import SELECTION_SPACES, select
 from idefn_tf.export.run_files import CALIBRATION
@@ -69,20 +71,24 @@ def calibrate(
     calibrator = CALIBRATORS[method](space)
     model = run.load_model()
     console.reading("validation rows of", data.place)
-    rows, scores = _score(model, data, "validation", whole_log)
+    rows, scores = _score(model, data, "validation", whole_log, console)
     calibrator.fit_space(scores["cvr"], rows, rows["sample_weight"])
 
     form = closed_form(run, model) if click_space else None
     report = {"validation": _before_and_after(calibrator, form, rows, scores)}
     if "test" in data.parts:
-        scored = _score(model, data, "test", whole_log)
+        scored = _score(model, data, "test", whole_log, console)
         report["test"] = _before_and_after(calibrator, form, *scored)
     found = {
         "calibrator": method,
         "class": type(calibrator).__name__,
         "space": space,
         "config": calibrator.get_config(),
-        "fitted_on": {"part": "validation", "fingerprint": data.card["fingerprint"]},
+        "fitted_on": {
+            "part": "validation",
+            "fingerprint": data.card["fingerprint"],
+            "rows": len(rows["click"]),
+        },
         "click_space": form,
         "report": report,
     }
@@ -114,9 +120,11 @@ def closed_form(run: Run, model: EntireSpaceModel) -> dict[str, float]:
 
 
 def _score(
-    model: EntireSpaceModel, data: Prepared, part: str, whole_log: bool
+    model: EntireSpaceModel, data: Prepared, part: str, whole_log: bool, console: Console
 ) -> tuple[Arrays, Arrays]:
-    table = data.table(part)
+    table, left_out = mature_rows(data.schema, data.table(part))
+    if left_out:
+        console.note(f"{part}: {said(table.num_rows, left_out)}")
     arrays = to_arrays(data.schema, table)
     rows = {name: arrays[name] for name in ("click", "conversion")}
     rows["sample_weight"] = row_weights(data.schema, arrays, whole_log)

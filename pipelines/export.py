@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from idefn_tf.evaluation.mature_rows import said
 from idefn_tf.export import Gate, export_model, list_versions, prune
 from idefn_tf.export.gate import require
 from idefn_tf.history.snapshot import Snapshot
@@ -194,6 +195,8 @@ def _approval(
 
 
 def _show(report: Mapping[str, Any], console: Console) -> None:
+    if report["open_rows"]:
+        console.note(f"gate: {said(report['rows'], report['open_rows'])}")
     if "metric" not in report:
         return
     metric = report["metric"]

@@ -3,6 +3,8 @@
 ``python -m pipelines.prepare kuairand-pure --raw DIR --out DIR``
 ``python -m pipelines.prepare ali-ccp --raw DIR --out DIR``
 ``python -m pipelines.prepare simulated-funnel --out DIR --exposures 120000 --preset kuai``
+``python -m pipelines.prepare simulated-funnel --schema schemas/simulated_funnel_delay.yaml
+--out DIR --delay mixture --as-of 2024-03-10``
 ``python -m pipelines.prepare table --raw FILE --schema schema.yaml --out DIR``
 ``python -m pipelines.prepare table --raw NEW --base DIR --out DIR2``  (a later day)
 """
@@ -24,6 +26,7 @@ from pipelines.datasets.ali_ccp import ali_ccp
 from pipelines.datasets.kuairand_pure import KUAIRAND_PURE
 from pipelines.datasets.registry import DATASETS, Settings, prepare, prepare_rows
 from pipelines.datasets.simulated_funnel import simulated_funnel
+from pipelines.datasets.simulated_funnel.delay_law import LAWS
 from pipelines.datasets.simulated_funnel.funnel_world import PRESETS, Options
 from pipelines.datasets.simulated_funnel.simulated_funnel import SIMULATED_FUNNEL
 from pipelines.datasets.table.table import TABLE
@@ -52,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     for field in fields(Options):
         if field.name != "preset":
             kind = type(field.default)
-            funnel.add_argument(f"--{field.name}", type=kind, default=field.default)
+            flag = f"--{field.name.replace('_', '-')}"
+            choices = LAWS if field.name == "delay" else None
+            funnel.add_argument(flag, type=kind, default=field.default, choices=choices)
     ali = commands.add_parser(ali_ccp.ALI_CCP.command, help="the four raw files")
     ali.add_argument("--raw", type=Path, required=True, help="folder with the raw files")
     for name, default, what in (
@@ -73,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
             "--base", help="an earlier prepared folder (or s3://) whose vocabularies are extended"
         )
         command.add_argument(
-            "--as-of", help="when conversions were counted (default: the latest exposure)"
+            "--as-of", metavar="TIME", help="what was known then (default: when the log ends)"
         )
         command.add_argument(
             "--events",

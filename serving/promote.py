@@ -111,6 +111,7 @@ def _init(config: ModelsConfig, given: argparse.Namespace) -> int:
 
 def _gate(config: ModelsConfig, base: Path, version: int, given: argparse.Namespace) -> None:
     """Compares with the version that has the label now."""
+    from idefn_tf.evaluation.mature_rows import said
     from idefn_tf.export.card import read_schema
     from idefn_tf.export.gate import Gate, require
 
@@ -122,6 +123,8 @@ def _gate(config: ModelsConfig, base: Path, version: int, given: argparse.Namesp
     schema = read_schema(candidate)
     gate = Gate(metric=given.metric, whole_log=given.whole_log)
     report = gate.compare(candidate, base / str(served), schema, given.rows)
+    if report["open_rows"]:
+        log.info("gate: %s", said(report["rows"], report["open_rows"]))
     log.info("gate: %s", json.dumps(report, indent=1))
     if report["refusals"] and given.force:
         log.warning("gate refused, and --force was given: %s", "; ".join(report["refusals"]))

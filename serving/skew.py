@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from idefn_tf._files import write_json
 from idefn_tf.data import read_table
+from idefn_tf.evaluation.mature_rows import said
 from idefn_tf.export.replay import TOLERANCE, python_scores, request_arrays
 from idefn_tf.export.run_files import RunFiles, read_vocabularies
 from idefn_tf.export.signatures import CALIBRATED
@@ -85,13 +86,15 @@ def check(
             "served, or was the run calibrated after its export?"
         )
     vocabularies = read_vocabularies(run.vocabularies)
-    rates = drift.describe(schema, table, arrays, vocabularies)
+    mature, read, open_rows = drift.closed(table, arrays)
+    rates = drift.describe(schema, mature, read, vocabularies)
     return {
         "rows": table.num_rows,
         "skew": _skew(expected, served, tolerance, table),
         **({} if compared is None else {"history": compared}),
         "rates": rates,
-        "drift": drift.compare(schema, arrays, rates, run.card(), limits or drift.Limits()),
+        "drift": drift.compare(schema, read, rates, run.card(), limits or drift.Limits())
+        | {"rows": mature.num_rows, "open_rows": open_rows},
     }
 
 
@@ -143,6 +146,9 @@ def show(report: Mapping[str, Any], console: Console) -> None:
              _number(moved.get("stability_index")), _number(moved.get("mean_shift")),
              "; ".join(report["drift"]["drifted"].get(name, []))]
         )  # fmt: skip
+    counted = report["drift"]
+    if counted["open_rows"]:
+        console.note(f"drift: {said(counted['rows'], counted['open_rows'])}")
     columns = ("feature", "missing", "unknown", "PSI", "mean shift", "drift")
     console.table("features against the training data card", columns, rows)
 

@@ -51,7 +51,8 @@ HOLDS = {
     "idefn_tf/models/test_entire_space_model": """idefn_tf/_keras_private
         idefn_tf/models/training/metric_tracking idefn_tf/models/training/metrics""",
     "idefn_tf/models/feedback/test_likelihood": """idefn_tf/models/feedback/defer
-        idefn_tf/models/feedback/es_dfm idefn_tf/models/feedback/fnw
+        idefn_tf/models/feedback/defuse idefn_tf/models/feedback/es_dfm
+        idefn_tf/models/feedback/fnc idefn_tf/models/feedback/fnw
         idefn_tf/models/feedback/observed
         idefn_tf/models/feedback/oracle idefn_tf/models/feedback/wait
         idefn_tf/models/feedback/weigh idefn_tf/models/feedback/windowed""",
@@ -93,6 +94,7 @@ HOLDS = {
     "pipelines/datasets/test_ali_ccp_lines": "pipelines/datasets/ali_ccp/ali_ccp_lines",
     "pipelines/datasets/test_kuairand_pure": "pipelines/preparation/lookup_tables",
     "pipelines/datasets/test_simulated_funnel": """
+        pipelines/datasets/simulated_funnel/funnel_options
         pipelines/datasets/simulated_funnel/funnel_world
         pipelines/datasets/simulated_funnel/observed_features
         pipelines/datasets/simulated_funnel/simulated_funnel""",

@@ -95,8 +95,10 @@ def read_batches(features: FeatureColumns) -> list[Any]:
 def measure(method: str, towers: tuple[int, ...], rounds: int, stretch: int) -> dict[str, Any]:
     """Times every likelihood with one method and one set of towers."""
     cells: dict[str, Cell] = {}
+    alone = vars(get_method(method)).get("clicks_alone", False)
     for name in ("observed", *sorted(set(FEEDBACKS) - {"observed"})):
-        cells[name], features = make(method, name, towers)
+        if alone or not FEEDBACKS[name].corrects:
+            cells[name], features = make(method, name, towers)
     batches = read_batches(features)
     for turn in range(rounds + 1):  # the first traces and compiles
         for cell in cells.values():

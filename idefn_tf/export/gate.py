@@ -12,6 +12,7 @@ import pandas as pd
 
 from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.files import Source, read_table
+from idefn_tf.evaluation.mature_rows import mature_rows
 from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.evaluation.spaces import evaluate_spaces, require_selection_space
 from idefn_tf.evaluation.worth import worth
@@ -95,17 +96,19 @@ class Gate:
             candidate: folder of the version to compare.
             served: folder of the version that answers now.
             schema: of the raw features.
-            rows: exposures with their labels; use validation rows.
+            rows: exposures with their labels; use validation rows. Those whose attribution window
+                is open are left out (`open_rows`).
 
         Returns:
-            {"served", "limits", "rows", "metric": {...}, "moved": {output: {...}}, "refusals"}:
-            JSON-ready; an empty list of refusals means that the candidate may pass.
+            {"served", "limits", "rows", "open_rows", "metric": {...}, "moved": {output: {...}},
+            "refusals"}: JSON-ready; an empty list of refusals means that the candidate may pass.
 
         Raises:
             ValueError: if the rows do not fit the schema.
         """
-        table = read_table(rows, schema)
+        table, open_rows = mature_rows(schema, read_table(rows, schema))
         report: dict[str, Any] = {"served": Path(served).name, "limits": asdict(self)}
+        report |= {"rows": table.num_rows, "open_rows": open_rows}
         with open_version(candidate) as new, open_version(served) as old:
             if _types(new) != _types(old):
                 return report | {"refusals": [_changed_inputs(old, new)]}
@@ -124,7 +127,7 @@ class Gate:
         }
         judged = self._metric(found)
         moved = {head: _moved(scores["served"][head], scores["candidate"][head]) for head in SCORES}
-        report |= {"rows": table.num_rows, "metric": judged, "moved": moved}
+        report |= {"metric": judged, "moved": moved}
         return report | {"refusals": [*self._worse(judged), *self._far(moved)]}
 
     def _metric(self, found: Mapping[str, Any]) -> dict[str, Any]:

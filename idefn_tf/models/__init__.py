@@ -8,8 +8,10 @@ from idefn_tf.models.controls.top_k_cvr import TopKCVR
 from idefn_tf.models.entire_space_model import EntireSpaceModel
 from idefn_tf.models.feedback import (
     DEFERFeedback,
+    DEFUSEFeedback,
     DFMFeedback,
     ESDFMFeedback,
+    FNCFeedback,
     FNWFeedback,
     LabelLikelihood,
     ObservedFeedback,
@@ -48,10 +50,12 @@ __all__ = [
     "Batch",
     "ClickOnly",
     "DEFERFeedback",
+    "DEFUSEFeedback",
     "DFMFeedback",
     "ESCIMRatio",
     "ESDFMFeedback",
     "EntireSpaceModel",
+    "FNCFeedback",
     "FNWFeedback",
     "IdeFN",
     "IdeFNT",

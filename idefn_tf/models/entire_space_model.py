@@ -71,6 +71,8 @@ class EntireSpaceModel(EntireSpaceTrainer):
     #: Whether the losses read conversions through `samples`; a class that writes `compute_losses`
     #: says it anew.
     carries_feedback: bool = False
+    #: Whether clicked rows stand alone in the terms of conversions; said beside `carries_feedback`.
+    clicks_alone: bool = False
     built: bool
 
     def __init__(
@@ -186,6 +188,8 @@ class EntireSpaceModel(EntireSpaceTrainer):
     def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:
         """Returns {"ctr", "cvr", "ctcvr"} in the log's rows, float32 [B]."""
         ctr, cvr = outputs.probability("ctr"), outputs.probability("cvr")
+        if self.feedback.corrects:
+            cvr = self.feedback.corrected(outputs.logits["cvr"])
         return {"ctr": ctr, "cvr": cvr, "ctcvr": ctr * cvr}
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, tf.Tensor]:
@@ -233,4 +237,10 @@ def _check_carried(cls: type, likelihood: feedbacks.LabelLikelihood) -> None:
             f"feedback: must be 'observed' for {cls.__name__}, whose losses read conversions "
             f"themselves, received {type(likelihood).__name__};\nwrite compute_losses with "
             f"self.samples(outputs, batch) and set carries_feedback = True in {writer.__name__}"
+        )
+    if likelihood.corrects and not vars(writer).get("clicks_alone", False):
+        raise ValueError(
+            f"feedback: must be no {type(likelihood).__name__} for {cls.__name__}, whose clicked "
+            "rows stand beside unclicked ones or in a product, received one;\nchoose fnw, or a "
+            "method of clicked rows alone: click_only, mmoe, ple, multi_ipw"
         )

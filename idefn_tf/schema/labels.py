@@ -21,6 +21,10 @@ EXPOSURE_TIME = "exposure_time"
 #: Labels of delayed feedback in prepared files and, where they are asked for, in batches.
 ELAPSED, CONVERSION_DELAY, CONVERSION_FINAL = "elapsed", "conversion_delay", "conversion_final"
 FEEDBACK_LABELS = (ELAPSED, CONVERSION_DELAY, CONVERSION_FINAL)
+#: 1 on prepared rows whose attribution window is open, where such rows are kept.
+WINDOW_OPEN = "window_open"
+#: What prepared rows hold where there are times of clicks and conversions.
+DELAY_COLUMNS = (*FEEDBACK_LABELS, WINDOW_OPEN)
 #: Columns of a prepared file that are neither features nor labels.
 RESERVED = (
     CLICK,
@@ -29,7 +33,7 @@ RESERVED = (
     EXPOSURE_TIME,
     "sample_weight",
     *REPORT_COLUMNS,
-    *FEEDBACK_LABELS,
+    *DELAY_COLUMNS,
 )
 
 

@@ -17,7 +17,7 @@ from idefn_tf.schema import history as histories
 from idefn_tf.schema.explain import explain
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.history import BehaviourSequence, History
-from idefn_tf.schema.labels import FEEDBACK_LABELS, RESERVED, Labels
+from idefn_tf.schema.labels import DELAY_COLUMNS, RESERVED, Labels
 from idefn_tf.schema.strict import Strict
 
 
@@ -87,7 +87,7 @@ class Schema(Strict):
         kept = bool(info.context and info.context.get("kept"))
         forbidden = {*self.labels.columns, *self.never_features, *RESERVED}
         if kept and not self.labels.delayed:  # free names when the folder was made
-            forbidden -= set(FEEDBACK_LABELS)
+            forbidden -= set(DELAY_COLUMNS)
         for i, feature in enumerate(self.features):
             for name in (feature.name, *((feature.weights_name,) if feature.weights else ())):
                 if name in seen:

@@ -84,9 +84,11 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     wanted: dict[str, DType | None] = {
         name: "int64" for name in LOG_COLUMNS if name in common or name in _NEEDED
     }
+    times = [name for name in request.schema.labels.times if name not in LOG_COLUMNS]
+    wanted |= dict.fromkeys(times, "int64")
     parts = []
     for path, table in raw_logs:
-        _note_columns(path, table, LOG_COLUMNS, report)
+        _note_columns(path, table, (*LOG_COLUMNS, *times), report)
         parts.append(checks.typed(table, wanted, path.name, report))
     report.raise_if_failed()
     union = ibis.union(*parts) if len(parts) > 1 else parts[0]
@@ -134,7 +136,7 @@ def auto_split(days: Sequence[int]) -> Split:
 
 def _note_columns(path: Path, table: ir.Table, known: Sequence[str], report: Report) -> None:
     unknown = [name for name in table.columns if name not in known]
-    absent = [name for name in known if name not in table.columns]
+    absent = [name for name in LOG_COLUMNS if name not in table.columns]
     if unknown:
         report.notes.append(f"{path.name} has columns that nothing uses: {', '.join(unknown)}")
     if absent:

@@ -61,8 +61,9 @@ def prepare(
         options: the data set's own options (`logs` of KuaiRand).
         split: the days of each part; the data set's own rule by default.
         base: an earlier prepared folder to continue, or its address.
-        as_of: when the log ended, in the schema's time unit; decides which attribution windows are
-            still open. The log's latest time by default.
+        as_of: the observation time, in the schema's time unit: later exposures are left out, later
+            clicks and conversions are not known in train and validation, and it decides which
+            attribution windows are open. The log's latest time by default.
         events: earlier exposures that the schema's `history` and `sequences` look back on:
             prepared folders, or files with the schema's raw columns.
         settings: how to run.

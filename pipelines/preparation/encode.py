@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
-from idefn_tf.schema import CLICK, CONVERSION, FEEDBACK_LABELS, Feature, Schema, lists
+from idefn_tf.schema import CLICK, CONVERSION, DELAY_COLUMNS, Feature, Schema, lists
 from idefn_tf.schema.labels import EXPOSURE_TIME
 from pipelines.preparation.text_forms import as_dtype, present
 
@@ -82,7 +82,7 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     if schema.labels.exposure_time:
         columns[EXPOSURE_TIME] = table[schema.labels.exposure_time].cast("int64")
     if schema.labels.delayed:
-        columns |= {name: table[name] for name in FEEDBACK_LABELS}
+        columns |= {name: table[name] for name in DELAY_COLUMNS if name in table.columns}
     if SAMPLE_WEIGHT in table.columns:
         columns[SAMPLE_WEIGHT] = table[SAMPLE_WEIGHT].fill_null(1.0).cast("float32")
     return columns

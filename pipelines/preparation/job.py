@@ -43,7 +43,7 @@ from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
 
 #: Rises with every change of the columns of delays, so that older folders are made anew.
-_DELAYS = 1
+_DELAYS = 2
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Job:
         learns: whether vocabularies are learned on train; else those of `learned` are taken.
         learned: a folder of vocabularies.
         base: a folder of vocabularies that training rows extend.
-        as_of: when the log ended.
+        as_of: the observation time; by default the log's end.
         events: earlier events that rows look back on: prepared folders, or files of exposures.
     """
 
@@ -172,7 +172,7 @@ class Job:
             table, immature = attribution_window.apply(
                 exposures.table, self.schema, self.as_of, report
             )
-            exposures = replace(exposures, table=table)
+            exposures = replace(exposures, table=table, immature=immature)
         split = self.split or exposures.split
         if split is None:
             split = self.dataset.auto_split(days(exposures.table))
@@ -275,8 +275,10 @@ def _label(
     outside = rows.pop(None, 0)
     empty = [part for part in split.parts if not rows.get(part)]
     if empty:
+        after = exposures.immature.get("after_as_of", {}).get("exposures", 0)
+        why = f"; --as-of leaves out {after:,} later ones, of test too" if after else ""
         raise ValueError(
-            f"--split: {' and '.join(empty)} would hold no exposure; {_held(exposures, rows)}"
+            f"--split: {' and '.join(empty)} would hold no exposure; {_held(exposures, rows)}{why}"
         )
     if exposures.duplicates:
         report.notes.append(f"{exposures.duplicates:,} exact duplicate rows dropped")

@@ -8,6 +8,7 @@ by the final label, which is that of the log's end. Where exposure, click and co
     conversion_final   what the log says in the end, on a row whose click is known
     elapsed            days from the click to the moment (test: to the log's end); clicked rows
     conversion_delay   days from the click to the conversion, where it is known and has a time
+    window_open        1 where the attribution window is open then (`labels.immature: keep`)
 
 Source: Chapelle, Modeling Delayed Feedback in Display Advertising, KDD 2014, section 3.
 """
@@ -20,9 +21,16 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from idefn_tf.schema import CONVERSION_DELAY, CONVERSION_FINAL, ELAPSED, Labels, Schema
+from idefn_tf.schema import (
+    CONVERSION_DELAY,
+    CONVERSION_FINAL,
+    ELAPSED,
+    WINDOW_OPEN,
+    Labels,
+    Schema,
+)
 from idefn_tf.schema.moments import per_second
-from pipelines.preparation import attribution_window
+from pipelines.preparation import attribution_window, late_conversions
 from pipelines.preparation.checks import Report
 from pipelines.preparation.engine import translated_errors
 from pipelines.preparation.observation import clicked_at, hidden, written
@@ -64,6 +72,10 @@ def apply(
     rows = rows.mutate(**known)
     if labels.attribution is not None and labels.immature == "weight":
         rows = attribution_window.weigh(rows, labels, _end(rows, card))
+    if labels.attribution is not None and labels.immature == "keep":
+        closes = late_conversions.opens(rows, labels) + late_conversions.width(labels)
+        opened = ibis.ifelse(closes > _end(rows, card), 1, 0)
+        rows = rows.mutate(**{WINDOW_OPEN: opened.cast("int8")})
     return rows, found
 
 

@@ -5,7 +5,8 @@
     OUT/schema.yaml                    the schema used
     OUT/card.json                      the data card
     OUT/vocabularies/<feature>.json    learned on train only
-    OUT/<part>/part-00000.parquet      row_id, the features by name, click, conversion
+    OUT/<part>/part-00000.parquet      row_id, the features by name, click, conversion; where the
+                                       log has their times the labels of delays, too
     OUT/reports/<part>/part-00000.parquet
                                        the same rows in the same order: row_id, conversion_raw,
                                        probe, and the oracle's columns on simulated data; apart,

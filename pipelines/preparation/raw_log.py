@@ -28,7 +28,7 @@ class Request:
         schema: what the columns are.
         options: the data set's own options.
         console: where to say what is done.
-        as_of: when the log ended, in the schema's time unit.
+        as_of: the observation time, in the schema's time unit; by default the log's end.
     """
 
     files: Sequence[Path]

@@ -12,8 +12,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from idefn_tf.data import to_arrays
+from idefn_tf.data.feedback_labels import FeedbackLabels
 from idefn_tf.models import AllNegative, IdeFN
 from idefn_tf.models.batch import Batch
+from idefn_tf.schema import FEEDBACK_LABELS
 from pipelines.reports.material import Material
 
 
@@ -70,11 +72,13 @@ def draw_batch(material: Material) -> TrainBatch | None:
     size = min(run.config.training.batch_size, len(rows))
     at = np.sort(np.random.default_rng(material.seed).permutation(len(rows))[:size])
     table = rows.table.take(pa.array(at))
-    arrays = to_arrays(run.schema, table)
+    told = set(FEEDBACK_LABELS) <= set(table.column_names)
+    arrays = to_arrays(run.schema, table, feedback=FeedbackLabels() if told else None)
     model = run.model
     names = model.features.raw_names
     encoded = dict(model.features.encode({n: tf.constant(arrays[n]) for n in names}))
     extra = _extra(model.extra_labels, rows.columns, at)
+    extra |= {n: tf.constant(arrays[n]) for n in model.feedback.labels if n in arrays}
     labelled = Batch(
         tf.constant(arrays["click"]),
         tf.constant(arrays["conversion"]),

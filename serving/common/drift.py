@@ -13,7 +13,7 @@ import pyarrow as pa
 from idefn_tf.data import convert, list_columns
 from idefn_tf.data.files import column_values
 from idefn_tf.export.psi import MOVED, stability_index
-from idefn_tf.schema import Feature, Schema, lists
+from idefn_tf.schema import WINDOW_OPEN, Feature, Schema, lists
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -39,6 +39,26 @@ class Limits:
     out_of_vocabulary: float = 0.05
     missing: float = 0.05
     frequent: float = 0.25
+
+
+def closed(table: pa.Table, arrays: Arrays) -> tuple[pa.Table, Arrays, int]:
+    """Leaves out prepared rows whose attribution window is open; requests say nothing of it.
+
+    Args:
+        table: the rows as they came.
+        arrays: the same rows as the model reads them.
+
+    Returns:
+        Both without those rows, and how many there were; as they are where all windows are open.
+    """
+    if WINDOW_OPEN not in table.column_names:
+        return table, arrays, 0
+    mature = np.asarray(column_values(table, WINDOW_OPEN)) == 0
+    left_out = int(np.count_nonzero(~mature))
+    if not mature.any():
+        return table, arrays, 0
+    kept = table.filter(pa.array(mature))
+    return kept, {name: values[mature] for name, values in arrays.items()}, left_out
 
 
 def describe(

@@ -151,3 +151,29 @@ def test_a_wrong_request_is_one_clear_message(run, data, folder, capsys):
     assert not (other.root / "calibration.json").exists()
     with pytest.raises(ValueError, match="for reports only"):
         calibrate.calibrate(run, data, "all_raw", "platt", QUIET)
+
+
+def test_rows_with_an_open_window_neither_fit_nor_judge(run, data, folder, capsys):
+    """Every third row is open; their labels, none of which is known, change nothing."""
+    found = []
+    for name in ("kept", "left_out"):
+        copy = folder / name
+        shutil.copytree(data.root, copy)
+        for part in ("validation", "test"):
+            for file in Prepared.open(copy).files(part):
+                table = pq.read_table(file)
+                young = np.arange(table.num_rows) % 3 == 0
+                if name == "left_out":
+                    table = table.filter(pa.array(~young))
+                else:
+                    hidden = np.where(young, 0, table["conversion"].to_numpy()).astype(np.int8)
+                    at = table.column_names.index("conversion")
+                    table = table.set_column(at, "conversion", pa.array(hidden))
+                    table = table.append_column("window_open", pa.array(young.astype(np.int8)))
+                pq.write_table(table, file)
+        found.append(calibrate.calibrate(run, Prepared.open(copy), "clicked", "platt", Console()))
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("rows with an open attribution window are left out" in said) == (name == "kept")
+    assert found[0]["config"] == found[1]["config"]
+    assert found[0]["report"] == found[1]["report"]
+    assert found[0]["fitted_on"]["rows"] == found[1]["fitted_on"]["rows"]

@@ -22,3 +22,10 @@ def test_every_family_has_the_configs_of_the_road(family):
     for method in run.DEMO_METHODS:
         assert (run.ROOT / "configs" / family / f"{method}.yaml").is_file()
     assert run.SERVED in run.DEMO_METHODS
+
+
+def test_the_demo_looks_back_on_what_users_and_items_did():
+    schema = run._demo_schema()
+    assert schema.sequences == ()
+    keys = [aggregate.key for aggregate in schema.history.aggregates]
+    assert keys == ["user_id", "item_id", ("user_id", "item_category")]

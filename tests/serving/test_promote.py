@@ -286,6 +286,7 @@ def test_gate_stops_a_promotion(two_versions, tiny, tiny_model, tmp_path, caplog
     from idefn_tf.export import export_model
     from idefn_tf.models import ESMM
 
+    caplog.set_level("INFO")
     path = two_versions
     spoiled = ESMM.from_config(tiny_model.get_config())
     spoiled.build()
@@ -294,9 +295,10 @@ def test_gate_stops_a_promotion(two_versions, tiny, tiny_model, tmp_path, caplog
     logit.bias.assign(logit.bias - 3.0)
     export_model(spoiled, tiny.SCHEMA, path.parent / "cvr")
     rows = tmp_path / "rows.parquet"
-    tiny.make_frame(300, seed=4).to_parquet(rows)
+    tiny.make_frame(300, seed=4).assign(window_open=[1, 0, 0] * 100).to_parquet(rows)
     at = ["--config", str(path), "--model", "cvr", "--label", "stable", "--version", "3"]
     assert promote.main(["set", *at, "--rows", str(rows)]) == 2
     assert "the distribution of cvr moved" in caplog.text
+    assert "100 rows with an open attribution window are left out, 200 rows count" in caplog.text
     assert promote.main(["set", *at, "--rows", str(rows), "--force", "--at-once"]) == 0
     assert dict(ModelsConfig(path).model("cvr").labels) == {"stable": 3}

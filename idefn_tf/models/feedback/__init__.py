@@ -6,8 +6,10 @@ from typing import Any
 
 from idefn_tf._registry import REGISTRIES
 from idefn_tf.models.feedback.defer import DEFERFeedback
+from idefn_tf.models.feedback.defuse import DEFUSEFeedback
 from idefn_tf.models.feedback.dfm import DFMFeedback
 from idefn_tf.models.feedback.es_dfm import ESDFMFeedback
+from idefn_tf.models.feedback.fnc import FNCFeedback
 from idefn_tf.models.feedback.fnw import FNWFeedback
 from idefn_tf.models.feedback.headed import HeadedLikelihood
 from idefn_tf.models.feedback.likelihood import Clicks, LabelLikelihood, Weights
@@ -48,8 +50,10 @@ __all__ = [
     "FEEDBACKS",
     "Clicks",
     "DEFERFeedback",
+    "DEFUSEFeedback",
     "DFMFeedback",
     "ESDFMFeedback",
+    "FNCFeedback",
     "FNWFeedback",
     "HeadedLikelihood",
     "LabelLikelihood",

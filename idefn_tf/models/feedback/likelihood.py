@@ -114,6 +114,8 @@ class LabelLikelihood(keras.layers.Layer):
     arrivals: tuple[int, ...] = (FIRST, LATE)
     #: Auxiliary outputs by name, and what their logits start at.
     heads: Mapping[str, float] = {}
+    #: Whether predictions are put right by `corrected`; for methods with clicked rows alone.
+    corrects: bool = False
 
     def __init__(self, **kwargs: Any) -> None:
         # float32 whatever the policy, as logits are
@@ -145,6 +147,10 @@ class LabelLikelihood(keras.layers.Layer):
             logits: of the heads, with gradient.
         """
         return []
+
+    def corrected(self, logit: tf.Tensor) -> tf.Tensor:
+        """Returns the rate after a click of a tower's logit [B]: by default its sigmoid."""
+        return tf.sigmoid(logit)
 
     def known(self, clicks: Clicks) -> tf.Tensor:
         """Returns which rows count as known conversions [B], for transports and counts."""

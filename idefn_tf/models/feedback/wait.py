@@ -21,7 +21,8 @@ class WaitFeedback(WindowedLikelihood):
     In a stream a click counts once, when its label is certain: a conversion when it comes (first
     or late), a negative at its second look.
 
-    For methods that learn from unclicked rows too, fewer clicks count beside all of those.
+    For methods that learn from unclicked rows too, fewer clicks count beside all of those, and the
+    rate is too low by that. `labels.immature: drop` in the schema leaves out both.
 
     Args:
         window: W, days; default that of the schema.

@@ -44,6 +44,7 @@ class ClickOnly(EntireSpaceModel):
 
     loss_names = ("ctr_loss", "cvr_loss")
     carries_feedback = True
+    clicks_alone = True
 
     def __init__(
         self,

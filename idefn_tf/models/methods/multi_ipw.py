@@ -49,6 +49,7 @@ class MultiIPW(EntireSpaceModel):
     loss_names: tuple[str, ...] = ("ctr_loss", "cvr_loss")
     monitors = {"clipped_share": "mean"}
     carries_feedback = True
+    clicks_alone = True
 
     def __init__(
         self,

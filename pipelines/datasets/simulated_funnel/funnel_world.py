@@ -15,23 +15,28 @@ With a taste t > 0 every user also has leanings that no feature shows: b towards
 towards what an item is, g (its place, of length 1, along c and c', which its category is cut from);
 t (g.e + b) / sqrt(2) is added to s_conversion and half of it to s_click. What a user did
 before tells b and e, and nothing else does.
+
+With a drift `drift` is added to s_conversion from the middle day on. With a law of delays a click
+follows its exposure by seconds (exponential, mean 10) and a conversion its click by days
+(`delay_law`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
+from pipelines.datasets.simulated_funnel.funnel_options import DAYS, PRESETS, Options
+
+__all__ = ["DAYS", "DIM", "PRESETS", "Chunk", "DelayedChunk", "Options", "World"]
+
 Array = np.ndarray
 
 DIM = 16
-DAYS = 10
 POSITIONS = 10
-#: CTR and CVR of clicked rows.
-PRESETS = {"kuai": (0.49, 0.03), "ali": (0.04, 0.005), "easy": (0.30, 0.10)}
 _RANK = 4
 _CLICK_SIGNAL, _CONVERSION_SIGNAL = 1.2, 1.9
 _POSITION_WEIGHT, _HIDDEN_WEIGHT = 0.5, 1.2
@@ -42,57 +47,8 @@ _SAMPLE = 200_000
 _NODES, _NODE_WEIGHTS = hermegauss(15)
 # the purposes of the random streams
 _WORLD, _CALIBRATION, _EXPOSURES, _TASTE = 1, 2, 3, 5  # 4 is that of observed_features
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to simulate.
-
-    Attributes:
-        exposures: rows to draw.
-        preset: "kuai", "ali" or "easy": the CTR and the CVR.
-        seed: of the world (users, items, logits).
-        draw: of the exposures; another draw is fresh data from the same world.
-        selection: strength of the hidden confounder, -1..1; 0 is selection on observables alone.
-        alignment: how much the taste for clicking is the taste for converting, -1..1.
-        users: how many; one for 30 exposures by default.
-        items: how many; one for 60 exposures by default.
-        taste: strength of what only a user's past tells, 0 or more.
-    """
-
-    exposures: int = 120_000
-    preset: str = "kuai"
-    seed: int = 0
-    draw: int = 0
-    selection: float = 0.3
-    alignment: float = 0.3
-    users: int = 0
-    items: int = 0
-    taste: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset: must be one of {sorted(PRESETS)}, received {self.preset!r}")
-        if self.exposures < DAYS:
-            raise ValueError(
-                f"exposures: must be at least {DAYS} (one a day), received {self.exposures}"
-            )
-        for name in ("selection", "alignment"):
-            if not -1.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name}: must lie in -1..1, received {getattr(self, name)}")
-        if not 0 <= self.taste < np.inf:
-            raise ValueError(f"taste: must be 0 or more, received {self.taste}")
-        for name in ("seed", "draw", "users", "items"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must not be negative, received {getattr(self, name)}")
-        for name, share, least in (("users", 30, 100), ("items", 60, 50)):
-            if getattr(self, name) == 0:
-                object.__setattr__(self, name, max(least, self.exposures // share))
-
-    def as_json(self) -> dict[str, int | float | str]:
-        """Returns the options by name; the taste where there is one."""
-        names = [field.name for field in fields(self) if field.name != "taste" or self.taste]
-        return {name: getattr(self, name) for name in names}
+_SCALES, _DELAYS = 6, 7
+_CLICK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +66,21 @@ class Chunk:
     ctr: Array
     cvr: Array
     ctcvr: Array
+
+
+@dataclass(frozen=True)
+class DelayedChunk(Chunk):
+    """Exposures of a world with delays, told as if every row were clicked and converted.
+
+    Attributes:
+        click_seconds: from the exposure to the click.
+        delay: from the click to the conversion, in days.
+        delay_scale: of the item.
+    """
+
+    click_seconds: Array
+    delay: Array
+    delay_scale: Array
 
 
 class World:
@@ -149,6 +120,9 @@ class World:
         directions = [m[DIM, :DIM] for m in (self.conversion_taste, self.click_taste)]
         seen = np.stack([self.items @ d / np.linalg.norm(d) for d in directions], axis=1)
         self.groups = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+        self.law = options.law
+        if self.law is not None:
+            self.delay_scales = self.law.scales(self._stream(_SCALES), options.items)
         self.click_intercept = self.conversion_intercept = 0.0
         self._calibrate()
 
@@ -160,7 +134,8 @@ class World:
             for piece in range(pieces):
                 rows = (last - first) * (piece + 1) // pieces - (last - first) * piece // pieces
                 rng = self._stream(_EXPOSURES, self.options.draw, day, piece)
-                yield self._draw(rng, day, rows, (piece / pieces, (piece + 1) / pieces))
+                chunk = self._draw(rng, day, rows, (piece / pieces, (piece + 1) / pieces))
+                yield self._delayed(chunk, self._stream(_DELAYS, self.options.draw, day, piece))
 
     def _stream(self, *purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.options.seed, *purpose])
@@ -173,6 +148,8 @@ class World:
         hidden = rng.normal(size=rows)
         second = np.sort(rng.uniform(*part_of_day, rows)) * 86_400
         click_logit, conversion_logit = self._logits(user, item, position)
+        if self.options.drift and 2 * day >= DAYS:
+            conversion_logit += self.options.drift
         w3, v2 = self.hidden_weights
         oracle = _sigmoid(conversion_logit + v2 * hidden)
         ctr, cvr, ctcvr = self._observable(click_logit, conversion_logit)
@@ -189,6 +166,15 @@ class World:
             cvr=cvr,
             ctcvr=ctcvr,
         )
+
+    def _delayed(self, chunk: Chunk, rng: np.random.Generator) -> Chunk:
+        """Adds when clicks and conversions come, from a random stream of its own."""
+        if self.law is None:
+            return chunk
+        scale = self.delay_scales[chunk.item]
+        seconds = _CLICK_SECONDS * rng.exponential(size=len(scale))
+        return DelayedChunk(**vars(chunk), click_seconds=seconds,
+                            delay=self.law.draw(rng, scale), delay_scale=scale)  # fmt: skip
 
     def _pairs(self, rng: np.random.Generator, day: int, rows: int) -> tuple[Array, Array]:
         """Draws users and items among those that are there on the day."""

@@ -4,11 +4,15 @@
 
     RAW/simulation.json             the options and the intercepts found
     RAW/exposures-00000.parquet     exposure_id, user_id, item_id, position, time_ms, day, click,
-                                    conversion (click AND R*)
+                                    conversion (click AND R*); with a law of delays (--delay) also
+                                    click_time and conversion_time, null where there is none
     RAW/users.parquet, items.parquet
     RAW/oracle-00000.parquet        exposure_id, oracle_conversion (R*), oracle_probability (its
                                     true probability), and ctr, cvr, ctcvr: the probabilities
-                                    where the hidden confounder is unknown, the best a model can do
+                                    where the hidden confounder is unknown, the best a model can do;
+                                    with a law of delays also delay_scale, of the item
+
+The times are those of a world without an end: `--as-of` says how much of it is known.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import pyarrow.parquet as pq
 from idefn_tf._files import read_json, write_json
 from idefn_tf.schema import DType
 from pipelines.cli.console import Console
-from pipelines.datasets.simulated_funnel.funnel_world import Chunk, Options, World
+from pipelines.datasets.simulated_funnel.funnel_world import Chunk, DelayedChunk, Options, World
 from pipelines.datasets.simulated_funnel.observed_features import side_tables
 from pipelines.preparation import card as cards
 from pipelines.preparation import checks, lookup_tables
@@ -97,16 +101,32 @@ def _tables(chunk: Chunk, first: int) -> tuple[pa.Table, pa.Table]:
         "day": np.full(rows, number(day)),
         "click": chunk.click.astype(np.int8),
         "conversion": (chunk.click & chunk.oracle_conversion).astype(np.int8),
+        **_times(chunk, start),
     }
     oracle = {
         "exposure_id": ids,
         "oracle_conversion": chunk.oracle_conversion.astype(np.int8),
         **{
             name: getattr(chunk, name).astype(np.float32)
-            for name in ("oracle_probability", "ctr", "cvr", "ctcvr")
+            for name in ("oracle_probability", "ctr", "cvr", "ctcvr", "delay_scale")
+            if hasattr(chunk, name)
         },
     }
     return pa.table(log), pa.table(oracle)
+
+
+def _times(chunk: Chunk, start: int) -> dict[str, pa.Array]:
+    """Returns when clicks and conversions came, in milliseconds; nothing without a law."""
+    if not isinstance(chunk, DelayedChunk):
+        return {}
+    shown = start + np.floor(chunk.second * 1000).astype(np.int64)
+    clicked = shown + np.floor(chunk.click_seconds * 1000).astype(np.int64)
+    converted = clicked + np.floor(chunk.delay * 86_400_000).astype(np.int64)
+    both = chunk.click & chunk.oracle_conversion
+    return {
+        "click_time": pa.array(clicked, mask=~chunk.click),
+        "conversion_time": pa.array(converted, mask=~both),
+    }
 
 
 def _is_current(raw: Path, options: Options) -> bool:
@@ -139,7 +159,8 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     logs = [path for path in files if path.name.startswith("exposures")]
     oracles = [path for path in files if path.name.startswith("oracle")]
     raw = engine.read_all(logs)
-    log = checks.typed(raw, _LOG, logs[0].name, report)
+    wanted = _LOG | dict.fromkeys(request.schema.labels.times, "int64")
+    log = checks.typed(raw, wanted, logs[0].name, report)
     checks.unique_key(log, "exposure_id", logs[0].name, report)
     report.raise_if_failed()
     found = {key: path for key, name in _SIDES.items() for path in files if path.name == name}

@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from idefn_tf.models import EntireSpaceModel
+from idefn_tf.models.entire_space_model import FEEDBACK_LOSS
 from pipelines.reports.material import Material
 from pipelines.reports.page import Cell, Content, Section, preformatted
 from pipelines.reports.train_batch import TrainBatch
@@ -113,5 +114,5 @@ def _formula(cls: type) -> str:
 
 def named_losses(history: list[dict[str, float]], method: type) -> list[str]:
     """Returns the loss terms of a method that the history holds."""
-    names: tuple[str, ...] = getattr(method, "loss_names", ())
+    names: tuple[str, ...] = (*getattr(method, "loss_names", ()), FEEDBACK_LOSS)
     return [name for name in names if history and name in history[0]]

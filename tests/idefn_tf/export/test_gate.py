@@ -172,3 +172,18 @@ def test_untied_scores_keep_their_deciles():
     usual = np.quantile(before, np.arange(1, 10) / 10)
     counts = [np.bincount(np.searchsorted(usual, s), minlength=10) for s in (before, after)]
     assert score_stability(before, after) == pytest.approx(stability_index(*counts), rel=0.2)
+
+
+def test_rows_with_an_open_window_do_not_count(version, lower, tiny, rows):
+    """Of the second half no conversion is known yet."""
+    half = len(rows) // 2
+    young = np.arange(len(rows)) >= half
+    told = rows.assign(
+        conversion=rows["conversion"].where(~young, 0), window_open=young.astype(int)
+    )
+    gate = Gate(metric="clicked/cvr_logloss")
+    report, mature = (gate.compare(lower, version, tiny.SCHEMA, t) for t in (told, rows[:half]))
+    assert (report["rows"], report["open_rows"]) == (half, len(rows) - half)
+    assert (mature["rows"], mature["open_rows"]) == (half, 0)
+    for name in ("metric", "moved", "refusals"):
+        assert report[name] == mature[name]

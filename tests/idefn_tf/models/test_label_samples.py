@@ -60,7 +60,7 @@ def batch_of(rows, names=()):
 def likelihood(name):
     cls = feedback.FEEDBACKS[name]
     options = {"window": W} if issubclass(cls, feedback.WindowedLikelihood) else {}
-    if name in ("es_dfm", "defer"):
+    if name in ("es_dfm", "defer", "defuse"):
         options["wait"] = WAIT
     return cls(**options)
 
@@ -101,7 +101,7 @@ def seeded(name):
 def test_in_expectation_every_method_is_pulled_as_by_final_labels(make_model, name):
     """At the true rate, when every duplicate has come: exact sums over the law, no sampling."""
     expected, _ = pulls(make_model(name, feedback="oracle", **seeded(name)), ALL)
-    for kind in ("observed", "wait", "weigh", "fnw", "es_dfm", "defer", "dfm"):
+    for kind in ("observed", "wait", "weigh", "fnw", "es_dfm", "defer", "defuse", "dfm"):
         model = make_model(name, feedback=likelihood(kind), **seeded(name))
         found, _ = pulls(model, ALL)
         assert found == pytest.approx(expected, rel=2e-4, abs=1e-5), kind
@@ -117,7 +117,7 @@ def test_the_posterior_of_silence_stands_in_for_what_is_still_to_come(make_model
         assert blind != pytest.approx(expected, rel=1e-2, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["fnw", "es_dfm", "defer"])
+@pytest.mark.parametrize("kind", ["fnw", "es_dfm", "defer", "defuse"])
 def test_published_weights_stand_still_at_the_true_rate_alone(make_model, kind):
     """Clicked rows by themselves (ClickOnly): zero at P, and the right sign on both sides."""
     model = make_model("click_only", feedback=likelihood(kind))
@@ -191,7 +191,24 @@ def test_final_labels_are_known_to_the_transport_of_the_oracle(make_model):
     assert known.numpy().tolist() == [1, 1, 0, 0, 0]
 
 
-@pytest.mark.parametrize("kind", sorted(feedback.FEEDBACKS))
+def test_a_correction_of_predictions_ends_at_the_true_rate(make_model):
+    """FNC: the tower stands still at P / (1 + P), and P is what the model says."""
+    model = make_model("multi_ipw", feedback="fnc")
+    tower = logit(P / (1 + P))
+    assert pulls(model, ALL, cvr=tower)[0]["cvr"] == pytest.approx(0, abs=1e-6)
+    scores = model.predictions(outputs_of(model, 1, cvr=tower))
+    assert float(scores["cvr"][0]) == pytest.approx(P, rel=1e-6)
+    assert float(scores["ctcvr"][0]) == pytest.approx(C * P, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["all_negative", "esmm", "escm2_ips", "idefn", "dcmt"])
+def test_a_correction_beside_unclicked_rows_is_refused_by_name(make_model, name):
+    told = rf"feedback: must be no FNCFeedback for {METHODS[name].__name__}, .*\n.*choose fnw"
+    with pytest.raises(ValueError, match=told):
+        make_model(name, feedback="fnc")
+
+
+@pytest.mark.parametrize("kind", sorted(set(feedback.FEEDBACKS) - {"fnc"}))
 def test_odd_batches(make_model, kind):
     """Every number is finite; the heads' term is 0 without a click."""
     odd = {

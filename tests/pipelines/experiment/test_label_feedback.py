@@ -15,6 +15,9 @@ from pipelines.experiment.checkpoint import capture
 from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.split import parse
+from pipelines.report import report
+from pipelines.reports.material import gather
+from pipelines.reports.train_batch import draw_batch
 from pipelines.train import train
 
 HOUR = 3600
@@ -140,6 +143,12 @@ def test_a_run_learns_from_delays_and_keeps_its_likelihood(data, tmp_path):
     metrics = json.loads(run.metrics_path.read_text())
     assert set(metrics) == {"validation", "test"}
     assert "feedback_loss" in run.history_path.read_text().splitlines()[0]
+    report(run.root, QUIET, data=data)
+    page = (run.root / "report.html").read_text("utf-8")
+    assert "feedback_loss" in page
+    batch = draw_batch(gather(run, data, []))
+    assert batch is not None
+    assert {"elapsed", "conversion_delay"} <= set(batch.labelled.extra)
 
 
 @pytest.mark.job

@@ -139,6 +139,20 @@ def test_a_schema_with_the_conversions_time_alone_has_no_columns_of_delays(tmp_p
     assert rows_of(found, "test")["conversion"].sum() == 8
 
 
+def test_kept_rows_say_whether_their_window_is_open(tmp_path):
+    found = prepared(tmp_path, made=schema("keep", 48), as_of=START + 6 * DAY)
+    opened = rows_of(found, "validation")["window_open"]  # day 4; windows from the click
+    # of user 5, who did not click, the window opened with the exposure: two days ago
+    assert {u: opened[(4, u)] for u in FUNNEL} == {1: 1, 2: 1, 3: 1, 4: 1, 5: 0, 6: 1}
+    opened = rows_of(found, "train")["window_open"]
+    assert list(opened[opened == 1].index) == [(3, 6)]  # 30 h and 48 h later: day 6, 06:00
+    # the log ends with the purchase of user 2 of day 6: 48 h after the exposure
+    opened = rows_of(found, "test").loc[5, "window_open"]
+    assert list(opened[opened == 1].index) == [6]  # clicked on day 6 at 06:00
+    other = prepared(tmp_path, made=schema("weight", 48), name="weighed")
+    assert "window_open" not in other.table("train").column_names
+
+
 def test_batches_of_prepared_rows_hold_the_labels_of_delays_when_asked(tmp_path):
     found = prepared(tmp_path, as_of=START + 6 * DAY + 90 * 60)
     files = found.files("validation")

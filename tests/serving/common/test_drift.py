@@ -109,3 +109,19 @@ def test_what_moved_is_seen_in_a_thousand_rows():
     assert drifted["item"][0].startswith("PSI ")
     assert drifted["item"][1].startswith("unknown values rose by ")
     assert drifted["price"][0].startswith("mean moved by ")
+
+
+def test_prepared_rows_with_an_open_window_do_not_drift():
+    columns = draw(np.random.default_rng(3), 2000)
+    young = np.arange(2000) >= 1000
+    columns["price"] = np.where(young, 100.0, columns["price"]).astype(np.float32)
+    table = pa.table({**columns, "window_open": young.astype(np.int8)})
+    arrays = to_arrays(SCHEMA, table, labels=False)
+    mature, read, left_out = drift.closed(table, arrays)
+    assert (mature.num_rows, len(read["price"]), left_out) == (1000, 1000, 1000)
+    rates = drift.describe(SCHEMA, mature, read, VOCABULARIES)
+    assert "price" not in drift.compare(SCHEMA, read, rates, CARD, drift.Limits())["drifted"]
+    _, whole = measure(columns)
+    assert "price" in whole["drifted"]
+    requests = pa.table(columns)  # live requests tell no window: all of them count
+    assert drift.closed(requests, arrays) == (requests, arrays, 0)

@@ -49,6 +49,8 @@ def compiled(model, **options):
 def test_every_likelihood_trains(make_model, delayed, name, kind):
     cls = feedback.FEEDBACKS[kind]
     options = {"window": 7} if issubclass(cls, feedback.WindowedLikelihood) else {}
+    if kind == "fnc" and name != "click_only":
+        pytest.skip("refused: test_label_samples")
     model = compiled(make_model(name, feedback=cls(**options)), run_eagerly=True)
     model.build_all()
     history = []

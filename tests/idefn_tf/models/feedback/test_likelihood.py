@@ -99,6 +99,23 @@ def test_es_dfm_trains_its_heads_on_closed_windows():
     assert among.numpy().tolist() == [0, 1, 1, 0]
 
 
+def test_defuse_weighs_four_kinds_of_samples():
+    """As es_dfm's rows above: a delayed one of one row a click is a fake negative, too."""
+    heads = {"delayed_positive": -1, "real_negative": 1}
+    rows = clicks(
+        [1, 1, 0, 1], heads=heads, elapsed=[5, 5, 5, 0.05], conversion_delay=[0.1, 0.2, 0, 0.01]
+    )
+    expected = [[1 + P, 0], [1 + P * P, (1 - P) * (1 + P)], [P * P, (1 - P) * (1 + P)], [0, 0]]
+    np.testing.assert_allclose(pairs(make("defuse", wait=0.1), rows), expected, rtol=1e-6)
+
+
+def test_fnc_learns_duplicates_and_corrects_what_is_predicted():
+    assert pairs(make("fnc"), clicks([1, 0])).tolist() == [[1, 1], [0, 1]]
+    q = 0.3 / 1.3  # of 13 samples of ten clicks three are positive
+    found = make("fnc").corrected(f32([np.log(q / (1 - q)), 5.0]))
+    np.testing.assert_allclose(found, [0.3, 1.0], rtol=1e-6)
+
+
 def test_defer_weighs_two_samples_a_click():
     """p_dp .1: closed immediate, delayed, closed negative, open silent."""
     heads = {"delayed_positive": np.log(0.1 / 0.9)}
@@ -155,6 +172,12 @@ STREAM = {
     "wait": {(0, 0): (0, 0), (1, 1): (1, 0), (0, 2): (0, 1), (1, 2): (0, 0), (1, 0): (1, 0)},
     "fnw": {(0, 0): (0, 1 - P), (1, 1): (1, 0), (0, 2): (0, 0), (1, 0): (1, 1 - P)},
     "es_dfm": {(0, 0): (0, 1 - P), (1, 1): (1, 0), (0, 2): (0, 0), (1, 0): (1, 1 - P)},
+    "defuse": {
+        (0, 0): (P * P / (1 + P), 1 - P),
+        (1, 1): (1 / (1 + P), 0),
+        (1, 0): ((1 + P * P) / (1 + P), 1 - P),
+    },
+    "fnc": {(0, 0): (0, 1), (1, 1): (1, 0), (0, 2): (0, 0), (1, 0): (1, 1)},
     "defer": {(0, 0): (0, 0.5), (1, 1): (0.5, 0), (0, 2): (0, 0.5), (1, 2): (0.5, 0)},
     "dfm": {(1, 1): (1, 0), (1, 0): (1, 0)},
 }

@@ -1,0 +1,1 @@
+"""Delayed feedback: logs whose delays are planted by a stated law."""

@@ -1,0 +1,1 @@
+"""Streams: a log replayed by the hour, each hour one transaction."""
