@@ -61,7 +61,7 @@ class Growth:
             self._see(feature, arrays)
             found, waiting = self.learned[feature.name], self.waiting[feature.name]
             ready = [value for value, count in waiting.items() if count >= feature.min_count]
-            ready.sort(key=lambda value: (-waiting[value], _order(value)))  # noqa: B023
+            ready.sort(key=lambda value: (-waiting[value], _order(value)))
             fresh = ready[: found["capacity"] - len(found["values"])]
             found["values"] = [*found["values"], *fresh]
             for value in fresh:
@@ -84,7 +84,7 @@ class Growth:
     def load(cls, schema: Schema, folder: Path) -> Growth:
         """Reads what `save` wrote."""
         waiting = read_json(folder / WAITING, "delete the stream's folder to begin anew")
-        seen = {name: {value: count for value, count in pairs} for name, pairs in waiting.items()}
+        seen = {name: dict(pairs) for name, pairs in waiting.items()}
         return cls(schema, read_vocabularies(folder / VOCABULARIES), seen)
 
     def _see(self, feature: Feature, arrays: Mapping[str, np.ndarray]) -> None:
