@@ -41,7 +41,7 @@ def build_model(
         ValueError: if a name or an argument is unknown.
     """
     with config.blames("features"):
-        features = _features(config, schema, vocabularies, table_devices)
+        features = build_features(config, schema, vocabularies, table_devices)
     arguments: dict[str, Any] = dict(config.model)
     arguments.setdefault("negative_keep_rate", schema.labels.negative_keep_rate)
     if config.trunk is not None:
@@ -65,9 +65,13 @@ def build_model(
     return model
 
 
-def _features(
-    config: Config, schema: Schema, vocabularies: Vocabularies, table_devices: Sequence[str]
+def build_features(
+    config: Config,
+    schema: Schema,
+    vocabularies: Vocabularies,
+    table_devices: Sequence[str] = (),
 ) -> FeatureColumns:
+    """Builds the features of a config alone; the arguments are those of `build_model`."""
     given = dict(config.features)
     if table_devices:
         count = given.get("shards", len(table_devices))
