@@ -8,6 +8,7 @@ values (-1, "") never enter; a tied feature adds its counts to its owner's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,21 @@ def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any
         >>> learned["item"]["values"], learned["price"]["mean"]
         ([0, 1, 2, 3], 5.75)
     """
-    arrays = to_arrays(schema, read_table(train, schema), labels=False)
+    return vocabularies_of(schema, to_arrays(schema, read_table(train, schema), labels=False))
+
+
+def vocabularies_of(schema: Schema, arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Learns from rows in memory, as `learn_vocabularies` does.
+
+    Args:
+        schema: the table's description.
+        arrays: the training rows, as `to_arrays` gives them.
+    """
     learned: dict[str, dict[str, Any]] = {}
     for feature in schema.features:
         if feature.kind == "vocabulary" and feature.tied_to is None:
-            tied = [f for f in schema.recorded if f.tied_to == feature.name]
-            values = np.concatenate([arrays[f.name].ravel() for f in (feature, *tied)])
-            learned[feature.name] = {"kind": "vocabulary", "values": _frequent(feature, values)}
+            values = _frequent(feature, *count_values(schema, feature, arrays))
+            learned[feature.name] = {"kind": "vocabulary", "values": values}
         elif feature.needs_moments:
             numbers = arrays[feature.name].astype(np.float64)
             if feature.log1p:
@@ -57,9 +66,18 @@ def learn_vocabularies(schema: Schema, train: Source) -> dict[str, dict[str, Any
     return learned
 
 
-def _frequent(feature: Feature, values: np.ndarray) -> list[Any]:
+def count_values(
+    schema: Schema, feature: Feature, arrays: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the values that are there of a feature and of those tied to it, and their counts."""
+    tied = [f for f in schema.recorded if f.tied_to == feature.name]
+    values = np.concatenate([arrays[f.name].ravel() for f in (feature, *tied)])
     absent: Any = b"" if feature.dtype == "string" else -1
     unique, counts = np.unique(values[values != absent], return_counts=True)
+    return unique, counts
+
+
+def _frequent(feature: Feature, unique: np.ndarray, counts: np.ndarray) -> list[Any]:
     keep = counts >= feature.min_count
     unique, counts = unique[keep], counts[keep]
     order = np.argsort(-counts, kind="stable")[: feature.max_size]

@@ -57,11 +57,13 @@ def _open(schema: Schema, table: pa.Table) -> np.ndarray | None:
     labels, window = schema.labels, schema.labels.attribution
     if window is None or not labels.delayed or not {*labels.times, *labels.columns} <= names:
         return None
+    click, converted = (label_values(schema, table, name) == 1 for name in labels.columns[:2])
     (shown, unshown), (clicked, unclicked), (came, uncame) = (
-        time_array(schema, table, name) for name in labels.times
+        time_array(schema, table, name, happened=happened)
+        for name, happened in zip(labels.times, (None, click, converted), strict=True)
     )
-    click = (label_values(schema, table, labels.click) == 1) & ~unclicked
-    converted = (label_values(schema, table, labels.conversion) == 1) & ~uncame
+    click &= ~unclicked
+    converted &= ~uncame
     opens = np.where(click, clicked, shown) if window.from_ == "click" else shown
     width = round(window.window_hours * 3600 * per_second(labels.time_unit))
     converted &= came - opens <= width

@@ -15,6 +15,7 @@ from idefn_tf.features import FeatureColumns
 from idefn_tf.features.column_lowering import Vocabularies
 from idefn_tf.models import TRUNKS, EntireSpaceModel, get_method
 from idefn_tf.schema import Schema
+from idefn_tf.schema.history_features import of_other_windows
 from pipelines.cli.xla_log import start_xla
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import NAMES, optimizer_class, optimizer_names
@@ -40,7 +41,7 @@ def build_model(
         ValueError: if a name or an argument is unknown.
     """
     with config.blames("features"):
-        features = _features(config, schema, vocabularies, table_devices)
+        features = build_features(config, schema, vocabularies, table_devices)
     arguments: dict[str, Any] = dict(config.model)
     arguments.setdefault("negative_keep_rate", schema.labels.negative_keep_rate)
     if config.trunk is not None:
@@ -64,9 +65,13 @@ def build_model(
     return model
 
 
-def _features(
-    config: Config, schema: Schema, vocabularies: Vocabularies, table_devices: Sequence[str]
+def build_features(
+    config: Config,
+    schema: Schema,
+    vocabularies: Vocabularies,
+    table_devices: Sequence[str] = (),
 ) -> FeatureColumns:
+    """Builds the features of a config alone; the arguments are those of `build_model`."""
     given = dict(config.features)
     if table_devices:
         count = given.get("shards", len(table_devices))
@@ -78,6 +83,11 @@ def _features(
     width = given.pop("embedding_width", None)
     if width is not None:
         schema = schema.model_copy(update={"embedding_width": width})
+    windows = given.pop("windows", None)
+    if windows is not None:
+        left_out = of_other_windows(schema.history, windows)
+        kept = tuple(f for f in schema.features if f.name not in left_out)
+        schema = schema.model_copy(update={"features": kept})
     if schema.sequences:
         with config.blames("encoder"):
             given["encoder"] = _make(ENCODERS, config.encoder, "encoder")

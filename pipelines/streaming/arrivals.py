@@ -51,7 +51,7 @@ class Rule:
                 "such as fnw, or train on prepared rows with pipelines.train"
             )
         wait = float(getattr(likelihood, "wait", 0.0))
-        window = float(likelihood.days) if REVISIT in likelihood.arrivals else 0.0  # type: ignore[attr-defined]
+        window = float(likelihood.days) if REVISIT in likelihood.arrivals else 0.0
         return cls(tuple(likelihood.arrivals), wait, window)
 
 

@@ -47,6 +47,16 @@ def test_without_an_as_of_everything_the_log_says_is_known(tmp_path):
         assert clicked.loc[(slice(None), 4), "conversion_delay"].isna().all()
 
 
+def test_what_stands_where_nothing_happened_does_not_count(tmp_path):
+    zeros = frame().fillna({"clicked_at": 0, "bought_at": -1})
+    as_of = START + 6 * DAY + 90 * 60
+    one, two = prepared(tmp_path, as_of=as_of), prepared(tmp_path, zeros, as_of=as_of, name="zeros")
+    for part in one.parts:
+        pd.testing.assert_frame_equal(
+            rows_of(one, part).drop(columns="row_id"), rows_of(two, part).drop(columns="row_id")
+        )
+
+
 def test_train_and_validation_see_the_label_of_the_moment_and_test_the_final_one(tmp_path):
     as_of = START + 6 * DAY + 90 * 60  # day 6, 01:30: of that day users 1 to 3 have clicked
     found = prepared(tmp_path, as_of=as_of)
