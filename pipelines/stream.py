@@ -139,7 +139,7 @@ def _begin(run: Run, config: Config, data: Prepared, settings: dict[str, Any]) -
         **settings,
     }
     path = run.root / SETTINGS
-    if path.is_file():
+    if path.is_file() and Hours(run.root / "hours").latest() is not None:
         before = read_json(path, "delete the stream's folder to begin anew")
         if differing := [name for name in settings if before.get(name) != settings[name]]:
             raise ValueError(
@@ -147,12 +147,12 @@ def _begin(run: Run, config: Config, data: Prepared, settings: dict[str, Any]) -
                 "same options, or a new folder"
             )
         return
-    if run.root.is_dir() and any(run.root.iterdir()):
+    if run.root.is_dir() and any(run.root.iterdir()) and not path.is_file():
         raise ValueError(
             f"--out: {run.root} must be new or hold a stream, received other files;\ngive another "
             "folder"
         )
-    run.checkpoints.mkdir(parents=True)
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
     data.schema.save(run.schema_path)
     write_json(run.card_path, data.card)
     config.save(run.config_path)
