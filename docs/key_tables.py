@@ -44,6 +44,7 @@ _KERAS = {
     "dtype": "Keras' dtype or policy of the layer.",
     "trainable": "whether training changes the layer's variables.",
     "embedding_width": "in place of the schema's.",
+    "windows": "of the history's aggregates those that are read; default all that the schema has.",
 }
 #: Those that every version of Keras here has, and that stand alone.
 _OPTIMIZERS_OF_KERAS = (

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NoReturn
+from numbers import Integral
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -45,16 +46,16 @@ class FeedbackLabels:
     as_of: int | None = None
 
     @classmethod
-    def of(cls, labels: Labels, as_of: int | str | None) -> FeedbackLabels:
-        """Reads the moment: units since 1970, or a day or moment in ISO form.
+    def of(cls, labels: Labels, as_of: Any) -> FeedbackLabels:
+        """Reads the moment: units since 1970, a day or moment in ISO form, or a datetime.
 
         Raises:
             ValueError: if it is neither.
         """
-        if as_of is None or isinstance(as_of, int):
-            return cls(as_of)
+        if as_of is None or isinstance(as_of, Integral):
+            return cls(None if as_of is None else int(as_of))
         try:
-            return cls(read_moment(as_of, labels.time_unit, labels.time_zone))
+            return cls(read_moment(str(as_of), labels.time_unit, labels.time_zone))
         except ValueError:
             raise ValueError(
                 f"as_of: must be a moment such as 2024-05-08T06:00, or whole {labels.time_unit} "
@@ -101,12 +102,13 @@ class FeedbackLabels:
     ) -> Arrays:
         labels = schema.labels
         names = labels.times
-        (shown, unshown), (clicked, unclicked), (came, uncame) = (
-            _times(schema, table, name, first_row) for name in names
-        )
         click = given[CLICK] == 1
-        clicked = np.where(click & ~unclicked, clicked, shown)
         converted = click & (given[CONVERSION] == 1)
+        (shown, unshown), (clicked, unclicked), (came, uncame) = (
+            _times(schema, table, name, first_row, happened)
+            for name, happened in zip(names, (None, click, converted), strict=True)
+        )
+        clicked = np.where(unclicked, shown, clicked)
         for name, wrong, rule, cure in (
             (names[0], unshown, "must hold a time on every row", "write it"),
             (names[0], shown > as_of, f"must not lie after as_of={as_of}", "leave out the row"),
@@ -155,9 +157,9 @@ def check_times(labels: Labels, columns: Collection[str]) -> None:
 
 
 def _times(
-    schema: Schema, table: pa.Table, name: str, first_row: int
+    schema: Schema, table: pa.Table, name: str, first_row: int, happened: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    values, missing = time_array(schema, table, name, first_row)
+    values, missing = time_array(schema, table, name, first_row, happened)
     unit = schema.labels.time_unit
     if not missing.all() and (cure := wrong_unit(int(values[~missing].max()), unit)):
         _refuse(

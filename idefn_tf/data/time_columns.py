@@ -31,7 +31,11 @@ def row_time(schema: Schema, names: Collection[str]) -> str | None:
 
 
 def time_array(
-    schema: Schema, table: pa.Table, column: str, first_row: int = 0
+    schema: Schema,
+    table: pa.Table,
+    column: str,
+    first_row: int = 0,
+    happened: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a column of times in the schema's unit, int64 [n], and where one is missing.
 
@@ -40,11 +44,14 @@ def time_array(
         table: holds the column.
         column: its name.
         first_row: the number of the table's first row, for errors.
+        happened: rows whose cell counts, bool [n]; on others it is missing, whatever it holds.
 
     Raises:
         ValueError: naming column and row, if a value is no time, or lies before 1970.
     """
     found, labels = column_values(table, column), schema.labels
+    if happened is not None:  # many logs write 0 or -1 where nothing happened
+        found = pc.if_else(pa.array(happened), found, pa.scalar(None, found.type))
     if pa.types.is_temporal(found.type):
         values, missing = _stamps(found, labels)
     elif pa.types.is_string(found.type) or pa.types.is_large_string(found.type):

@@ -20,8 +20,8 @@ def mature_rows(schema: Schema, table: pa.Table) -> tuple[pa.Table, int]:
     """Leaves out the rows whose attribution window is open.
 
     Prepared rows say so themselves (`labels.immature: keep`). Of raw rows with the times of
-    exposure, click and conversion the log ends with the latest of them, as in preparation. Rows
-    that tell neither all stay.
+    exposure, click and conversion the log ends with the latest of them that counts, as in
+    preparation. Rows that tell neither all stay.
 
     Args:
         schema: states the window.
@@ -57,13 +57,16 @@ def _open(schema: Schema, table: pa.Table) -> np.ndarray | None:
     labels, window = schema.labels, schema.labels.attribution
     if window is None or not labels.delayed or not {*labels.times, *labels.columns} <= names:
         return None
+    click, converted = (label_values(schema, table, name) == 1 for name in labels.columns[:2])
     (shown, unshown), (clicked, unclicked), (came, uncame) = (
-        time_array(schema, table, name) for name in labels.times
+        time_array(schema, table, name, happened=happened)
+        for name, happened in zip(labels.times, (None, click, converted), strict=True)
     )
-    click = (label_values(schema, table, labels.click) == 1) & ~unclicked
-    converted = (label_values(schema, table, labels.conversion) == 1) & ~uncame
-    told = [shown[~unshown], clicked[click], came[converted]]
-    end = max((int(some.max()) for some in told if some.size), default=0)
+    click &= ~unclicked
+    converted &= ~uncame
     opens = np.where(click, clicked, shown) if window.from_ == "click" else shown
     width = round(window.window_hours * 3600 * per_second(labels.time_unit))
+    converted &= came - opens <= width
+    told = [shown[~unshown], clicked[click], came[converted]]
+    end = max((int(some.max()) for some in told if some.size), default=0)
     return np.asarray(opens + width > end)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from idefn_tf import encoders
 from idefn_tf._options import check_arguments
 from idefn_tf._registry import register
-from idefn_tf._types import Count, NonNegative
+from idefn_tf._types import Count, CountOrNone, NonNegative
 from idefn_tf.features.column_lowering import Vocabularies, columns_from_schema, with_places_left
 from idefn_tf.features.field import Field, lower
 from idefn_tf.features.field_group import FIRST_ROW, NUMBERS, NUMERIC, Block, columns, find_runs
@@ -48,6 +48,8 @@ class FeatureColumns(SequenceColumns, TableAccess, keras.layers.Layer):
         embedding_stddev: standard deviation of the tables' normal initializer.
         encoder: what turns every behaviour sequence of the schema into one vector: a
             `SequenceEncoder`, cloned, or its name; default the mean of the events.
+        sequence_length: how many of a sequence's events are read, the newest; None, all that the
+            schema keeps.
         shards: how many shares every table's rows are sharded to, or the device of each share, such
             as ``["GPU:0", "GPU:1"]`` (`Shards`). A saved model asks for the same devices, and does
             without them where it is loaded on another machine.
@@ -71,6 +73,7 @@ class FeatureColumns(SequenceColumns, TableAccess, keras.layers.Layer):
         embedding_stddev: NonNegative = 0.01,
         shards: Count | Sequence[str] = 1,
         encoder: keras.layers.Layer | str | None = None,
+        sequence_length: CountOrNone = None,
         **kwargs: Any,
     ) -> None:
         # float32 whatever the policy: raw numbers and tables do not stand rounding to 8 bits
@@ -101,7 +104,8 @@ class FeatureColumns(SequenceColumns, TableAccess, keras.layers.Layer):
             self._blocks["indicator"] = Block(hot, starts)
         self._numbers = [f for f in self.fields if f.numeric]
         self._runs = list(find_runs(self.fields, self._blocks))
-        self._sequences = find_sequences(self.fields, self._blocks)
+        self.sequence_length = sequence_length
+        self._sequences = find_sequences(self.fields, self._blocks, sequence_length)
         self._part_encoders = sequence_encoders(self._sequences, starts)
         self.encoder = encoders.get(encoder)
         self.sequence_encoders = {
@@ -290,6 +294,7 @@ class FeatureColumns(SequenceColumns, TableAccess, keras.layers.Layer):
             "embedding_stddev": self.embedding_stddev,
             "shards": self.shards.to_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "sequence_length": self.sequence_length,
         }
 
     @classmethod

@@ -42,10 +42,12 @@ class SequenceSlots:
     Attributes:
         name: of the sequence.
         parts: what an event consists of.
+        newest: how many events are read; None, all that a row holds.
     """
 
     name: str
     parts: tuple[Part, ...]
+    newest: int | None = None
 
     @property
     def width(self) -> int:
@@ -54,8 +56,9 @@ class SequenceSlots:
 
     @property
     def length(self) -> int:
-        """How many events a row holds at most."""
-        return self.parts[0].field.slots
+        """How many events are read at most."""
+        slots = self.parts[0].field.slots
+        return slots if self.newest is None else min(slots, self.newest)
 
     def by_key(self) -> dict[str, list[Part]]:
         """Returns the parts by the block whose table they read."""
@@ -94,7 +97,7 @@ class SequenceSlots:
                 values, _ = fill_empty(values, None, PADDING[field.dtype], field.fill)
                 asked.append(encoders[field.name](values, None)[0])
             rows[key] = tf.stack(asked, 2)
-        return rows
+        return rows if self.length == self.parts[0].field.slots else _newest(rows, self.length)
 
     def item(self, vectors: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns the item in question, float32 [B, width], 0 in the columns of the gap.
@@ -140,14 +143,25 @@ class SequenceSlots:
         return {part.field.name: piece for part, piece in zip(self.parts, pieces, strict=True)}
 
 
+def _newest(rows: Mapping[str, tf.Tensor], length: int) -> dict[str, tf.Tensor]:
+    """Keeps the newest events: the last ones, before the padding at the end."""
+    there = tf.add_n([tf.reduce_sum(asked, 2) for asked in rows.values()]) > 0
+    places = tf.range(1, tf.shape(there)[1] + 1)
+    count = tf.reduce_max(tf.where(there, places, 0), 1)
+    first = tf.maximum(count - length, 0)
+    kept = first[:, None] + tf.range(length)
+    return {key: tf.gather(asked, kept, batch_dims=1) for key, asked in rows.items()}
+
+
 def find_sequences(
-    fields: Sequence[Field], blocks: Mapping[str, Block]
+    fields: Sequence[Field], blocks: Mapping[str, Block], newest: int | None = None
 ) -> tuple[SequenceSlots, ...]:
     """Returns the sequences among fields, in the order of z.
 
     Args:
         fields: of the layer.
         blocks: by embedding width.
+        newest: how many events are read; None, all.
     """
     singles = {f.name: i for block in blocks.values() for i, f in enumerate(block.singles)}
     found: dict[str, list[Part]] = {}
@@ -158,7 +172,7 @@ def find_sequences(
         key = str(field.width)
         at = sum(part.key == key for part in parts)
         parts.append(Part(field, key, at, None if field.item is None else singles[field.item]))
-    return tuple(SequenceSlots(name, tuple(parts)) for name, parts in found.items())
+    return tuple(SequenceSlots(name, tuple(parts), newest) for name, parts in found.items())
 
 
 def sequence_encoders(

@@ -6,6 +6,7 @@ sequence is a list for each item feature, which shares that feature's table, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from idefn_tf.schema.feature import Feature
@@ -34,6 +35,31 @@ def generated(
     for sequence in sequences:
         made += _of_sequence(sequence, by_name)
     return tuple(made)
+
+
+def of_other_windows(history: History | None, windows: Sequence[str]) -> set[str]:
+    """Returns the aggregates' columns that look further back, or less far, than some windows.
+
+    Args:
+        history: of a schema.
+        windows: those that are kept; `hours_since` has none and always stays.
+
+    Raises:
+        ValueError: if no aggregate has such a window.
+    """
+    columns = [c for a in (history.aggregates if history else ()) for c in a.columns]
+    known = sorted({column.window for column in columns if column.measure != "hours_since"})
+    for window in windows:
+        if window not in known:
+            raise ValueError(
+                f"windows: must be of those of the schema's aggregates, {known}, received "
+                f"{window!r}; prepare the data with it under history.aggregates"
+            )
+    return {
+        column.name
+        for column in columns
+        if column.measure != "hours_since" and column.window not in windows
+    }
 
 
 def _of_aggregate(aggregate: HistoryAggregate, by_name: dict[str, Feature]) -> list[Feature]:

@@ -15,6 +15,7 @@ from idefn_tf.features import FeatureColumns
 from idefn_tf.features.column_lowering import Vocabularies
 from idefn_tf.models import TRUNKS, EntireSpaceModel, get_method
 from idefn_tf.schema import Schema
+from idefn_tf.schema.history_features import of_other_windows
 from pipelines.cli.xla_log import start_xla
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import NAMES, optimizer_class, optimizer_names
@@ -82,6 +83,11 @@ def build_features(
     width = given.pop("embedding_width", None)
     if width is not None:
         schema = schema.model_copy(update={"embedding_width": width})
+    windows = given.pop("windows", None)
+    if windows is not None:
+        left_out = of_other_windows(schema.history, windows)
+        kept = tuple(f for f in schema.features if f.name not in left_out)
+        schema = schema.model_copy(update={"features": kept})
     if schema.sequences:
         with config.blames("encoder"):
             given["encoder"] = _make(ENCODERS, config.encoder, "encoder")

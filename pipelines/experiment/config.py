@@ -90,8 +90,8 @@ class Config(Record):
             name a "mean".
         feedback: {"name": ..., and its arguments}: how much a click counts whose conversion may
             still come; without a name "observed", the label as it is.
-        features: arguments of `FeatureColumns` (embedding_stddev, shards), and embedding_width in
-            place of the schema's.
+        features: arguments of `FeatureColumns` (embedding_stddev, shards, sequence_length), the
+            windows of history that are read, and embedding_width in place of the schema's.
         optimizer: {"name": ..., and its arguments}.
         training: epochs, batch size, early stopping, seed.
         tuning: what `pipelines.tune` tries; training leaves it out.

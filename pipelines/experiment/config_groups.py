@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from idefn_tf._options import Location, Problem, Record, extended, options_of, problems
-from idefn_tf._rules import COUNT, FLAG, NONE, TEXT, Either, OneOf, nearest
+from idefn_tf._rules import COUNT, FLAG, NONE, TEXT, Either, Many, OneOf, nearest
 from idefn_tf.backbones import BACKBONES
 from idefn_tf.encoders import ENCODERS
 from idefn_tf.features import FeatureColumns
@@ -59,9 +59,12 @@ def model_options(cls: Any) -> type[Record]:
 
 @functools.cache
 def features_options() -> type[Record]:
-    """Returns the record of `features`: of `FeatureColumns`, and embedding_width."""
-    width = {"embedding_width": (Either((COUNT, NONE)), None)}
-    return extended(layer_options(FeatureColumns), **width)
+    """Returns the record of `features`: of `FeatureColumns`, and what changes the schema's."""
+    of_schema = {
+        "embedding_width": (Either((COUNT, NONE)), None),
+        "windows": (Either((Many(TEXT), NONE)), None),
+    }
+    return extended(layer_options(FeatureColumns), **of_schema)
 
 
 def optimizer_class(name: Any) -> type | None:

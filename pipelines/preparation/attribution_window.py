@@ -58,12 +58,11 @@ def apply(
                 "column of the exposures' times"
             )
         return table, {}
-    stated, observed = labels.attribution, None
-    if stated is not None or labels.delayed or as_of is not None:
-        observed = observation.observe(table, labels, as_of)
+    stated = labels.attribution
     table, late = late_conversions.cut(table, schema, tuple(labels.times), report)
-    if observed is None:
+    if stated is None and not labels.delayed and as_of is None:
         return table, late
+    observed = observation.observe(table, labels, as_of)
     table, after = observation.until(table, labels, observed, tuple(labels.times), report)
     if stated is not None:
         table, window = _by_window(table, labels, stated, observed, report)

@@ -172,7 +172,7 @@ class Job:
             table, immature = attribution_window.apply(
                 exposures.table, self.schema, self.as_of, report
             )
-            exposures = replace(exposures, table=table)
+            exposures = replace(exposures, table=table, immature=immature)
         split = self.split or exposures.split
         if split is None:
             split = self.dataset.auto_split(days(exposures.table))
@@ -275,8 +275,10 @@ def _label(
     outside = rows.pop(None, 0)
     empty = [part for part in split.parts if not rows.get(part)]
     if empty:
+        after = exposures.immature.get("after_as_of", {}).get("exposures", 0)
+        why = f"; --as-of leaves out {after:,} later ones, of test too" if after else ""
         raise ValueError(
-            f"--split: {' and '.join(empty)} would hold no exposure; {_held(exposures, rows)}"
+            f"--split: {' and '.join(empty)} would hold no exposure; {_held(exposures, rows)}{why}"
         )
     if exposures.duplicates:
         report.notes.append(f"{exposures.duplicates:,} exact duplicate rows dropped")

@@ -27,7 +27,8 @@ class Observed:
 
     Attributes:
         first, last: the earliest and the latest exposure.
-        log_end: the latest time of all that the log says.
+        log_end: the latest time of all that counts: exposures, clicks, and conversions within the
+            window, so that a stray time far ahead ends no log.
         as_of: the moment; without one, the log's end where clicks and conversions have times, else
             the latest exposure.
         early: whether the moment was given, and the log says something that came after it.
@@ -44,7 +45,7 @@ def observe(table: ir.Table, labels: Labels, as_of: int | None) -> Observed:
     """Finds the log's span, and checks the moment.
 
     Args:
-        table: all exposures, their times in the schema's unit.
+        table: all exposures, their times in the schema's unit; late conversions are none already.
         labels: name the columns.
         as_of: the moment; None for the log's end.
 

@@ -15,6 +15,7 @@ import yaml
 
 from idefn_tf.backbones import BACKBONES
 from idefn_tf.models import METHODS
+from idefn_tf.schema import Labels
 from pipelines.experiment.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,12 +112,19 @@ def test_the_readmes_example_runs(readme_example, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "text",
     # what imports a user's module is trained in tests/pipelines/experiment/test_user_modules.py
-    [t for p in PAGES for t in blocks(p, "yaml") if not t.startswith("imports:")],
+    [t for p in PAGES for t in blocks(p, "yaml") if not t.startswith(("imports:", "labels:"))],
     ids=lambda t: t.splitlines()[0],
 )
 def test_configs_are_configs(text):
     value = yaml.safe_load(text)
     assert Config.parse(value).method == value["method"]
+
+
+def test_labels_of_a_schema_are_labels():
+    found = [t for p in PAGES for t in blocks(p, "yaml") if t.startswith("labels:")]
+    assert found
+    for text in found:
+        assert Labels.model_validate(yaml.safe_load(text)["labels"]).delayed
 
 
 #: What must hold after a notebook's last cell.

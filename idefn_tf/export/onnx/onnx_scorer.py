@@ -66,6 +66,8 @@ class OnnxScorer:
         options = package.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors
+        # threads that wait by spinning double the time of a large batch beside other work
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 
         def load(name: str) -> Any:
             try:

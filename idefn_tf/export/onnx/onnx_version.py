@@ -79,7 +79,8 @@ def write(
     save(graphs, folder)
     del graphs
     with OnnxScorer(folder) as scorer:
-        checked = onnx_replay.check(scorer, reference, arrays, calibrator)
+        numbers = {field.name for field in model.features.fields if field.numeric}
+        checked = onnx_replay.check(scorer, reference, arrays, calibrator, numbers)
         known = list(scorer.signatures)
     _write_warm_up(folder, reference.path, known)
     return {

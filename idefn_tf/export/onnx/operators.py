@@ -10,7 +10,8 @@ Sigmoid                   1 / (1 + exp(-x)); of a few outputs a row in float64
 FloorDiv, FloorMod        of integers rounded down, for negative ones, too
 Equal, NotEqual           of text
 SelectV2                  Where; tf2onnx adds products, which NaN in either branch spoils
-SegmentSum, SegmentMax    ScatterND, which costs what entries there are
+StringToHashBucketFast    of integers' text, `farm_hash`
+SegmentSum, SegmentMax    ScatterElements, which costs what entries there are
 ========================  ===================================================================
 
 Source: the operators' definitions in ONNX opset 18 and ai.onnx.ml 2, and TensorFlow's kernels.
@@ -23,6 +24,8 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto
+
+from idefn_tf.export.onnx.farm_hash import Maker, buckets
 
 #: A sigmoid of at most so many outputs a row is one of scores, and computed in float64.
 FEW = 8
@@ -88,6 +91,10 @@ def _look_up(graph: Any, node: Any, name: str, arguments: Sequence[Any]) -> None
         "default_int64": -1,
     }
     make.last("LabelEncoder", asked, domain="ai.onnx.ml", **attributes)
+
+
+def _left(graph: Any, node: Any, name: str, arguments: Sequence[Any]) -> None:
+    """Leaves a node to the handler of what reads it."""
 
 
 def _text(value: Any) -> str:
@@ -193,6 +200,20 @@ def _select(graph: Any, node: Any, name: str, arguments: Sequence[Any]) -> None:
     make.last("Where", *make.inputs)
 
 
+def _hash(graph: Any, node: Any, name: str, arguments: Sequence[Any]) -> None:
+    writer = node.inputs[0]
+    if writer.type != "AsString" or graph.get_dtype(writer.input[0]) != TensorProto.INT64:
+        raise NotImplementedError("StringToHashBucketFast: of text, which ONNX cannot look into")
+    values = writer.input[0]
+    count = int(node.get_attr_value("num_buckets"))
+    make = _Maker(graph, node)
+    if not graph.find_output_consumers(writer.output[0]):
+        graph.remove_node(writer.name)
+    flat = make.node("Reshape", values, make.constant([-1], np.int64))
+    found = buckets(Maker(make.node, make.constant), flat, count)
+    make.last("Reshape", found, make.node("Shape", values))
+
+
 def _segments(reduction: str, start: float) -> Handler:
     def handle(graph: Any, node: Any, name: str, arguments: Sequence[Any]) -> None:
         make = _Maker(graph, node)
@@ -208,8 +229,12 @@ def _segments(reduction: str, start: float) -> Handler:
         inner = make.node("Shape", values, start=1)
         shape = make.node("Concat", count, inner, axis=0)
         empty = make.node("Expand", make.constant(start, numpy_type), shape)
-        places = make.node("Unsqueeze", rows, make.constant([1], np.int64))
-        make.last("ScatterND", empty, places, values, reduction=reduction)
+        ones = make.node("Shape", inner)
+        wide = make.node("Expand", make.constant([1], np.int64), ones)
+        column = make.node("Concat", make.constant([-1], np.int64), wide, axis=0)
+        places = make.node("Expand", make.node("Reshape", rows, column), make.node("Shape", values))
+        # not ScatterND, whose threads lose entries of one place in ONNX Runtime 1.32
+        make.last("ScatterElements", empty, places, values, reduction=reduction, axis=0)
 
     return handle
 
@@ -223,7 +248,8 @@ def handlers(keys: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Handler, list
     lowest = float(np.finfo(np.float32).min)
     found: dict[str, tuple[Handler, list[Any]]] = {
         "LookupTableFindV2": (_look_up, ["LookupTableFindV2", keys]),
-        "HashTableV2": (lambda graph, node, name, arguments: None, []),
+        "HashTableV2": (_left, []),
+        "AsString": (_left, []),  # for the hash that reads it
     }
     plain = {
         "UpperBound": _bound("GreaterOrEqual"),
@@ -235,6 +261,7 @@ def handlers(keys: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Handler, list
         "Equal": _equal(opposite=False),
         "NotEqual": _equal(opposite=True),
         "SelectV2": _select,
+        "StringToHashBucketFast": _hash,
         "SegmentSum": _segments("add", 0.0),
         "SegmentMax": _segments("max", lowest),
     }

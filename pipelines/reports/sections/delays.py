@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+from idefn_tf.schema import Labels
 from idefn_tf.schema.moments import per_second
 from pipelines.reports.material import Material
 from pipelines.reports.page import Cell, Content, Section, percent
@@ -15,13 +18,22 @@ def section(material: Material) -> Section | None:
     Returns:
         None where the data have no times of clicks and conversions, and no observation time.
     """
-    card, schema = material.main.card, material.main.schema
+    return from_card(material.main.card, material.main.schema.labels)
+
+
+def from_card(card: Mapping[str, Any], labels: Labels) -> Section | None:
+    """Returns the section of a data card.
+
+    Args:
+        card: of the data.
+        labels: state the unit of times.
+    """
     delays, window = card.get("delays", {}), card.get("immature", {})
     after = window.get("after_as_of")
     if not delays and after is None:
         return None
     found = Section("delays", "Conversions that come late")
-    at = datetime.fromtimestamp(window["as_of"] // per_second(schema.labels.time_unit), UTC)
+    at = datetime.fromtimestamp(window["as_of"] // per_second(labels.time_unit), UTC)
     found.text(f"Labels as of {at:%Y-%m-%d %H:%M:%S} UTC.")
     if after is not None:
         found.text(

@@ -47,15 +47,17 @@ def labels_of(table, as_of=START + DAY, made=None, **options):
     return {name: np.concatenate([b[name].numpy() for b in batches]) for name in batches[0]}
 
 
-@pytest.mark.parametrize("form", ["numbers", "dates", "file", "files over batches"])
+@pytest.mark.parametrize("form", ["numbers", "dates", "zeros", "file", "files over batches", "csv"])
 def test_a_table_is_told_as_of_a_moment_by_hand(form, tmp_path):
     table, options, made = frame(), {}, schema()
     if form == "dates":
         for name in made.labels.times:
             table[name] = pd.to_datetime(table[name].astype("float64"), unit="s")
+    elif form == "zeros":  # where nothing happened
+        table = table.fillna({"clicked_at": 0, "bought_at": -1})
     elif form != "numbers":
-        path = tmp_path / "rows.parquet"
-        table.to_parquet(path)
+        path = tmp_path / ("rows.csv" if form == "csv" else "rows.parquet")
+        table.to_csv(path, index=False) if form == "csv" else table.to_parquet(path)
         table = str(path)
         options = {"batch_size": 4} if "batches" in form else {}
     found = labels_of(table, "2024-05-02", **options)
@@ -65,6 +67,14 @@ def test_a_table_is_told_as_of_a_moment_by_hand(form, tmp_path):
     hours = np.array([23, 22, 19, 17, 0, 0])
     np.testing.assert_allclose(found["elapsed"], hours / 24, rtol=1e-6)
     np.testing.assert_allclose(found["conversion_delay"], [2 / 24, 0, 0, 0, 0, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "as_of", [START + DAY, np.int64(START + DAY), "1714608000", pd.Timestamp("2024-05-02"),
+              "2024-05-02T02:00:00+02:00"], ids=str,
+)  # fmt: skip
+def test_a_moment_may_be_a_number_a_text_or_a_datetime(as_of):
+    assert labels_of(frame(), as_of)["elapsed"][0] == np.float32(23 / 24)
 
 
 def test_the_window_opens_where_the_schema_says():

@@ -74,6 +74,31 @@ def test_of_more_events_the_newest_count(layer, shop, form):
     np.testing.assert_allclose(item[:, 0], [2, 4])
 
 
+def test_a_shorter_length_reads_the_newest_events_of_the_schema_s(layer, shop):
+    """Of three kept events two, one, or none are there; the oldest of three is left out."""
+    short = FeatureColumns.from_config({**layer.get_config(), "sequence_length": 2})
+    short.build()
+    short.set_weights(layer.get_weights())
+    items = [[9, 5, 7], [5, -1, -1], [-1, -1, -1], [-1, 4, -1]]
+    brands = [[2, 1, 3], [2, -1, -1], [-1, -1, -1], [2, -1, -1]]
+    values = shop.values(items, brands, [[0, 2, 1], [1, -1, -1], [-1] * 3, [0, 0, -1]])
+    item, brand, gap = parts(short, values)
+    np.testing.assert_allclose(item[:, 0], [6, 5, 0, 2])
+    np.testing.assert_allclose(brand[:, 0], [2, 2, 4, 1])
+    np.testing.assert_allclose(gap[0], [0, 0, 0, 2.5])
+    signature = short.encoded_signature()
+    for found, said in zip(
+        tf.nest.flatten(short.encode(values)), tf.nest.flatten(signature), strict=True
+    ):
+        assert said.is_compatible_with(found)
+    whole = FeatureColumns.from_config({**layer.get_config(), "sequence_length": 50})
+    whole.build()
+    whole.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(whole(values), layer(values))
+    packed = next(iter(look_ahead(tf.data.Dataset.from_tensors(short.encode(values)))))
+    np.testing.assert_array_equal(short(packed), short(values))
+
+
 def test_padded_sequences_of_another_length_are_refused(layer, shop):
     for wrong in (2, 4):
         more = {"clicks__item": tf.ones([1, wrong], tf.int64)}

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from idefn_tf.schema import BehaviourSequence, History, Schema
+from idefn_tf.schema.history_features import of_other_windows
 
 FEATURES = [
     {"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"},
@@ -219,3 +220,24 @@ def test_empty_keys_are_the_default():
     given = Schema.parse({**BASE, "history": None, "sequences": []})
     assert given == bare
     assert given.hash == bare.hash
+
+
+def test_the_columns_of_other_windows_are_told():
+    past = History.model_validate(
+        {
+            "aggregates": [
+                {
+                    "key": "user",
+                    "events": ["click"],
+                    "measures": ["count", "hours_since"],
+                    "windows": ["1d", "7d", "all"],
+                }
+            ]
+        }
+    )
+    found = of_other_windows(past, ["7d"])
+    assert found == {"user__click_count__1d", "user__click_count__all"}
+    assert of_other_windows(past, ["1d", "7d", "all"]) == set()
+    for history, known in ((past, r"\['1d', '7d', 'all'\]"), (None, r"\[\]")):
+        with pytest.raises(ValueError, match=rf"windows: must be of .*{known}, received '2d'"):
+            of_other_windows(history, ["7d", "2d"] if history else ["2d"])

@@ -16,13 +16,13 @@ def test_tritons_file_needs_onnx():
 
 
 @pytest.mark.job
-def test_a_hash_is_refused_before_history_is_read(past, past_run_folder, tmp_path, capsys):
+def test_hashed_text_is_refused_before_history_is_read(past, past_run_folder, tmp_path, capsys):
     code = export.main(
         ["--run", str(past_run_folder), "--model-base", str(tmp_path / "cvr"), "--format", "onnx",
          "--with-history", "--data", str(tmp_path / "nowhere")]
     )  # fmt: skip
     assert code == 2
-    assert "received user (hash);" in capsys.readouterr().err
+    assert "received city (hash);" in capsys.readouterr().err
     assert not (tmp_path / "cvr").exists()
 
 
@@ -31,7 +31,12 @@ def past_run_folder(past, tmp_path_factory):
     from idefn_tf.features import FeatureColumns
     from idefn_tf.models import ESMM
 
-    model = ESMM(FeatureColumns.from_schema(past.SCHEMA, past.vocabularies()))
+    hashed = {"kind": "hash", "num_buckets": 8}
+    features = tuple(
+        f.model_copy(update=hashed) if f.name == "city" else f for f in past.SCHEMA.features
+    )
+    schema = past.SCHEMA.model_copy(update={"features": features})
+    model = ESMM(FeatureColumns.from_schema(schema, past.vocabularies()))
     model.build()
     return past.write_run(tmp_path_factory.mktemp("runs") / "past", model)
 

@@ -84,5 +84,5 @@ def test_the_card_tells_both_shares_of_what_was_known(tmp_path):
     assert closed["conversions"] == 10  # 1 and 3 hours after the clicks of days 0 to 4
     assert closed["known_after_hours"] == shares_of_closed
     assert closed["estimated_after_hours"] == pytest.approx(shares_of_closed)
-    assert closed["watched_hours"] == pytest.approx((9 * DAY - HOUR) / HOUR)
+    assert closed["watched_hours"] == pytest.approx((7 * DAY + 8 * HOUR) / HOUR)  # user 6
     assert closed["not_yet_known"] == pytest.approx(0, abs=1e-9)

@@ -47,6 +47,16 @@ def test_without_an_as_of_everything_the_log_says_is_known(tmp_path):
         assert clicked.loc[(slice(None), 4), "conversion_delay"].isna().all()
 
 
+def test_what_stands_where_nothing_happened_does_not_count(tmp_path):
+    zeros = frame().fillna({"clicked_at": 0, "bought_at": -1})
+    as_of = START + 6 * DAY + 90 * 60
+    one, two = prepared(tmp_path, as_of=as_of), prepared(tmp_path, zeros, as_of=as_of, name="zeros")
+    for part in one.parts:
+        pd.testing.assert_frame_equal(
+            rows_of(one, part).drop(columns="row_id"), rows_of(two, part).drop(columns="row_id")
+        )
+
+
 def test_train_and_validation_see_the_label_of_the_moment_and_test_the_final_one(tmp_path):
     as_of = START + 6 * DAY + 90 * 60  # day 6, 01:30: of that day users 1 to 3 have clicked
     found = prepared(tmp_path, as_of=as_of)
@@ -146,7 +156,9 @@ def test_kept_rows_say_whether_their_window_is_open(tmp_path):
     assert {u: opened[(4, u)] for u in FUNNEL} == {1: 1, 2: 1, 3: 1, 4: 1, 5: 0, 6: 1}
     opened = rows_of(found, "train")["window_open"]
     assert list(opened[opened == 1].index) == [(3, 6)]  # 30 h and 48 h later: day 6, 06:00
-    assert not rows_of(found, "test").loc[5, "window_open"].any()
+    # the log ends with the purchase of user 2 of day 6: 48 h after the exposure
+    opened = rows_of(found, "test").loc[5, "window_open"]
+    assert list(opened[opened == 1].index) == [6]  # clicked on day 6 at 06:00
     other = prepared(tmp_path, made=schema("weight", 48), name="weighed")
     assert "window_open" not in other.table("train").column_names
 

@@ -59,3 +59,19 @@ def test_times_that_no_funnel_has_are_refused_with_column_rows_and_cure(
     cures = ("correct the rows or the schema", "give a later moment", "set labels.time_unit: ms")
     assert any(cure in str(caught.value) for cure in cures)
     assert str(value) in str(caught.value)
+
+
+def test_a_part_that_lies_after_the_moment_is_told_so(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"test would hold no exposure; .*leaves out 12 later ones"
+    ):
+        prepared(tmp_path, as_of=START + 4 * DAY)
+
+
+def test_a_stray_time_far_ahead_ends_no_log(tmp_path):
+    table = frame()
+    table.loc[0, "bought_at"] = START + 5000 * DAY
+    found = prepared(tmp_path, table)
+    # the last conversion that counts: user 3 of day 6, 72 h after the exposure
+    assert found.card["immature"]["as_of"] == START + 6 * DAY + 72 * HOUR
+    assert found.card["immature"]["late_conversions"] == 1

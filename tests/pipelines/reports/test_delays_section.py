@@ -1,7 +1,5 @@
 """The report's section of late conversions says what the data card says."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from pipelines.reports.page import page as whole_page
@@ -10,8 +8,7 @@ from tests.pipelines.preparation.timed_shop import DAY, START, prepared, schema
 
 
 def shown(card, read_page):
-    main = SimpleNamespace(card=card, schema=schema())
-    section = delays.section(SimpleNamespace(main=main))
+    section = delays.from_card(card, schema().labels)
     return section and read_page(whole_page("t", [], [section], "now"))
 
 

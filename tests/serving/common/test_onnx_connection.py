@@ -137,7 +137,7 @@ def test_history_is_looked_up_or_sent(wide, past, tmp_path):
     from idefn_tf.history.snapshot import take_snapshot
     from serving.client import Client
 
-    schema, frame = wide.past_schema(past), past.make_frame()[:30]
+    schema, frame = past.SCHEMA, past.make_frame()[:30]
     model = wide.make_model(schema, past.make_frame())
     snapshot = take_snapshot(schema, past.events(), past.PRIORS)
     path = export_model(model, schema, tmp_path / "cvr", snapshot=snapshot, format="onnx")

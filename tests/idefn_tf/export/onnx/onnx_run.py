@@ -1,13 +1,9 @@
-"""A small table whose ids try a conversion: sparse, negative, and larger than float64 holds.
-
-Nothing in it is hashed. `past` is the table with history, without its hash.
-"""
+"""A small table whose ids try a conversion: sparse, negative, and larger than float64 holds."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -29,6 +25,9 @@ SCHEMA = Schema.parse(
             {"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"},
             {"name": "device", "dtype": "int64", "side": "user", "kind": "vocabulary"},
             {"name": "shift", "dtype": "int64", "side": "user", "kind": "vocabulary"},
+            {"name": "shop", "dtype": "int64", "side": "item", "kind": "hash", "num_buckets": 32},
+            {"name": "brand", "dtype": "int64", "side": "item", "kind": "vocabulary",
+             "oov_buckets": 3},
             {"name": "segment", "dtype": "string", "side": "user", "kind": "vocabulary",
              "oov": "zero"},
             {"name": "at", "dtype": "int64", "side": "user", "kind": "bucketized",
@@ -61,6 +60,8 @@ def make_frame(rows: int = 400, seed: int = 0) -> pd.DataFrame:
             "user": rng.integers(0, 40, rows),
             "device": LARGE + rng.integers(0, 6, rows) * np.where(rng.random(rows) < 0.5, 1, 512),
             "shift": -rng.integers(2, 9, rows),
+            "shop": rng.integers(-99, 10**9, rows),
+            "brand": rng.integers(0, 9, rows) * 10**11,
             "segment": rng.choice(["a", "b", "ü c", None], rows),
             "at": rng.choice([-7, 0, 18, LARGE - 1, LARGE], rows),
             "depth": rng.choice([0.25, 0.5, 1.0, 2.5, np.nan], rows).astype(np.float32),
@@ -93,18 +94,6 @@ def make_model(
         drawn = rng.normal(0, 0.4, weight.shape)
         weight.assign(np.abs(drawn) + 0.5 if "variance" in weight.path else drawn)
     return model
-
-
-def unhashed(schema: Schema) -> Schema:
-    """The schema with vocabularies in place of hashes."""
-    plain = {"kind": "vocabulary", "num_buckets": None}
-    features = (f.model_copy(update=plain) if f.kind == "hash" else f for f in schema.features)
-    return schema.model_copy(update={"features": tuple(features)})
-
-
-def past_schema(past: ModuleType) -> Schema:
-    """The schema of the table with history, without its hash."""
-    return unhashed(past.SCHEMA)
 
 
 def write_run(folder: Path, model: ESMM) -> Path:

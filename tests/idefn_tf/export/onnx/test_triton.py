@@ -17,6 +17,7 @@ default_model_filename: "model.onnx"
 max_batch_size: 0
 input [
   { name: "at" data_type: TYPE_INT64 dims: [ -1 ] },
+  { name: "brand" data_type: TYPE_INT64 dims: [ -1 ] },
   { name: "depth" data_type: TYPE_FP32 dims: [ -1 ] },
   { name: "device" data_type: TYPE_INT64 dims: [ -1 ] },
   { name: "hour" data_type: TYPE_INT64 dims: [ -1 ] },
@@ -24,6 +25,7 @@ input [
   { name: "price" data_type: TYPE_FP32 dims: [ -1 ] },
   { name: "segment" data_type: TYPE_STRING dims: [ -1 ] },
   { name: "shift" data_type: TYPE_INT64 dims: [ -1 ] },
+  { name: "shop" data_type: TYPE_INT64 dims: [ -1 ] },
   { name: "tags" data_type: TYPE_STRING dims: [ -1, 3 ] },
   { name: "tags_weights" data_type: TYPE_FP32 dims: [ -1, 3 ] },
   { name: "topics" data_type: TYPE_INT64 dims: [ -1, 2 ] },
@@ -77,6 +79,6 @@ def test_it_is_a_message_in_text_format():
     pool.Add(file)
     config = message_factory.GetMessageClass(pool.FindMessageTypeByName("triton_test.ModelConfig"))
     found = text_format.Parse(f"# a remark\n{TEXT}", config())
-    assert len(found.input) == 12
-    assert list(found.input[8].dims) == [-1, 3]
+    assert len(found.input) == 14
+    assert list(found.input[10].dims) == [-1, 3]
     assert [tensor.data_type for tensor in found.output] == [11, 11, 11]

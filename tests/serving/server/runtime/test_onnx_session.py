@@ -21,6 +21,8 @@ ROW = {
     "user": 3,
     "device": onnx_run.LARGE + 1,
     "shift": -3,
+    "shop": 7,
+    "brand": 10**11,
     "segment": "a",
     "at": 18,
     "depth": 1.0,
