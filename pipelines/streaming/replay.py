@@ -68,7 +68,7 @@ class Replay:
         self.growth = Growth.load(self.log.schema, state)
         self.learners = {METHOD: Learner(self.config, self.log.schema, first.learned)}
         if self.controls:
-            self.learners[curves.ORACLE] = self._oracle(first)
+            self.learners[curves.ORACLE] = self._with("oracle", first)
             self.frozen = Learner(self.config, self.log.schema, first.learned)
             self.frozen.restore(self.hours.start / f"{METHOD}.npz")
         for name, learner in self.learners.items():
@@ -94,15 +94,18 @@ class Replay:
         learner.pretrain(log, rows)
         learners = {METHOD: learner}
         if self.controls:
-            oracle = learners[curves.ORACLE] = self._oracle(growth)
+            oracle = learners[curves.ORACLE] = self._with("oracle", growth)
+            if learner.model.feedback.corrects:  # its tower says something else than a rate
+                learner = self._with("observed", growth)
+                learner.pretrain(log, rows)
             oracle.begin_as(learner)
         offsets = {n: self._arrivals(x).before(self.origin) for n, x in learners.items()}
         with self.hours.transaction(self.hours.start) as folder:
             self._save(folder, learners, growth, -1)
             write_hour(folder, {"hour": -1, "offsets": offsets, "rows": len(rows)}, {})
 
-    def _oracle(self, growth: Growth) -> Learner:
-        config = self.config.model_copy(update={"feedback": {"name": "oracle"}})
+    def _with(self, feedback: str, growth: Growth) -> Learner:
+        config = self.config.model_copy(update={"feedback": {"name": feedback}})
         return Learner(config, self.log.schema, growth.learned)
 
     def _save(self, folder: Path, learners: dict[str, Learner], growth: Growth, hour: int) -> None:
