@@ -307,20 +307,3 @@ def test_the_json_schema_refuses_what_editors_should_mark(broken):
         jsonschema.validate(broken, json.loads(SCHEMA.read_text()))
     with pytest.raises(ValueError, match=": "):
         Config.parse(broken)
-
-
-@pytest.mark.parametrize(
-    ("option", "meant"),
-    [
-        ("alpha=0.5", "model.alpha"),
-        ("learning_rate=0.1", "optimizer.learning_rate"),
-        ("batch_size=7", "training.batch_size"),
-        ("sequence_length=7", "features.sequence_length"),
-        ("units=[3]", "backbone.units"),
-    ],
-)
-def test_a_key_outside_of_its_group_is_told_the_group(option, meant):
-    with pytest.raises(
-        ValueError, match=rf"--set {option.partition('=')[0]}.*; did you mean '{meant}'"
-    ):
-        Config.load(SHIPPED, [option])

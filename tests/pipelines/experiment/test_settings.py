@@ -1,4 +1,4 @@
-"""What of prepared history a model reads: windows and lengths, as settings of a config."""
+"""Settings of a config: windows and lengths of history; keys that stand outside of their group."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from pipelines.experiment.build import build_model
 from pipelines.experiment.config import Config
 
 ROOT = Path(__file__).parents[3]
+SHIPPED = str(ROOT / "pipelines" / "configs" / "simulated" / "idefn.yaml")
 
 
 def test_windows_and_length_of_history_are_settings_that_a_search_may_choose():
@@ -40,3 +41,20 @@ def test_windows_and_length_of_history_are_settings_that_a_search_may_choose():
     assert {s.name: s.length for s in model.features._sequences} == {"clicks": 10, "bought": 10}
     with pytest.raises(ValueError, match=r"features.windows: .*\['1d', 'all'\], received '9d'"):
         build_model(Config.parse({**config, "features": {"windows": ["9d"]}}), schema, learned)
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("alpha=0.5", "model.alpha"),
+        ("learning_rate=0.1", "optimizer.learning_rate"),
+        ("batch_size=7", "training.batch_size"),
+        ("sequence_length=7", "features.sequence_length"),
+        ("units=[3]", "backbone.units"),
+    ],
+)
+def test_a_key_outside_of_its_group_is_told_the_group(option, meant):
+    with pytest.raises(
+        ValueError, match=rf"--set {option.partition('=')[0]}.*; did you mean '{meant}'"
+    ):
+        Config.load(SHIPPED, [option])
