@@ -18,7 +18,7 @@ from idefn_tf.models.feedback import FEEDBACKS
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import NAMES
 from pipelines.streaming import curves
-from pipelines.streaming.arrivals import Arrivals, arrivals, as_known
+from pipelines.streaming.arrivals import Arrivals, Rule, Times, arrivals, as_known
 from pipelines.streaming.growth import Growth
 from pipelines.streaming.hours import Hours, write_hour
 from pipelines.streaming.learner import Learner
@@ -49,6 +49,7 @@ class Replay:
     frozen: Learner | None = field(init=False, default=None)
     next_hour: int = field(init=False, default=0)
     offsets: dict[str, int] = field(init=False)
+    _found: dict[Rule, tuple[Times, Arrivals]] = field(init=False, default_factory=dict)
 
     def begin(self, say: Callable[[str], None]) -> None:
         """Pretrains, or takes the stream up after its last whole hour.
@@ -114,7 +115,12 @@ class Replay:
             learner.save(folder / f"{name}.npz", hour)
 
     def _arrivals(self, learner: Learner) -> Arrivals:
-        return arrivals(self.log.times, learner.rule)
+        """Returns all arrivals, found anew when files have landed."""
+        times, found = self._found.get(learner.rule, (None, None))
+        if found is None or times is not self.log.times:
+            found = arrivals(self.log.times, learner.rule)
+            self._found[learner.rule] = (self.log.times, found)
+        return found
 
     def span(self, hour: int) -> tuple[int, int]:
         """Returns when an hour begins and ends."""
