@@ -183,12 +183,32 @@ def check_arguments(cls: T) -> T:
         for name, value in given.items():
             if name in rules and not _is_default(value, rules[name][1]):
                 _check_argument(name, *rules[name], value)
+        _refuse_misspelt(cls, given.get("kwargs", {}))
         init(*args, **kwargs)
 
     # Keras reads a constructor's signature without following wrappers
     vars(checked).update(checks_arguments=True, __signature__=signature)
     cls.__init__ = checked  # type: ignore[method-assign]
     return cls
+
+
+def _refuse_misspelt(cls: type, further: Mapping[str, Any]) -> None:
+    """Raises ValueError for a keyword near one that a constructor along the classes has."""
+    if not further:
+        return
+    inits = [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]
+    known = {n for init in inits if callable(init) for n in _parameters(init)}
+    for name, value in further.items():
+        if name not in known and (meant := nearest(name, known)):
+            what = f"must be an argument of {cls.__name__}"
+            raise ValueError(f"{name}: {what}, received {name}={shown(value)}{meant}")
+
+
+def _parameters(init: Callable[..., Any]) -> list[str]:
+    try:
+        return [name for name in inspect.signature(init).parameters if name != "self"]
+    except ValueError:  # one of C
+        return []
 
 
 def _check_argument(name: str, rule: Rule, default: Any, value: Any) -> None:

@@ -31,6 +31,7 @@ from pipelines.datasets.simulated_funnel.funnel_world import Options
 from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import Run
 from pipelines.export import export
+from pipelines.preparation.job import Settings
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.report import REPORT, report
@@ -91,7 +92,11 @@ def run(
         columns: Schema | None = _demo_schema()
     else:
         columns = None if schema is None else Schema.load(schema)
-    data = prepare(READERS[family], raw, out / "data", schema=columns, console=console)
+    trained = any(Run(out / method).begun for method in methods)
+    data = prepare(
+        READERS[family], raw, out / "data", schema=columns, console=console,
+        settings=Settings(replace=not trained),
+    )  # fmt: skip
     runs = {}
     for method, config in configs.items():
         console.step(f"trains {method}")
@@ -103,6 +108,7 @@ def run(
         report(folder, console, data=data.root, compare=folders)
     answer = _ask_once(base, data, console)
     _summary(runs, console)
+    _tell_of_better(runs, served, console)
     console.note(f"one REST prediction: {json.dumps(answer)}")
     page = runs[served].root / REPORT
     for path in (out / "data", *folders, base, page):
@@ -171,6 +177,21 @@ def embedded_server(name: str, base: Path, timeout: float = 120.0) -> Iterator[s
             process.wait()
         if process.stderr is not None:
             process.stderr.close()
+
+
+def _tell_of_better(runs: dict[str, Run], served: str, console: Console) -> None:
+    """Says which method ranks best on validation where it is not the one that is served."""
+    found = {
+        method: finished.metrics().get("validation", {}).get("all_funnel", {}).get("cvr_auc")
+        for method, finished in runs.items()
+    }
+    known = {method: value for method, value in found.items() if value is not None}
+    best = max(known, key=lambda method: known[method], default=served)
+    if served in known and known[best] > known[served]:
+        console.note(
+            f"{best} ranks best on validation (CVR AUC {known[best]:.4f}, {served} "
+            f"{known[served]:.4f}); {served} is served: --serve {best} takes the other"
+        )
 
 
 def _summary(runs: dict[str, Run], console: Console) -> None:

@@ -30,7 +30,9 @@ from pipelines.experiment.interruption import TERMINATED, heeding_sigterm
 from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
+from pipelines.reports.page import number
 from pipelines.streaming import curves
+from pipelines.streaming.curves import IMPROVING
 from pipelines.streaming.hours import Hours
 from pipelines.streaming.landing import Landing
 from pipelines.streaming.learner import check_config
@@ -97,6 +99,7 @@ def stream(
             files = folder.told(folder.place(hour)).get("files", {})
             replay.log = landing.again(replay.log, files, replay.span(hour)[0])
     replay.begin(console.step)
+    full: set[str] = set()
     with heeding_sigterm() as alarm:
         while not alarm.rung and (hours is None or replay.next_hour < hours):
             start, end = replay.span(replay.next_hour)
@@ -109,7 +112,8 @@ def stream(
                 time.sleep(POLL)
                 continue
             files = {} if landing is None else landing.fresh()
-            _say(replay.run_hour({"files": files} if landing is not None else None), console)
+            told = replay.run_hour({"files": files} if landing is not None else None)
+            _say(told, console, full)
             if landing is not None:
                 write_json(run.root / RESULT, result(replay))
     _finish(replay, run, console, draw)
@@ -139,7 +143,7 @@ def _begin(run: Run, config: Config, data: Prepared, settings: dict[str, Any]) -
         **settings,
     }
     path = run.root / SETTINGS
-    if path.is_file():
+    if path.is_file() and Hours(run.root / "hours").latest() is not None:
         before = read_json(path, "delete the stream's folder to begin anew")
         if differing := [name for name in settings if before.get(name) != settings[name]]:
             raise ValueError(
@@ -147,12 +151,12 @@ def _begin(run: Run, config: Config, data: Prepared, settings: dict[str, Any]) -
                 "same options, or a new folder"
             )
         return
-    if run.root.is_dir() and any(run.root.iterdir()):
+    if run.root.is_dir() and any(run.root.iterdir()) and not path.is_file():
         raise ValueError(
             f"--out: {run.root} must be new or hold a stream, received other files;\ngive another "
             "folder"
         )
-    run.checkpoints.mkdir(parents=True)
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
     data.schema.save(run.schema_path)
     write_json(run.card_path, data.card)
     config.save(run.config_path)
@@ -172,17 +176,18 @@ def _take(landing: Landing, replay: Replay, moment: int, console: Console) -> No
         )
 
 
-def _say(told: dict[str, Any], console: Console) -> None:
+def _say(told: dict[str, Any], console: Console, full: set[str]) -> None:
     trained = told["trained"][METHOD]
     console.step(
         f"hour {told['hour']}: {told['exposures']:,} exposures scored; {trained['first']:,} first, "
         f"{trained['late']:,} late and {trained['revisit']:,} revisited rows trained on"
     )
     for name, found in told["vocabularies"].items():
-        if found["no_place"] and not found["places_left"]:
+        if found["no_place"] and not found["places_left"] and name not in full:
+            full.add(name)  # once is enough; every hour's number stands in its hour.json
             console.warn(
-                f"the headroom of {name!r} is full: {found['no_place']:,} ids stay unknown; give "
-                "it more headroom and begin anew"
+                f"the headroom of {name!r} is full: {found['no_place']:,} ids stay unknown from "
+                f"hour {told['hour']} on; give it more headroom and begin anew"
             )
 
 
@@ -220,15 +225,15 @@ def _finish(replay: Replay, run: Run, console: Console, draw: bool) -> None:
 
         write_text(run.root / PAGE, stream_page(found))
     if found["hours"]:
-        columns = ["learner", "AUC", "PR-AUC", "log loss", "PCOC"]
-        names = (*curves.IMPROVING, "pcoc")
-        rows = [
-            [name, *("-" if values["clicked"][m] is None else f"{values['clicked'][m]:.4f}"
-                     for m in names)]
-            for name, values in found["mean"].items()
-        ]  # fmt: skip
-        console.table("rate after a click, mean of the hours", columns, rows)
+        _show("rate after a click, mean of the hours", found["mean"], (*IMPROVING, "pcoc"), console)
+    if "ri" in found:
+        _show("relative improvement of these", found["ri"]["mean"], IMPROVING, console)
     console.wrote(run.root, f"({RESULT}, {PAGE}, checkpoints/best.keras)")
+
+
+def _show(title: str, told: dict[str, Any], metrics: Sequence[str], console: Console) -> None:
+    rows = [[n, *(number(values["clicked"][m]) for m in metrics)] for n, values in told.items()]
+    console.table(title, ["learner", *metrics], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,18 @@ Metrics = dict[str, dict[str, Any]]
 def predict(
     model: EntireSpaceModel, schema: Schema, table: pa.Table, batch_size: int = 8192
 ) -> dict[str, np.ndarray]:
-    """Scores a table: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
+    """Scores a table: {"ctr", "cvr", "ctcvr"}, float32 [rows].
+
+    Raises:
+        ValueError: if the schema lacks a feature that the model reads.
+    """
+    has = {name for f in schema.features for name in (f.name, f.weights_name)}
+    lacking = [name for name in model.features.raw_names if name not in has]
+    if lacking:
+        raise ValueError(
+            f"data: must be prepared by the run's schema, received rows without {lacking[:8]};\n"
+            "prepare them with --schema RUN/schema.yaml"
+        )
     dataset = open_dataset(
         schema, table, batch_size=batch_size, labels=False, encode=model.features
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import ibis
 import ibis.expr.types as ir
 
+from idefn_tf._rules import nearest
 from idefn_tf.schema import DType, Feature, Schema, cells, lists
 from pipelines.preparation import encode, text_forms, wide_joins
 from pipelines.preparation.engine import translated_errors
@@ -48,8 +49,9 @@ def typed(
     absent = [name for name in wanted if name not in table.columns]
     if absent:
         raise ValueError(
-            f"{source}: the columns {absent} must be there, received {list(table.columns)}; "
-            "give the complete raw file, or remove the features that need them from the schema"
+            f"{source}: the columns {absent} must be there, received {list(table.columns)}"
+            f"{nearest(absent[0], table.columns)}; give the complete raw file, or remove the "
+            "features that need them from the schema"
         )
     rules, columns = [], {}
     for name, dtype in wanted.items():

@@ -56,6 +56,7 @@ class Settings:
         threads: the engine's threads; all cores by default.
         engine: "duckdb", "spark" or a cluster's "spark://HOST:PORT"; the rows are the same.
         slice_rows: rows sorted at a time; memory follows it, the rows do not.
+        replace: whether a folder that holds another preparation may be replaced.
     """
 
     part_rows: int = 250_000
@@ -63,6 +64,7 @@ class Settings:
     threads: int | None = None
     engine: str = "duckdb"
     slice_rows: int = 500_000
+    replace: bool = True
 
     def __post_init__(self) -> None:
         for name in ("part_rows", "slice_rows"):
@@ -119,6 +121,7 @@ class Job:
         if preconditions.is_current(self.out, fingerprint):
             console.note(f"{self.out} is already prepared from the same files, schema and options")
             return Prepared.open(self.out)
+        preconditions.tell_of_replaced(self.out, settings.replace, console)
         with replacing(self.out) as building:
             work = building / ".work"
             work.mkdir()
@@ -183,7 +186,7 @@ class Job:
         report.raise_if_failed()
         self.schema.save(root / SCHEMA)
         if self.learns and self.base is None:
-            rows = history.after_burn_in(rows, self.schema)
+            rows = history.after_burn_in(rows, self.schema, console)
         past = self._look_back(engine, request, exposures, rows, report, immature)
         for note in past.card.get("notes", ()) if past is not None else ():
             console.note(f"history: {note}")
@@ -261,7 +264,10 @@ class Job:
 
 def past_files(place: str) -> list[Path]:
     """Returns the files of events that `--events` names."""
-    return [Path(file) for file in find_files(place)]
+    try:
+        return [Path(file) for file in find_files(place)]
+    except ValueError as error:
+        raise ValueError(f"--events: {str(error).removeprefix('source: ')}") from None
 
 
 def _label(

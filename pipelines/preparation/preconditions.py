@@ -10,8 +10,9 @@ import ibis.expr.types as ir
 
 from idefn_tf.schema import RESERVED, Schema
 from idefn_tf.schema.labels import EXPOSURE_TIME
+from pipelines.cli.console import Console
 from pipelines.preparation import card as cards
-from pipelines.preparation.prepared_folder import Prepared
+from pipelines.preparation.prepared_folder import CARD, Prepared
 
 
 def grouped(files: Sequence[Path]) -> list[tuple[str, int]]:
@@ -64,3 +65,28 @@ def is_current(out: Path, fingerprint: str) -> bool:
     except ValueError:
         return False
     return card.get("fingerprint") == fingerprint and cards.complete(out, card)
+
+
+def tell_of_replaced(out: Path, replace: bool, console: Console) -> None:
+    """Says that another preparation is replaced, or refuses it.
+
+    Args:
+        out: the folder.
+        replace: whether it may be replaced.
+        console: takes the warning.
+
+    Raises:
+        ValueError: if it holds another preparation and may not be replaced.
+    """
+    if not (out / CARD).is_file():
+        return
+    if not replace:
+        raise ValueError(
+            f"--out: {out} must hold what is prepared from the same files, schema and options, "
+            "received another preparation, which runs were trained on;\n"
+            "give a new folder, or delete this one"
+        )
+    console.warn(
+        f"{out} held what was prepared from other files, another schema or other options: it is "
+        "replaced, and a run that was trained on it cannot go on with it"
+    )

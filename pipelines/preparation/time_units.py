@@ -73,6 +73,8 @@ def warn_of_far_rows(table: ir.Table, time: str, unit: Unit, report: Report) -> 
     factor = per_second(unit)
     with translated_errors("reading the table"):
         rows = int(table.count().execute())
+        if not rows:
+            return
         at = int(_SHARE * (rows - 1))
         usual = table.filter(table["row_id"] == at)[time].to_pyarrow()[0].as_py()
         far = table.filter(table[time] > usual + _YEAR * factor).order_by(table[time].desc())

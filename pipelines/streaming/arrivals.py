@@ -45,11 +45,7 @@ class Rule:
         Raises:
             ValueError: if it reads no streams.
         """
-        if FIRST not in likelihood.arrivals:
-            raise ValueError(
-                f"feedback: must be one that reads streams, received {name!r}; take another name, "
-                "such as fnw, or train on prepared rows with pipelines.train"
-            )
+        check_reads_streams(type(likelihood), name)
         wait = float(getattr(likelihood, "wait", 0.0))
         window = float(likelihood.days) if REVISIT in likelihood.arrivals else 0.0
         return cls(tuple(likelihood.arrivals), wait, window)
@@ -133,6 +129,19 @@ class Arrivals:
         """Counts the rows of each kind."""
         named = (("first", FIRST), ("late", LATE), ("revisit", REVISIT))
         return {name: int((self.kind == kind).sum()) for name, kind in named}
+
+
+def check_reads_streams(likelihood: type[LabelLikelihood] | None, name: str) -> None:
+    """Refuses a likelihood that is for one row a click alone.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if likelihood is not None and FIRST not in likelihood.arrivals:
+        raise ValueError(
+            f"feedback: must be one that reads streams, received {name!r}; take another name, "
+            "such as fnw, or train on prepared rows with pipelines.train"
+        )
 
 
 def arrivals(times: Times, rule: Rule) -> Arrivals:

@@ -16,6 +16,7 @@ from idefn_tf.data.batches import Batches, EpochClock
 from idefn_tf.data.dataset import feature_signature
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.models.batch import ARRIVAL
+from idefn_tf.models.feedback import FEEDBACKS
 from idefn_tf.schema import (
     CLICK,
     CONVERSION,
@@ -29,7 +30,7 @@ from pipelines.experiment.build import build_features, build_model
 from pipelines.experiment.checkpoint import Snapshot, capture
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import NAMES
-from pipelines.streaming.arrivals import Arrivals, Rule
+from pipelines.streaming.arrivals import Arrivals, Rule, check_reads_streams
 from pipelines.streaming.stream_log import StreamLog
 
 _CURE = "delete the stream's folder to begin anew"
@@ -160,6 +161,8 @@ def check_config(config: Config) -> None:
             "training.positives_per_batch: must be left out in a stream, whose batches are what "
             f"arrived, received {settings.positives_per_batch};\nremove it"
         )
+    name = config.feedback.get("name", NAMES["feedback"])
+    check_reads_streams(FEEDBACKS.get(name), name)
 
 
 def _learned(model: keras.Model) -> list[Any]:

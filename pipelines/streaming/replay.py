@@ -18,7 +18,7 @@ from idefn_tf.models.feedback import FEEDBACKS
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import NAMES
 from pipelines.streaming import curves
-from pipelines.streaming.arrivals import Arrivals, arrivals, as_known
+from pipelines.streaming.arrivals import Arrivals, Rule, Times, arrivals, as_known
 from pipelines.streaming.growth import Growth
 from pipelines.streaming.hours import Hours, write_hour
 from pipelines.streaming.learner import Learner
@@ -49,6 +49,7 @@ class Replay:
     frozen: Learner | None = field(init=False, default=None)
     next_hour: int = field(init=False, default=0)
     offsets: dict[str, int] = field(init=False)
+    _found: dict[Rule, tuple[Times, Arrivals]] = field(init=False, default_factory=dict)
 
     def begin(self, say: Callable[[str], None]) -> None:
         """Pretrains, or takes the stream up after its last whole hour.
@@ -68,7 +69,7 @@ class Replay:
         self.growth = Growth.load(self.log.schema, state)
         self.learners = {METHOD: Learner(self.config, self.log.schema, first.learned)}
         if self.controls:
-            self.learners[curves.ORACLE] = self._oracle(first)
+            self.learners[curves.ORACLE] = self._with("oracle", first)
             self.frozen = Learner(self.config, self.log.schema, first.learned)
             self.frozen.restore(self.hours.start / f"{METHOD}.npz")
         for name, learner in self.learners.items():
@@ -94,15 +95,18 @@ class Replay:
         learner.pretrain(log, rows)
         learners = {METHOD: learner}
         if self.controls:
-            oracle = learners[curves.ORACLE] = self._oracle(growth)
+            oracle = learners[curves.ORACLE] = self._with("oracle", growth)
+            if learner.model.feedback.corrects:  # its tower says something else than a rate
+                learner = self._with("observed", growth)
+                learner.pretrain(log, rows)
             oracle.begin_as(learner)
         offsets = {n: self._arrivals(x).before(self.origin) for n, x in learners.items()}
         with self.hours.transaction(self.hours.start) as folder:
             self._save(folder, learners, growth, -1)
             write_hour(folder, {"hour": -1, "offsets": offsets, "rows": len(rows)}, {})
 
-    def _oracle(self, growth: Growth) -> Learner:
-        config = self.config.model_copy(update={"feedback": {"name": "oracle"}})
+    def _with(self, feedback: str, growth: Growth) -> Learner:
+        config = self.config.model_copy(update={"feedback": {"name": feedback}})
         return Learner(config, self.log.schema, growth.learned)
 
     def _save(self, folder: Path, learners: dict[str, Learner], growth: Growth, hour: int) -> None:
@@ -111,7 +115,12 @@ class Replay:
             learner.save(folder / f"{name}.npz", hour)
 
     def _arrivals(self, learner: Learner) -> Arrivals:
-        return arrivals(self.log.times, learner.rule)
+        """Returns all arrivals, found anew when files have landed."""
+        times, found = self._found.get(learner.rule, (None, None))
+        if found is None or times is not self.log.times:
+            found = arrivals(self.log.times, learner.rule)
+            self._found[learner.rule] = (self.log.times, found)
+        return found
 
     def span(self, hour: int) -> tuple[int, int]:
         """Returns when an hour begins and ends."""

@@ -1,5 +1,7 @@
 """The whole road: what is asked for is checked before an hour is spent on it."""
 
+import json
+
 import pytest
 
 from pipelines import run
@@ -29,3 +31,17 @@ def test_the_demo_looks_back_on_what_users_and_items_did():
     assert schema.sequences == ()
     keys = [aggregate.key for aggregate in schema.history.aggregates]
     assert keys == ["user_id", "item_id", ("user_id", "item_category")]
+
+
+def test_what_ranks_best_is_named_where_another_is_served(tmp_path, capsys):
+    runs = {}
+    for method, auc in (("esmm", 0.81), ("all_negative", 0.77)):
+        runs[method] = run.Run(tmp_path / method)
+        runs[method].root.mkdir()
+        found = {"validation": {"all_funnel": {"cvr_auc": auc}}}
+        (runs[method].root / "metrics.json").write_text(json.dumps(found))
+    run._tell_of_better(runs, "all_negative", run.Console())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "esmm ranks best on validation (CVR AUC 0.8100, all_negative 0.7700)" in said
+    run._tell_of_better(runs, "esmm", run.Console())
+    assert capsys.readouterr().err == ""

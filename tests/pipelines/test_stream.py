@@ -37,6 +37,7 @@ CONFIG = {
     "training": {"batch_size": 64, "epochs": 1, "jit_compile": False, "audit": False},
 }
 HOURS = 4
+OPTIONS = ("--pretrain-days", "8", "--controls")
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +52,41 @@ def delayed(tmp_path_factory):
     return prepare("simulated_funnel", folder / "raw", folder / "data", schema=schema)
 
 
+def command(starter, folder, data, *further):
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    arguments = ["--config", folder / "config.yaml", "--data", data.root, "--out", folder / "run"]
+    return starter.Popen(
+        [sys.executable, "-m", "pipelines.stream", *map(str, (*arguments, *further))],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(starter, folder, data, *further):
+    process = command(starter, folder, data, *further)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return said
+
+
+def wait_for(process, path):
+    end = time.monotonic() + 240
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
 @pytest.fixture(scope="module")
-def streamed(delayed, tmp_path_factory):
+def streamed(delayed, tmp_path_factory, warm_processes):
     """The folder of a stream that nothing stopped, with controls."""
-    out = tmp_path_factory.mktemp("streamed") / "run"
-    options = {"pretrain_days": 8, "hours": HOURS, "controls": True}
-    assert stream(Config.parse(CONFIG), delayed, out, QUIET, **options) == 0
-    return out
+    folder = tmp_path_factory.mktemp("streamed")
+    said = finish(warm_processes, folder, delayed, *OPTIONS, "--hours", HOURS)
+    assert "goes on" not in said
+    return folder / "run"
 
 
 def same_states(one, other):
@@ -132,13 +161,15 @@ def test_new_ids_enter_and_the_last_two_hours_keep_their_states(streamed):
     assert "curves-clicked" in (streamed / "stream.html").read_text()
 
 
-def test_the_saved_model_scores_the_next_hour_as_the_stream_does(streamed, delayed, tmp_path):
+def test_the_saved_model_scores_the_next_hour_as_the_stream_does(
+    streamed, delayed, tmp_path, warm_processes
+):
     """And a stream that ended is taken up: its last hours are those of one that never stopped."""
-    out, options = tmp_path / "run", {"pretrain_days": 8, "controls": True}
-    stream(Config.parse(CONFIG), delayed, out, QUIET, hours=HOURS - 1, **options)
+    out = tmp_path / "run"
+    finish(warm_processes, tmp_path, delayed, *OPTIONS, "--hours", HOURS - 1)
     assert len(told(out)["hours"]) == HOURS - 1
     model = Run.open(out).load_model()
-    stream(Config.parse(CONFIG), delayed, out, QUIET, hours=HOURS, **options)
+    finish(warm_processes, tmp_path, delayed, *OPTIONS, "--hours", HOURS)
     assert told(out) == told(streamed)
     assert same_states(out / f"hours/{HOURS - 1:06d}", streamed / f"hours/{HOURS - 1:06d}") > 50
     scores = pq.read_table(out / f"hours/{HOURS - 1:06d}/scores.parquet").to_pandas()
@@ -150,39 +181,15 @@ def test_the_saved_model_scores_the_next_hour_as_the_stream_does(streamed, delay
     np.testing.assert_allclose(model.predict(rows, verbose=0)["cvr"], scores["method/cvr"], 1e-5)
 
 
-def command(starter, folder, data, *further):
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    arguments = ["--config", folder / "config.yaml", "--data", data.root, "--out", folder / "run"]
-    return starter.Popen(
-        [sys.executable, "-m", "pipelines.stream", *map(str, (*arguments, *further))],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for(process, path):
-    end = time.monotonic() + 240
-    while not path.exists():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 def test_killed_at_any_hour_it_ends_as_if_left_alone(streamed, delayed, tmp_path, warm_processes):
-    """Killed in the middle of pretraining's successor, hour 0, and again in hour 2."""
-    options = ("--pretrain-days", "8", "--hours", str(HOURS), "--controls")
+    """Killed in hour 0, right after pretraining, and again in hour 2."""
     for place in ("pretrained", "000001"):
-        process = command(warm_processes, tmp_path, delayed, *options)
+        process = command(warm_processes, tmp_path, delayed, *OPTIONS, "--hours", HOURS)
         wait_for(process, tmp_path / "run/hours" / place)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
         assert not (tmp_path / "run" / RESULT).exists()
-    process = command(warm_processes, tmp_path, delayed, *options)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said
+    said = finish(warm_processes, tmp_path, delayed, *OPTIONS, "--hours", HOURS)
     assert "goes on with hour" in said
     assert told(tmp_path / "run") == told(streamed)
     last = f"hours/{HOURS - 1:06d}"
@@ -191,7 +198,7 @@ def test_killed_at_any_hour_it_ends_as_if_left_alone(streamed, delayed, tmp_path
 
 
 def test_sigterm_ends_after_the_hour(streamed, delayed, tmp_path, warm_processes):
-    process = command(warm_processes, tmp_path, delayed, "--pretrain-days", "8", "--controls")
+    process = command(warm_processes, tmp_path, delayed, *OPTIONS)
     wait_for(process, tmp_path / "run/hours/000000")
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=300)
@@ -213,6 +220,7 @@ def test_what_does_not_fit_is_refused(streamed, delayed, tmp_path, capsys):
     weigh = Config.parse({**CONFIG, "feedback": {"name": "weigh", "mean_delay": 1.0}})
     with pytest.raises(ValueError, match="feedback: must be one that reads streams"):
         stream(weigh, delayed, tmp_path / "b", QUIET, pretrain_days=8)
+    assert not (tmp_path / "b").exists()
     (tmp_path / "c").mkdir()
     (tmp_path / "c/mine.txt").touch()
     with pytest.raises(ValueError, match="must be new or hold a stream"):
@@ -220,4 +228,4 @@ def test_what_does_not_fit_is_refused(streamed, delayed, tmp_path, capsys):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     given = ["--config", tmp_path / "config.yaml", "--data", delayed.root, "--out", tmp_path / "d"]
     assert main([*map(str, given), "--key", "row_id"]) == 2
-    assert "--key: must go with --follow" in capsys.readouterr().out
+    assert "--key: must go with --follow" in capsys.readouterr().err

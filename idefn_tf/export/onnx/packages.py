@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from collections.abc import Sequence
 from typing import Any
 
+_TO_EXPORT = (
+    "run pip install 'idefn-tf[onnx]', or in a checkout pip install -r requirements/onnx-export.in "
+    "-c requirements/default.lock"
+)
+_TO_SCORE = (
+    "run pip install onnxruntime, or in a checkout make an environment of requirements/onnx.lock"
+)
 
-def import_packages(names: tuple[str, ...] = ("tf2onnx", "onnx", "onnxruntime")) -> None:
-    """Imports the packages that an export to ONNX uses.
+
+def import_packages(
+    names: Sequence[str] = ("tf2onnx", "onnx", "onnxruntime"), cure: str = _TO_EXPORT
+) -> None:
+    """Imports packages; by default those that an export to ONNX uses.
 
     Raises:
         ImportError: naming what is missing, and the command that installs it.
@@ -16,9 +26,8 @@ def import_packages(names: tuple[str, ...] = ("tf2onnx", "onnx", "onnxruntime"))
     missing = [name for name in names if _missing(name)]
     if missing:
         raise ImportError(
-            f"onnx: {', '.join(names)} must be installed, received none of {', '.join(missing)};\n"
-            "run pip install 'idefn-tf[onnx]', or in a checkout pip install -r "
-            "requirements/onnx-export.in"
+            f"onnx: {', '.join(names)} must be installed, received an environment without "
+            f"{', '.join(missing)};\n{cure}"
         )
 
 
@@ -28,9 +37,8 @@ def runtime() -> Any:
     Raises:
         ImportError: if it is missing, with the command that installs it.
     """
-    import_packages(("onnxruntime",))
-    module: ModuleType = importlib.import_module("onnxruntime")
-    return module
+    import_packages(("onnxruntime",), _TO_SCORE)
+    return importlib.import_module("onnxruntime")
 
 
 def _missing(name: str) -> bool:

@@ -54,12 +54,15 @@ def check_inputs(x: Any, y: Any = None, sample_weight: Any = None, name: str = "
         )
 
 
-def fit_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of ``keras.Model.fit`` by name, checked.
+def fit_arguments(
+    args: Sequence[Any], kwargs: Mapping[str, Any], compiled: bool = True
+) -> dict[str, Any]:
+    """Returns the arguments of ``keras.Model.fit`` by name, checked; of a compiled model.
 
     Raises:
         ValueError: in one sentence, with the way.
     """
+    check_compiled(compiled)
     given = _FIT.bind(None, *args, **kwargs).arguments
     named = {name: value for name, value in given.items() if name != "self"}
     check_class_weight(named.get("class_weight"))
@@ -100,6 +103,33 @@ def check_class_weight(class_weight: Any) -> None:
             "class_weight: must be left out, for click and conversion are two labels, received "
             f"{class_weight!r};\nweigh rows by sample_weight, terms by compile(loss_weights=...)"
         )
+
+
+def check_compiled(compiled: bool) -> None:
+    """Refuses to train a model without an optimizer.
+
+    Raises:
+        ValueError: with the call that lacks.
+    """
+    if not compiled:
+        raise ValueError(
+            "fit: must come after compile, received a model that is not compiled;\n"
+            "call model.compile(RowSparseAdam(1e-3)) first"
+        )
+
+
+def keras_file(path: Any) -> Any:
+    """Returns the path of a file to save a model in.
+
+    Raises:
+        ValueError: for the older HDF5 format, from which it could not be loaded again.
+    """
+    if str(path).endswith((".h5", ".hdf5")):
+        raise ValueError(
+            f"filepath: must end in .keras, received {str(path)!r};\nHDF5 holds no layers of one's "
+            "own; weights alone go into model.save_weights('NAME.weights.h5')"
+        )
+    return path
 
 
 def check_any_batch(any_batch: bool, name: str = "x") -> None:

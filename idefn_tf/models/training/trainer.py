@@ -180,7 +180,7 @@ class EntireSpaceTrainer(TrackedModel):
             ValueError: if data have a form that is not understood or give no batch, or class
                 weights are given.
         """
-        given = fit_inputs.fit_arguments(args, kwargs)
+        given = fit_inputs.fit_arguments(args, kwargs, self.compiled)
         self.build_all()
         x = given.get("x")
         if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
@@ -283,10 +283,10 @@ class EntireSpaceTrainer(TrackedModel):
             self._catch_up()
         return super().__call__(*args, **kwargs)
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """``keras.Model.save``, with every row of the tables up to date."""
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """``keras.Model.save`` into a ``.keras`` file, with every row of the tables up to date."""
         self._catch_up()
-        super().save(*args, **kwargs)
+        super().save(fit_inputs.keras_file(filepath), *args, **kwargs)
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
         """``keras.Model.save_weights``, with every row of the tables up to date."""

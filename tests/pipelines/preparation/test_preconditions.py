@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from idefn_tf.schema import Schema
+from pipelines.cli.console import Console
 from pipelines.datasets.simulated_funnel.funnel_world import Options
 from pipelines.datasets.simulated_funnel.simulated_funnel import simulate
 from pipelines.preparation.prepared_folder import replacing
@@ -191,3 +192,32 @@ def test_the_raw_folder_is_never_written_over(tmp_path):
 def test_part_rows_must_be_positive():
     with pytest.raises(ValueError, match="part_rows: must be at least 1, received 0"):
         Settings(part_rows=0)
+
+
+def test_another_preparation_is_replaced_with_a_word_or_not_at_all(tmp_path, capsys):
+    out = tmp_path / "out"
+    prepare("kuairand_pure", MADE, out, schema=SMALL)
+    before = digest(out)
+    other = SMALL.model_copy(update={"embedding_width": 8})
+    with pytest.raises(ValueError, match=r"received another preparation.*\n.*give a new folder"):
+        prepare("kuairand_pure", MADE, out, schema=other, settings=Settings(replace=False))
+    assert digest(out) == before
+    prepare("kuairand_pure", MADE, out, schema=SMALL, settings=Settings(replace=False))  # the same
+    assert digest(out) == before
+    prepare("kuairand_pure", MADE, out, schema=other, console=Console())
+    assert "is replaced, and a run that was trained on it" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert digest(out) != before
+
+
+def test_a_table_without_rows_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / "empty.csv").write_text("user,at,is_click,bought\n")
+    user = {"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"}
+    labels = {"click": "is_click", "conversion": "bought", "exposure_time": "at"}
+    Schema.parse({"name": "shop", "labels": labels, "features": [user]}).save(tmp_path / "s.yaml")
+    given = ["--raw", str(tmp_path / "empty.csv"), "--schema", str(tmp_path / "s.yaml")]
+    assert main(["table", *given, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "must hold" in said
+    assert "Traceback" not in said

@@ -88,6 +88,8 @@ def test_rows_as_known_at_a_moment():
         (10, 1, 0, 0, 8, 0),
         (10, 2, 0, 1, 8, 3),
     ]
+    young = listed(as_known(times(), rule("fnw"), 30))[3]
+    assert young == (20, 3, 0, 0, 10, 0)  # it converts at 50
     waiting = as_known(times(), rule("es_dfm", wait=0.25, window=2), 16)
     assert [row[1] for row in listed(waiting)] == [0]  # the clicks come at 16, in the stream
 

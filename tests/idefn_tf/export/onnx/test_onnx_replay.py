@@ -1,4 +1,4 @@
-"""The replay finds what differs, absolutely and relatively, and excuses what float32 cannot hold."""
+"""The replay finds differences, absolute and relative, and excuses what float32 cannot hold."""
 
 import numpy as np
 import pytest

@@ -123,3 +123,25 @@ def test_data_without_a_batch_are_told_what_leads_to_it(make_model, parts):
     features, *_ = parts
     one = {name: values[:1] for name, values in features.items()}
     assert model.predict(one, verbose=0)["cvr"].shape == (1,)
+
+
+def test_a_model_that_is_not_compiled_and_a_file_that_cannot_be_loaded_are_refused(
+    make_model, parts, tmp_path
+):
+    model = make_model("esmm")
+    features, labels, _ = parts
+    with pytest.raises(ValueError, match="fit: must come after compile, received a model that is"):
+        model.fit(features, labels, verbose=0)
+    with pytest.raises(ValueError, match=r"filepath: must end in .keras, received '.*m.h5'"):
+        model.save(tmp_path / "m.h5")
+    assert not (tmp_path / "m.h5").exists()
+
+
+def test_a_misspelt_argument_is_told_the_one_that_is_near(make_model):
+    with pytest.raises(
+        ValueError,
+        match=r"must be an argument of AllNegative, received alhpa=0\.5; did you mean 'alpha'",
+    ):
+        make_model("all_negative", alhpa=0.5)
+    with pytest.raises(ValueError, match="did you mean 'backbone'"):
+        make_model("esmm", backbon=None)

@@ -11,7 +11,7 @@ pytest.importorskip("tf2onnx", reason="tf2onnx is not installed (requirements/on
 
 from idefn_tf.export import export_model
 from idefn_tf.export.replay import python_scores, request_arrays
-from serving.client import Client
+from serving.client import Client, InvalidRequestError
 from serving.common.onnx_connection import rows_of
 from tests.idefn_tf.export.onnx import onnx_run
 
@@ -86,7 +86,7 @@ def base(model, tmp_path_factory):
     for name, form in (("saved", "saved-model"), ("onnx", "onnx")):
         export_model(model, onnx_run.SCHEMA, folder / name, format=form)
         text += f'config {{ name: "{name}" base_path: "{folder / name}" '
-        text += 'model_platform: "tensorflow" }\n'
+        text += 'model_platform: "tensorflow" version_labels { key: "stable" value: 1 } }\n'
     (folder / "models.config").write_text(f"model_config_list {{\n{text}}}\n")
     return folder
 
@@ -127,6 +127,13 @@ def test_either_format_says_of_itself_the_same(url):
         for one in of["outputs"].values():
             del one["name"]
     assert described[0]["outputs"] == described[1]["outputs"]
+
+
+def test_a_label_names_a_version_of_either_format(url):
+    found = [Client(url, name, label="stable").predict(ROW)["cvr"] for name in ("saved", "onnx")]
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    with pytest.raises(InvalidRequestError, match="Unrecognized servable version label: canary"):
+        Client(url, "onnx", label="canary").predict(ROW)
 
 
 def test_rows_and_columns_and_no_row_are_answered_alike(url):
