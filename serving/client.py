@@ -303,16 +303,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given.url = SCHEME + given.onnx if given.onnx else given.url
     try:
         sys.stdout.write(json.dumps(_answer(given), indent=1, ensure_ascii=False) + "\n")
-    except NotFoundError as error:
-        asked = "--model" if given.version is None else "--model, --version"
-        version = "" if given.version is None else f", {given.version}"
-        sys.stderr.write(
-            f"error: {asked}: must be served at {given.url}, received {given.model!r}{version};\n"
-            f"{error}\n"
-        )
-        return 1
     except (ServingError, ImportError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        names = "--model" if given.version is None else "--model, --version"
+        told = f"{names}: must be served at {given.url}, received {given.model!r};\n"
+        sys.stderr.write(f"error: {told if isinstance(error, NotFoundError) else ''}{error}\n")
         return 1
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
