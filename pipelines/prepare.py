@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -51,13 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     funnel = commands.add_parser(SIMULATED_FUNNEL.command, help="simulate exposures")
     funnel.add_argument("--raw", type=Path, help="raw folder to simulate into (default: OUT_raw)")
-    funnel.add_argument("--preset", choices=sorted(PRESETS), default=Options.preset)
+    meanings = _meanings(Options)
     for field in fields(Options):
-        if field.name != "preset":
-            kind = type(field.default)
-            flag = f"--{field.name.replace('_', '-')}"
-            choices = LAWS if field.name == "delay" else None
-            funnel.add_argument(flag, type=kind, default=field.default, choices=choices)
+        meaning = meanings.get(field.name, "")
+        funnel.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            choices={"preset": sorted(PRESETS), "delay": LAWS}.get(field.name),
+            help=meaning + ("" if "by default" in meaning else f" (default: {field.default})"),
+        )
     ali = commands.add_parser(ali_ccp.ALI_CCP.command, help="the four raw files")
     ali.add_argument("--raw", type=Path, required=True, help="folder with the raw files")
     for name, default, what in (
@@ -102,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _meanings(record: type) -> dict[str, str]:
+    """Returns what a record's docstring says of each attribute, without the full stop."""
+    said = (record.__doc__ or "").partition("Attributes:\n")[2]
+    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", said, re.MULTILINE)
+    return {name: " ".join(text.split()).rstrip(".").replace("%", "%%") for name, text in found}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
@@ -135,6 +146,13 @@ def _run(given: argparse.Namespace, console: Console, held: ExitStack) -> None:
         refuse_foreign(given.out)
         raw = raw or given.out.with_name(f"{given.out.name}_raw")
         chosen = Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
+        kept = schema or (base.schema if base else None)
+        if chosen.law and not (kept and kept.labels.click_time and kept.labels.conversion_time):
+            console.warn(
+                "--delay: the schema names no labels.click_time and labels.conversion_time, so the "
+                "times are dropped and nothing can learn from delays; "
+                "--schema schemas/simulated_funnel_delay.yaml keeps them"
+            )
         held.enter_context(owned(given.out, "prepare"))
         held.enter_context(owned(raw, "prepare", "--raw"))
         simulated_funnel.simulate(raw, chosen, console)

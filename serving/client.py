@@ -304,10 +304,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sys.stdout.write(json.dumps(_answer(given), indent=1, ensure_ascii=False) + "\n")
     except (ServingError, ImportError) as error:
-        if isinstance(error, NotFoundError):
-            which = f"{given.model!r}{'' if given.version is None else f', {given.version}'}"
-            sys.stderr.write(f"error: --model: must be served at {given.url}, received {which};\n")
-        sys.stderr.write(f"{'' if isinstance(error, NotFoundError) else 'error: '}{error}\n")
+        names = "--model" if given.version is None else "--model, --version"
+        told = f"{names}: must be served at {given.url}, received {given.model!r};\n"
+        sys.stderr.write(f"error: {told if isinstance(error, NotFoundError) else ''}{error}\n")
         return 1
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")

@@ -20,16 +20,17 @@ class Options:
     Attributes:
         exposures: rows to draw.
         preset: "kuai", "ali" or "easy": the CTR and the CVR.
-        seed: of the world (users, items, logits).
-        draw: of the exposures; another draw is fresh data from the same world.
+        seed: seed of the world (users, items, logits).
+        draw: draw of the exposures; another draw is fresh data from the same world.
         selection: strength of the hidden confounder, -1..1; 0 is selection on observables alone.
         alignment: how much the taste for clicking is the taste for converting, -1..1.
-        users: how many; one for 30 exposures by default.
-        items: how many; one for 60 exposures by default.
+        users: how many users; one for 30 exposures by default.
+        items: how many items; one for 60 exposures by default.
         taste: strength of what only a user's past tells, 0 or more.
         delay: law of the conversions' delays: "none", "exponential", "weibull" or "mixture".
-        delay_days: its mean.
-        delay_spread: how much items differ in it: deviation of the logarithm of their scales.
+        delay_days: mean of the delays, in days.
+        delay_spread: how much items differ in their delays: deviation of the logarithm of their
+            scales.
         drift: what the conversion's logit gains in mid-stream.
     """
 

@@ -14,6 +14,8 @@ from pipelines.reports.train_batch import TrainBatch
 
 #: Points drawn of each kind, at most.
 POINTS = 400
+#: Share of the variance from which the map is as good as the whole.
+NEARLY_ALL = 0.95
 
 
 def principal_axes(z: NDArray) -> tuple[NDArray, NDArray]:
@@ -45,7 +47,7 @@ def section(material: Material, batch: TrainBatch | None) -> Section:
     found.text(
         f"The representation that the model compares exposures by ({batch.z.shape[1]} numbers a "
         f"row), on the first two principal components of one training batch; they hold "
-        f"{shares.sum():.0%} of its variance, so nearness on the map is only part of nearness."
+        f"{shares.sum():.0%} of its variance, {_nearness(float(shares.sum()))}."
     )
     found.figures([_chart(points, shares, groups)])
     rows: list[list[Content]] = []
@@ -58,6 +60,15 @@ def section(material: Material, batch: TrainBatch | None) -> Section:
         columns = ["exposures", "rows", "median distance to the nearest positive"]
         found.table("Distances in the whole representation", columns, rows)
     return found
+
+
+def _nearness(share: float) -> str:
+    """What a map with this share of the variance says of nearness."""
+    if share >= NEARLY_ALL:
+        return "so rows that are near on the map are near in the whole representation, too"
+    if share >= 0.5:
+        return "so nearness on the map is most, not all, of nearness"
+    return "so nearness on the map is only part of nearness"
 
 
 def kinds(batch: TrainBatch) -> dict[str, NDArray[np.bool_]]:

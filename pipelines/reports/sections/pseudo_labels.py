@@ -64,16 +64,18 @@ def section(material: Material) -> Section:
     )
     lines: list[list[Content]] = []
     for row in rows:
+        known = row["prevalence"] > 0  # else nothing says which labels are right
         lines.append(
             [
                 str(int(row["epoch"])),
-                *(Cell(f"{int(row[n]):,}", row[n]) for n in ("unclicked", "relabelled", "true")),
+                *(Cell(f"{int(row[n]):,}", row[n]) for n in ("unclicked", "relabelled")),
+                Cell(f"{int(row['true']):,}", row["true"]) if known else "-",
                 Cell(
                     percent(row["precision"]),
                     row["precision"],
                     small=_span(percent(row["precision_low"]), percent(row["precision_high"])),
                 ),
-                Cell(percent(row["prevalence"]), row["prevalence"]),
+                Cell(percent(row["prevalence"]), row["prevalence"]) if known else "-",
                 Cell(
                     number(row["lift"], 2),
                     row["lift"],

@@ -17,6 +17,8 @@ def test_numbers_that_look_alarming_have_a_sentence_below():
         "26,683", "325", "0.8037", "0.0000", "7.7000"
     ]  # fmt: skip
     assert below.startswith(": predicted over observed conversions; 1 is calibrated")
+    for part in ("between .5 and 1 (.8 in the shipped", "rank by it", "pipelines.calibrate"):
+        assert part in " ".join(below.split())
     assert "KS: largest gap" in below
     assert "ECE" not in below  # a column that the table lacks
 

@@ -1,5 +1,6 @@
 """The funnel simulator: its rates, its truth, its determinism, and that a model can learn it."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipelines.datasets.simulated_funnel.simulated_funnel import _auc, simulate
 from pipelines.prepare import main, prepare, prepare_rows
 
 SCHEMA = Schema.load(Path(__file__).parents[3] / "schemas" / "simulated_funnel.yaml")
+DELAYED = Path(__file__).parents[3] / "schemas" / "simulated_funnel_delay.yaml"
 
 
 def drawn(**options):
@@ -240,6 +242,30 @@ def test_bad_options_are_refused(options, message):
 def test_a_raw_folder_without_exposures_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"must hold exposures-\*\.parquet"):
         prepare("simulated_funnel", tmp_path, tmp_path / "out")
+
+
+def test_help_tells_meaning_and_default_of_every_option(capsys):
+    with pytest.raises(SystemExit):
+        main(["simulated-funnel", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--exposures EXPOSURES rows to draw (default: 120000)" in said
+    assert "--users USERS how many users; one for 30 exposures by default --items" in said
+    assert "converting, -1..1 (default: 0.3)" in said  # a meaning of two lines
+    for field in fields(Options):
+        of_field = said.split(f" --{field.name.replace('_', '-')} ")[-1].split(" --")[0]
+        assert f"(default: {field.default})" in of_field or "by default" in of_field, field.name
+
+
+@pytest.mark.parametrize(
+    ("delay", "schema", "told"),
+    [("exponential", None, True), ("exponential", DELAYED, False), ("none", None, False)],
+)
+def test_times_that_the_schema_drops_are_told(tmp_path, capsys, delay, schema, told):
+    given = ["--schema", str(schema), "--as-of", "2024-03-10"] if schema else []
+    arguments = ["simulated-funnel", "--out", str(tmp_path / "out"), "--exposures", "2000"]
+    assert main([*arguments, "--delay", delay, *given, "--threads", "1", "--quiet"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("--delay: the schema names no labels.click_time" in said) == told
 
 
 def test_the_simulation_is_not_repeated(folder, capsys):

@@ -8,7 +8,7 @@ from idefn_tf.metrics import exact_metrics
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.reports import intervals, material, style
 from pipelines.reports.sections import gain, loss_rows, reliability, transport_plan
-from pipelines.reports.sections.embedding import principal_axes
+from pipelines.reports.sections.embedding import _nearness, principal_axes
 from pipelines.reports.sections.slices import find_slices
 from pipelines.reports.train_batch import draw_batch
 
@@ -86,6 +86,14 @@ def test_principal_axes_are_those_of_scikit_learn():
     other = PCA(2).fit(z)
     assert np.abs(points) == pytest.approx(np.abs(other.transform(z)), abs=1e-8)
     assert shares == pytest.approx(other.explained_variance_ratio_)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.99, "too"), (0.8, "most, not all"), (0.3, "only part of nearness")]
+)
+def test_what_the_map_says_of_nearness_follows_its_share(share, said):
+    assert said in _nearness(share)
+    assert ("part" in _nearness(share)) == (share < 0.5)
 
 
 def test_slices_are_large_enough_and_their_auc_is_exact(gathered):

@@ -4,14 +4,18 @@ import json
 import re
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines import report as reports
 from pipelines import train
 from pipelines.cli.console import Console
 from pipelines.experiment.run_folder import Run
+from pipelines.preparation.prepared_folder import Prepared
 from pipelines.reports import material
 from pipelines.reports.page import Cell, table
+from pipelines.reports.sections import pseudo_labels
 
 pytestmark = pytest.mark.job
 
@@ -115,6 +119,24 @@ def test_esmm_has_a_page_that_says_why_it_has_no_plan(runs, data, tmp_path, read
     assert "no audit.csv" in found.text["audit"]
     assert not any(figure["id"].startswith(("plan", "audit")) for figure in found.figures)
     assert "ctcvr_loss: CVR tower" in found.text["losses"]
+
+
+def test_an_audit_without_recorded_conversions_shows_dashes(runs, data, tmp_path):
+    copy = tmp_path / "unrecorded"
+    shutil.copytree(runs["idefn"].root, copy)
+    audit = pd.read_csv(copy / "audit.csv")
+    unknown = [n for n in audit if n.startswith(("precision", "lift", "recall"))]
+    audit[["true", "prevalence"]] = 0
+    audit[unknown] = np.nan
+    audit.to_csv(copy / "audit.csv", index=False)
+    run = material.gather(Run.open(copy), Prepared.open(data.root), [])
+    html = "".join(pseudo_labels.section(run).body)
+    rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', html)
+    cells = [re.findall(r"<td[^>]*>([^<]*)", row) for row in rows]
+    assert len(cells) == len(audit)
+    for row, (_, kept) in zip(cells, audit.iterrows(), strict=True):
+        assert row[:2] == [f"{int(kept['unclicked']):,}", f"{int(kept['relabelled']):,}"]
+        assert row[2:7] == ["-"] * 5  # of them true, precision, prevalence, lift, recall
 
 
 def test_without_data_the_page_holds_what_the_files_say(
