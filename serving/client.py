@@ -35,7 +35,7 @@ from serving.common.connection import (
 from serving.common.event_lists import DEFAULT, WITH_HISTORY, holds_history
 from serving.common.onnx_connection import SCHEME, Onnx, rows_of
 from serving.common.request import Columns, MissingInputError, RequestBuilder, Rows
-from serving.common.row_files import read_rows
+from serving.common.row_files import read_json, read_rows
 
 __all__ = [
     "Client",
@@ -265,8 +265,7 @@ def _answer(given: argparse.Namespace) -> Any:
             return client.status()
         if given.data:
             return client.predict(read_rows(given.data, given.rows, client.schema))
-        text = sys.stdin.read() if given.json == "-" else Path(given.json).read_text("utf-8")
-        body = json.loads(text)
+        body = read_json(given.json)
         if isinstance(body, dict) and {"inputs", "instances"} & set(body):
             return client.predict(rows_of(body)) if given.onnx else client.send(body)
         return client.predict(body)
@@ -304,6 +303,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given.url = SCHEME + given.onnx if given.onnx else given.url
     try:
         sys.stdout.write(json.dumps(_answer(given), indent=1, ensure_ascii=False) + "\n")
+    except NotFoundError as error:
+        asked = "--model" if given.version is None else "--model, --version"
+        version = "" if given.version is None else f", {given.version}"
+        sys.stderr.write(
+            f"error: {asked}: must be served at {given.url}, received {given.model!r}{version};\n"
+            f"{error}\n"
+        )
+        return 1
     except (ServingError, ImportError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, PrivateAttr, field_validator
 
@@ -16,7 +16,7 @@ from idefn_tf._types import Count, CountOrNone, CountOrZero, PositiveOrNone, See
 from idefn_tf.export.user_modules import import_first
 from idefn_tf.schema import strict_yaml
 from idefn_tf.tuning.goal import METRICS
-from pipelines.experiment.config_groups import group_problems, resolve_preset
+from pipelines.experiment.config_groups import KeysOfGroups, group_problems, resolve_preset
 from pipelines.experiment.config_origin import Origin
 from pipelines.experiment.config_schema import config_schema
 from pipelines.experiment.tuning_config import Tuning, tuning_problems
@@ -96,6 +96,9 @@ class Config(Record):
         training: epochs, batch size, early stopping, seed.
         tuning: what `pipelines.tune` tries; training leaves it out.
     """
+
+    #: What an unknown key is answered with that a group has.
+    elsewhere: ClassVar[Mapping[str, str]] = KeysOfGroups(training=Training)
 
     imports: Annotated[Sequence[str], Many(TEXT, empty=True)] = ()
     method: Annotated[str, TEXT]

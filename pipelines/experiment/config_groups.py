@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -187,3 +187,34 @@ def resolve_preset(value: Any) -> tuple[Any, list[Problem]]:
     if isinstance(own.get("transport"), Mapping):
         own["transport"] = {**preset.get("transport", {}), **own["transport"]}
     return {**value, "model": {**preset, **own}}, []
+
+
+class KeysOfGroups(Mapping[str, str]):
+    """Answers a key that stands outside of its group, as in ``--set alpha=.5``, with the group."""
+
+    def __init__(self, **further: type[Record]) -> None:
+        self._further = further
+
+    def __getitem__(self, key: str) -> str:
+        for group, record in self._records():
+            if key in record.model_fields:
+                return f"did you mean '{group}.{key}'?"
+        raise KeyError(key)
+
+    def _records(self) -> Iterator[tuple[str, type[Record]]]:
+        yield from self._further.items()
+        yield "features", features_options()
+        for name in sorted(METHODS):
+            yield "model", model_options(METHODS[name])
+        for group, known in (("optimizer", OPTIMIZERS), *_KNOWN.items()):
+            for name in sorted(known):
+                if record := named_record(group, name):
+                    yield group, record
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(
+            dict.fromkeys(key for _, record in self._records() for key in record.model_fields)
+        )
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))

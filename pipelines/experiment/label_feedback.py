@@ -10,6 +10,13 @@ from idefn_tf.models.feedback import FEEDBACKS, LabelLikelihood
 from idefn_tf.schema import FEEDBACK_LABELS, Schema
 from pipelines.experiment.config_groups import NAMES
 
+#: How data get the times that a likelihood learns from.
+CURE = (
+    "to have times, write in the schema, under labels: exposure_time, click_time and "
+    "conversion_time (columns), attribution: {window_hours: HOURS, from: click}, immature: keep; "
+    "and prepare the log again"
+)
+
 
 def make_feedback(settings: Mapping[str, Any], schema: Schema) -> LabelLikelihood:
     """Builds a label likelihood from {"name": ..., and its arguments}.
@@ -29,16 +36,16 @@ def make_feedback(settings: Mapping[str, Any], schema: Schema) -> LabelLikelihoo
     window = schema.labels.attribution
     needed = [label for label in cls.labels if label in FEEDBACK_LABELS]
     if needed and not schema.labels.delayed:
+        others = [n for n, c in FEEDBACKS.items() if not set(c.labels) & set(FEEDBACK_LABELS)]
         raise ValueError(
-            f"name: must go without the labels {needed} on this data, received {name!r}, which "
-            "learns from them; name labels.exposure_time, click_time and conversion_time in the "
-            "schema, and prepare the log again with --as-of"
+            f"name: must be one of {others} on data without times, received {name!r}, which "
+            f"learns from {', '.join(needed)};\n" + CURE
         )
     if "window" in options_of(cls).model_fields and arguments.get("window") is None:
         if window is None:
             raise ValueError(
                 f"window: must be given for {name!r}, received none, and the schema has no "
-                "labels.attribution; write the days in which a click can convert"
+                "labels.attribution;\nwrite the days in which a click can convert, or " + CURE
             )
         arguments["window"] = window.window_hours / 24.0
     made: LabelLikelihood = cls(**arguments)

@@ -30,6 +30,7 @@ from idefn_tf.history.attach import Rows
 from idefn_tf.history.event_log import EventLog
 from idefn_tf.history.kept_history import EVENTS, PRIORS
 from idefn_tf.schema import Schema
+from pipelines.cli.console import Console
 from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine
 from pipelines.preparation.history_card import describe
@@ -170,8 +171,13 @@ def look_back(
     return Past(Added(row_ids, columns, marks), events, streams, priors, card)
 
 
-def after_burn_in(rows: ir.Table, schema: Schema) -> ir.Table:
+def after_burn_in(rows: ir.Table, schema: Schema, console: Console) -> ir.Table:
     """Leaves out the training rows of the log's first days, which feed history alone.
+
+    Args:
+        rows: with `part`.
+        schema: says how many days.
+        console: takes how many rows they are.
 
     Raises:
         ValueError: if no training row is left.
@@ -184,7 +190,16 @@ def after_burn_in(rows: ir.Table, schema: Schema) -> ir.Table:
     day = 86_400 * units(schema.labels)
     begin = int(as_of(np.array([first]), daily, schema.labels)[0]) + history.burn_in_days * day
     kept = rows.filter((rows["part"] != "train") | (rows[time] >= begin))
-    if not int(kept.filter(kept["part"] == "train").count().execute()):
+    of_train = rows.filter(rows["part"] == "train")
+    left = int(of_train.filter(of_train[time] >= begin).count().execute())
+    out = int(of_train.count().execute()) - left
+    if out:
+        days = history.burn_in_days
+        console.note(
+            f"{out:,} training rows of the log's first {days} days feed history alone and are not "
+            "trained on (history.burn_in_days)"
+        )
+    if not left:
         raise ValueError(
             f"history.burn_in_days: must leave training rows, received {history.burn_in_days}, "
             "which takes all of them;\ngive fewer days, or earlier events (--events) and 0"

@@ -186,7 +186,7 @@ class Job:
         report.raise_if_failed()
         self.schema.save(root / SCHEMA)
         if self.learns and self.base is None:
-            rows = history.after_burn_in(rows, self.schema)
+            rows = history.after_burn_in(rows, self.schema, console)
         past = self._look_back(engine, request, exposures, rows, report, immature)
         for note in past.card.get("notes", ()) if past is not None else ():
             console.note(f"history: {note}")
@@ -264,7 +264,10 @@ class Job:
 
 def past_files(place: str) -> list[Path]:
     """Returns the files of events that `--events` names."""
-    return [Path(file) for file in find_files(place)]
+    try:
+        return [Path(file) for file in find_files(place)]
+    except ValueError as error:
+        raise ValueError(f"--events: {str(error).removeprefix('source: ')}") from None
 
 
 def _label(

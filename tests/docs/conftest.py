@@ -13,7 +13,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 @pytest.fixture
 def readme_example(tmp_path):
-    """The fifteen lines, made smaller; exposures.parquet and schema.yaml are in tmp_path."""
+    """The example, made smaller; exposures.parquet and schema.yaml are in tmp_path."""
     rng = np.random.default_rng(0)
     rows = 1000
     click = (rng.random(rows) < 0.4).astype(int)

@@ -76,6 +76,6 @@ def test_the_readme_names_every_extra_and_no_other():
     settings = ConfigParser()
     settings.read(ROOT / "setup.cfg", encoding="utf-8")
     page = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = page[page.index("## Install") : page.index("## Fifteen lines")]
+    section = page[page.index("## Install") : page.index("## From Python")]
     named = [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")]
     assert named == list(settings["options.extras_require"])

@@ -1,5 +1,6 @@
 """The client against the embedded server over a real socket, and against a gRPC server."""
 
+import io
 import json
 import math
 from concurrent import futures
@@ -228,7 +229,30 @@ def test_command_line_says_what_went_wrong(tiny_url, tmp_path, capsys):
     assert module.main([*at, "--json", str(rows)]) == 2
     assert "row 0 lacks" in capsys.readouterr().err
     assert module.main(["--url", tiny_url, "--model", "nobody", "--status"]) == 1
-    assert "Could not find any versions of model nobody" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: --model: must be served at {tiny_url}, received 'nobody';\n")
+    assert "Could not find any versions of model nobody" in said
+    assert module.main([*at, "--version", "2", "--json", str(rows)]) == 1
+    assert "--model, --version: must be served" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ('[{"user": 1}]', "--json: must be a file, or - for standard input, received [{"),
+        ("bad.json", "--json: must be JSON, received bad.json: Expecting value: line 1 column 10"),
+        ("latin.json", "--json: must be JSON in UTF-8, received latin.json: "),
+        ("-", "--json: must be JSON, received standard input: Expecting value"),
+        ("[" + "1" * 5000, "--json: must be a file, or - for standard input, received [1111"),
+    ],
+)
+def test_a_body_that_cannot_be_read_names_its_option(given, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("rows"))
+    (tmp_path / "bad.json").write_text('{"user": }')
+    (tmp_path / "latin.json").write_bytes(b'{"user": "\xe9"}')
+    assert module.main(["--json", given]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
 
 
 def test_grpc_without_the_package_says_what_to_install(monkeypatch):

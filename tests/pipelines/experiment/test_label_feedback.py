@@ -93,8 +93,12 @@ def test_the_window_is_the_schemas_unless_the_config_has_one():
 def test_times_that_no_schema_names_are_asked_for():
     bare = schema(exposure_time=None, click_time=None, conversion_time=None, attribution=None,
                   immature="drop")  # fmt: skip
-    with pytest.raises(ValueError, match=r"name: must go without the labels \['elapsed'\].*'wait'"):
+    with pytest.raises(ValueError, match=r"received 'wait', which learns from elapsed;") as caught:
         label_feedback.make_feedback({"name": "wait"}, bare)
+    assert str(caught.value).startswith("name: must be one of ['fnc', 'fnw', 'observed'] on data")
+    for part in ("exposure_time, click_time and conversion_time", "from: click}", "immature: keep",
+                 "prepare the log again"):  # fmt: skip
+        assert part in str(caught.value)  # the whole cure, at once
     assert label_feedback.make_feedback({"name": "fnw"}, bare).labels == ()
     endless = schema(attribution=None, immature="drop")
     with pytest.raises(ValueError, match=r"window: must be given for 'dfm', received none"):

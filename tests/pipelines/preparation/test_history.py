@@ -10,6 +10,7 @@ from idefn_tf.data import read_table
 from idefn_tf.history import attach
 from idefn_tf.history.kept_history import read_events
 from idefn_tf.schema import Schema
+from pipelines.cli.console import Console
 from pipelines.datasets.registry import Settings, prepare, prepare_rows
 from pipelines.preparation import history
 from pipelines.preparation.split import parse
@@ -182,6 +183,21 @@ def test_a_day_that_continues_a_folder_keeps_its_priors_and_burns_nothing(tmp_pa
     # what the second folder knows, a third day looks back on, the first folder's events included
     events = read_events(str(second.place), schema)
     assert len(events) == len(log)
+
+
+def test_rows_that_feed_history_alone_are_counted_and_absent_events_are_named(
+    raw, tmp_path, capsys
+):
+    made = prepare(
+        "table", raw, tmp_path / "out", schema=schema_of(burn_in_days=1), console=Console()
+    )
+    said = " ".join(capsys.readouterr().err.split())
+    whole = prepare("table", raw, tmp_path / "whole", schema=schema_of(burn_in_days=0))
+    lacking = whole.card["splits"]["train"]["rows"] - made.card["splits"]["train"]["rows"]
+    assert lacking > 0
+    assert f"{lacking:,} training rows of the log's first 1 days feed history alone" in said
+    with pytest.raises(ValueError, match=r"^--events: no Parquet, CSV or TFRecord file found at"):
+        prepare("table", raw, tmp_path / "no", schema=schema_of(), events=[str(tmp_path / "gone")])
 
 
 def test_a_folder_whose_events_were_known_by_other_rules_is_refused(raw, prepared, tmp_path):
