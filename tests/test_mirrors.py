@@ -135,7 +135,7 @@ HOLDS = {
         pipelines/preparation/engine pipelines/preparation/job
         pipelines/preparation/parquet_slices pipelines/preparation/raw_log""",
     "pipelines/test_stream": """pipelines/streaming/hours pipelines/streaming/learner
-        pipelines/streaming/replay pipelines/streaming/stream_log
+        pipelines/streaming/stream_log
         pipelines/streaming/stream_page""",
     "pipelines/test_train": """pipelines/evaluate pipelines/experiment/build
         pipelines/experiment/evaluation""",
