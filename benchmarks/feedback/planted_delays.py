@@ -12,7 +12,6 @@ LATE/planted.json states it, and LATE/authors.parquet the scales.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from idefn_tf.schema import Schema
 from pipelines.datasets.kuairand_pure import sources
 from pipelines.datasets.registry import SCHEMAS
 from pipelines.datasets.simulated_funnel.delay_law import LAWS, DelayLaw
+from serving.common.command_line import command_parser
 
 CLICK_TIME, LIKE_TIME = "click_time_ms", "like_time_ms"
 _DAY = 86_400_000
@@ -108,11 +108,7 @@ def _read(path: Path) -> pa.Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.feedback.planted_delays",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.feedback.planted_delays", __doc__)
     parser.add_argument("--raw", type=Path, required=True, help="a KuaiRand-Pure folder")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--law", choices=LAWS[1:], default="exponential")
