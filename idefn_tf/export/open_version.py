@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from idefn_tf.export.onnx.onnx_scorer import MODEL, OnnxScorer
-from idefn_tf.export.scorer import Scorer
+
+if TYPE_CHECKING:
+    from idefn_tf.export.scorer import Scorer
 
 #: The formats of a version.
 SAVED_MODEL, ONNX = "saved-model", "onnx"
@@ -24,4 +27,8 @@ def open_version(version: str | Path) -> Scorer | OnnxScorer:
         ImportError: if the version is ONNX and onnxruntime is missing.
         ValueError: if the folder is no version.
     """
-    return OnnxScorer(version) if format_of(version) == ONNX else Scorer(version)
+    if format_of(version) == ONNX:
+        return OnnxScorer(version)
+    from idefn_tf.export.scorer import Scorer  # TensorFlow, which servers' --help does without
+
+    return Scorer(version)
