@@ -15,7 +15,7 @@ from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 
 #: What must not change between the two runs: the form of the model and of its state.
-_FORM = ("method", "model", "backbone", "trunk", "features")
+_FORM = ("method", "model", "backbone", "trunk", "encoder", "features")
 
 
 def start_from(model: EntireSpaceModel, base: Run, config: Config, data: Prepared) -> None:
