@@ -179,8 +179,8 @@ def test_a_run_may_go_on_with_another_likelihood_of_the_same_variables(data, tmp
     train(config({"name": "fnw"}), data, tmp_path / "fnw", QUIET, base=first.root, evaluate=False)
     with pytest.raises(ValueError, match=r"was trained with another feedback; a run goes on"):
         train(config({"name": "dfm"}), data, tmp_path / "dfm", QUIET, base=first.root)
+    other = config({}, encoder={"name": "din"})
     with pytest.raises(ValueError, match=r"was trained with another encoder; a run goes on"):
-        other = config({}, encoder={"name": "din"})
         train(other, data, tmp_path / "din", QUIET, base=first.root)
 
 
