@@ -24,7 +24,7 @@ HOLDS = {
         idefn_tf/encoders/transformer""",
     "idefn_tf/export/test_exporter": """idefn_tf/export/card idefn_tf/export/corner_cases
         idefn_tf/export/replay idefn_tf/export/scorer idefn_tf/export/signatures
-        idefn_tf/export/tf_examples""",
+        idefn_tf/export/tf_examples idefn_tf/export/version_scorer""",
     "idefn_tf/export/test_gate": "idefn_tf/export/psi",
     "idefn_tf/export/test_history_tables": "idefn_tf/history/snapshot",
     "idefn_tf/export/onnx/test_convertible": "idefn_tf/export/onnx/packages",

@@ -15,23 +15,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from idefn_tf._files import read_json
 from idefn_tf.export.onnx.packages import runtime
+from idefn_tf.export.version_scorer import DEFAULT, Arrays, VersionScorer
 
 #: The files of a version by what they hold.
 MODEL, HISTORY_MODEL, DATA_ENDING = "model.onnx", "with_history.onnx", ".data"
 _CARD = Path("assets.extra") / "model_card.json"
 #: The entry of a graph's metadata that names the signatures it answers.
 SIGNATURES = "signatures"
-_DEFAULT = "serving_default"
 _KINDS = {"tensor(int64)": "int64", "tensor(float)": "float32", "tensor(string)": "string"}
-
-Arrays = dict[str, np.ndarray]
 
 
 class OnnxInput(NamedTuple):
@@ -41,7 +38,7 @@ class OnnxInput(NamedTuple):
     shape: tuple[int, ...]
 
 
-class OnnxScorer:
+class OnnxScorer(VersionScorer):
     """Runs the signatures of an ONNX version.
 
     Use it as a context manager, or close it.
@@ -84,20 +81,9 @@ class OnnxScorer:
         for name in (MODEL, HISTORY_MODEL):
             if (self.path / name).is_file():
                 session = load(name)
-                said = session.get_modelmeta().custom_metadata_map.get(SIGNATURES, _DEFAULT)
+                said = session.get_modelmeta().custom_metadata_map.get(SIGNATURES, DEFAULT)
                 self._sessions |= dict.fromkeys(said.split(","), session)
         self._inputs = {name: _inputs(session) for name, session in self._sessions.items()}
-
-    def __enter__(self) -> OnnxScorer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Lets go of the sessions."""
@@ -108,16 +94,16 @@ class OnnxScorer:
         """The names of the signatures."""
         return tuple(self._inputs)
 
-    def inputs(self, signature: str = _DEFAULT) -> dict[str, OnnxInput]:
+    def inputs(self, signature: str = DEFAULT) -> dict[str, OnnxInput]:
         """Returns a signature's inputs and their types."""
         self._find(signature)
         return dict(self._inputs[signature])
 
-    def outputs(self, signature: str = _DEFAULT) -> tuple[str, ...]:
+    def outputs(self, signature: str = DEFAULT) -> tuple[str, ...]:
         """Returns the names of a signature's outputs."""
         return tuple(sorted(found.name for found in self._find(signature).get_outputs()))
 
-    def run(self, inputs: Mapping[str, Any], signature: str = _DEFAULT) -> Arrays:
+    def run(self, inputs: Mapping[str, Any], signature: str = DEFAULT) -> Arrays:
         """Runs a signature on one batch.
 
         Args:
@@ -145,25 +131,8 @@ class OnnxScorer:
             return {name: np.zeros(0, np.float32) for name in names}
         return dict(zip(names, session.run(list(names), feed), strict=True))
 
-    def score(
-        self, arrays: Mapping[str, np.ndarray], batch_size: int = 1024, signature: str = _DEFAULT
-    ) -> Arrays:
-        """Runs a signature on any number of rows; what it does not take is left out."""
-        wanted = {n: np.asarray(arrays[n]) for n in self.inputs(signature) if n in arrays}
-        rows = len(next(iter(wanted.values())))
-        parts = [
-            self.run({n: values[at : at + batch_size] for n, values in wanted.items()}, signature)
-            for at in range(0, max(rows, 1), batch_size)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
     def _find(self, signature: str) -> Any:
-        if signature not in self._sessions:
-            raise ValueError(
-                f"signature: {self.path} has none called {signature!r}, only "
-                f"{sorted(self._sessions)}"
-            )
-        return self._sessions[signature]
+        return self._among(signature, self._sessions)
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
