@@ -85,6 +85,30 @@ def register(kind: Kind, name: str | None = None, *, public: bool = True) -> Cal
     return decorate
 
 
+def find(kind: Kind, given: Any, base: type, default: Callable[[], Any]) -> Any:
+    """Returns what is given by itself, or by name with its defaults, or the default for None.
+
+    Args:
+        kind: which names count.
+        given: an instance of `base`, a name, or None.
+        base: what instances extend.
+        default: makes what None stands for.
+
+    Raises:
+        ValueError: if the name is unknown, naming those that exist.
+    """
+    if given is None:
+        return default()
+    if isinstance(given, base):
+        return given
+    known = REGISTRIES[kind]
+    if not isinstance(given, str) or given not in known:
+        raise ValueError(
+            f"{kind}: must be one of {sorted(known)}, or a {base.__name__}, received {given!r}"
+        )
+    return known[given]()
+
+
 def _check_kind(kind: str, name: str | None) -> None:
     if kind not in SAVED and kind not in MARKED:
         raise ValueError(f"kind: must be one of {[*SAVED, *MARKED]}, received {kind!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from idefn_tf._registry import REGISTRIES
+from idefn_tf._registry import REGISTRIES, find
 from idefn_tf.encoders.din import DINEncoder
 from idefn_tf.encoders.encoder import SequenceEncoder
 from idefn_tf.encoders.mean import MeanEncoder
@@ -26,16 +26,8 @@ def get(encoder: Any) -> SequenceEncoder:
         >>> encoders.get("din").units, type(encoders.get(None)).__name__
         ((80, 40), 'MeanEncoder')
     """
-    if encoder is None:
-        return MeanEncoder()
-    if isinstance(encoder, SequenceEncoder):
-        return encoder
-    if not isinstance(encoder, str) or encoder not in ENCODERS:
-        raise ValueError(
-            f"encoder: must be one of {sorted(ENCODERS)}, or a SequenceEncoder, received "
-            f"{encoder!r}"
-        )
-    return ENCODERS[encoder]()
+    found: SequenceEncoder = find("encoder", encoder, SequenceEncoder, MeanEncoder)
+    return found
 
 
 __all__ = [

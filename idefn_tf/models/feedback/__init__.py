@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from idefn_tf._registry import REGISTRIES
+from idefn_tf._registry import REGISTRIES, find
 from idefn_tf.models.feedback.defer import DEFERFeedback
 from idefn_tf.models.feedback.defuse import DEFUSEFeedback
 from idefn_tf.models.feedback.dfm import DFMFeedback
@@ -34,16 +34,8 @@ def get(feedback: Any) -> LabelLikelihood:
         >>> type(feedback.get("fnw")).__name__, type(feedback.get(None)).__name__
         ('FNWFeedback', 'ObservedFeedback')
     """
-    if feedback is None:
-        return ObservedFeedback()
-    if isinstance(feedback, LabelLikelihood):
-        return feedback
-    if not isinstance(feedback, str) or feedback not in FEEDBACKS:
-        raise ValueError(
-            f"feedback: must be one of {sorted(FEEDBACKS)}, or a LabelLikelihood, received "
-            f"{feedback!r}"
-        )
-    return FEEDBACKS[feedback]()
+    found: LabelLikelihood = find("feedback", feedback, LabelLikelihood, ObservedFeedback)
+    return found
 
 
 __all__ = [
