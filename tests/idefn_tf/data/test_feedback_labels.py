@@ -6,28 +6,11 @@ import pytest
 
 from idefn_tf.data import open_dataset
 from idefn_tf.schema import Schema
-
-HOUR, DAY = 3600, 86_400
-START = 1_714_521_600  # 2024-05-01
+from tests.idefn_tf.data.timed_rows import DAY, HOUR, START, timed_schema
 
 
 def schema(**labels):
-    return Schema.parse(
-        {
-            "name": "shop",
-            "labels": {
-                "click": "clicked",
-                "conversion": "bought",
-                "exposure_time": "shown_at",
-                "click_time": "clicked_at",
-                "conversion_time": "bought_at",
-                "time_unit": "s",
-                "attribution": {"window_hours": 48, "from": "click"},
-                **labels,
-            },
-            "features": [{"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"}],
-        }
-    )
+    return timed_schema(48, **labels)
 
 
 def frame():

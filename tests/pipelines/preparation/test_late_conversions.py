@@ -3,31 +3,13 @@
 import pandas as pd
 import pytest
 
-from idefn_tf.schema import Schema
 from pipelines.datasets.registry import prepare
 from pipelines.preparation.split import parse
-
-HOUR = 3600
-DAY = 24 * HOUR
-START = 1_714_521_600  # 2024-05-01
+from tests.idefn_tf.data.timed_rows import DAY, HOUR, START, timed_schema
 
 
 def schema(start, hours=24):
-    return Schema.parse(
-        {
-            "name": "shop",
-            "labels": {
-                "click": "clicked",
-                "conversion": "bought",
-                "exposure_time": "shown_at",
-                "click_time": "clicked_at",
-                "conversion_time": "bought_at",
-                "time_unit": "s",
-                "attribution": {"window_hours": hours, "from": start},
-            },
-            "features": [{"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"}],
-        }
-    )
+    return timed_schema(hours, start)
 
 
 def frame():

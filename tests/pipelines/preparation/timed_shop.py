@@ -5,9 +5,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from idefn_tf.schema import Schema
 from pipelines.datasets.registry import Settings, prepare
 from pipelines.preparation.split import parse
+from tests.idefn_tf.data.timed_rows import DAY, HOUR, START, timed_schema
 
 ENGINES = [
     "duckdb",
@@ -24,33 +24,13 @@ ENGINES = [
         ],
     ),
 ]
-HOUR = 3600
-DAY = 24 * HOUR
-START = 1_714_521_600  # 2024-05-01
 SPLIT = parse("train=2024-05-01..2024-05-04,validation=2024-05-05,test=2024-05-06..2024-05-07")
 #: By user: hours from the exposure to the click, from there to the conversion.
 FUNNEL = {1: (1, 1), 2: (1, 47), 3: (1, 71), 4: (2, None), 5: (None, None), 6: (30, 3)}
 
 
 def schema(immature="keep", hours=72, **labels):
-    window = {"window_hours": hours, "from": "click"}
-    return Schema.parse(
-        {
-            "name": "shop",
-            "labels": {
-                "click": "clicked",
-                "conversion": "bought",
-                "exposure_time": "shown_at",
-                "click_time": "clicked_at",
-                "conversion_time": "bought_at",
-                "time_unit": "s",
-                "attribution": window,
-                "immature": immature,
-                **labels,
-            },
-            "features": [{"name": "user", "dtype": "int64", "side": "user", "kind": "vocabulary"}],
-        }
-    )
+    return timed_schema(hours, immature=immature, **labels)
 
 
 def frame(days=7):
