@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.paper.statistics import paired_difference
 from idefn_tf._files import write_json, write_text
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
@@ -163,27 +164,24 @@ def _row(law: str, method: str, likelihood: str, cell: dict[int, Any], found: An
         return {s: v["clicked"][metric] for s, v in found[law, method, name].items()}
 
     auc = values(likelihood, "cvr_auc")
-    gain = paired(auc, values("observed", "cvr_auc"), np.subtract)
-    pcoc = paired(values(likelihood, "cvr_pcoc"), values("oracle", "cvr_pcoc"), np.divide)
-    loss = paired(values(likelihood, "cvr_logloss"), values("oracle", "cvr_logloss"), np.subtract)
+    gain = _paired(auc, values("observed", "cvr_auc"))
+    final = values("oracle", "cvr_pcoc")
+    ratio = {s: v / final[s] for s, v in values(likelihood, "cvr_pcoc").items() if s in final}
+    pcoc = _paired(ratio, dict.fromkeys(ratio, 0.0))
+    loss = _paired(values(likelihood, "cvr_logloss"), values("oracle", "cvr_logloss"))
     mean = float(np.mean(list(auc.values())))
     return (
         f"| {law} | {method} | {likelihood} | {len(cell)} | {mean:.4f} | {gain} | {pcoc} | {loss} |"
     )
 
 
-def paired(first: dict[int, float], second: dict[int, float], function: Any) -> str:
-    """The mean over the seeds of both, and half of its 95 % interval by Student's t."""
-    from scipy import stats
-
-    seeds = sorted(set(first) & set(second))
-    if not seeds:
+def _paired(first: dict[int, float], second: dict[int, float]) -> str:
+    """The mean difference over the seeds of both, and half of its interval where it has one."""
+    found = paired_difference(first, second)
+    if found is None:
         return ""
-    each = np.array([function(first[s], second[s]) for s in seeds])
-    if len(each) < 2:
-        return f"{each.mean():.4f}"
-    half = stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each))
-    return f"{each.mean():.4f} ± {half:.4f}"
+    half = "" if found.high is None else f" ± {found.high - found.mean:.4f}"
+    return f"{found.mean:.4f}{half}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
