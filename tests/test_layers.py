@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 #: The library's packages from the ground up: each imports from those before it.
 LAYERS = (
-    ("_files", "_homes", "_keras_private", "_rules"),
+    ("_files", "_homes", "_keras_private", "_lazy", "_rules"),
     ("_checks", "_options", "_schedule", "_types"),
     ("_registry",),
     ("_front_door", "losses", "rates", "saving"),

@@ -73,7 +73,7 @@ HOLDS = {
         idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
     "idefn_tf/tables/test_distinct_rows": "idefn_tf/tables/packed_events",
     "idefn_tf/test_files": "idefn_tf/_files",
-    "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes",
+    "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes idefn_tf/_lazy",
     "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule
         idefn_tf/_types idefn_tf/optimizers/keras_options idefn_tf/transport/options""",
     "idefn_tf/test_registry": "idefn_tf/_registry idefn_tf/models/registry",

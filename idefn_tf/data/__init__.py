@@ -5,8 +5,9 @@ Names are imported when they are first used: files are read without TensorFlow, 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from idefn_tf._lazy import lazy_names
 
 if TYPE_CHECKING:
     from idefn_tf.data.arrow_to_numpy import to_arrays
@@ -26,19 +27,16 @@ __all__ = [
     "to_arrays",
 ]
 
-_HOMES = {
-    "Encoder": "batches",
-    "EpochClock": "batches",
-    "encode_dataset": "batches",
-    "find_files": "files",
-    "learn_vocabularies": "vocabularies",
-    "open_dataset": "dataset",
-    "read_table": "files",
-    "to_arrays": "arrow_to_numpy",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Encoder": "batches",
+        "EpochClock": "batches",
+        "encode_dataset": "batches",
+        "find_files": "files",
+        "learn_vocabularies": "vocabularies",
+        "open_dataset": "dataset",
+        "read_table": "files",
+        "to_arrays": "arrow_to_numpy",
+    },
+)

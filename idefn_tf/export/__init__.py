@@ -6,8 +6,9 @@ without TensorFlow.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from idefn_tf._lazy import lazy_names
 
 if TYPE_CHECKING:
     from idefn_tf.export.exporter import export_model
@@ -28,20 +29,17 @@ __all__ = [
     "serving_schema",
 ]
 
-_HOMES = {
-    "Gate": "gate",
-    "GateError": "gate",
-    "Scorer": "scorer",
-    "ServingModule": "signatures",
-    "export_model": "exporter",
-    "list_versions": "versions",
-    "prune": "versions",
-    "serving_inputs": "signatures",
-    "serving_schema": "signatures",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Gate": "gate",
+        "GateError": "gate",
+        "Scorer": "scorer",
+        "ServingModule": "signatures",
+        "export_model": "exporter",
+        "list_versions": "versions",
+        "prune": "versions",
+        "serving_inputs": "signatures",
+        "serving_schema": "signatures",
+    },
+)

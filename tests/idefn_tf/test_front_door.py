@@ -1,5 +1,6 @@
 """The front door: every public name and submodule is lazy, documented, typed, and marked once."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import idefn_tf
 from idefn_tf import _front_door
 from idefn_tf._front_door import Mark, read_front_door, read_marks
 from idefn_tf._homes import HOMES, SUBMODULES
+from idefn_tf._lazy import lazy_names
 from idefn_tf._registry import METHODS, REGISTRIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,3 +184,10 @@ def test_a_stale_file_is_told_and_written_anew(package, monkeypatch, capsys):
     assert scope["HOMES"]["solve"] == "shop.models.softened"
     (package / "models" / "softened.py").write_text("")
     assert _front_door.main(["--check"]) == 1
+
+
+def test_names_of_a_package_are_imported_when_they_are_used():
+    find = lazy_names("idefn_tf.schema", {"Labels": "labels"})
+    assert find("Labels") is importlib.import_module("idefn_tf.schema.labels").Labels
+    with pytest.raises(AttributeError, match=r"module 'idefn_tf.schema' has no attribute 'Lable'"):
+        find("Lable")
