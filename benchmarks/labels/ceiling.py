@@ -1,11 +1,11 @@
-"""What could any relabelling gain? The truth relabelled against AllNegative, with history and without.
+"""What could any relabelling gain? The truth relabelled against AllNegative, with history or not.
 
     python -m benchmarks.labels.ceiling run --data WORK/data --out OUT --seeds 10
 
-`--data` holds the folders `none` and `aggregates` that ``python -m benchmarks.history.kuairand_study
-prepare`` makes; settings are that study's. Both sides of a pair meet the same batches in the same
-order. Each cell's scores are saved as it ends; the same command given again runs what is missing,
-seed by seed, alpha .5 before .8. What is done with the result was written down first:
+`--data` holds the folders `none` and `aggregates` that ``benchmarks.history.kuairand_study`` makes
+in its step ``prepare``; settings are that study's. Both sides of a pair meet the same batches in
+the same order. Each cell's scores are saved as it ends; the same command given again runs what is
+missing, seed by seed, alpha .5 before .8. What is done with the result was written down first:
 docs/does-the-transport-help.md.
 """
 
