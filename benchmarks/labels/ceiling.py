@@ -1,6 +1,7 @@
 """What could any relabelling gain? The truth relabelled against AllNegative, with history or not.
 
     python -m benchmarks.labels.ceiling run --data WORK/data --out OUT --seeds 10
+    python -m benchmarks.labels.ceiling table --data WORK/data --out OUT
 
 `--data` holds the folders `none` and `aggregates` that ``benchmarks.history.kuairand_study`` makes
 in its step ``prepare``; settings are that study's. Both sides of a pair meet the same batches in
@@ -19,8 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.history import kuairand_study
+from benchmarks.labels import ceiling_table
+from benchmarks.paper.bootstrap import report_labels
 from benchmarks.paper.oracle_rows import open_with_truth
 from idefn_tf._files import atomic_path
+from idefn_tf.data import to_arrays
+from idefn_tf.evaluation.resampling import find_items
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import add_quiet
 from pipelines.cli.console import Console
@@ -30,6 +35,7 @@ from pipelines.preparation.prepared_folder import Prepared
 from pipelines.train import train
 from serving.common.command_line import command_parser
 
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "labels"
 HISTORIES = ("aggregates", "none")
 #: AllNegative, and the same loss that is told every recorded unclicked conversion.
 METHODS = ("all_negative", "oracle_relabel")
@@ -101,18 +107,38 @@ def run(cell: Cell, data: Path, out: Path, console: Console) -> None:
         np.savez_compressed(file, **{p: np.ravel(s).astype(np.float32) for p, s in scores.items()})
 
 
+def _table(data: Path, out: Path, name: str, console: Console) -> int:
+    prepared = Prepared.open(data / HISTORIES[0])
+    schema, columns = prepared.schema, report_labels(prepared)
+    arrays = to_arrays(schema, prepared.table("test"))
+    item = find_items(schema, arrays)
+    if schema.user_key is None or item is None:
+        raise ValueError(f"--data: must tell users and items apart, received {data} that does not")
+    found = ceiling_table.study(
+        ceiling_table.read_scores(out, "test"), columns, arrays[schema.user_key], arrays[item]
+    )
+    seeds = max(pair["seeds"] for pair in found["pairs"])
+    command = f"python -m benchmarks.labels.ceiling run --data DATA --out OUT --seeds {seeds}"
+    for path in ceiling_table.write({**found, "command": command}, RESULTS, name):
+        console.wrote(path)
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = command_parser("benchmarks.labels.ceiling", __doc__)
-    parser.add_argument("step", choices=["run"])
+    parser.add_argument("step", choices=["run", "table"])
     parser.add_argument("--data", type=Path, required=True, help="holds none/ and aggregates/")
     parser.add_argument("--out", type=Path, required=True, help="where scores go")
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 0")
+    parser.add_argument("--name", default="kuairand_slice", help="of the results")
     add_quiet(parser)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
 
     def job() -> int:
+        if given.step == "table":
+            return _table(given.data, given.out, given.name, console)
         for cell in cells(range(given.seeds)):
             run(cell, given.data, given.out, console)
         return 0
