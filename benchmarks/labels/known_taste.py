@@ -3,7 +3,9 @@
     python -m benchmarks.labels.known_taste run --worlds WORLDS --out OUT --seeds 10
     python -m benchmarks.labels.known_taste table --worlds WORLDS --out OUT
 
-`--worlds` is a folder of prepared folders, one a world, with history and the oracle's labels. Every
+`--worlds` is a folder of prepared folders, one a world, with history and the oracle's labels:
+``python -m pipelines.prepare simulated-funnel --exposures 120000 --preset kuai --taste 2 --users
+2000 --selection S --schema schemas/simulated_funnel_history.yaml --out WORLDS/selection_S``. Every
 row is the setting ``one_point`` of `benchmarks.paper`: none is tuned alone. Each cell's test scores
 are saved as it ends, seed by seed over all worlds; the same command runs what is missing. What was
 expected was written down first: docs/does-the-transport-help.md.
