@@ -17,7 +17,7 @@ from idefn_tf.schema import history as histories
 from idefn_tf.schema.explain import explain
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.history import BehaviourSequence, History
-from idefn_tf.schema.labels import DELAY_COLUMNS, RESERVED, Labels
+from idefn_tf.schema.labels import DELAY_COLUMNS, EXPOSURE_PROBABILITY, RESERVED, Labels
 from idefn_tf.schema.strict import Strict
 
 
@@ -86,8 +86,11 @@ class Schema(Strict):
         seen: dict[str, int] = {}
         kept = bool(info.context and info.context.get("kept"))
         forbidden = {*self.labels.columns, *self.never_features, *RESERVED}
-        if kept and not self.labels.delayed:  # free names when the folder was made
-            forbidden -= set(DELAY_COLUMNS)
+        if kept:  # names that were free when the folder was made
+            free = set() if self.labels.delayed else set(DELAY_COLUMNS)
+            if self.labels.exposure_probability is None:
+                free.add(EXPOSURE_PROBABILITY)
+            forbidden -= free
         for i, feature in enumerate(self.features):
             for name in (feature.name, *((feature.weights_name,) if feature.weights else ())):
                 if name in seen:
@@ -134,10 +137,6 @@ class Schema(Strict):
             raise ValueError(
                 "labels.attribution.from: must be exposure without labels.click_time, received "
                 "'click'; name the column of clicks' times, or write `from: exposure`"
-            )
-        if self.labels.exposure_probability is not None:
-            raise ValueError(
-                "labels.exposure_probability: must be left out, it is not built yet; remove the key"
             )
 
     def feature(self, name: str) -> Feature:
