@@ -7,7 +7,7 @@
 in its step ``prepare``; settings are that study's. Both sides of a pair meet the same batches in
 the same order. Each cell's scores are saved as it ends; the same command given again runs what is
 missing, seed by seed, alpha .5 before .8. What is done with the result was written down first:
-docs/does-the-transport-help.md.
+docs/transport-measurements.md.
 """
 
 from __future__ import annotations

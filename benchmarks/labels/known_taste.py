@@ -8,7 +8,7 @@
 2000 --selection S --schema schemas/simulated_funnel_history.yaml --out WORLDS/selection_S``. Every
 row is the setting ``one_point`` of `benchmarks.paper`: none is tuned alone. Each cell's test scores
 are saved as it ends, seed by seed over all worlds; the same command runs what is missing. What was
-expected was written down first: docs/does-the-transport-help.md.
+expected was written down first: docs/transport-measurements.md.
 """
 
 from __future__ import annotations

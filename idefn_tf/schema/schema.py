@@ -127,17 +127,24 @@ class Schema(Strict):
         if made:
             whole = ties.resolve((*recorded, *made), self.embedding_width, kept)
             object.__setattr__(self, "features", whole)
-        self._refuse_what_is_not_built()
+        self._check_labels_use()
         return self
 
-    def _refuse_what_is_not_built(self) -> None:
-        """Refuses keys that are read and checked, but that nothing acts on yet."""
+    def _check_labels_use(self) -> None:
+        """Refuses a window without its times, and sums of what is never a feature."""
         window = self.labels.attribution
         if window is not None and window.from_ == "click" and self.labels.click_time is None:
             raise ValueError(
                 "labels.attribution.from: must be exposure without labels.click_time, received "
                 "'click'; name the column of clicks' times, or write `from: exposure`"
             )
+        shown = self.labels.probability_column
+        for i, aggregate in enumerate(self.past.aggregates):
+            if shown is not None and aggregate.value == shown:
+                raise ValueError(
+                    f"history.aggregates[{i}].value: must not be labels.exposure_probability, "
+                    f"which is never a feature, received {shown!r}; sum another column"
+                )
 
     def feature(self, name: str) -> Feature:
         """Returns the feature called `name`.

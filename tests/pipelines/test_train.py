@@ -220,6 +220,22 @@ def test_evaluate_values_the_top_tenth_of_each_days_rows(data, finished, capsys)
     assert "SNIPS" in said
 
 
+@pytest.mark.job
+def test_a_raw_log_with_probabilities_is_valued(folder, finished, tmp_path, capsys):
+    raw = tmp_path / "raw"
+    shutil.copytree(folder / "raw", raw)
+    for path in raw.glob("exposures-*.parquet"):
+        frame = pd.read_parquet(path)
+        frame.assign(shown_p=np.where(frame["click"] == 1, 0.2, 0.8)).to_parquet(path)
+    words = ["--run", str(finished.root), "--raw", str(raw), "--json", "-"]
+    more = ["--policy", "top:1", "--exposure-probability", "shown_p"]
+    assert evaluate.main([*words, *more]) == 0
+    found = json.loads(capsys.readouterr().out)["all"]["policy"]["click"]
+    # a clicked row stands for 5, another for 1.25
+    clicked = found["logged"] * 5
+    assert found["snips"] == pytest.approx(clicked / (clicked + (1 - found["logged"]) * 1.25))
+
+
 def test_a_log_without_probabilities_values_no_policy(data, finished, capsys):
     words = ["--run", str(finished.root), "--data", str(data.root), "--policy", "top:0.1"]
     assert evaluate.main(words) == 2

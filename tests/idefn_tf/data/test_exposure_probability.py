@@ -65,6 +65,26 @@ def test_it_is_never_a_feature(feature):
         schema("p", **feature)
 
 
+def test_it_is_no_sum_of_history_either():
+    plain = schema("p").model_dump(mode="json", exclude_defaults=True)
+    plain["labels"]["exposure_time"] = "at"
+    plain["history"] = {
+        "aggregates": [{"key": "user", "events": ["click"], "measures": ["sum"], "value": "p"}]
+    }
+    with pytest.raises(ValueError, match=r"value: must not be labels\.exposure_prob"):
+        Schema.parse(plain)
+    plain["history"]["aggregates"][0]["value"] = "price"
+    assert Schema.parse(plain).generated
+
+
+def test_a_folder_made_before_keeps_a_feature_of_that_name():
+    plain = schema(None).model_dump(mode="json", exclude_defaults=True)
+    plain["features"][0]["name"] = "exposure_probability"
+    with pytest.raises(ValueError, match="can never be a feature"):
+        Schema.parse(plain)
+    assert Schema.parse(plain, kept=True).features[0].name == "exposure_probability"
+
+
 def test_a_batch_does_not_hold_it():
     features, labels, _ = next(iter(open_dataset(schema("p"), rows([0.5, 0.5]), batch_size=2)))
     assert set(features) == {"user"}
