@@ -136,7 +136,8 @@ HOLDS = {
     "pipelines/test_prepare": """pipelines/datasets/registry
         pipelines/preparation/engine pipelines/preparation/job
         pipelines/preparation/parquet_slices pipelines/preparation/raw_log""",
-    "pipelines/test_stream": """pipelines/streaming/hours pipelines/streaming/learner
+    "pipelines/streaming/test_row_delta": "pipelines/streaming/hours",
+    "pipelines/test_stream": """pipelines/streaming/learner
         pipelines/streaming/stream_log
         pipelines/streaming/stream_page""",
     "pipelines/test_train": """pipelines/evaluate pipelines/experiment/build
