@@ -105,7 +105,7 @@ def to_markdown(found: Mapping[str, Any]) -> str:
         "AllNegative, and the same loss told every recorded unclicked like. Gain: truth minus "
         "AllNegative, paired by seed; 95 % of bootstrap draws of users, items and seeds. What was "
         "to follow from which gain was written down before: "
-        "docs/transport-measurements.md.",
+        "`docs/transport-measurements.md`.",
     ]
     for space in TESTED:
         head = "| history | alpha | AllNegative | the truth | gain | 95 % | p | seeds |"

@@ -89,15 +89,15 @@ def readme_block(result: Mapping[str, Any], setting: str, backbone: str) -> str:
     test = data["splits"]["test"]
     count = "/".join(str(n) for n in sorted(seeds))
     about = (
-        f"CVR AUC on the test days of a slice of KuaiRand-Pure ({data['rows']:,} exposures; "
-        f"{data['days']}; {test['rows']:,} test rows with {test['conversions']:,} conversions "
-        f"after a click and {test['probes']:,} unclicked likes), mean ± standard deviation over "
-        f"{count} seeds:"
+        f"Measured on a slice of KuaiRand-Pure: {data['rows']:,} exposures ({data['days']}). Its "
+        f"{test['rows']:,} test rows hold {test['conversions']:,} conversions after a click and "
+        f"{test['probes']:,} unclicked likes. CVR AUC on the test days, mean ± standard deviation "
+        f"over {count} seeds:"
     )
     notes = (
         "All have one loss scale and early stopping on validation `all_funnel`; "
         f"{_TUNED[setting]}. AllNegative is IdeFN without the transport: what the transport "
-        f"adds is IdeFN's difference to that row{_transport(result, setting, backbone)}. A slice "
+        f"adds is IdeFN's difference to that row.{_transport(result, setting, backbone)} A slice "
         "is not the full data set, its split is ours, and these numbers are not comparable with "
         "the paper's. Paired tests and the paper's numbers: "
         f"[{result['page']}]({result['page']}); what the settings mean: "
@@ -115,8 +115,8 @@ def _transport(result: Mapping[str, Any], setting: str, backbone: str) -> str:
         keys = ("setting", "backbone", "reference", "method", "space")
         if tuple(d[key] for key in keys) == wanted:
             return (
-                f", {d['mean']:+.4f} in `all_raw` ({d['low']:+.4f} to {d['high']:+.4f} in 95 % of "
-                f"bootstrap draws of {_drawn([d])})"
+                f" It is {d['mean']:+.4f} in `all_raw` ({d['low']:+.4f} to {d['high']:+.4f} in "
+                f"95 % of bootstrap draws of {_drawn([d])})."
             )
     return ""
 
