@@ -146,9 +146,9 @@ def to_markdown(found: Mapping[str, Any]) -> str:
     worlds = found["worlds"]
     lines = ["# The question where taste is known", "", f"`{found['command']}`", ""]
     lines += [
-        "CVR AUC against every test exposure's potential conversion, history where the world has it; "
-        "first row mean ± deviation over seeds, below paired differences to it, in brackets 95 % of "
-        "bootstrap draws of users, items and seeds.",
+        "CVR AUC against every test exposure's potential conversion, history where the world has "
+        "it; first row mean ± deviation over seeds, below paired differences to it, in brackets "
+        "95 % of bootstrap draws of users, items and seeds.",
         "",
         "| row | " + " | ".join(world["world"] for world in worlds) + " |",
         "|---|" + "---:|" * len(worlds),
