@@ -144,7 +144,8 @@ def compare(world: Path, out: Path, draws: int = DRAWS) -> dict[str, Any]:
 def to_markdown(found: Mapping[str, Any]) -> str:
     """Writes the page of the comparison."""
     worlds = found["worlds"]
-    lines = ["# The question where taste is known", "", f"`{found['command']}`", ""]
+    title = f"# The question where taste is known: {found['name']}"
+    lines = [title, "", f"`{found['command']}`", ""]
     lines += [
         "CVR AUC against every test exposure's potential conversion, history where the world has "
         "it; first row mean ± deviation over seeds, below paired differences to it, in brackets "
@@ -197,7 +198,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeds = min(world["rows"][REFERENCE]["seeds"] for world in found["worlds"])
         command = "python -m benchmarks.labels.known_taste run --worlds WORLDS --out OUT --seeds"
         path = RESULTS / f"{given.name}.json"
-        told = {**found, "command": f"{command} {seeds}", "machine": machine_facts()}
+        told = {
+            **found,
+            "name": given.name,
+            "command": f"{command} {seeds}",
+            "machine": machine_facts(),
+        }
         write_json(path, told)
         write_text(path.with_suffix(".md"), to_markdown(told))
         console.wrote(path)

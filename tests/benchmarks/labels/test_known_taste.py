@@ -35,7 +35,7 @@ def test_the_page_tells_means_and_differences():
         "oracle_relabel": {"mean": 0.904, "std": 0.001, "seeds": 3, "gain": gain},
     }
     world = {"world": "selection_0", "rows": rows, "ceiling": {"oracle/cvr_auc": 0.95}}
-    page = to_markdown({"worlds": [world], "command": "command"})
+    page = to_markdown({"worlds": [world], "command": "command", "name": "made"})
     assert "| AllNegative | 0.9000 ± 0.0020 (3 seeds) |" in page
     assert "| the truth relabelled | +0.0040 (+0.0010 to +0.0070) |" in page
     assert "nearest positive" not in page
