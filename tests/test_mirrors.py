@@ -116,6 +116,7 @@ HOLDS = {
     "pipelines/reports/test_delays_section": "pipelines/reports/sections/delays",
     "pipelines/reports/test_history_section": """pipelines/reports/permutation_importance
         pipelines/reports/sections/history_section pipelines/reports/sections/importance""",
+    "pipelines/experiment/test_asked_policy": "pipelines/cli/policy_table",
     "pipelines/reports/test_numbers": """pipelines/reports/intervals
         pipelines/reports/populations pipelines/reports/rows pipelines/reports/train_batch
         pipelines/reports/sections/embedding pipelines/reports/sections/gain

@@ -65,7 +65,8 @@ def markdown(result: Mapping[str, Any]) -> str:
             drawn = _bootstrap(result, setting, backbone, reference)
             if drawn:
                 label = VARIANTS[reference].label
-                parts.append(f"\n**The same, drawing users and seeds** (method minus {label})\n")
+                said = _drawn(result["bootstrap"])
+                parts.append(f"\n**The same, drawing {said}** (method minus {label})\n")
                 parts.append(drawn)
         image = result["pictures"].get(f"{setting}/{backbone}")
         if image:
@@ -115,9 +116,17 @@ def _transport(result: Mapping[str, Any], setting: str, backbone: str) -> str:
         if tuple(d[key] for key in keys) == wanted:
             return (
                 f" It is {d['mean']:+.4f} in `all_raw` ({d['low']:+.4f} to {d['high']:+.4f} in "
-                "95 % of bootstrap draws of users and seeds)."
+                f"95 % of bootstrap draws of {_drawn([d])})."
             )
     return ""
+
+
+def _drawn(bootstrap: Sequence[Mapping[str, Any]]) -> str:
+    """What the draws are of: results made before items were drawn do not say."""
+    items = [len(d.get("over", ())) > 1 for d in bootstrap]
+    if all(items):
+        return "users, items and seeds"
+    return "users and seeds" + (" (rows of new runs: items, too)" if any(items) else "")
 
 
 def _wrap(text: str) -> str:

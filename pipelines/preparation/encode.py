@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
-from idefn_tf.schema import CLICK, CONVERSION, DELAY_COLUMNS, Feature, Schema, lists
-from idefn_tf.schema.labels import EXPOSURE_TIME
+from idefn_tf.schema import CLICK, CONVERSION, DELAY_COLUMNS, DType, Feature, Schema, lists
+from idefn_tf.schema.labels import EXPOSURE_PROBABILITY, EXPOSURE_TIME
 from pipelines.preparation.text_forms import as_dtype, present
 
 #: The weight's, where rows have one.
@@ -104,7 +104,16 @@ def report_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     for name, dtype in (("oracle_conversion", "int8"), ("oracle_probability", "float32")):
         if name in table.columns:
             columns[name] = table[name].cast(dtype)
+    shown = schema.labels.probability_column
+    if shown is not None:
+        columns[EXPOSURE_PROBABILITY] = table[shown].cast("float32")
     return columns
+
+
+def probability_column(schema: Schema) -> dict[str, DType | None]:
+    """Returns the dtype of the column of exposure probabilities by its name, where there is one."""
+    shown = schema.labels.probability_column
+    return {} if shown is None else {shown: "float32"}
 
 
 def feature_columns(table: ir.Table, feature: Feature, words: Sequence[str]) -> dict[str, ir.Value]:

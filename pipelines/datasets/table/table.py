@@ -25,6 +25,7 @@ from pipelines.preparation import (
     attribution_window,
     checks,
     column_kinds,
+    encode,
     text_forms,
     time_units,
     times,
@@ -111,6 +112,7 @@ def _wanted(schema: Schema) -> dict[str, DType | None]:
             wanted[feature.weights] = None
     wanted |= dict.fromkeys(schema.labels.times, "int64")
     wanted |= dict.fromkeys(read_values(schema), "float32")
+    wanted |= encode.probability_column(schema)
     clash = sorted(set(_MADE) & set(wanted))
     if clash:
         raise ValueError(

@@ -57,11 +57,10 @@ def section(material: Material) -> Section:
     for text in legend(METRICS):
         found.text(text)
     if material.rows is not None:
-        unit = "users" if material.rows.users is not None else "rows"
         draws = replicates_for(len(material.rows))
         found.text(
             f"Below a number on {material.part}: its 95 % interval from {draws} bootstrap draws of "
-            f"{unit} (seed {material.seed})."
+            f"{material.rows.unit} (seed {material.seed})."
         )
         found.figures([_chart(material)])
     return found
