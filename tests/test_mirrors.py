@@ -127,6 +127,7 @@ HOLDS = {
         pipelines/reports/sections/comparison pipelines/reports/sections/data_card
         pipelines/reports/sections/learning pipelines/reports/sections/pseudo_labels
         pipelines/reports/sections/run_settings pipelines/reports/sections/scores""",
+    "pipelines/reports/test_stream_curves": "pipelines/reports/sections/stream_curves",
     "pipelines/schema_inference/test_profile": """pipelines/schema_inference/column_sides
         pipelines/schema_inference/feature_choice pipelines/schema_inference/label_columns
         pipelines/schema_inference/leaks""",
