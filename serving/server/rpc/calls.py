@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,7 +24,7 @@ from serving.server.flags import Limits
 from serving.server.json_text import echo
 from serving.server.metrics import Metrics
 from serving.server.models.manager import ModelManager
-from serving.server.rpc import predict_call
+from serving.server.rpc import multi_inference, predict_call
 from serving.server.rpc.parse import parse
 from serving.server.rpc.predict_call import check_rows, name_version
 from serving.server.runtime.batching import Batcher
@@ -44,9 +44,8 @@ _LARGE_BODY, _MANY_NUMBERS = 256 * 1024, 20_000
 class _Work:
     """A request on its way to the graph, and how its outputs become the answer's message."""
 
-    signature: Signature
-    arrays: Arrays
-    write: Callable[[Outputs], Any]
+    runs: Sequence[tuple[str, Signature, Arrays]]  # for the metrics: Predict, Classify, Regress
+    write: Callable[[Sequence[Outputs]], Any]
 
 
 class Calls:
@@ -86,6 +85,9 @@ class Calls:
             f"/{prediction}/Predict": self._counted("Predict", "PredictRequest", self._predict),
             f"/{prediction}/Classify": self._counted("Classify", "ExampleRequest", self._classify),
             f"/{prediction}/Regress": self._counted("Regress", "ExampleRequest", self._regress),
+            f"/{prediction}/MultiInference": self._counted(
+                "MultiInference", "MultiInferenceRequest", self._tasks
+            ),
             f"/{prediction}/GetModelMetadata": self._metadata,
             f"/{model}/GetModelStatus": self._status,
         }
@@ -101,9 +103,16 @@ class Calls:
             started, code = time.perf_counter(), "INTERNAL"
             large = len(body) > _LARGE_BODY
             request = parse(kind, body) if not large else await self._aside(parse, kind, body)
-            name = request.model_spec.name
+            asked = request
+            if api == "MultiInference":
+                asked = request.tasks[0] if request.tasks else message_class("InferenceTask")()
+            name = asked.model_spec.name
             try:
-                answer = await self._answer(api, prepare, request, body, seconds)
+                servable = self._acquire(asked)
+                try:
+                    answer = await self._answer(prepare, request, body, servable, seconds)
+                finally:
+                    servable.release()
                 code = "OK"
                 return answer
             except StatusError as error:
@@ -120,26 +129,34 @@ class Calls:
 
     async def _answer(
         self,
-        api: str,
         prepare: Callable[[Any, bytes, Servable], _Work],
         request: Any,
         body: bytes,
+        servable: Servable,
         seconds: float,
     ) -> bytes:
         deadline = asyncio.get_running_loop().time() + min(seconds, self._limits.timeout_seconds)
         large = len(body) > _LARGE_BODY
-        servable = self._acquire(request)
-        try:
-            if large:
-                work = await self._aside(prepare, request, body, servable)
-            else:
-                work = prepare(request, body, servable)
-            outputs = await self._batcher.run(servable, work.signature, work.arrays, deadline, api)
-            many = large or sum([array.size for array in outputs.values()]) > _MANY_NUMBERS
-            answer = await self._aside(work.write, outputs) if many else work.write(outputs)
-            return bytes(answer.SerializeToString())
-        finally:
-            servable.release()
+        if large:
+            work = await self._aside(prepare, request, body, servable)
+        else:
+            work = prepare(request, body, servable)
+        runs = [
+            self._batcher.run(servable, signature, arrays, deadline, api)
+            for api, signature, arrays in work.runs
+        ]
+        outputs: Sequence[Any]
+        if len(runs) == 1:
+            outputs = [await runs[0]]
+        else:
+            outputs = await asyncio.gather(*runs, return_exceptions=True)  # none is left behind
+            for found in outputs:
+                if isinstance(found, BaseException):
+                    raise found
+        sizes = [array.size for found in outputs for array in found.values()]
+        many = large or sum(sizes) > _MANY_NUMBERS
+        answer = await self._aside(work.write, outputs) if many else work.write(outputs)
+        return bytes(answer.SerializeToString())
 
     async def _aside(self, function: Callable[..., Any], *given: Any) -> Any:
         """Calls a function that may take long in a thread, so that others get their turn."""
@@ -151,33 +168,40 @@ class Calls:
         signature = predict_call.signature_of(request, servable)
         arrays = predict_call.inputs_of(request, body, signature, self._limits)
         return _Work(
-            signature,
-            arrays,
-            lambda outputs: predict_call.answer_of(request, servable, outputs, self._content),
+            [("Predict", signature, arrays)],
+            lambda found: predict_call.answer_of(request, servable, found[0], self._content),
         )
 
     def _classify(self, request: Any, body: bytes, servable: Servable) -> _Work:
         signature, given = self._examples(request, servable, "classify")
 
-        def write(outputs: Outputs) -> Any:
+        def write(found: Sequence[Outputs]) -> Any:
             answer = message_class("ClassificationResponse")()
             name_version(answer.model_spec, servable, signature.name)
-            _classes(answer.result, outputs, len(given))
+            multi_inference.write_classes(answer.result, found[0], len(given))
             return answer
 
-        return _Work(signature, {"inputs": given}, write)
+        return _Work([("Classify", signature, {"inputs": given})], write)
 
     def _regress(self, request: Any, body: bytes, servable: Servable) -> _Work:
         signature, given = self._examples(request, servable, "regress")
 
-        def write(outputs: Outputs) -> Any:
+        def write(found: Sequence[Outputs]) -> Any:
             answer = message_class("RegressionResponse")()
             name_version(answer.model_spec, servable, signature.name)
-            for value in examples.values_of(outputs, len(given)).tolist():
-                answer.result.regressions.add(value=value)
+            multi_inference.write_values(answer.result, found[0], len(given))
             return answer
 
-        return _Work(signature, {"inputs": given}, write)
+        return _Work([("Regress", signature, {"inputs": given})], write)
+
+    def _tasks(self, request: Any, body: bytes, servable: Servable) -> _Work:
+        tasks = multi_inference.tasks_of(request, servable)
+        given = examples.of_input(request.input)
+        check_rows(len(given), self._limits)
+        return _Work(
+            [(task.verb.capitalize(), task.signature, {"inputs": given}) for task in tasks],
+            lambda found: multi_inference.answer_of(tasks, servable, found, len(given)),
+        )
 
     def _examples(
         self, request: Any, servable: Servable, verb: str
@@ -244,17 +268,3 @@ class Calls:
         version = spec.version.value if chosen == "version" else None
         label = spec.version_label if chosen == "version_label" else None
         return self._manager.acquire(spec.name, version, label)
-
-
-def _classes(result: Any, outputs: Outputs, count: int) -> None:
-    """Writes a ClassificationResult."""
-    classes, scores = examples.classes_of(outputs, count)
-    rows = classes if classes is not None else scores
-    for i in range(len(rows) if rows is not None else 0):
-        row = result.classifications.add()
-        for j in range(rows.shape[1]):  # type: ignore[union-attr]
-            made = row.classes.add()
-            if classes is not None:
-                made.label = bytes(classes[i, j]).decode("utf-8", "replace")
-            if scores is not None:
-                made.score = float(scores[i, j])
