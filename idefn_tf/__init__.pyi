@@ -39,6 +39,8 @@ from idefn_tf.encoders.din import DINEncoder as DINEncoder
 from idefn_tf.encoders.mean import MeanEncoder as MeanEncoder
 from idefn_tf.encoders.target_attention import TargetAttentionEncoder as TargetAttentionEncoder
 from idefn_tf.encoders.transformer import TransformerEncoder as TransformerEncoder
+from idefn_tf.evaluation.policy_value import PolicyValue as PolicyValue
+from idefn_tf.evaluation.policy_value import value_policy as value_policy
 from idefn_tf.evaluation.pseudo_label_audit import audit_labels as audit_labels
 from idefn_tf.evaluation.spaces import evaluate_spaces as evaluate_spaces
 from idefn_tf.export.exporter import export_model as export_model

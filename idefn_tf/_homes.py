@@ -54,6 +54,7 @@ HOMES = {
     "PLETrunk": "idefn_tf.models.trunks.ple_trunk",
     "Plan": "idefn_tf.transport.plan",
     "PlattCalibrator": "idefn_tf.calibration.platt_calibrator",
+    "PolicyValue": "idefn_tf.evaluation.policy_value",
     "RPOT": "idefn_tf.transport.rpot.rpot",
     "RandomRelabel": "idefn_tf.models.controls.random_relabel",
     "RowSparseAdagrad": "idefn_tf.optimizers.row_sparse_adagrad",
@@ -88,6 +89,7 @@ HOMES = {
     "partial_problem": "idefn_tf.transport.problem",
     "register": "idefn_tf._registry",
     "solve": "idefn_tf.transport.match",
+    "value_policy": "idefn_tf.evaluation.policy_value",
 }
 #: Modules whose classes saved Keras files may name.
 SAVED_IN = (

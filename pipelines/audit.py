@@ -22,6 +22,7 @@ from idefn_tf._files import write_json
 from idefn_tf.callbacks import read_history
 from idefn_tf.data import to_arrays
 from idefn_tf.evaluation.pseudo_label_audit import audit_labels, relabel_rows
+from idefn_tf.evaluation.resampling import find_items
 from idefn_tf.models import AllNegative
 from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
@@ -123,10 +124,7 @@ def groups(
         {slice's name: {value: boolean [rows]}}.
     """
     found: dict[str, dict[str, np.ndarray]] = {}
-    items = [f.name for f in schema.features if f.side == "item" and f.kind != "numeric"]
-    flat = [name for name in items if arrays[name].ndim == 1]
-    item = max(flat, key=lambda name: len(set(arrays[name].tolist())), default=None)
-    for what, key in (("user", schema.user_key), ("item", item)):
+    for what, key in (("user", schema.user_key), ("item", find_items(schema, arrays))):
         if key is None or key not in arrays:
             continue
         _, at, counts = np.unique(arrays[key], return_inverse=True, return_counts=True)

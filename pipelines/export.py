@@ -28,12 +28,14 @@ from idefn_tf.evaluation.mature_rows import said
 from idefn_tf.export import Gate, export_model, list_versions, prune
 from idefn_tf.export.gate import require
 from idefn_tf.history.snapshot import Snapshot
+from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema, strict_yaml
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
 from pipelines.experiment.history_snapshot import SnapshotOptions, snapshot_of
 from pipelines.experiment.run_folder import Run
+from pipelines.experiment.stale_history import both_ways, sentence
 from pipelines.experiment.version_format import VersionFormat, add_options
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import PARTS, Prepared
@@ -100,7 +102,7 @@ def export(
     config = _models_config(base, options)
     details, snapshot = _details(run), None
     if history is not None:
-        snapshot, details["snapshot"] = _snapshot(run, data, history, console)
+        snapshot, details["snapshot"] = _snapshot(run, model, data, history, console)
     console.step(f"writes the {options.format.title} and replays rows against Python")
     path = export_model(
         model,
@@ -123,7 +125,11 @@ def export(
 
 
 def _snapshot(
-    run: Run, data: str | Path | None, history: SnapshotOptions, console: Console
+    run: Run,
+    model: EntireSpaceModel,
+    data: str | Path | None,
+    history: SnapshotOptions,
+    console: Console,
 ) -> tuple[Snapshot, dict[str, Any]]:
     schema = run.schema()
     prepared = Prepared.open(data) if data is not None else find_data(run)
@@ -138,6 +144,10 @@ def _snapshot(
             f"history is {about['age_hours']:,.0f} hours old, older than refresh "
             f"{about['refresh']} made the run's features"
         )
+        cost = None if prepared is None else both_ways(run, model, prepared, history)
+        if cost is not None:
+            about["both_ways"] = cost
+            console.note(sentence(cost))
     return snapshot, about
 
 

@@ -91,8 +91,19 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PATH",
             help="earlier exposures that history looks back on: a prepared folder or files; again",
         )
-        command.add_argument("--part-rows", type=int, default=Settings.part_rows)
-        command.add_argument("--slice-rows", type=int, default=Settings.slice_rows)
+        command.add_argument(
+            "--part-rows",
+            type=int,
+            default=Settings.part_rows,
+            help=f"rows in each Parquet file that is written (default: {Settings.part_rows:,})",
+        )
+        command.add_argument(
+            "--slice-rows",
+            type=int,
+            default=Settings.slice_rows,
+            help="rows sorted at a time; fewer take less memory, the rows are the same "
+            f"(default: {Settings.slice_rows:,})",
+        )
         command.add_argument("--memory", default=Settings.memory, help="the engine's memory")
         command.add_argument("--threads", type=int, help="the engine's threads (default: all)")
         command.add_argument(

@@ -87,7 +87,8 @@ HOLDS = {
     "idefn_tf/transport/solvers/test_proximal": """idefn_tf/transport/solvers/finish
         idefn_tf/transport/solvers/kernel idefn_tf/transport/solvers/newton""",
     "idefn_tf/transport/solvers/test_sinkhorn": "idefn_tf/transport/solvers/log_domain_blocks",
-    "pipelines/experiment/test_history_snapshot": """idefn_tf/history/kept_history
+    "pipelines/experiment/test_history_snapshot": """pipelines/experiment/stale_history
+    idefn_tf/history/kept_history
         pipelines/experiment/event_sources""",
     "pipelines/datasets/test_ali_ccp": """pipelines/datasets/ali_ccp/ali_ccp
         pipelines/datasets/ali_ccp/ali_ccp_files pipelines/preparation/wide_joins""",
@@ -115,6 +116,7 @@ HOLDS = {
     "pipelines/reports/test_delays_section": "pipelines/reports/sections/delays",
     "pipelines/reports/test_history_section": """pipelines/reports/permutation_importance
         pipelines/reports/sections/history_section pipelines/reports/sections/importance""",
+    "pipelines/experiment/test_asked_policy": "pipelines/cli/policy_table",
     "pipelines/reports/test_numbers": """pipelines/reports/intervals
         pipelines/reports/populations pipelines/reports/rows pipelines/reports/train_batch
         pipelines/reports/sections/embedding pipelines/reports/sections/gain
@@ -134,7 +136,8 @@ HOLDS = {
     "pipelines/test_prepare": """pipelines/datasets/registry
         pipelines/preparation/engine pipelines/preparation/job
         pipelines/preparation/parquet_slices pipelines/preparation/raw_log""",
-    "pipelines/test_stream": """pipelines/streaming/hours pipelines/streaming/learner
+    "pipelines/streaming/test_row_delta": "pipelines/streaming/hours",
+    "pipelines/test_stream": """pipelines/streaming/learner
         pipelines/streaming/stream_log
         pipelines/streaming/stream_page""",
     "pipelines/test_train": """pipelines/evaluate pipelines/experiment/build

@@ -1,9 +1,10 @@
-"""Paired bootstrap over users and seeds: is a difference one of methods, or of these test users?
+"""Paired bootstrap over users, items and seeds: is a difference one of methods, or of these rows?
 
 Standard deviations over seeds say how training varies on the same test rows. With some hundred
 test conversions the rows matter more. Each draw takes as many users as there are, with replacement
 (a user's rows stay together and count as often as the user was drawn), and seeds with replacement
-(both methods of a seed stay together); every method meets the same draws.
+(both methods of a seed stay together); every method meets the same draws. Items are drawn likewise,
+and widen what the users' draws say (`idefn_tf.evaluation.resampling`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from benchmarks.paper.cell import SCORES
 from benchmarks.paper.grid import Cell
 from benchmarks.paper.summary import REFERENCES
 from idefn_tf.data import to_arrays
+from idefn_tf.evaluation.resampling import find_items, resample_ways, two_way_variance
 from idefn_tf.evaluation.spaces import select
 from pipelines.experiment.evaluation import report_columns
 from pipelines.preparation.prepared_folder import Prepared
@@ -25,7 +27,8 @@ DRAWS = 500
 #: Where the reports' differences are tested; each is left out where the data cannot tell it.
 SPACES = ("all_raw", "all_funnel", "unclicked_raw", "oracle")
 
-#: By method and seed, one AUC a draw; the first of them is that of the rows as they are.
+#: By method and seed, AUCs [ways, 1 + draws] of draws over users, and where items are told over
+#: items and pairs; the first of each way is that of the rows as they are.
 Draws = Mapping[str, Mapping[int, np.ndarray]]
 
 
@@ -61,35 +64,34 @@ def draw_aucs(
     users: np.ndarray,
     draws: int = DRAWS,
     seed: int = 0,
+    items: np.ndarray | None = None,
 ) -> dict[str, dict[int, np.ndarray]]:
-    """Returns, by method and seed, the AUC of the rows as they are and of every draw of users.
+    """Returns, by method and seed, the AUC of the rows as they are and of every draw.
 
     Args:
         label: [rows].
         scores: by method and seed, [rows].
         users: [rows].
-        draws: how many.
+        draws: how many of each way.
         seed: of the draws.
+        items: [rows], or None to draw users alone.
 
     Returns:
-        Arrays [1 + draws].
+        Arrays [1 or 3, 1 + draws]: over users, over items, over their pairs.
     """
-    _, who = np.unique(users, return_inverse=True)
-    count = int(who.max()) + 1
-    generator = np.random.default_rng(seed)
     rankings = {
         method: {s: Ranking(label, score) for s, score in by_seed.items()}
         for method, by_seed in scores.items()
     }
+    shape, ones = (1 if items is None else 3, 1 + draws), np.ones(len(label))
     found: dict[str, dict[int, np.ndarray]] = {
-        method: {s: np.empty(1 + draws) for s in by_seed} for method, by_seed in scores.items()
+        method: {s: np.full(shape, ranking.auc(ones)) for s, ranking in by_seed.items()}
+        for method, by_seed in rankings.items()
     }
-    for draw in range(1 + draws):
-        times = np.bincount(generator.integers(0, count, count), minlength=count)
-        weight = np.ones(len(label)) if draw == 0 else times[who].astype(np.float64)
+    for way, draw, weight in resample_ways(users, items, len(label), draws, seed):
         for method, by_seed in rankings.items():
             for s, ranking in by_seed.items():
-                found[method][s][draw] = ranking.auc(weight)
+                found[method][s][way, 1 + draw] = ranking.auc(weight)
     return found
 
 
@@ -98,25 +100,30 @@ def difference(drawn: Draws, method: str, reference: str, seed: int = 0) -> dict
 
     Returns:
         {"mean", "low", "high", "p", "seeds"}: the difference on the rows as they are, the 2.5 and
-        97.5 percentiles of the draws, and twice the smaller tail at 0; None without a common seed,
-        or where no draw has both classes.
+        97.5 percentiles of the draws, widened about it by what items add, and twice the smaller
+        tail at 0; None without a common seed, or where no draw has both classes.
     """
     seeds = sorted(set(drawn.get(method, {})) & set(drawn.get(reference, {})))
     if not seeds:
         return None
     delta = np.stack([drawn[method][s] - drawn[reference][s] for s in seeds])
     generator = np.random.default_rng(seed)
-    draws = delta.shape[1] - 1
+    draws = delta.shape[2] - 1
     chosen = generator.integers(0, len(seeds), (len(seeds), draws))
-    values = delta[chosen, np.arange(1, 1 + draws)[None, :]].mean(0)
+    values = delta[chosen, 0, np.arange(1, 1 + draws)[None, :]].mean(0)
     values = values[np.isfinite(values)]
     if not values.size:
         return None
+    mean = float(delta[:, 0, 0].mean())
+    own = float(np.var(values))
+    if own > 0.0:
+        rows = delta.mean(0)[:, 1:]
+        added = two_way_variance(rows) - two_way_variance(rows[:1])
+        values = mean + (values - mean) * np.sqrt((own + added) / own)
     low, high = np.percentile(values, [2.5, 97.5])
     tail = min(float(np.mean(values <= 0)), float(np.mean(values >= 0)))
     # a tail never seen is not a tail of 0
     p = min(1.0, 2 * max(tail, 1 / (len(values) + 1)))
-    mean = float(delta[:, 0].mean())
     return {"mean": mean, "low": float(low), "high": float(high), "p": p, "seeds": len(seeds)}
 
 
@@ -132,17 +139,19 @@ def bootstrap(cells: Sequence[Cell], data: Prepared, draws: int = DRAWS) -> list
 
     Args:
         cells: the grid; those not finished are left out.
-        data: the prepared folder, for labels and users of the test rows.
-        draws: of users; 0 switches the bootstrap off.
+        data: the prepared folder, for labels, users and items of the test rows.
+        draws: of each way; 0 switches the bootstrap off.
 
     Returns:
-        [{"setting", "backbone", "reference", "method", "space", and `difference`'s numbers}]; []
-        where the schema names no user.
+        [{"setting", "backbone", "reference", "method", "space", "over", and what `difference`
+        returns}]; "over" names the columns that were drawn; [] where the schema names no user.
     """
     schema = data.schema
     if draws < 1 or schema.user_key is None or "test" not in data.parts:
         return []
-    users, columns = to_arrays(schema, data.table("test"))[schema.user_key], report_labels(data)
+    arrays, columns = to_arrays(schema, data.table("test")), report_labels(data)
+    users, item = arrays[schema.user_key], find_items(schema, arrays)
+    over = [schema.user_key] if item is None else [schema.user_key, item]
     groups: dict[tuple[str, str], dict[str, dict[int, np.ndarray]]] = {}
     for cell in cells:
         path = cell.folder / SCORES
@@ -157,11 +166,13 @@ def bootstrap(cells: Sequence[Cell], data: Prepared, draws: int = DRAWS) -> list
                 continue
             mask, label = select(space, columns)
             held = {m: {s: p[mask] for s, p in seeds.items()} for m, seeds in methods.items()}
-            drawn = draw_aucs(label[mask], held, users[mask], draws)
+            items = None if item is None else arrays[item][mask]
+            drawn = draw_aucs(label[mask], held, users[mask], draws, items=items)
             for reference in REFERENCES:
                 for method in methods:
                     told = difference(drawn, method, reference) if method != reference else None
                     if told is not None:
                         names = {"setting": setting, "backbone": backbone, "space": space}
-                        found.append({**names, "reference": reference, "method": method, **told})
+                        names |= {"reference": reference, "method": method}
+                        found.append({**names, "over": over, **told})
     return found

@@ -79,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--figures", nargs="+", type=int, default=[], choices=(4, 5), help="of the paper")
     add("--figure-seeds", type=int, default=3, help="seeds of each point of figure 4")
     add("--case-study", action="store_true", help="look into one batch of the first IdeFN run")
-    add("--draws", type=int, default=DRAWS, help="of the bootstrap over users; 0 for none")
+    add(
+        "--draws", type=int, default=DRAWS, help="of the bootstrap over users and items; 0 for none"
+    )
     add("--jobs", type=int, default=1, help="cells at a time")
     add("--keep", action="store_true", help="keep the result's rows whose runs are not at hand")
     add("--minutes", type=float, help="begin no further cell after so long")

@@ -3,7 +3,7 @@
 Runs' folders are large and stay on the machine that made them; the result that was published holds
 every cell's row and config. With ``--keep`` such a row counts as a finished cell: a grid can go on
 elsewhere, or after the folders were deleted. Scores of single test rows are in the folders alone,
-so the bootstrap over users is drawn anew only where folders have more seeds than it had.
+so the bootstrap over users and items is drawn anew only where folders have more seeds than it had.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Kept:
         rows: of the tables and of figure 4.
         configs: by "setting/backbone/method", each without its seed.
         tuned: what tuning chose.
-        bootstrap: the differences over drawn users.
+        bootstrap: the differences over drawn users and items.
     """
 
     rows: Sequence[Mapping[str, Any]] = ()

@@ -65,7 +65,8 @@ def markdown(result: Mapping[str, Any]) -> str:
             drawn = _bootstrap(result, setting, backbone, reference)
             if drawn:
                 label = VARIANTS[reference].label
-                parts.append(f"\n**The same, drawing users and seeds** (method minus {label})\n")
+                said = _drawn(result["bootstrap"])
+                parts.append(f"\n**The same, drawing {said}** (method minus {label})\n")
                 parts.append(drawn)
         image = result["pictures"].get(f"{setting}/{backbone}")
         if image:
@@ -88,15 +89,15 @@ def readme_block(result: Mapping[str, Any], setting: str, backbone: str) -> str:
     test = data["splits"]["test"]
     count = "/".join(str(n) for n in sorted(seeds))
     about = (
-        f"CVR AUC on the test days of a slice of KuaiRand-Pure ({data['rows']:,} exposures; "
-        f"{data['days']}; {test['rows']:,} test rows with {test['conversions']:,} conversions "
-        f"after a click and {test['probes']:,} unclicked likes), mean ± standard deviation over "
-        f"{count} seeds:"
+        f"Measured on a slice of KuaiRand-Pure: {data['rows']:,} exposures ({data['days']}). Its "
+        f"{test['rows']:,} test rows hold {test['conversions']:,} conversions after a click and "
+        f"{test['probes']:,} unclicked likes. CVR AUC on the test days, mean ± standard deviation "
+        f"over {count} seeds:"
     )
     notes = (
         "All have one loss scale and early stopping on validation `all_funnel`; "
         f"{_TUNED[setting]}. AllNegative is IdeFN without the transport: what the transport "
-        f"adds is IdeFN's difference to that row{_transport(result, setting, backbone)}. A slice "
+        f"adds is IdeFN's difference to that row.{_transport(result, setting, backbone)} A slice "
         "is not the full data set, its split is ours, and these numbers are not comparable with "
         "the paper's. Paired tests and the paper's numbers: "
         f"[{result['page']}]({result['page']}); what the settings mean: "
@@ -114,10 +115,18 @@ def _transport(result: Mapping[str, Any], setting: str, backbone: str) -> str:
         keys = ("setting", "backbone", "reference", "method", "space")
         if tuple(d[key] for key in keys) == wanted:
             return (
-                f", {d['mean']:+.4f} in `all_raw` ({d['low']:+.4f} to {d['high']:+.4f} in 95 % of "
-                "bootstrap draws of users and seeds)"
+                f" It is {d['mean']:+.4f} in `all_raw` ({d['low']:+.4f} to {d['high']:+.4f} in "
+                f"95 % of bootstrap draws of {_drawn([d])})."
             )
     return ""
+
+
+def _drawn(bootstrap: Sequence[Mapping[str, Any]]) -> str:
+    """What the draws are of: results made before items were drawn do not say."""
+    items = [len(d.get("over", ())) > 1 for d in bootstrap]
+    if all(items):
+        return "users, items and seeds"
+    return "users and seeds" + (" (rows of new runs: items, too)" if any(items) else "")
 
 
 def _wrap(text: str) -> str:

@@ -37,7 +37,7 @@ def collect(
         command: gives the same results again.
         sweeps: the cells of figure 4.
         tuned: what tuning chose, from `benchmarks.paper.tuning.choose`.
-        draws: of the bootstrap over users.
+        draws: of the bootstrap over users and items.
         kept: an earlier result's rows, for cells whose folders are not at hand.
     """
     kept = kept or Kept()

@@ -8,7 +8,7 @@ beside each other, because few seeds give none of them much power:
 * Holm's correction of the t-tests over all methods compared with one reference.
 
 Seeds show how far training itself varies. How far the test rows vary is another question, which a
-bootstrap over users answers (`benchmarks.paper.bootstrap`).
+bootstrap over users and items answers (`benchmarks.paper.bootstrap`).
 """
 
 from __future__ import annotations

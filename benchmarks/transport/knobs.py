@@ -124,7 +124,7 @@ def draw(found: dict[str, Any], folder: Path) -> None:
         axes[0].plot(x, [p["alike"] for p in points], marker="o", label=cloud)
         axes[1].plot(x, [p["best_share"] for p in points], marker="o", label=cloud)
     axes[0].set_ylabel("exact argmax labels reproduced")
-    axes[1].set_ylabel("share of a positive's mass in its best row")
+    axes[1].set_ylabel("mass in a positive's best row")
     for axis in axes:
         axis.axvline(0.05 / 500, color="grey", linestyle=":", label="default")
         axis.set(xscale="log", xlabel="epsilon / steps", ylim=(-0.02, 1.02))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from idefn_tf.data.arrow_to_numpy import to_arrays
     from idefn_tf.data.batches import Encoder, EpochClock, encode_dataset
     from idefn_tf.data.dataset import open_dataset
+    from idefn_tf.data.exposure_probability import exposure_probabilities
     from idefn_tf.data.files import find_files, read_table
     from idefn_tf.data.vocabularies import learn_vocabularies
 
@@ -20,6 +21,7 @@ __all__ = [
     "Encoder",
     "EpochClock",
     "encode_dataset",
+    "exposure_probabilities",
     "find_files",
     "learn_vocabularies",
     "open_dataset",
@@ -33,6 +35,7 @@ __getattr__ = lazy_names(
         "Encoder": "batches",
         "EpochClock": "batches",
         "encode_dataset": "batches",
+        "exposure_probabilities": "exposure_probability",
         "find_files": "files",
         "learn_vocabularies": "vocabularies",
         "open_dataset": "dataset",

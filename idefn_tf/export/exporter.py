@@ -102,7 +102,10 @@ def export_model(
             filled = replaying.looked_up_arrays(schema, snapshot, arrays)
             found = replaying.python_scores(model, schema, filled, calibrator)
         with Scorer(saved) as scorer:
-            checked = replaying.check(scorer, expected, arrays, schema, calibrator, looked_up=found)
+            moment = None if snapshot is None else snapshot.as_of
+            checked = replaying.check(
+                scorer, expected, arrays, schema, calibrator, looked_up=found, as_of=moment
+            )
             checked["warmup_records"] = warmup.check(saved, scorer)
             described = card.describe(model, schema, scorer, details or {})
             if format == ONNX:

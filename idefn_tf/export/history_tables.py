@@ -3,22 +3,30 @@
 Keys are sorted numbers in variables, searched in halves. Ids are compared as int64 and text as
 text, so that neighbours beyond 2**53 and colliding hashes stay apart. A pair of keys is the pair of
 their places. An unknown key has the empty history.
+
+Rows may say their time. Hours since the last event and gaps are then those of the row's as-of, as
+the schema's `refresh` and zone have it; windows stay as of the snapshot, which no row is before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from idefn_tf.history.as_of import refreshes, units
+from idefn_tf.history.sequences import described
 from idefn_tf.history.snapshot import KeyedEvents, KeyedNumbers, Snapshot
 from idefn_tf.schema import Schema
 
 # the greatest number of buckets: a hash of 63 bits
 _BUCKETS = 2**63 - 1
 _TRIES = 100
+# for how long a snapshot knows when features are refreshed
+_DAYS = 3660
 
 
 class KeyIndex(tf.Module):
@@ -106,21 +114,42 @@ class _Keys(tf.Module):
         return tf.where(known, code, tf.cast(self.count, tf.int64))
 
 
+class Later(NamedTuple):
+    """The as-of of rows that say their time.
+
+    Attributes:
+        moments: in the schema's unit, int64 [B].
+        hours: since the snapshot's, float64 [B].
+    """
+
+    moments: tf.Tensor
+    hours: tf.Tensor
+
+
 class _Numbers(tf.Module):
-    def __init__(self, table: KeyedNumbers, index: MakeIndex) -> None:
+    def __init__(self, table: KeyedNumbers, index: MakeIndex, hours: Set[str]) -> None:
         super().__init__()
         self._keys, self._names = _Keys(table.keys, table.values, index), table.names
+        self.hours = hours & set(table.names)
         lines = [*self._keys.order, len(table.values[0])]
         self._matrix = _held(tf.constant(table.matrix[lines], tf.float32))
 
-    def __call__(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def __call__(
+        self, features: Mapping[str, tf.Tensor], later: Later | None
+    ) -> dict[str, tf.Tensor]:
         found = tf.gather(self._matrix, self._keys.look_up(features))
-        return {name: found[:, i] for i, name in enumerate(self._names)}
+        made = {name: found[:, i] for i, name in enumerate(self._names)}
+        if later is not None:
+            for name in self.hours:
+                made[name] = tf.cast(tf.cast(made[name], tf.float64) + later.hours, tf.float32)
+        return made
 
 
 class _Events(tf.Module):
-    def __init__(self, table: KeyedEvents, index: MakeIndex) -> None:
+    def __init__(self, table: KeyedEvents, index: MakeIndex, mark: Mapping[str, Any]) -> None:
         super().__init__()
+        self._gap = f"{mark['name']}__gap"
+        self._bounds = np.ceil(mark["gap_bounds"]).astype(np.int64)
         self._keys, self._length = _Keys(table.keys, table.values, index), table.length
         order = self._keys.order
         first, counts = table.offsets[:-1][order], np.diff(table.offsets)[order]
@@ -129,8 +158,11 @@ class _Events(tf.Module):
         # an unknown key begins and ends where the last one ends
         self._offsets = _held(tf.constant(np.append(end, end[-1]), tf.int64))
         self._parts = {name: _padded(values[places]) for name, values in table.parts.items()}
+        self.times = None if table.times is None else _padded(table.times[places])
 
-    def __call__(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def __call__(
+        self, features: Mapping[str, tf.Tensor], later: Later | None
+    ) -> dict[str, tf.Tensor]:
         line = self._keys.look_up(features)
         start, end = tf.gather(self._offsets, line), tf.gather(self._offsets, line + 1)
         at = start[:, None] + tf.range(self._length, dtype=tf.int64)
@@ -139,6 +171,10 @@ class _Events(tf.Module):
         for name, values in self._parts.items():
             padding = tf.constant("" if values.dtype == tf.string else -1, values.dtype)
             made[name] = tf.where(inside, tf.gather(values, tf.where(inside, at, 0)), padding)
+        if later is not None and self.times is not None:
+            elapsed = later.moments[:, None] - tf.gather(self.times, tf.where(inside, at, 0))
+            passed = tf.cast(elapsed[:, :, None] >= self._bounds, tf.int64)
+            made[self._gap] = tf.where(inside, tf.reduce_sum(passed, -1), tf.constant(-1, tf.int64))
         return made
 
 
@@ -153,17 +189,44 @@ class HistoryTables(tf.Module):
 
     def __init__(self, schema: Schema, snapshot: Snapshot, index: MakeIndex = SortedIndex) -> None:
         super().__init__(name="history")
+        columns = [column for a in schema.past.aggregates for column in a.columns]
+        hours = {column.name for column in columns if column.measure == "hours_since"}
+        marks = [described(sequence, schema.labels) for sequence in schema.sequences]
         self._tables: list[_Numbers | _Events] = [
-            *(_Numbers(table, index) for table in snapshot.numbers),
-            *(_Events(table, index) for table in snapshot.events),
+            *(_Numbers(table, index, hours) for table in snapshot.numbers),
+            *(_Events(t, index, mark) for t, mark in zip(snapshot.events, marks, strict=True)),
         ]
+        self._as_of, self._hour = snapshot.as_of, 3600.0 * units(schema.labels)
+        found = refreshes(schema, snapshot.as_of, _DAYS if self.tells_time else 0)
+        self._refreshes = _held(tf.constant(found, tf.int64)) if len(found) else None
 
-    def __call__(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Returns the generated features of rows: numbers [B], lists [B, K]."""
+    @property
+    def tells_time(self) -> bool:
+        """Whether an answer depends on a row's time: there are hours since, or gaps."""
+        timed = (t.hours if isinstance(t, _Numbers) else t.times is not None for t in self._tables)
+        return any(timed)
+
+    def __call__(
+        self, features: Mapping[str, tf.Tensor], times: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Returns the generated features of rows: numbers [B], lists [B, K].
+
+        Args:
+            features: with the keys, [B].
+            times: of the rows in the schema's unit, int64 [B]; by default the snapshot's as-of.
+        """
+        later = None if times is None else self._later(times)
         made: dict[str, tf.Tensor] = {}
         for table in self._tables:
-            made |= table(features)
+            made |= table(features, later)
         return made
+
+    def _later(self, times: tf.Tensor) -> Later:
+        if self._refreshes is not None:
+            at = tf.searchsorted(self._refreshes, times, side="right", out_type=tf.int64) - 1
+            times = tf.gather(self._refreshes, tf.maximum(at, 0))
+        moments = tf.maximum(times, tf.constant(self._as_of, tf.int64))
+        return Later(moments, tf.cast(moments - self._as_of, tf.float64) / self._hour)
 
 
 def _held(values: tf.Tensor) -> tf.Variable:

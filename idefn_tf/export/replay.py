@@ -15,6 +15,7 @@ from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.files import Source, read_table
 from idefn_tf.export.scorer import Arrays, Scorer
 from idefn_tf.export.signatures import (
+    AT,
     CALIBRATED,
     CLASSIFY,
     DEFAULT,
@@ -120,6 +121,7 @@ def check(
     calibrator: Calibrator | None = None,
     tolerance: float = TOLERANCE,
     looked_up: Mapping[str, np.ndarray] | None = None,
+    as_of: int | None = None,
 ) -> dict[str, Any]:
     """Replays rows through every signature of an exported version.
 
@@ -132,6 +134,7 @@ def check(
         tolerance: largest absolute difference allowed.
         looked_up: what `python_scores` gives for the rows with the history of a snapshot, where the
             version holds one.
+        as_of: of that snapshot.
 
     Returns:
         {"rows", "tolerance", "largest_difference": {output: value}}.
@@ -149,6 +152,10 @@ def check(
         arrays = {name: arrays[name] for name in scorer.inputs()}
     exported = scorer.score(arrays)
     worst = {name: _compare(DEFAULT, name, exported, expected, tolerance) for name in SCORES}
+    if as_of is not None and AT in scorer.signatures:
+        told = scorer.score({**arrays, AT: np.full(rows, as_of, np.int64)}, signature=AT)
+        for name in SCORES:
+            _compare(AT, name, told, expected, tolerance)
     if calibrator is not None:
         # compared at the exported cvr: a steep step would magnify the last digits of another one
         truth = {CALIBRATED: calibrator.transform(exported["cvr"])}

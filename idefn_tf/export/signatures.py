@@ -11,7 +11,8 @@ regress                       inputs: serialized tf.Example [B]                 
 
 A model that takes history has ``serving_with_history`` too, with all inputs. Where a snapshot of
 history is inside, ``serving_default`` and those over tf.Example take recorded features alone and
-look history up.
+look history up. If it has hours or gaps, ``serving_at`` also takes each row's time: ``serving_at``,
+int64 [B] in the schema's unit.
 
 With a calibrator, ``cvr_calibrated`` joins the outputs and the classes. Scores are float32 [B].
 ``classify`` names each event's probability: classes [B, C] holds the output names, scores [B, C]
@@ -35,6 +36,8 @@ from idefn_tf.schema import Feature, Schema
 DEFAULT, EXAMPLES, CLASSIFY, REGRESS = "serving_default", "predict_examples", "classify", "regress"
 #: All inputs, history among them, whether a snapshot is inside or not.
 WITH_HISTORY = "serving_with_history"
+#: A snapshot's history, hours and gaps as of each row's time; and the input that holds it.
+AT = "serving_at"
 #: The scores of every export, and the one that a calibrator adds.
 SCORES, CALIBRATED = ("ctr", "cvr", "ctcvr"), "cvr_calibrated"
 
@@ -149,12 +152,16 @@ class ServingModule(tf.Module):
         }
         if schema.generated:
             made[WITH_HISTORY] = _signature(self._scores, **serving_inputs(schema))
+        if self.history is not None and self.history.tells_time:
+            moments = tf.TensorSpec([None], tf.int64, AT)
+            made[AT] = _signature(self._looked_up, **serving_inputs(asked), **{AT: moments})
         return made
 
     def _looked_up(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores rows whose history is looked up."""
         assert self.history is not None
-        return self._scores(**features, **self.history(features))
+        times = features.pop(AT, None)
+        return self._scores(**features, **self.history(features, times))
 
     def _scores(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores raw features; outputs are renamed copies, so that each keeps its own name."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from idefn_tf.schema import History, Labels, zones
+from idefn_tf.schema import History, Labels, Schema, zones
 from idefn_tf.schema.history import ALL
 from idefn_tf.schema.moments import iso_moment, per_second
 
@@ -73,3 +73,33 @@ def as_of(times: np.ndarray, history: History | None, labels: Labels) -> np.ndar
         here = found + np.asarray(zone.seconds)[np.searchsorted(zone.changes, found, "right")]
         found = np.where(np.mod(here, step) == 0, found, earlier - np.mod(at, step))
     return found * second
+
+
+def next_refresh(schema: Schema, moment: int) -> int:
+    """Returns the first moment from `moment` on of which features are computed.
+
+    With `refresh: daily` that is the next midnight, with `continuous` the moment itself.
+    """
+    refresh = schema.past.refresh
+    begun = last_refresh(schema, moment)
+    if begun == moment:
+        return moment
+    hours = 36.0 if refresh == "daily" else 1.5  # well inside the next one, long days and short
+    return last_refresh(schema, begun + round(hours * 3600 * units(schema.labels)))
+
+
+def refreshes(schema: Schema, first: int, days: int) -> np.ndarray:
+    """Returns every moment of `days` days from `first` on of which features are computed, rising.
+
+    Empty with `refresh: continuous`, where it is every moment.
+    """
+    if schema.past.refresh == "continuous":
+        return np.empty(0, np.int64)
+    step = (12 * 3600 if schema.past.refresh == "daily" else 1800) * units(schema.labels)
+    moments = np.arange(first, first + days * 86_400 * units(schema.labels), step)
+    return np.unique(as_of(moments, schema.history, schema.labels))
+
+
+def last_refresh(schema: Schema, moment: int) -> int:
+    """Returns the last moment up to `moment` of which features are computed."""
+    return int(as_of(np.array([moment], np.int64), schema.history, schema.labels)[0])

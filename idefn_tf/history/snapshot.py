@@ -1,8 +1,8 @@
 """Snapshot: what was known of every key as of one moment, to be looked up by key when serving.
 
 It holds the numbers that `attach` would give a row of that moment, by key, and the last events of
-each sequence. Keys that are not in it have the empty history. Windows, hours and gaps stay as of
-the snapshot.
+each sequence with their times. Keys that are not in it have the empty history. Windows stay as of
+the snapshot; hours and gaps can be told as of a later moment.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from idefn_tf.data import event_streams
 from idefn_tf.history import event_log, sequences
 from idefn_tf.history.aggregates import Priors, aggregate_columns
-from idefn_tf.history.as_of import NEVER, as_of, units
+from idefn_tf.history.as_of import NEVER, next_refresh, units
 from idefn_tf.history.attach import Rows, columns
 from idefn_tf.history.event_log import EventLog
 from idefn_tf.history.sorted_stream import is_missing
@@ -52,6 +53,7 @@ class KeyedEvents:
         offsets: where each key's events begin, int64 [n + 1].
         parts: by column, the events of all keys, oldest first, [offsets[-1]].
         length: how many events a key has at most.
+        times: from when each event is known, int64 [offsets[-1]]; None without gaps.
     """
 
     keys: tuple[str, ...]
@@ -59,6 +61,7 @@ class KeyedEvents:
     offsets: np.ndarray
     parts: Mapping[str, np.ndarray]
     length: int
+    times: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Snapshot:
             found += [*numbers.values, numbers.matrix]
         for events in self.events:
             found += [*events.values, events.offsets, *events.parts.values()]
+            found += [] if events.times is None else [events.times]
         return sum(_size(values) for values in found)
 
     def columns(self, schema: Schema, keys: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -140,24 +144,6 @@ def newest(log: EventLog) -> int:
     if not len(there):
         raise ValueError("events: must hold exposures, received none;\ngive earlier exposures")
     return int(there.max()) + 1
-
-
-def next_refresh(schema: Schema, moment: int) -> int:
-    """Returns the first moment from `moment` on of which features are computed.
-
-    With `refresh: daily` that is the next midnight, with `continuous` the moment itself.
-    """
-    refresh = schema.past.refresh
-    begun = last_refresh(schema, moment)
-    if begun == moment:
-        return moment
-    hours = 36.0 if refresh == "daily" else 1.5  # well inside the next one, long days and short
-    return last_refresh(schema, begun + round(hours * 3600 * units(schema.labels)))
-
-
-def last_refresh(schema: Schema, moment: int) -> int:
-    """Returns the last moment up to `moment` of which features are computed."""
-    return int(as_of(np.array([moment], np.int64), schema.history, schema.labels)[0])
 
 
 def take_snapshot(
@@ -288,8 +274,10 @@ def _events(
     offsets = np.asarray(next(iter(made.values())).offsets)
     some = np.diff(offsets) > 0  # a key without events is as good as an unknown one
     starts = np.concatenate([offsets[:-1][some], offsets[-1:]])
-    parts = dict(_flat(made))
-    return KeyedEvents((sequence.key,), (values[0][some],), starts, parts, sequence.length)
+    parts, times = dict(_flat(made)), None
+    if sequence.gap_hours:
+        times = found.times[event_streams.newest(found.start, found.end, sequence.length)[0]]
+    return KeyedEvents((sequence.key,), (values[0][some],), starts, parts, sequence.length, times)
 
 
 def _flat(lists: Mapping[str, pa.LargeListArray]) -> Iterator[tuple[str, np.ndarray]]:

@@ -15,6 +15,7 @@ from idefn_tf.optimizers.row_access import (
 from idefn_tf.optimizers.row_sparse import RowSparse
 from idefn_tf.optimizers.row_sparse_adagrad import RowSparseAdagrad
 from idefn_tf.optimizers.row_sparse_adam import RowSparseAdam
+from idefn_tf.optimizers.waiting_rows import catch_up_rows, rows_wait, rows_written
 
 #: Our optimizers by the name that configs use; any other name is one of Keras'.
 OPTIMIZERS: dict[str, type] = REGISTRIES["optimizer"]
@@ -29,6 +30,9 @@ __all__ = [
     "RowsRead",
     "apply_rows",
     "catch_up",
+    "catch_up_rows",
     "read_rows",
     "row_gradient",
+    "rows_wait",
+    "rows_written",
 ]

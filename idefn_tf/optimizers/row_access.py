@@ -251,6 +251,8 @@ def row_gradient(
 def catch_up(optimizer: Any) -> None:
     """Brings every row of every table up to date, where the optimizer lets rows wait.
 
+    Nothing is done inside `waiting_rows.rows_wait`.
+
     Example:
         >>> import keras
         >>> from idefn_tf.optimizers import RowGradient, RowSparseAdam, catch_up, read_rows
@@ -265,5 +267,5 @@ def catch_up(optimizer: Any) -> None:
         -0.2188
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if hasattr(optimizer, "catch_up"):
+    if hasattr(optimizer, "catch_up") and not getattr(optimizer, "rows_wait", False):
         optimizer.catch_up()

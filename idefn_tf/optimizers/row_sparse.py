@@ -43,6 +43,7 @@ class RowSparse(_Keras):
     #: Whether the arithmetic on rows is compiled by XLA.
     jit_rows: bool = True
     block_names: tuple[str, ...] = ()
+    rows_wait: bool = False  # whether models leave rows behind, too (`waiting_rows`)
 
     def rule(self) -> Rule:
         """Returns the arithmetic, made of this optimizer's settings."""

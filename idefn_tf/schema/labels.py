@@ -14,8 +14,16 @@ from idefn_tf.schema.strict import Strict
 
 #: Names of the label columns in prepared files and in every batch.
 CLICK, CONVERSION = "click", "conversion"
-#: Columns that only reports may read; no feature may carry one of these names.
-REPORT_COLUMNS = ("conversion_raw", "probe", "oracle_conversion", "oracle_probability")
+#: Columns that only reports may read; no feature may carry one of these names. The last is the
+#: probability with which a row was shown, where the schema names its column.
+EXPOSURE_PROBABILITY = "exposure_probability"
+REPORT_COLUMNS = (
+    "conversion_raw",
+    "probe",
+    "oracle_conversion",
+    "oracle_probability",
+    EXPOSURE_PROBABILITY,
+)
 #: What prepared rows call the time of the exposure.
 EXPOSURE_TIME = "exposure_time"
 #: Labels of delayed feedback in prepared files and, where they are asked for, in batches.
@@ -59,7 +67,7 @@ class Labels(Strict):
             delays (it needs the times of exposure, click and conversion).
         negative_keep_rate: share of the unclicked rows that the log kept.
         exposure_probability: of the policy that chose what to show: a column, or a constant in
-            (0, 1]. Never a feature. Not built yet.
+            (0, 1]. Never a feature; the value of other policies is estimated with it.
 
     Example:
         >>> from idefn_tf.schema import Labels
@@ -135,15 +143,20 @@ class Labels(Strict):
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column named here; none of them may be a feature."""
-        shown = self.exposure_probability
         named = (
             self.click,
             self.conversion,
             self.click_time,
             self.conversion_time,
-            shown if isinstance(shown, str) else None,
+            self.probability_column,
         )
         return tuple(name for name in named if name)
+
+    @property
+    def probability_column(self) -> str | None:
+        """The column of exposure probabilities, where they are no constant."""
+        shown = self.exposure_probability
+        return shown if isinstance(shown, str) else None
 
     @property
     def times(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from idefn_tf.schema import history as histories
 from idefn_tf.schema.explain import explain
 from idefn_tf.schema.feature import Feature
 from idefn_tf.schema.history import BehaviourSequence, History
-from idefn_tf.schema.labels import DELAY_COLUMNS, RESERVED, Labels
+from idefn_tf.schema.labels import DELAY_COLUMNS, EXPOSURE_PROBABILITY, RESERVED, Labels
 from idefn_tf.schema.strict import Strict
 
 
@@ -86,8 +86,11 @@ class Schema(Strict):
         seen: dict[str, int] = {}
         kept = bool(info.context and info.context.get("kept"))
         forbidden = {*self.labels.columns, *self.never_features, *RESERVED}
-        if kept and not self.labels.delayed:  # free names when the folder was made
-            forbidden -= set(DELAY_COLUMNS)
+        if kept:  # names that were free when the folder was made
+            free = set() if self.labels.delayed else set(DELAY_COLUMNS)
+            if self.labels.exposure_probability is None:
+                free.add(EXPOSURE_PROBABILITY)
+            forbidden -= free
         for i, feature in enumerate(self.features):
             for name in (feature.name, *((feature.weights_name,) if feature.weights else ())):
                 if name in seen:
@@ -124,21 +127,24 @@ class Schema(Strict):
         if made:
             whole = ties.resolve((*recorded, *made), self.embedding_width, kept)
             object.__setattr__(self, "features", whole)
-        self._refuse_what_is_not_built()
+        self._check_labels_use()
         return self
 
-    def _refuse_what_is_not_built(self) -> None:
-        """Refuses keys that are read and checked, but that nothing acts on yet."""
+    def _check_labels_use(self) -> None:
+        """Refuses a window without its times, and sums of what is never a feature."""
         window = self.labels.attribution
         if window is not None and window.from_ == "click" and self.labels.click_time is None:
             raise ValueError(
                 "labels.attribution.from: must be exposure without labels.click_time, received "
                 "'click'; name the column of clicks' times, or write `from: exposure`"
             )
-        if self.labels.exposure_probability is not None:
-            raise ValueError(
-                "labels.exposure_probability: must be left out, it is not built yet; remove the key"
-            )
+        shown = self.labels.probability_column
+        for i, aggregate in enumerate(self.past.aggregates):
+            if shown is not None and aggregate.value == shown:
+                raise ValueError(
+                    f"history.aggregates[{i}].value: must not be labels.exposure_probability, "
+                    f"which is never a feature, received {shown!r}; sum another column"
+                )
 
     def feature(self, name: str) -> Feature:
         """Returns the feature called `name`.

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from idefn_tf.history import event_log
 from idefn_tf.schema import DType
-from pipelines.preparation import checks, lookup_tables
+from pipelines.preparation import checks, encode, lookup_tables
 from pipelines.preparation.checks import Report
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
@@ -86,9 +86,11 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     }
     times = [name for name in request.schema.labels.times if name not in LOG_COLUMNS]
     wanted |= dict.fromkeys(times, "int64")
+    wanted |= encode.probability_column(request.schema)
     parts = []
     for path, table in raw_logs:
-        _note_columns(path, table, (*LOG_COLUMNS, *times), report)
+        known = (*LOG_COLUMNS, *times, *encode.probability_column(request.schema))
+        _note_columns(path, table, known, report)
         parts.append(checks.typed(table, wanted, path.name, report))
     report.raise_if_failed()
     union = ibis.union(*parts) if len(parts) > 1 else parts[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,7 @@ class Snapshot:
         head = json.dumps({"epoch": self.epoch, "batch": self.batch, "names": self.names})
         arrays = {_HEAD: np.frombuffer(head.encode(), np.uint8)}
         arrays |= {f"{i:05d}": value for i, value in enumerate(self.values)}
-        # np.savez leaves its archive open after an error, which then complains when collected
-        with atomic_path(path) as sibling, zipfile.ZipFile(sibling, "w") as archive:
-            for name, value in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, value, allow_pickle=False)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path, cure: str) -> Snapshot:
@@ -114,6 +110,19 @@ class Snapshot:
         if True not in ends and optimizer.log_decay is None:
             return self.values
         return translated(optimizer, variables, self.values, ends.index(True) if any(ends) else -1)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays by name as an .npz file, whole or not at all.
+
+    Raises:
+        OSError: naming the file, if it cannot be written.
+    """
+    # np.savez leaves its archive open after an error, which then complains when collected
+    with atomic_path(path) as sibling, zipfile.ZipFile(sibling, "w") as archive:
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, value, allow_pickle=False)
 
 
 def capture(model: keras.Model, epoch: int, batch: int) -> Snapshot:

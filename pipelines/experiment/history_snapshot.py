@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from idefn_tf.history import event_log, kept_history
-from idefn_tf.history.as_of import units
+from idefn_tf.history.as_of import last_refresh, next_refresh, units
 from idefn_tf.history.event_log import EventLog
 from idefn_tf.history.snapshot import (
     Snapshot,
-    last_refresh,
     newest,
-    next_refresh,
     shown,
     take_snapshot,
 )

@@ -190,6 +190,17 @@ def _label_rules(table: ir.Table, schema: Schema) -> Iterator[Rule]:
         weight = table[encode.SAMPLE_WEIGHT].cast("float64")
         broken = (weight < 0) | weight.isinf()
         yield Rule(encode.SAMPLE_WEIGHT, "must be 0 or more, and finite", broken)
+    shown = labels.probability_column
+    if shown is not None:
+        if shown not in table.columns:
+            raise ValueError(
+                f"labels.exposure_probability: must name a column of the exposures, received "
+                f"{shown!r}, which is none of them;\nadd the column, or write a constant"
+            )
+        value = table[shown].cast("float64")
+        broken = value.isnull() | ~((value > 0) & (value <= 1))
+        rule = "a probability must be above 0 and at most 1; a row that could not be shown is none"
+        yield Rule(shown, rule, broken)
     if labels.exposure_time:
         time = table[labels.exposure_time]
         yield Rule(labels.exposure_time, "the exposure time must be there", time.isnull())

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
-from idefn_tf.schema import CLICK, CONVERSION, DELAY_COLUMNS, Feature, Schema, lists
-from idefn_tf.schema.labels import EXPOSURE_TIME
+from idefn_tf.schema import CLICK, CONVERSION, DELAY_COLUMNS, DType, Feature, Schema, lists
+from idefn_tf.schema.labels import EXPOSURE_PROBABILITY, EXPOSURE_TIME
 from pipelines.preparation.text_forms import as_dtype, present
 
 #: The weight's, where rows have one.
 SAMPLE_WEIGHT = "sample_weight"
 # ASCII's unit separator, which is no sign of a regular expression
 _UNIT = "\x1f"
+#: A feature's column that was made of a record before exposures were joined to it.
+_MADE = "made__{}"
 
 
 def pieces(raw: ir.Value, feature: Feature) -> ir.ArrayValue:
@@ -53,10 +55,10 @@ def entries(table: ir.Table, feature: Feature, words: Sequence[str] = ()) -> ir.
 
 def entry_weights(table: ir.Table, feature: Feature, words: Sequence[str] = ()) -> ir.ArrayValue:
     """Returns the weights of what `entries` returns, null where one cannot be read."""
+    places = pieces(table[feature.source], feature)
     weights = pieces(table[feature.weights], feature)
-    paired = pieces(table[feature.source], feature).zip(weights)
-    kept = paired.filter(lambda pair: _there(pair["f1"], feature, words))
-    typed: ir.ArrayValue = kept.map(lambda pair: as_dtype(pair["f2"], "float32"))
+    kept = weights.filter(lambda _, i: _there(places[i], feature, words))
+    typed: ir.ArrayValue = kept.map(lambda weight: as_dtype(weight, "float32"))
     return typed
 
 
@@ -76,7 +78,10 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     raw = table[schema.labels.conversion].cast("int8")
     columns: dict[str, ir.Value] = {"row_id": table["row_id"].cast("int64")}
     for feature in schema.recorded:
-        columns |= feature_columns(table, feature, schema.missing_words)
+        if _MADE.format(feature.name) in table.columns:
+            columns |= _filled(table, feature)
+        else:
+            columns |= feature_columns(table, feature, schema.missing_words)
     columns[CLICK] = click
     columns[CONVERSION] = (click * raw).cast("int8")
     if schema.labels.exposure_time:
@@ -85,6 +90,36 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
         columns |= {name: table[name] for name in DELAY_COLUMNS if name in table.columns}
     if SAMPLE_WEIGHT in table.columns:
         columns[SAMPLE_WEIGHT] = table[SAMPLE_WEIGHT].fill_null(1.0).cast("float32")
+    return columns
+
+
+def made_once(records: ir.Table, features: Sequence[Feature], words: Sequence[str]) -> ir.Table:
+    """Returns records with features made of their raw columns, once for all their exposures.
+
+    Args:
+        records: of a side, which hold the raw columns of the features.
+        features: to make; `prepared_columns` finds them.
+        words: the schema's `missing_words`.
+    """
+    made = {}
+    for feature in features:
+        for name, value in feature_columns(records, feature, words).items():
+            made[_MADE.format(name)] = value
+    return records.mutate(**made)
+
+
+def _filled(table: ir.Table, feature: Feature) -> dict[str, ir.Value]:
+    """Returns a feature that was made of a record; exposures without a record lack the value."""
+    value = table[_MADE.format(feature.name)]
+    if not feature.multi_valued:
+        return {feature.name: value if stays_null(feature) else value.fill_null(feature.fill)}
+    stand_in = lists.stand_in(feature) is not None
+    absent = ibis.literal([feature.fill] if stand_in else [], type=value.type())
+    columns: dict[str, ir.Value] = {feature.name: ibis.coalesce(value, absent)}
+    if feature.weights:
+        weights = table[_MADE.format(feature.weights_name)]
+        absent = ibis.literal([1.0] if stand_in else [], type=weights.type())
+        columns[feature.weights_name] = ibis.coalesce(weights, absent)
     return columns
 
 
@@ -104,7 +139,16 @@ def report_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     for name, dtype in (("oracle_conversion", "int8"), ("oracle_probability", "float32")):
         if name in table.columns:
             columns[name] = table[name].cast(dtype)
+    shown = schema.labels.probability_column
+    if shown is not None:
+        columns[EXPOSURE_PROBABILITY] = table[shown].cast("float32")
     return columns
+
+
+def probability_column(schema: Schema) -> dict[str, DType | None]:
+    """Returns the dtype of the column of exposure probabilities by its name, where there is one."""
+    shown = schema.labels.probability_column
+    return {} if shown is None else {shown: "float32"}
 
 
 def feature_columns(table: ir.Table, feature: Feature, words: Sequence[str]) -> dict[str, ir.Value]:

@@ -16,6 +16,9 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from idefn_tf._files import read_json, write_json
 from idefn_tf.schema import Feature, Schema
@@ -162,24 +165,15 @@ def _describe(
             )
             described = row.to_pyarrow().to_pylist()[0]
         return {k: _rounded(v) for k, v in described.items() if v is not None and math.isfinite(v)}
-    known = _known(feature, learned)
-    counts = {part: np.zeros(2, np.int64) for part in parts}  # values present, values unknown
-    top: list[dict[str, Any]] = []
-    distinct = 0
-    for value, rows in _counted(parts, feature):
-        distinct += bool(rows[0])
-        if rows[0] and len(top) < _SHOWN:
-            top.append({"value": value, "share": rows[0]})
-        unknown = known is not None and not known(value)
-        for part, n in zip(parts, rows, strict=True):
-            counts[part] += (n, n * unknown)
-    present = int(counts[first][0])
-    described = {"distinct": distinct}
-    described["top"] = [{**entry, "share": entry["share"] / present} for entry in top]
+    counted = _counted(parts, feature)
+    rows = {part: counted[f"rows_{i}"].to_numpy() for i, part in enumerate(parts)}
+    described = {"distinct": int(np.count_nonzero(rows[first]))}
+    described["top"] = _top(counted, int(rows[first].sum()))
+    known = _known(feature, learned, counted["value"])
     if known is not None:
+        totals = {part: (int(n.sum()), int(n[~known].sum())) for part, n in rows.items()}
         described["out_of_vocabulary"] = {
-            part: float(unknown / total) if total else 0.0
-            for part, (total, unknown) in counts.items()
+            part: unknown / total if total else 0.0 for part, (total, unknown) in totals.items()
         }
     owner = feature.tied_to or feature.name
     if owner in learned:
@@ -187,14 +181,28 @@ def _describe(
     return described
 
 
-def _known(feature: Feature, learned: Mapping[str, Mapping[str, Any]]) -> Any:
+def _top(counted: pa.Table, present: int) -> list[dict[str, Any]]:
+    """Returns the most frequent values of the first part with their shares."""
+    some = counted.filter(pc.greater(counted["rows_0"], 0))
+    keys = [("rows_0", "descending"), ("value", "ascending")]
+    top = some.take(pc.select_k_unstable(some, k=_SHOWN, sort_keys=keys)).to_pylist()
+    return [{"value": entry["value"], "share": entry["rows_0"] / present} for entry in top]
+
+
+def _known(
+    feature: Feature, learned: Mapping[str, Mapping[str, Any]], values: pa.ChunkedArray
+) -> NDArray[np.bool_] | None:
+    """Returns which values the feature's table has a place for; None where it takes any."""
     if feature.kind == "identity":
-        buckets = feature.num_buckets or 0
-        return lambda value: 0 <= value < buckets
+        numbers = values.to_numpy()
+        inside: NDArray[np.bool_] = (numbers >= 0) & (numbers < (feature.num_buckets or 0))
+        return inside
     owner = feature.tied_to or feature.name
     if feature.kind != "vocabulary" or owner not in learned:
         return None
-    return frozenset(learned[owner]["values"]).__contains__
+    places = pa.array(learned[owner]["values"], values.type)
+    found: NDArray[np.bool_] = pc.is_in(values, value_set=places).to_numpy()
+    return found
 
 
 def _values(table: ir.Table, feature: Feature) -> ir.Table:
@@ -220,8 +228,8 @@ def _vocabulary(train: ir.Table, family: Sequence[Feature], most: int | None) ->
             yield from batch["value"].to_pylist()
 
 
-def _counted(parts: Mapping[str, ir.Table], feature: Feature) -> Iterator[tuple[Any, list[int]]]:
-    """Yields every value with its rows in each part, the most frequent of the first part first."""
+def _counted(parts: Mapping[str, ir.Table], feature: Feature) -> pa.Table:
+    """Returns every `value` with its rows in each part, `rows_0`, `rows_1` and so on."""
     names = {part: f"rows_{i}" for i, part in enumerate(parts)}
     labelled = [
         _values(table, feature).mutate(
@@ -230,12 +238,9 @@ def _counted(parts: Mapping[str, ir.Table], feature: Feature) -> Iterator[tuple[
         for part, table in parts.items()
     ]
     union = ibis.union(*labelled) if len(labelled) > 1 else labelled[0]
-    counted = union.group_by("value").aggregate(**{n: union[n].sum() for n in names.values()})
-    counted = counted.order_by(ibis.desc(names[next(iter(parts))]), "value")
+    sums = {n: union[n].sum().cast("int64") for n in names.values()}
     with translated_errors("describing the data"):
-        for batch in counted.to_pyarrow().to_batches():
-            columns = [batch[name].to_pylist() for name in ("value", *names.values())]
-            yield from ((value, list(rows)) for value, *rows in zip(*columns, strict=True))
+        return union.group_by("value").aggregate(**sums).to_pyarrow()
 
 
 def _moments(train: ir.Table, features: Sequence[Feature]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Confidence intervals of metrics: the bootstrap over users.
+"""Confidence intervals of metrics: the bootstrap over users and items.
 
-Exposures of one user are no independent draws, so whole users are drawn again, with replacement.
-Scores are sorted once; a draw only changes the rows' weights.
+Exposures of one user, or of one item, are no independent draws, so whole users and items are drawn
+again, with replacement (`idefn_tf.evaluation.resampling`). Scores are sorted once; a draw only
+changes the rows' weights.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from idefn_tf.evaluation.resampling import WAYS, resample_ways, widened
 from idefn_tf.evaluation.spaces import SPACES, select
 from idefn_tf.metrics.exact_metrics import LOG_LOSS_CLIP
 
@@ -25,26 +27,6 @@ REPLICATES, FULL_ROWS, LEAST = 200, 100_000, 50
 def replicates_for(rows: int) -> int:
     """Returns how many draws the rows get."""
     return int(np.clip(REPLICATES * FULL_ROWS / max(rows, 1), LEAST, REPLICATES))
-
-
-def resample(users: NDArray | None, rows: int, replicates: int, seed: int) -> Iterator[Floats]:
-    """Yields the weight of every row in each draw: how often its user was drawn.
-
-    Args:
-        users: the user of each row, or None to draw rows.
-        rows: number of rows.
-        replicates: number of draws.
-        seed: equal seeds give equal draws, so that runs can be compared draw by draw.
-    """
-    if users is None:
-        owner = np.arange(rows)
-    else:
-        owner = np.unique(users, return_inverse=True)[1].reshape(-1)
-    count = int(owner.max()) + 1 if rows else 0
-    rng = np.random.default_rng(seed)
-    for _ in range(replicates):
-        drawn = np.bincount(rng.integers(0, count, count), minlength=count)
-        yield drawn[owner].astype(np.float64)
 
 
 class Ranked:
@@ -80,6 +62,7 @@ def bootstrap(
     users: NDArray | None,
     seed: int = 0,
     replicates: int | None = None,
+    items: NDArray | None = None,
 ) -> Draws:
     """Draws the metrics of every space that the columns allow.
 
@@ -89,31 +72,39 @@ def bootstrap(
         weight: sample weights [rows].
         users: the user of each row [rows], or None.
         seed: of the draws.
-        replicates: number of draws; by default as many as `replicates_for`.
+        replicates: number of draws of each way; by default as many as `replicates_for`.
+        items: the item of each row [rows], or None.
 
     Returns:
-        By (space, metric), the value in each draw.
+        By (space, metric), the value in each draw of users, [1, draws], or of users, of items and
+        of their pairs, [3, draws].
     """
     rows = len(weight)
     replicates = replicates or replicates_for(rows)
     jobs = list(_jobs(scores, columns))
     found: Draws = {}
     base = np.asarray(weight, np.float64)
-    for i, drawn in enumerate(resample(users, rows, replicates, seed)):
+    shape = (1 if users is None or items is None else len(WAYS), replicates)
+    for way, i, drawn in resample_ways(users, items, rows, replicates, seed):
         drawn *= base
         for job in jobs:
             for metric, value in job.measure(drawn[job.mask]).items():
                 for space in job.spaces:
                     key = space, f"{job.head}_{metric}"
-                    found.setdefault(key, np.full(replicates, np.nan))[i] = value
+                    found.setdefault(key, np.full(shape, np.nan))[way, i] = value
     return found
 
 
 def interval(draws: Floats | None, level: float = 0.95) -> tuple[float, float] | None:
-    """Returns the percentile interval, or None where too few draws are defined."""
+    """Returns the percentile interval, or None where too few draws are defined.
+
+    Args:
+        draws: one way's, [draws] or [1, draws], or those over users, items and pairs, [3, draws].
+        level: the share of draws inside.
+    """
     if draws is None:
         return None
-    values = draws[np.isfinite(draws)]
+    values = widened(draws)
     if values.size < LEAST // 2:
         return None
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])

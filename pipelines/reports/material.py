@@ -112,7 +112,9 @@ class RunMaterial:
         if self.rows is None:
             return {}
         rows = self.rows
-        return bootstrap(self.scores, rows.columns, rows.weight, rows.users, self.seed)
+        return bootstrap(
+            self.scores, rows.columns, rows.weight, rows.users, self.seed, items=rows.items
+        )
 
     def interval(self, space: str, metric: str) -> tuple[float, float] | None:
         """Returns the 95 % interval of a metric on the rows, where there is one."""

@@ -18,9 +18,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from idefn_tf.data import to_arrays
+from idefn_tf.evaluation.resampling import resample
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.schema import Schema
-from pipelines.reports.intervals import Ranked, interval, resample
+from pipelines.reports.intervals import Ranked, interval
 from pipelines.reports.material import Material
 
 #: Shuffles of every group, rows that are scored, bootstrap draws.

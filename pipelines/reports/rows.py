@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from idefn_tf.data import read_table, to_arrays
+from idefn_tf.evaluation.resampling import find_items
 from idefn_tf.evaluation.row_weights import row_weights
 from idefn_tf.schema import REPORT_COLUMNS, Schema
 from pipelines.experiment.evaluation import report_columns
@@ -29,6 +30,8 @@ class Rows:
         columns: click, conversion and the report columns [rows].
         weight: sample weights [rows].
         users: the schema's user key [rows], or None.
+        items: what tells items apart [rows], or None.
+        unit: what intervals draw, in words.
         thinned: whether these are fewer rows than the part has.
     """
 
@@ -37,6 +40,8 @@ class Rows:
     columns: Mapping[str, NDArray]
     weight: NDArray
     users: NDArray | None
+    items: NDArray | None = None
+    unit: str = "rows"
     thinned: bool = False
 
     def __len__(self) -> int:
@@ -69,7 +74,11 @@ def read_rows(data: Prepared, schema: Schema, part: str, limit: int | None) -> R
     arrays = to_arrays(schema, table)
     columns = {"click": arrays["click"], "conversion": arrays["conversion"], **found}
     users = arrays[schema.user_key] if schema.user_key else None
-    rows = Rows(part, table, columns, row_weights(schema, arrays), users)
+    item = None if users is None else find_items(schema, arrays)
+    items = None if item is None else arrays[item]
+    names = f"users ({schema.user_key})" if users is not None else "rows"
+    unit = names if item is None else f"{names}, of items ({item}) and of their pairs"
+    rows = Rows(part, table, columns, row_weights(schema, arrays), users, items, unit)
     return rows if limit is None or len(rows) <= limit else _take(rows, np.arange(limit))
 
 
@@ -87,5 +96,7 @@ def _take(rows: Rows, at: NDArray) -> Rows:
         {name: values[at] for name, values in rows.columns.items()},
         rows.weight[at],
         None if rows.users is None else rows.users[at],
+        None if rows.items is None else rows.items[at],
+        rows.unit,
         True,
     )

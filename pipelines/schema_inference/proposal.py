@@ -20,6 +20,8 @@ from pipelines.schema_inference.feature_choice import choose
 from pipelines.schema_inference.leaks import find_leak
 from pipelines.schema_inference.profile import Profile, profile
 
+#: Below so many rows kinds and sides are mostly chance.
+_FEW_ROWS = 200
 #: Raw columns that preparation makes itself.
 _TAKEN = ("row_id", "day", "part")
 
@@ -250,9 +252,15 @@ def _label_warnings(click: NDArray, conversion: NDArray) -> list[str]:
     found = []
     converted = int((click * conversion).sum())
     alone = int(((1 - click) * conversion).sum())
-    if converted < 100:
+    if len(click) < _FEW_ROWS:
         found.append(
-            f"only {converted} conversions after a click in {len(click):,} rows: results will "
+            f"only {len(click):,} rows: what is a category, a quantity or a side is guessed from "
+            "too little; give more rows, or read every reason"
+        )
+    if converted < 100:
+        noun = "conversion" if converted == 1 else "conversions"
+        found.append(
+            f"only {converted} {noun} after a click in {len(click):,} rows: results will "
             "swing from seed to seed"
         )
     if alone:

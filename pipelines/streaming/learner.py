@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +16,7 @@ from idefn_tf.data.dataset import feature_signature
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.models.batch import ARRIVAL
 from idefn_tf.models.feedback import FEEDBACKS
+from idefn_tf.optimizers import catch_up_rows, rows_wait
 from idefn_tf.schema import (
     CLICK,
     CONVERSION,
@@ -31,9 +31,11 @@ from pipelines.experiment.checkpoint import Snapshot, capture
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import NAMES
 from pipelines.streaming.arrivals import Arrivals, Rule, check_reads_streams
+from pipelines.streaming.row_delta import RowDelta
 from pipelines.streaming.stream_log import StreamLog
 
-_CURE = "delete the stream's folder to begin anew"
+#: Rows that are scored at a time.
+_SCORED = 8192
 
 
 class Learner:
@@ -46,6 +48,7 @@ class Learner:
     """
 
     def __init__(self, config: Config, schema: Schema, vocabularies: Mapping[str, Any]) -> None:
+        self._saved_at, self._brought = 0, dict[int, np.ndarray]()
         self.config, self.schema = config, schema
         self.model: EntireSpaceModel = build_model(config, schema, vocabularies)
         self.model.optimizer.build(self.model.trainable_variables)
@@ -70,26 +73,56 @@ class Learner:
         )
 
     def train(self, log: StreamLog, rows: Arrivals) -> None:
-        """Trains once on what arrived, in the order of arrival; nothing where nothing did."""
+        """Trains once on what arrived, in the order of arrival; nothing where nothing did.
+
+        Rows of tables that no batch reads wait, as in `rows_wait`.
+        """
         if len(rows):
             batches = self._batches(log, rows, streamed=True)
-            self.model.fit(batches, epochs=1, verbose=0, callbacks=[StopOnNonFinite()])
+            with rows_wait(self.model.optimizer):
+                self.model.fit(batches, epochs=1, verbose=0, callbacks=[StopOnNonFinite()])
 
     def score(self, log: StreamLog, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Scores exposures: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
-        if not len(rows):
+        count = len(rows)
+        if not count:
             return {name: np.empty(0, np.float32) for name in ("ctr", "cvr", "ctcvr")}
         held = {name: v for name, v in log.take(rows).items() if name in self.encoder.raw_names}
-        scores = self.model.predict(self._dataset(held, 8192, labels=False), verbose=0)
-        return {name: scores[name] for name in ("ctr", "cvr", "ctcvr")}
+        size = min(1 << (count - 1).bit_length(), _SCORED)
+        encoded = self._encoded(_filled(held, size))
+        for name, table in self.model.features.tables.items():
+            self._bring(table, encoded["rows"][name])
+        batches = tf.data.Dataset.from_tensor_slices((_in_batches(encoded, size),))
+        with rows_wait(self.model.optimizer):
+            scores = self.model.predict(batches, verbose=0)
+        return {name: scores[name][:count] for name in ("ctr", "cvr", "ctcvr")}
 
-    def save(self, path: Path, hour: int) -> None:
-        """Writes weights, moments, clocks and random states."""
-        capture(self.model, hour, 0).save(path)
+    def _bring(self, table: keras.Variable, rows: tf.Tensor) -> None:
+        """Brings rows up to date that are about to be read, and remembers them."""
+        asked = np.zeros(int(table.shape[0]), bool)
+        asked[rows.numpy().ravel()] = True
+        before = self._brought.get(id(table))
+        found = np.flatnonzero(asked)
+        catch_up_rows(self.model.optimizer, table, found)
+        self._brought[id(table)] = found if before is None else np.union1d(before, found)
 
-    def restore(self, path: Path) -> None:
-        """Takes up what `save` wrote."""
-        Snapshot.load(path, _CURE).restore(self.model)
+    def state(self, hour: int) -> Snapshot:
+        """Returns weights, moments, clocks and random states."""
+        return capture(self.model, hour, 0)
+
+    def changes(self, hour: int) -> RowDelta:
+        """Returns what changed since the last `restore` or `was_saved`."""
+        return RowDelta.of(self.model, hour, self._saved_at, self._brought)
+
+    def was_saved(self) -> None:
+        """Begins to note changes anew."""
+        self._saved_at = int(self.model.optimizer.iterations.numpy())
+        self._brought = {}
+
+    def restore(self, state: Snapshot) -> None:
+        """Takes up what `state` returned, or what the disk made of it."""
+        state.restore(self.model)
+        self.was_saved()
 
     def begin_as(self, other: Learner) -> None:
         """Takes another's weights and moments, of all but its likelihood's own heads."""
@@ -114,17 +147,23 @@ class Learner:
         arrays[CONVERSION_FINAL] = log.times.final[rows.row].astype(np.float32)
         size = self.config.training.batch_size
         if not streamed:
-            return self._dataset(arrays, size, True, FEEDBACK_LABELS, clock)
+            return self._shuffled(arrays, size, clock or EpochClock())
         arrays[ARRIVAL] = rows.kind.astype(np.float32)
-        return self._dataset(_filled(arrays, size), size, True, (*FEEDBACK_LABELS, ARRIVAL))
+        filled = _filled(arrays, size)
+        if missing := -len(rows) % size:
+            filled["sample_weight"][-missing:] = 0.0
+        labels = {name: filled[name] for name in (CLICK, CONVERSION, *FEEDBACK_LABELS, ARRIVAL)}
+        told = (self._encoded(filled), labels, filled["sample_weight"])
+        return tf.data.Dataset.from_tensor_slices(_in_batches(told, size))
 
-    def _dataset(
-        self,
-        held: dict[str, np.ndarray],
-        size: int,
-        labels: bool,
-        further: tuple[str, ...] = (),
-        clock: EpochClock | None = None,
+    def _encoded(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Encodes rows at once: a program for each hour's vocabularies would cost more."""
+        raw = {name: tf.convert_to_tensor(arrays[name]) for name in self.encoder.raw_names}
+        encoded: dict[str, Any] = self.encoder.encode(raw)
+        return encoded
+
+    def _shuffled(
+        self, held: dict[str, np.ndarray], size: int, clock: EpochClock
     ) -> tf.data.Dataset:
         return Batches(
             signature=feature_signature(self.schema),
@@ -133,14 +172,14 @@ class Learner:
             held=held,
             chunks=lambda rng: iter(()),
             span=None,
-            shuffle=clock is not None,
+            shuffle=True,
             seed=self.config.training.seed,
-            clock=clock or EpochClock(),
-            drop_remainder=clock is not None,
+            clock=clock,
+            drop_remainder=True,
             shuffle_rows=0,
-            labels=labels,
+            labels=True,
             encode=self.encoder,
-            further=further,
+            further=FEEDBACK_LABELS,
         ).dataset()
 
 
@@ -170,10 +209,12 @@ def _learned(model: keras.Model) -> list[Any]:
     return list({id(variable): variable for variable in listed}.values())
 
 
-def _filled(arrays: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """Fills up the last batch with rows of weight 0, so that all batches have one size."""
-    missing = -len(arrays[CLICK]) % size
-    filled = {n: np.concatenate([v, np.repeat(v[-1:], missing, 0)]) for n, v in arrays.items()}
-    if missing:
-        filled["sample_weight"][-missing:] = 0.0
-    return filled
+def _filled(arrays: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+    """Fills up the last batch by the last row, so that all batches have one size."""
+    missing = -len(next(iter(arrays.values()))) % size
+    return {n: np.concatenate([v, np.repeat(v[-1:], missing, 0)]) for n, v in arrays.items()}
+
+
+def _in_batches(rows: Any, size: int) -> Any:
+    """Cuts rows into batches: [n, ...] into [n / size, size, ...]."""
+    return tf.nest.map_structure(lambda part: tf.reshape(part, [-1, size, *part.shape[1:]]), rows)

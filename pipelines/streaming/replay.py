@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,8 +19,9 @@ from pipelines.experiment.config_groups import NAMES
 from pipelines.streaming import curves
 from pipelines.streaming.arrivals import Arrivals, Rule, Times, arrivals, as_known
 from pipelines.streaming.growth import Growth
-from pipelines.streaming.hours import Hours, write_hour
+from pipelines.streaming.hours import Hours, write_changes, write_hour, write_state
 from pipelines.streaming.learner import Learner
+from pipelines.streaming.row_delta import nbytes
 from pipelines.streaming.stream_log import StreamLog
 
 METHOD = "method"
@@ -64,20 +64,21 @@ class Replay:
         keras.utils.set_random_seed(self.config.training.seed)
         if state is None:
             self._pretrain(say)
-            state = self.hours.start
-        first = Growth.load(self.log.schema, self.hours.start)
-        self.growth = Growth.load(self.log.schema, state)
-        self.learners = {METHOD: Learner(self.config, self.log.schema, first.learned)}
+            state = -1
+        schema, hours = self.log.schema, self.hours
+        first = Growth.load(schema, hours.start)
+        self.growth = hours.growth(schema, state)
+        self.learners = {METHOD: Learner(self.config, schema, first.learned)}
         if self.controls:
             self.learners[curves.ORACLE] = self._with("oracle", first)
-            self.frozen = Learner(self.config, self.log.schema, first.learned)
-            self.frozen.restore(self.hours.start / f"{METHOD}.npz")
+            self.frozen = Learner(self.config, schema, first.learned)
+            self.frozen.restore(hours.restored(METHOD, -1))
         for name, learner in self.learners.items():
-            learner.restore(state / f"{name}.npz")
+            learner.restore(hours.restored(name, state))
             learner.know(self.growth.learned)
-        told = self.hours.told(state)
-        self.next_hour, self.offsets = told["hour"] + 1, told["offsets"]
-        if state != self.hours.start:
+        told = hours.told(hours.place(state))
+        self.next_hour, self.offsets = state + 1, told["offsets"]
+        if state >= 0:
             say(f"goes on with hour {self.next_hour}")
 
     def _pretrain(self, say: Callable[[str], None]) -> None:
@@ -101,18 +102,16 @@ class Replay:
                 learner.pretrain(log, rows)
             oracle.begin_as(learner)
         offsets = {n: self._arrivals(x).before(self.origin) for n, x in learners.items()}
+        states = {name: learner.state(-1) for name, learner in learners.items()}
+        saved = {"base": -1, "bytes": sum(map(nbytes, states.values())), "since_base": 0}
+        told = {"hour": -1, "offsets": offsets, "rows": len(rows), "saved": saved}
         with self.hours.transaction(self.hours.start) as folder:
-            self._save(folder, learners, growth, -1)
-            write_hour(folder, {"hour": -1, "offsets": offsets, "rows": len(rows)}, {})
+            write_state(folder, states, growth)
+            write_hour(folder, told, {})
 
     def _with(self, feedback: str, growth: Growth) -> Learner:
         config = self.config.model_copy(update={"feedback": {"name": feedback}})
         return Learner(config, self.log.schema, growth.learned)
-
-    def _save(self, folder: Path, learners: dict[str, Learner], growth: Growth, hour: int) -> None:
-        growth.save(folder)
-        for name, learner in learners.items():
-            learner.save(folder / f"{name}.npz", hour)
 
     def _arrivals(self, learner: Learner) -> Arrivals:
         """Returns all arrivals, found anew when files have landed."""
@@ -172,10 +171,20 @@ class Replay:
             "vocabularies": said,
             **(further or {}),
         }
+        changes = {name: learner.changes(hour) for name, learner in self.learners.items()}
+        changed = sum(delta.nbytes for delta in changes.values())
+        whole = sum(delta.whole_nbytes for delta in changes.values())
+        told["saved"] = self.hours.saved(hour, changed, whole)
         with self.hours.transaction(self.hours.place(hour)) as folder:
-            self._save(folder, self.learners, self.growth, hour)
+            if told["saved"]["base"] == hour:
+                states = {name: learner.state(hour) for name, learner in self.learners.items()}
+                write_state(folder, states, self.growth)
+            else:
+                write_changes(folder, changes, self.growth)
             write_hour(folder, told, scores)
         self.hours.prune()
+        for learner in self.learners.values():
+            learner.was_saved()
         self.next_hour, self.offsets = hour + 1, offsets
         return told
 

@@ -124,7 +124,8 @@ def test_labels_of_a_schema_are_labels():
     found = [t for p in PAGES for t in blocks(p, "yaml") if t.startswith("labels:")]
     assert found
     for text in found:
-        assert Labels.model_validate(yaml.safe_load(text)["labels"]).delayed
+        labels = Labels.model_validate(yaml.safe_load(text)["labels"])
+        assert labels.delayed or labels.exposure_probability == "shown_p"
 
 
 #: What must hold after a notebook's last cell.

@@ -24,6 +24,7 @@ from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import Run
 from pipelines.stream import RESULT, main, stream
 from pipelines.streaming.arrivals import Rule, arrivals
+from pipelines.streaming.hours import Hours
 from pipelines.streaming.stream_log import StreamLog
 
 pytestmark = pytest.mark.job
@@ -36,6 +37,7 @@ CONFIG = {
     "feedback": {"name": "dfm"},
     "training": {"batch_size": 64, "epochs": 1, "jit_compile": False, "audit": False},
 }
+SCHEMA = Schema.load("schemas/simulated_funnel_delay.yaml")
 HOURS = 4
 OPTIONS = ("--pretrain-days", "8", "--controls")
 
@@ -48,8 +50,7 @@ def delayed(tmp_path_factory):
         exposures=6000, preset="easy", seed=1, delay="exponential", delay_days=0.5, users=1500
     )
     simulated_funnel.simulate(folder / "raw", options)
-    schema = Schema.load("schemas/simulated_funnel_delay.yaml")
-    return prepare("simulated_funnel", folder / "raw", folder / "data", schema=schema)
+    return prepare("simulated_funnel", folder / "raw", folder / "data", schema=SCHEMA)
 
 
 def command(starter, folder, data, *further):
@@ -89,18 +90,18 @@ def streamed(delayed, tmp_path_factory, warm_processes):
     return folder / "run"
 
 
-def same_states(one, other):
-    """Compares the states of two hours bit by bit; returns how many arrays they hold."""
-    names = sorted(path.name for path in one.glob("*.npz"))
-    assert names == sorted(path.name for path in other.glob("*.npz"))
+def same_states(one, other, hour):
+    """Compares the states at an hour's end bit by bit; returns how many arrays they hold."""
     count = 0
-    for name in names:
-        with np.load(one / name) as a, np.load(other / name) as b:
-            assert a.files == b.files
-            for key in a.files:
-                if key != "head":  # names of layers, which are numbered by process
-                    np.testing.assert_array_equal(a[key], b[key], err_msg=f"{name} {key}")
-                    count += 1
+    for name in ("method", "oracle"):
+        a, b = (Hours(run / "hours").restored(name, hour) for run in (one, other))
+        for path, left, right in zip(a.names, a.values, b.values, strict=True):
+            if not path.endswith(("counts", "sums")):  # of metrics, which begin anew
+                np.testing.assert_array_equal(left, right, err_msg=f"{name} {path}")
+                count += 1
+    grown = [Hours(run / "hours").growth(SCHEMA, hour) for run in (one, other)]
+    assert grown[0].learned == grown[1].learned
+    assert grown[0].waiting == grown[1].waiting
     return count
 
 
@@ -152,11 +153,19 @@ def test_metrics_are_those_of_final_labels(streamed, delayed):
     assert found["label"] == "final"
 
 
-def test_new_ids_enter_and_the_last_two_hours_keep_their_states(streamed):
+def test_new_ids_enter_and_hours_save_what_they_changed(streamed):
     grown = [hour["vocabularies"]["user_id"] for hour in told(streamed)["hours"]]
     assert sum(hour["new"] for hour in grown) > 0
-    states = [(streamed / f"hours/{hour:06d}/method.npz").is_file() for hour in range(HOURS)]
-    assert states == [False] * (HOURS - 2) + [True, True]
+    saved = [hour["saved"] for hour in told(streamed)["hours"]]
+    assert [one["base"] for one in saved] == [-1, -1, 2, 2]  # the third would pass half of a whole
+    for hour, one in enumerate(saved):
+        files = {path.name for path in (streamed / f"hours/{hour:06d}").iterdir()}
+        kept = {"method.delta.npz", "oracle.delta.npz", "grown.json"}
+        if one["base"] == hour:
+            kept = {"method.npz", "oracle.npz", "growth.json"}
+        assert files == {"hour.json", "scores.parquet", *kept}
+    assert saved[1]["since_base"] == saved[0]["bytes"] + saved[1]["bytes"]
+    assert 3 * saved[1]["since_base"] > saved[2]["bytes"] > 2 * saved[1]["since_base"]
     assert (streamed / "hours/pretrained/method.npz").is_file()
     assert "curves-clicked" in (streamed / "stream.html").read_text()
 
@@ -171,7 +180,7 @@ def test_the_saved_model_scores_the_next_hour_as_the_stream_does(
     model = Run.open(out).load_model()
     finish(warm_processes, tmp_path, delayed, *OPTIONS, "--hours", HOURS)
     assert told(out) == told(streamed)
-    assert same_states(out / f"hours/{HOURS - 1:06d}", streamed / f"hours/{HOURS - 1:06d}") > 50
+    assert same_states(out, streamed, HOURS - 1) > 50
     scores = pq.read_table(out / f"hours/{HOURS - 1:06d}/scores.parquet").to_pandas()
     log = StreamLog.of(delayed)
     tables = pd.concat([delayed.table(part).to_pandas() for part in delayed.parts])
@@ -192,8 +201,7 @@ def test_killed_at_any_hour_it_ends_as_if_left_alone(streamed, delayed, tmp_path
     said = finish(warm_processes, tmp_path, delayed, *OPTIONS, "--hours", HOURS)
     assert "goes on with hour" in said
     assert told(tmp_path / "run") == told(streamed)
-    last = f"hours/{HOURS - 1:06d}"
-    assert same_states(tmp_path / "run" / last, streamed / last) > 50
+    assert same_states(tmp_path / "run", streamed, HOURS - 1) > 50
     assert not list((tmp_path / "run").rglob(".tmp-*"))
 
 

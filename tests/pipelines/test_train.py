@@ -13,6 +13,7 @@ from pipelines.cli.console import Console
 from pipelines.datasets.simulated_funnel import simulated_funnel
 from pipelines.datasets.simulated_funnel.funnel_world import Options
 from pipelines.experiment.config import Config
+from pipelines.experiment.evaluation import predict
 from pipelines.experiment.run_folder import Run
 
 QUIET = Console(quiet=True)
@@ -195,6 +196,50 @@ def test_a_log_that_nothing_was_taken_out_of_is_weighed_so(data, folder, finishe
     assert weighed["cvr_pcoc"] > 2 * whole["cvr_pcoc"]
     assert "an unclicked row counts 10 times" in said
     assert "warning" not in said
+
+
+def test_evaluate_values_the_top_tenth_of_each_days_rows(data, finished, capsys):
+    words = ["--run", str(finished.root), "--data", str(data.root), "--json", "-"]
+    assert evaluate.main([*words, "--policy", "--exposure-probability", "0.5"]) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)["test"]
+    assert set(found) == SPACES | {"policy"}
+    policy = found["policy"]
+    assert (policy["policy"], policy["score"]) == ("top:0.1", "ctcvr")
+    table = data.table("test").to_pandas()
+    rows = np.ravel(predict(finished.load_model(), data.schema, data.table("test"))["ctcvr"])
+    day = table["exposure_time"] // 86_400_000
+    best = [table["click"].to_numpy()[day == d][np.argsort(-rows[day == d])] for d in set(day)]
+    # the border's row counts in part
+    shown = [(len(clicks) * 0.1, clicks) for clicks in best]
+    clicks = sum(c[: int(n)].sum() + (n % 1) * c[int(n)] for n, c in shown)
+    assert policy["click"]["snips"] == pytest.approx(clicks / sum(n for n, _ in shown), rel=1e-4)
+    assert policy["click"]["doubly_robust"] is None
+    said = " ".join(told.err.split())
+    assert "test: policy top:0.1 by ctcvr" in said
+    assert "SNIPS" in said
+
+
+@pytest.mark.job
+def test_a_raw_log_with_probabilities_is_valued(folder, finished, tmp_path, capsys):
+    raw = tmp_path / "raw"
+    shutil.copytree(folder / "raw", raw)
+    for path in raw.glob("exposures-*.parquet"):
+        frame = pd.read_parquet(path)
+        frame.assign(shown_p=np.where(frame["click"] == 1, 0.2, 0.8)).to_parquet(path)
+    words = ["--run", str(finished.root), "--raw", str(raw), "--json", "-"]
+    more = ["--policy", "top:1", "--exposure-probability", "shown_p"]
+    assert evaluate.main([*words, *more]) == 0
+    found = json.loads(capsys.readouterr().out)["all"]["policy"]["click"]
+    # a clicked row stands for 5, another for 1.25
+    clicked = found["logged"] * 5
+    assert found["snips"] == pytest.approx(clicked / (clicked + (1 - found["logged"]) * 1.25))
+
+
+def test_a_log_without_probabilities_values_no_policy(data, finished, capsys):
+    words = ["--run", str(finished.root), "--data", str(data.root), "--policy", "top:0.1"]
+    assert evaluate.main(words) == 2
+    assert "labels.exposure_probability: must be the column" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

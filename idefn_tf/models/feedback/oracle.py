@@ -16,7 +16,8 @@ class OracleFeedback(LabelLikelihood):
     The ceiling of every correction, on logs that are long over; never a method to deploy. Batches
     carry the label ``conversion_final``. In a stream the first row of a click is its only one.
 
-    Source: the upper bound of the papers on delayed feedback, such as Yang et al., AAAI 2021.
+    Source: the upper bound of the papers on delayed feedback, such as Yang et al., AAAI 2021
+    (arXiv 2012.03245).
 
     Example:
         >>> from idefn_tf.models import feedback

@@ -32,7 +32,7 @@ from pipelines.cli.console import Console
 from pipelines.datasets.simulated_funnel.funnel_world import Chunk, DelayedChunk, Options, World
 from pipelines.datasets.simulated_funnel.observed_features import side_tables
 from pipelines.preparation import card as cards
-from pipelines.preparation import checks, lookup_tables
+from pipelines.preparation import checks, encode, lookup_tables
 from pipelines.preparation.checks import Report
 from pipelines.preparation.engine import Engine
 from pipelines.preparation.prepared_folder import Prepared, replacing
@@ -160,6 +160,7 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     oracles = [path for path in files if path.name.startswith("oracle")]
     raw = engine.read_all(logs)
     wanted = _LOG | dict.fromkeys(request.schema.labels.times, "int64")
+    wanted |= encode.probability_column(request.schema)
     log = checks.typed(raw, wanted, logs[0].name, report)
     checks.unique_key(log, "exposure_id", logs[0].name, report)
     report.raise_if_failed()

@@ -20,10 +20,12 @@ import pyarrow.parquet as pq
 from idefn_tf.data import csv_files, find_files
 from idefn_tf.history.event_log import read_values
 from idefn_tf.schema import DType, Labels, Schema
+from idefn_tf.schema.moments import per_second
 from pipelines.preparation import (
     attribution_window,
     checks,
     column_kinds,
+    encode,
     text_forms,
     time_units,
     times,
@@ -31,6 +33,7 @@ from pipelines.preparation import (
 from pipelines.preparation.checks import Report
 from pipelines.preparation.encode import SAMPLE_WEIGHT
 from pipelines.preparation.engine import Engine, translated_errors
+from pipelines.preparation.observation import written
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import NamedParts, Split, last_days
 from pipelines.preparation.split import days as days_of
@@ -109,6 +112,7 @@ def _wanted(schema: Schema) -> dict[str, DType | None]:
             wanted[feature.weights] = None
     wanted |= dict.fromkeys(schema.labels.times, "int64")
     wanted |= dict.fromkeys(read_values(schema), "float32")
+    wanted |= encode.probability_column(schema)
     clash = sorted(set(_MADE) & set(wanted))
     if clash:
         raise ValueError(
@@ -154,15 +158,16 @@ def _by_time(engine: Engine, table: ir.Table, request: Request, report: Report) 
     time_units.warn_of_far_rows(table, time, unit, report)
     if len(days_of(table)) >= _FEWEST_DAYS:
         return Exposures(table, keys=(time,), immature=immature)
-    return replace(_by_share(engine, table, time, report), immature=immature)
+    return replace(_by_share(engine, table, schema.labels, report), immature=immature)
 
 
-def _by_share(engine: Engine, table: ir.Table, time: str, report: Report) -> Exposures:
+def _by_share(engine: Engine, table: ir.Table, labels: Labels, report: Report) -> Exposures:
     """Splits by time into 80, 10 and 10 % of the rows.
 
     Rows of one moment stay together, unless that would leave a part without rows (times without a
     time of day): then they are drawn within their moment.
     """
+    time = labels.exposure_time or ""
     with translated_errors("reading the table"):
         rows = int(table.count().execute())
         at = [int((1 - _VALIDATION - _TEST) * rows), int((1 - _TEST) * rows)]
@@ -175,10 +180,12 @@ def _by_share(engine: Engine, table: ir.Table, time: str, report: Report) -> Exp
         (table[time] < cuts[0], "train"), (table[time] < cuts[-1], "validation"), else_="test"
     )
     table = table.mutate(part=part)
+    second = per_second(labels.time_unit)
+    first_cut, last_cut = written(cuts[0], second), written(cuts[-1], second)
     rules = {
-        "train": f"{time} before {cuts[0]}",
-        "validation": f"{time} from {cuts[0]} to before {cuts[-1]}",
-        "test": f"{time} from {cuts[-1]}",
+        "train": f"{time} before {first_cut}",
+        "validation": f"{time} from {first_cut} to before {last_cut}",
+        "test": f"{time} from {last_cut}",
     }
     report.notes.append(
         f"fewer than {_FEWEST_DAYS} days: split by {time} into 80, 10 and 10 % of the rows"

@@ -49,14 +49,18 @@ def section(material: Material) -> Section:
         spaces = material.main.metrics[part]
         rows = [_row(material, part, space, values) for space, values in spaces.items()]
         found.table(f"Metrics on {part}", ["space", *(label_of(m) for m in METRICS)], rows)
+        if spaces.get("all_raw", 0) == spaces.get("all_funnel", 1):
+            found.text(
+                f"all_raw and all_funnel are the same on {part}: no conversion is recorded there "
+                "without a click."
+            )
     for text in legend(METRICS):
         found.text(text)
     if material.rows is not None:
-        unit = "users" if material.rows.users is not None else "rows"
         draws = replicates_for(len(material.rows))
         found.text(
             f"Below a number on {material.part}: its 95 % interval from {draws} bootstrap draws of "
-            f"{unit} (seed {material.seed})."
+            f"{material.rows.unit} (seed {material.seed})."
         )
         found.figures([_chart(material)])
     return found

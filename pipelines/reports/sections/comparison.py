@@ -77,7 +77,7 @@ def _row(material: Material, space: str, metric: str) -> list[Content]:
 def difference(
     main: RunMaterial, other: RunMaterial, space: str, metric: str
 ) -> tuple[float, float] | None:
-    """Returns the 95 % interval of other - main, over the same draws of users."""
+    """Returns the 95 % interval of other - main, over the same draws."""
     a, b = main.draws.get((space, metric)), other.draws.get((space, metric))
     return None if a is None or b is None else interval(b - a)
 

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from idefn_tf.evaluation.resampling import resample_ways
 from idefn_tf.metrics import exact_metrics
 from idefn_tf.schema import Schema
-from pipelines.reports.intervals import Ranked, interval, replicates_for, resample
+from pipelines.reports.intervals import Ranked, interval, replicates_for
 from pipelines.reports.material import Material
 from pipelines.reports.page import Cell, Content, Section, percent
 from pipelines.reports.rows import Rows
@@ -138,8 +139,12 @@ def _line(material: Material, rows: Rows, words: str, mask: NDArray[np.bool_]) -
         return [*start, "-", "-"]
     users = None if rows.users is None else rows.users[mask]
     ranked = Ranked(label, score)
-    draws = resample(users, len(label), replicates_for(len(rows)), material.seed)
-    bounds = interval(np.array([ranked.auc_ks(w * weight)[0] for w in draws]))
+    items = None if rows.items is None else rows.items[mask]
+    drawn: list[list[float]] = [[], [], []]
+    count = replicates_for(len(rows))
+    for way, _, w in resample_ways(users, items, len(label), count, material.seed):
+        drawn[way].append(ranked.auc_ks(w * weight)[0])
+    bounds = interval(np.array([way for way in drawn if way]))
     auc = exact_metrics.auc(label, score, weight)
     pcoc = exact_metrics.pcoc(label, score, weight)
     small = f"{bounds[0]:.3f} to {bounds[1]:.3f}" if bounds else ""

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from idefn_tf.evaluation.resampling import resample_ways
 from idefn_tf.export.run_files import read_vocabularies
 from idefn_tf.metrics import exact_metrics
 from idefn_tf.schema import Feature
-from pipelines.reports.intervals import Ranked, interval, replicates_for, resample
+from pipelines.reports.intervals import Ranked, interval, replicates_for
 from pipelines.reports.material import Material
 from pipelines.reports.page import Cell, Content, Section
 
@@ -149,19 +150,23 @@ def _line(material: Material, found: Slice) -> list[Content]:
     users = None if rows.users is None else rows.users[mask]
     if users is not None and len(np.unique(users)) < FEWEST_USERS:
         users = None  # one user's rows (user_id: 7) cannot be drawn by user; rows are
-    ranked, auc, pcoc = Ranked(label, score), [], []
+    items = None if rows.items is None else rows.items[mask]
+    ranked = Ranked(label, score)
+    auc: list[list[float]] = [[], [], []]
+    pcoc: list[list[float]] = [[], [], []]
     count = replicates_for(len(rows))
-    for weight in resample(users, len(label), count, material.seed):
+    for way, _, weight in resample_ways(users, items, len(label), count, material.seed):
         weight *= rows.weight[mask]
-        auc.append(ranked.auc_ks(weight)[0])
+        auc[way].append(ranked.auc_ks(weight)[0])
         observed = np.dot(weight[clicked], label[clicked])
-        pcoc.append(np.dot(weight[clicked], score[clicked]) / observed if observed else np.nan)
+        predicted = np.dot(weight[clicked], score[clicked])
+        pcoc[way].append(predicted / observed if observed else np.nan)
     return [
         f"{found.feature}: {found.value}",
         Cell(f"{int(mask.sum()):,}", float(mask.sum())),
         Cell(f"{found.positives:,}", float(found.positives)),
-        _bounded(found.auc, np.array(auc)),
-        _bounded(found.pcoc, np.array(pcoc)),
+        _bounded(found.auc, np.array([way for way in auc if way])),
+        _bounded(found.pcoc, np.array([way for way in pcoc if way])),
     ]
 
 

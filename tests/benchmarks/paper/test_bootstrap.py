@@ -36,9 +36,9 @@ def test_the_first_draw_is_the_rows_as_they_are():
     drawn = draw_aucs(label, scores, who, draws=5)
     for method, by_seed in scores.items():
         for s, score in by_seed.items():
-            assert drawn[method][s][0] == pytest.approx(exact_metrics.auc(label, score))
+            assert drawn[method][s][0, 0] == pytest.approx(exact_metrics.auc(label, score))
     told = difference(drawn, "method", "reference")
-    expected = [drawn["method"][s][0] - drawn["reference"][s][0] for s in range(4)]
+    expected = [drawn["method"][s][0, 0] - drawn["reference"][s][0, 0] for s in range(4)]
     assert told["mean"] == pytest.approx(np.mean(expected))
     assert told["seeds"] == 4
 
@@ -66,12 +66,31 @@ def test_the_interval_widens_where_rows_of_a_user_go_together():
     assert together["high"] - together["low"] > 3 * (apart["high"] - apart["low"])
 
 
+def test_items_that_a_method_knows_widen_the_interval():
+    generator = np.random.default_rng(4)
+    users, items = np.arange(1200), np.repeat(np.arange(30), 40)
+    likes = np.repeat(generator.random(30) < 0.3, 40).astype(float)  # an item is liked or is not
+    scores = {
+        "method": {0: likes + np.repeat(generator.normal(size=30), 40)},
+        "reference": {0: np.repeat(generator.normal(size=30), 40)},
+    }
+    alone = difference(draw_aucs(likes, scores, users, 100), "method", "reference")
+    drawn = draw_aucs(likes, scores, users, 100, items=items)
+    assert drawn["method"][0].shape == (3, 101)
+    both = difference(drawn, "method", "reference")
+    by_item = difference(draw_aucs(likes, scores, items, 100), "method", "reference")
+    assert both["mean"] == alone["mean"]
+    assert both["high"] - both["low"] > 3 * (alone["high"] - alone["low"])
+    width = by_item["high"] - by_item["low"]
+    assert both["high"] - both["low"] == pytest.approx(width, rel=0.2)
+
+
 def test_a_method_against_itself_differs_by_nothing_and_without_a_pair_there_is_no_answer():
     label, scores, who = made(0.2)
     drawn = draw_aucs(label, scores, who, draws=20)
     same = difference(drawn, "method", "method")
     assert (same["mean"], same["low"], same["high"], same["p"]) == (0.0, 0.0, 0.0, 1.0)
-    assert difference({"a": {0: np.ones(3)}, "b": {1: np.ones(3)}}, "a", "b") is None
+    assert difference({"a": {0: np.ones((1, 3))}, "b": {1: np.ones((1, 3))}}, "a", "b") is None
     assert difference({"a": {0: np.ones(3)}}, "a", "b") is None
 
 

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from idefn_tf.export import Scorer, export_model
 from idefn_tf.export.history_tables import HistoryTables
 from idefn_tf.export.replay import python_scores, request_arrays
 from idefn_tf.history import attach
-from idefn_tf.history.snapshot import next_refresh, take_snapshot
+from idefn_tf.history.as_of import next_refresh
+from idefn_tf.history.snapshot import take_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +42,14 @@ def at_moment(past, rows, moment):
     return attach(schema, rows.assign(at=moment), past.make_log(), priors=past.PRIORS)
 
 
-def compare(past, tables, rows, truth):
+def keys_of(rows):
     given = {name: np.asarray(rows[name]) for name in ("user", "city", "tag")}
-    given = {n: v if v.dtype.kind == "i" else np.char.encode(v.astype(str)).astype(object)
-             for n, v in given.items()}  # fmt: skip
-    found = {name: values.numpy() for name, values in tables(given).items()}
+    return {n: v if v.dtype.kind == "i" else np.char.encode(v.astype(str)).astype(object)
+            for n, v in given.items()}  # fmt: skip
+
+
+def compare(past, tables, rows, truth):
+    found = {name: values.numpy() for name, values in tables(keys_of(rows)).items()}
     assert set(found) == past.SCHEMA.generated
     whole = request_arrays(past.SCHEMA, truth)
     for name, values in found.items():
@@ -79,6 +84,35 @@ def test_no_event_gives_everybody_the_empty_history(past):
     rows, truth = asked(past, none)
     found = compare(past, HistoryTables(past.SCHEMA, none), rows, truth)
     assert (found["user__click_count__all"] == 0).all()
+
+
+def test_rows_that_say_their_time_have_hours_and_gaps_as_of_then(past, snapshot):
+    rows, _ = asked(past, snapshot)
+    later = snapshot.as_of + np.random.default_rng(5).integers(0, 9 * past.DAY, len(rows))
+    truth = attach(past.SCHEMA, rows.assign(at=later), past.make_log(), priors=past.PRIORS)
+    whole = request_arrays(past.SCHEMA, truth)
+    found = HistoryTables(past.SCHEMA, snapshot)(keys_of(rows), tf.constant(later))
+    for name in [name for name in found if not name.endswith("__2d")]:  # windows stay
+        if whole[name].dtype.kind == "f":
+            np.testing.assert_allclose(found[name].numpy(), whole[name], rtol=1e-6, err_msg=name)
+        else:
+            np.testing.assert_array_equal(found[name].numpy(), whole[name], err_msg=name)
+    now = HistoryTables(past.SCHEMA, snapshot)(keys_of(rows))
+    hours = "user__click_hours_since__all"
+    moved = found[hours].numpy() - now[hours].numpy()
+    days = (later - snapshot.as_of) // past.DAY  # features of a day are computed at its midnight
+    known = ~np.isnan(moved)
+    np.testing.assert_allclose(moved[known], 24.0 * days[known], rtol=1e-5)
+    assert len(set(found["clicks__gap"].numpy().ravel())) == 4  # three buckets and padding
+    assert (now["clicks__gap"].numpy() != found["clicks__gap"].numpy()).any()
+
+
+def test_a_row_before_the_snapshot_is_told_what_the_snapshot_knows(past, snapshot):
+    rows, _ = asked(past, snapshot)
+    tables = HistoryTables(past.SCHEMA, snapshot)
+    early = tables(keys_of(rows), tf.fill([len(rows)], tf.constant(past.BEGIN, tf.int64)))
+    for name, values in tables(keys_of(rows)).items():
+        np.testing.assert_array_equal(early[name].numpy(), values.numpy(), err_msg=name)
 
 
 def test_users_are_left_out_by_list_and_by_number_of_events(past):
@@ -119,6 +153,22 @@ def test_plain_ids_are_answered_with_the_history_of_the_day(past, past_model, sn
     np.testing.assert_allclose(plain, expected["cvr"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(sent["cvr"], expected["cvr"], rtol=0, atol=1e-6)
     assert np.ptp(plain) > 1e-3
+
+
+@pytest.mark.job
+def test_a_served_row_may_say_its_time(past, past_model, snapshot, version):
+    rows, _ = asked(past, snapshot)
+    given = {**{n: np.asarray(rows[n]) for n in rows}, "city": rows["city"].to_numpy(object)}
+    moments = np.full(len(rows), snapshot.as_of, np.int64)
+    with Scorer(version) as scorer:
+        assert scorer.inputs("serving_at")["serving_at"] == tf.int64
+        plain = scorer.score(given)["cvr"]
+        same = scorer.score({**given, "serving_at": moments}, signature="serving_at")["cvr"]
+        later = scorer.score(
+            {**given, "serving_at": moments + 9 * past.DAY}, signature="serving_at"
+        )
+    np.testing.assert_array_equal(same, plain)
+    assert np.abs(later["cvr"] - plain).max() > 1e-4
 
 
 def test_the_card_says_of_when_how_large_and_whom(past, version):

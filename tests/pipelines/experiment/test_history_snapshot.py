@@ -9,11 +9,13 @@ import pyarrow as pa
 import pytest
 
 from idefn_tf.export import Scorer, list_versions
+from idefn_tf.history import attach
 from pipelines import evaluate, export
 from pipelines.experiment import history_snapshot
 from pipelines.experiment.evaluation import evaluate_table
 from pipelines.experiment.history_snapshot import SnapshotOptions, snapshot_of
 from pipelines.experiment.run_folder import Run
+from pipelines.experiment.stale_history import both_ways, sentence
 from pipelines.preparation.prepared_folder import Prepared
 
 
@@ -159,3 +161,37 @@ def test_a_run_without_history_is_refused(run, tmp_path):
     )
     with pytest.raises(ValueError, match="must be a run with history"):
         snapshot_of(Run.open(folder), None, SnapshotOptions())
+
+
+def test_what_an_old_snapshot_costs_is_measured_on_the_test_days(past, run, data, tmp_path):
+    """The last two days: their own history is of each midnight, the snapshot's of the first."""
+    folder = tmp_path / "data"
+    shutil.copytree(data.root, folder)
+    begin = past.BEGIN + 3 * past.DAY
+    frame = past.make_frame()
+    late = frame[frame["at"] >= begin].reset_index(drop=True)
+    (folder / "test").mkdir()
+    late.assign(exposure_time=late["at"]).to_parquet(folder / "test" / "part-00000.parquet")
+    card = json.loads((folder / "card.json").read_text())
+    card["splits"]["test"] = {"rows": len(late)}
+    (folder / "card.json").write_text(json.dumps(card))
+    model = run.load_model()
+    found = both_ways(run, model, Prepared.open(folder), SnapshotOptions())
+    history = past.SCHEMA.history.model_copy(update={"refresh": "continuous"})
+    at_once = past.SCHEMA.model_copy(update={"history": history})
+    rows = late[["user", "city", "video", "tag"]].assign(at=begin)
+    old = attach(at_once, rows, past.make_log(), priors=past.PRIORS)
+    old[["click", "conversion"]] = late[["click", "conversion"]]
+    for way, table in (("own", late), ("snapshot", old)):
+        truth = evaluate_table(model, past.SCHEMA, pa.Table.from_pandas(table))
+        for space in ("all_funnel", "clicked"):
+            for metric in ("cvr_auc", "cvr_pcoc"):
+                assert found[way][space][metric] == pytest.approx(truth[space][metric], abs=1e-5)
+    assert found["own"] != found["snapshot"]
+    assert (found["as_of"], found["rows"]) == ("2023-11-18T00:00:00+00:00", len(late))
+    assert found["age_hours"] == pytest.approx((late["at"] - begin).mean() / 3600, abs=0.01)
+    assert f"CVR AUC {found['own']['all_funnel']['cvr_auc']:.4f} with their own" in sentence(found)
+
+
+def test_without_test_rows_nothing_is_measured(run, data):
+    assert both_ways(run, run.load_model(), data, SnapshotOptions()) is None

@@ -26,14 +26,6 @@ def test_a_draws_auc_and_ks_are_the_exact_ones(seed):
     assert ks == pytest.approx(exact_metrics.ks(label, score, weight), abs=1e-12)
 
 
-def test_a_draw_takes_whole_users_and_as_many_as_there_are():
-    users = np.array([7, 7, 3, 9, 9, 9])
-    for weight in intervals.resample(users, 6, 50, seed=3):
-        assert weight[0] == weight[1]
-        assert weight[3] == weight[4] == weight[5]
-        assert weight[0] + weight[2] + weight[3] == 3
-
-
 def test_bootstrap_intervals_match_theory_where_rows_are_independent():
     rng = np.random.default_rng(0)
     n = 4000
@@ -48,6 +40,31 @@ def test_bootstrap_intervals_match_theory_where_rows_are_independent():
     assert (high - low) / 2 == pytest.approx(spread, rel=0.12)
     assert low < 0.3 / rate < high
     assert intervals.interval(draws["clicked", "cvr_auc"]) == (0.5, 0.5)
+
+
+def test_intervals_are_over_items_too_where_they_are_told():
+    rng = np.random.default_rng(2)
+    users, items = rng.integers(0, 200, 4000), rng.integers(0, 40, 4000)
+    label = (rng.random(4000) < 0.1 + 0.5 * rng.random(40)[items]).astype(float)  # items differ
+    score = np.full(4000, 0.3)
+    scores = {"ctr": score, "cvr": score, "ctcvr": score}
+    columns = {"click": np.ones(4000), "conversion": label}
+    widths = []
+    for known in (None, items):
+        draws = intervals.bootstrap(scores, columns, np.ones(4000), users, items=known)
+        assert draws["clicked", "cvr_pcoc"].shape == (1 if known is None else 3, 200)
+        low, high = intervals.interval(draws["clicked", "cvr_pcoc"])
+        widths.append(high - low)
+    # the mean of 40 items' rates: theory says 1.96 * 2 * sd of rates / sqrt(40), relative
+    rates = np.array([label[items == i].mean() for i in range(40)])
+    theory = 2 * 1.96 * rates.std() / np.sqrt(40) / label.mean() * (0.3 / label.mean())
+    assert widths[1] == pytest.approx(theory, rel=0.25)
+    assert widths[0] < 0.6 * widths[1]
+
+
+def test_a_reports_rows_say_what_their_intervals_draw(gathered):
+    assert gathered.rows.unit == "users (user_id), of items (item_id) and of their pairs"
+    assert len(gathered.rows.items) == len(gathered.rows.users)
 
 
 def test_intervals_hold_the_runs_own_numbers(gathered, runs, metrics_of):

@@ -15,7 +15,7 @@ from pipelines.experiment.run_folder import Run
 from pipelines.preparation.prepared_folder import Prepared
 from pipelines.reports import material
 from pipelines.reports.page import Cell, table
-from pipelines.reports.sections import pseudo_labels
+from pipelines.reports.sections import by_space, pseudo_labels
 
 pytestmark = pytest.mark.job
 
@@ -137,6 +137,15 @@ def test_an_audit_without_recorded_conversions_shows_dashes(runs, data, tmp_path
     for row, (_, kept) in zip(cells, audit.iterrows(), strict=True):
         assert row[:2] == [f"{int(kept['unclicked']):,}", f"{int(kept['relabelled']):,}"]
         assert row[2:7] == ["-"] * 5  # of them true, precision, prevalence, lift, recall
+
+
+def test_spaces_that_are_the_same_are_said_to_be(runs, data):
+    run = material.gather(Run.open(runs["idefn"].root), Prepared.open(data.root), [])
+    said = "all_raw and all_funnel are the same on test"
+    spaces = run.main.metrics["test"]
+    for positives, shown in ((spaces["all_funnel"]["positives"], True), (99, False)):
+        spaces["all_raw"] = {**spaces["all_funnel"], "positives": positives}
+        assert (said in "".join(by_space.section(run).body)) == shown
 
 
 def test_without_data_the_page_holds_what_the_files_say(

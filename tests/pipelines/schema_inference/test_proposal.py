@@ -138,6 +138,13 @@ def test_conversions_without_clicks_are_counted(frame):
     assert any(f"{alone:,} rows hold a conversion without a click" in w for w in found.warnings)
 
 
+@pytest.mark.parametrize(("rows", "said"), [(199, True), (200, False)])
+def test_a_table_too_short_to_guess_from_is_pointed_at(frame, rows, said):
+    few = pa.Table.from_pandas(frame[:rows], preserve_index=False)
+    found = propose(few, "clicked", "bought")
+    assert any(f"only {rows} rows: " in warning for warning in found.warnings) == said
+
+
 @pytest.mark.parametrize(("offset", "says"), [("", True), ("+09:00", False)])
 def test_times_with_and_without_an_offset_are_times(frame, offset, says):
     shown = frame["shown_at"].str.replace(" ", "T") + offset

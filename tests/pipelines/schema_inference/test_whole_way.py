@@ -1,6 +1,7 @@
 """A user's own table: the way from the file to scores."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -91,6 +92,8 @@ def test_fewer_than_five_days_are_split_by_shares_of_the_rows(folder, schema_pat
     assert max(times["train"]) < min(times["validation"])
     assert max(times["validation"]) < min(times["test"])
     assert any("fewer than 5 days" in note for note in out.card["checks"]["notes"])
+    cut = datetime.fromtimestamp(min(times["validation"]) // 1000, UTC)
+    assert out.card["days"]["train"] == f"shown_at before {cut:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def test_without_a_time_equal_rows_share_a_part(schema_path, frame, tmp_path):

@@ -24,7 +24,7 @@ CONFIG = {
 }  # fmt: skip
 
 
-def prepared(folder, delay, fresh=None):
+def prepared(folder, delay, fresh=None, schema=SCHEMA):
     """Exposures for a day, fifty an hour; each second one is clicked, each sixth converts."""
     rng = np.random.default_rng(0)
     rows = []
@@ -35,7 +35,7 @@ def prepared(folder, delay, fresh=None):
         clicked, bought = at if i % 2 else None, at + delay if i % 6 == 1 else None
         rows.append(exposure(f"p{i}", at, clicked, bought, user))
     table(*rows).to_csv(folder / "log.csv", index=False)
-    return prepare("table", folder / "log.csv", folder / "data", schema=SCHEMA)
+    return prepare("table", folder / "log.csv", folder / "data", schema=schema)
 
 
 def test_without_delays_the_method_is_the_oracle_bit_by_bit(tmp_path):
