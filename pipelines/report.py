@@ -42,6 +42,7 @@ from pipelines.reports.sections import (
     run_settings,
     scores,
     slices,
+    stream_curves,
     transport_plan,
 )
 from pipelines.reports.train_batch import draw_batch
@@ -106,6 +107,7 @@ def render(material: Material) -> str:
         comparison.section(material),
         data_card.section(material),
         delays.section(material),
+        stream_curves.section(material),
         loss_rows.section(material, batch),
         learning.section(material),
         reliability.section(material),

@@ -39,7 +39,7 @@ from pipelines.streaming.learner import check_config
 from pipelines.streaming.replay import METHOD, Replay, notes
 from pipelines.streaming.stream_log import StreamLog
 
-#: What a stream leaves beside its hours.
+#: What a stream leaves beside its hours; `report` reads the second.
 SETTINGS, RESULT, PAGE = "stream_settings.json", "stream.json", "stream.html"
 #: Seconds between two looks at a folder that is followed.
 POLL = 2.0

@@ -38,6 +38,7 @@ from pipelines.experiment.interruption import TERMINATED, Keep, Terminated, heed
 from pipelines.experiment.label_feedback import dropped_note
 from pipelines.experiment.run_folder import Run
 from pipelines.experiment.training_monitor import Watch
+from pipelines.experiment.validation_rows import ValidationRows
 from pipelines.experiment.warm_start import note_origin, start_from
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
@@ -170,11 +171,13 @@ def train(
         encode=model.features,
         feedback_labels=bool(set(model.feedback.labels) & {*FEEDBACK_LABELS}),
     )
+    selection = ValidationRows.of(data)
+    if selection.note:
+        (console.warn if selection.careful else console.note)(selection.note)
+    if selection.counts and cluster.chief:
+        write_json(run.card_path, {**run.card(), "selection": selection.counts})
     validation_set = open_dataset(
-        data.schema,
-        data.files("validation"),
-        batch_size=settings.batch_size,
-        encode=model.features,
+        data.schema, selection.source, batch_size=settings.batch_size, encode=model.features
     )
 
     # -- fit -----------------------------------------------------------------------------------

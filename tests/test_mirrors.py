@@ -127,6 +127,7 @@ HOLDS = {
         pipelines/reports/sections/comparison pipelines/reports/sections/data_card
         pipelines/reports/sections/learning pipelines/reports/sections/pseudo_labels
         pipelines/reports/sections/run_settings pipelines/reports/sections/scores""",
+    "pipelines/reports/test_stream_curves": "pipelines/reports/sections/stream_curves",
     "pipelines/schema_inference/test_profile": """pipelines/schema_inference/column_sides
         pipelines/schema_inference/feature_choice pipelines/schema_inference/label_columns
         pipelines/schema_inference/leaks""",
@@ -144,12 +145,13 @@ HOLDS = {
         pipelines/experiment/evaluation""",
     "pipelines/tuning/test_search": "pipelines/tune pipelines/tuning/trials",
     "serving/server/codec/test_document": "serving/server/errors serving/server/json_text",
+    "serving/server/codec/test_stacked_tensors": "serving/server/runtime/stacked_arrays",
     "serving/server/codec/test_tensors": "serving/server/codec/exact_tensors",
     "serving/server/rest/test_conformance": """serving/server/codec/examples
         serving/server/rest/app serving/server/rest/routes""",
     "serving/server/rest/test_security": "serving/server/rest/tls",
     "serving/server/rpc/test_rpc": """serving/common/grpc_connection serving/server/rpc/calls
-        serving/server/rpc/door serving/server/rpc/parse""",
+        serving/server/rpc/door serving/server/rpc/parse serving/server/rpc/predict_call""",
     "serving/server/runtime/test_batching": """serving/server/runtime/row_independence
         serving/server/runtime/servable serving/server/runtime/signature
         serving/server/runtime/stacking""",

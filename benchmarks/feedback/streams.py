@@ -67,25 +67,25 @@ def schema() -> Schema:
     return Schema.parse(value)
 
 
-def prepare_all(work: Path, seeds: Sequence[int]) -> None:
+def prepare_all(work: Path, seeds: Sequence[int], drift: float) -> None:
     """Simulates and prepares one log for every seed."""
     for seed in seeds:
         if (work / "data" / str(seed)).exists():
             continue
         options = Options(
             exposures=EXPOSURES, preset="easy", seed=seed, delay="exponential",
-            delay_days=DELAY_DAYS, drift=1.0,
+            delay_days=DELAY_DAYS, drift=drift,
         )  # fmt: skip
         simulated_funnel.simulate(work / "raw" / str(seed), options, Console(quiet=True))
         given: dict[str, Any] = {"schema": schema(), "console": Console(quiet=True)}
         prepare("simulated_funnel", work / "raw" / str(seed), work / "data" / str(seed), **given)
 
 
-def cells(seeds: Sequence[int]) -> Iterator[tuple[str, str, int]]:
+def cells(seeds: Sequence[int], methods: Sequence[str]) -> Iterator[tuple[str, str, int]]:
     """Yields (method, likelihood, seed), method by method and seed by seed."""
-    for method, likelihoods in METHODS.items():
+    for method in methods:
         for seed in seeds:
-            for likelihood in likelihoods:
+            for likelihood in METHODS[method]:
                 yield method, likelihood, seed
 
 
@@ -124,7 +124,7 @@ def read(work: Path) -> Cells:
     return found
 
 
-def table(work: Path, out: Path = RESULTS) -> str:
+def table(work: Path, out: Path) -> str:
     """Writes the table: metrics of all scored clicks, and differences to `observed`, by seed."""
     found = read(work)
     columns = ["method", "likelihood", "seeds", "AUC", "minus observed", "log loss"]
@@ -139,8 +139,7 @@ def table(work: Path, out: Path = RESULTS) -> str:
                 lines.append(_row(method, likelihood, found))
         lines.append(_control(method, ORACLE, found))
     text = "\n".join(lines) + "\n"
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "streams_table.md", text)
+    write_text(out, text)
     return text
 
 
@@ -198,14 +197,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("step", choices=["prepare", "run", "table"])
     parser.add_argument("--work", type=Path, required=True, help="logs, prepared data and cells")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", choices=[*METHODS], default=[*METHODS])
+    parser.add_argument("--drift", type=float, default=1.0, help="of the conversion's logit")
+    parser.add_argument("--out", type=Path, default=RESULTS / "streams_table.md")
     given = parser.parse_args(arguments)
     if given.step == "prepare":
-        prepare_all(given.work, given.seeds)
+        prepare_all(given.work, given.seeds, given.drift)
     elif given.step == "run":
-        for cell in cells(given.seeds):
+        for cell in cells(given.seeds, given.methods):
             run(*cell, given.work)
     else:
-        table(given.work)
+        table(given.work, given.out)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def open_dataset(
     """
     worker = _checked(batch_size, shard, positives_per_batch, labels)
     feedback = _feedback(schema, feedback_labels, as_of, labels)
+    further = FEEDBACK_LABELS if feedback is not None else ()
     clock = clock or EpochClock()
     keep = () if encode is None or schema.user_key is None else (schema.user_key,)
     if reader not in ("pyarrow", "tensorflow-io"):
@@ -126,6 +127,7 @@ def open_dataset(
                 drop_remainder=drop_remainder,
                 shuffle_rows=shuffle_rows,
                 shard=worker,
+                further=further,
             )
             return streamed if encode is None else encode_dataset(streamed, encode, keep)
 
@@ -155,7 +157,7 @@ def open_dataset(
         shard=worker,
         encode=encode,
         keep=keep,
-        further=FEEDBACK_LABELS if feedback is not None else (),
+        further=further,
     ).dataset()
 
 
@@ -206,25 +208,27 @@ def _reader(
 ) -> Reader:
     """Returns what reads files of this format piece by piece."""
     kind = tables.format_of(files)
-    if feedback is not None and (kind == "tfrecord" or reader != "pyarrow"):
+    further = FEEDBACK_LABELS if feedback is not None else ()
+    if (kind == "tfrecord" or reader != "pyarrow") and feedback and feedback.as_of is not None:
         raise ValueError(
-            f"feedback_labels: must be False for {kind} files read by {reader}, received True; "
-            "write the rows as Parquet and read them with pyarrow"
+            f"as_of: must be None for {kind} files read by {reader}, received {feedback.as_of}; "
+            "prepare the log, whose rows have the labels of delays, or read raw rows of Parquet "
+            "with pyarrow"
         )
     if reader == "tensorflow-io":
         from idefn_tf.data.readers import tensorflow_io
 
         if kind != "parquet":
             raise ValueError(f"reader: tensorflow-io reads Parquet here, received {kind} files")
-        tensorflow_io.verify(schema, files, labels)
-        return lambda some: tensorflow_io.read_parquet(schema, some, labels)
+        tensorflow_io.verify(schema, files, labels, further)
+        return lambda some: tensorflow_io.read_parquet(schema, some, labels, further=further)
     if kind == "tfrecord":
         from idefn_tf.data.readers.tfrecord import read_tfrecord
 
         for file in files:
             if object_store.is_remote(file):
                 object_store.prepare_for_tensorflow(file)
-        return lambda some: read_tfrecord(schema, some, labels)
+        return lambda some: read_tfrecord(schema, some, labels, further=further)
     return lambda some: _arrays(schema, some, labels, feedback)
 
 

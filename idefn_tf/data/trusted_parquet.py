@@ -37,8 +37,10 @@ class Plan:
     by_arrow: Mapping[str, tuple[str, Any]]
 
 
-def plan(schema: Schema, files: Sequence[str], labels: bool) -> Plan:
+def plan(schema: Schema, files: Sequence[str], labels: bool, further: Sequence[str] = ()) -> Plan:
     """Divides the columns between tensorflow-io and pyarrow by the files' footers.
+
+    `further` are labels beside click and conversion.
 
     Raises:
         ValueError: for a missing column, a list, a number with nulls, or pages of an encoding that
@@ -52,6 +54,7 @@ def plan(schema: Schema, files: Sequence[str], labels: bool) -> Plan:
         found = {field.name: str(field.type) for field in metadata.schema.to_arrow_schema()}
         if labels:
             wanted |= {CLICK: ("float32", np.nan), CONVERSION: ("float32", np.nan)}
+            wanted |= dict.fromkeys(further, ("float32", 0.0))
             weighted.append("sample_weight" in found)
         for name in [*wanted, *(["sample_weight"] if labels and weighted[-1] else [])]:
             if name not in found:

@@ -20,9 +20,12 @@ from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.history import Added
 from pipelines.preparation.prepared_folder import write_part
+from pipelines.preparation.read_ahead import read_ahead
 from pipelines.preparation.wide_joins import Side, widened
 
 _BATCH_ROWS = 65_536
+#: Batches that wait while earlier ones are written.
+_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Slices:
         spans, total = self._spans()
         with console.progress(f"writes {total:,} rows", total) as advance:
             for part in parts:
-                batches = self._batches(part, spans[part], sides)
+                batches = read_ahead(self._batches(part, spans[part], sides), _AHEAD)
                 for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
                     advance(n)
 

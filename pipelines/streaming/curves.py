@@ -106,7 +106,7 @@ def improvement(method: Hour, pretrained: Hour, oracle: Hour) -> Hour:
 def _improvement(method: Any, pretrained: Any, oracle: Any) -> float | None:
     if None in (method, pretrained, oracle) or abs(oracle - pretrained) < _LEAST:
         return None
-    return float((method - pretrained) / (oracle - pretrained))
+    return float((method - pretrained) / (oracle - pretrained)) + 0.0  # no minus before a zero
 
 
 def summarize(hours: Sequence[Mapping[str, Mapping[str, np.ndarray]]]) -> dict[str, Any]:

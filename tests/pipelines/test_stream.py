@@ -22,6 +22,7 @@ from pipelines.datasets.simulated_funnel import simulated_funnel
 from pipelines.datasets.simulated_funnel.funnel_world import Options
 from pipelines.experiment.config import Config
 from pipelines.experiment.run_folder import Run
+from pipelines.report import report
 from pipelines.stream import RESULT, main, stream
 from pipelines.streaming.arrivals import Rule, arrivals
 from pipelines.streaming.hours import Hours
@@ -168,6 +169,14 @@ def test_new_ids_enter_and_hours_save_what_they_changed(streamed):
     assert 3 * saved[1]["since_base"] > saved[2]["bytes"] > 2 * saved[1]["since_base"]
     assert (streamed / "hours/pretrained/method.npz").is_file()
     assert "curves-clicked" in (streamed / "stream.html").read_text()
+
+
+def test_the_runs_report_has_the_streams_section(streamed, tmp_path):
+    page = report(streamed, QUIET, out=tmp_path / "report.html").read_text()
+    value = told(streamed)["ri"]["pooled"]["method"]["all_funnel"]["log_loss"]
+    key = "ri/pooled/method/all_funnel/log_loss"
+    assert f'data-value="{value!r}" data-key="{key}"' in page
+    assert page.count('id="stream-clicked-') >= 4
 
 
 def test_the_saved_model_scores_the_next_hour_as_the_stream_does(

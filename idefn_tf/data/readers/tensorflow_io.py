@@ -26,16 +26,22 @@ _PIECE = 16_384
 
 
 def read_parquet(
-    schema: Schema, files: Sequence[str], labels: bool, rows: int = 65_536
+    schema: Schema,
+    files: Sequence[str],
+    labels: bool,
+    rows: int = 65_536,
+    further: Sequence[str] = (),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields the rows of Parquet files in order, as `to_arrays` would give them.
+
+    `further` are labels beside click and conversion.
 
     Raises:
         ValueError: for what `trusted.plan` refuses.
         ImportError: where tensorflow-io does not load.
     """
-    plan = trusted_parquet.plan(schema, files, labels)
-    parse = _parse(schema, labels)
+    plan = trusted_parquet.plan(schema, files, labels, further)
+    parse = _parse(schema, labels, further)
     for file in files:
         for batch in _rows(plan, file, schema).batch(rows):
             arrays = {name: tensor.numpy() for name, tensor in parse(batch).items()}
@@ -45,24 +51,29 @@ def read_parquet(
 
 
 def stream_parquet(
-    schema: Schema, files: Sequence[str], labels: bool, **options: Any
+    schema: Schema,
+    files: Sequence[str],
+    labels: bool,
+    further: Sequence[str] = (),
+    **options: Any,
 ) -> tf.data.Dataset:
     """Streams Parquet files that do not fit in memory; the options are those of `stream`."""
-    plan = trusted_parquet.plan(schema, files, labels)
+    plan = trusted_parquet.plan(schema, files, labels, further)
     joined = _rows(plan, files[0], schema)
     for file in files[1:]:
         joined = joined.concatenate(_rows(plan, file, schema))
-    return stream(lambda seed: joined, _parse(schema, labels), labels=labels, **options)
+    parse = _parse(schema, labels, further)
+    return stream(lambda seed: joined, parse, labels=labels, further=further, **options)
 
 
-def verify(schema: Schema, files: Sequence[str], labels: bool) -> None:
+def verify(schema: Schema, files: Sequence[str], labels: bool, further: Sequence[str] = ()) -> None:
     """Compares what tensorflow-io reads in some rows of each file with what pyarrow reads.
 
     Raises:
         ValueError: for what `trusted.plan` refuses, and naming the first value that differs.
         ImportError: where tensorflow-io does not load.
     """
-    plan = trusted_parquet.plan(schema, files, labels)
+    plan = trusted_parquet.plan(schema, files, labels, further)
     tfio = load_tensorflow_io()
     for file in files if plan.native else ():
         for start, end in trusted_parquet.spans(
@@ -107,7 +118,9 @@ def _arrow_rows(
     return tf.data.Dataset.from_generator(pieces, output_signature=signature).unbatch()
 
 
-def _parse(schema: Schema, labels: bool) -> Callable[[Any], dict[str, tf.Tensor]]:
+def _parse(
+    schema: Schema, labels: bool, further: Sequence[str] = ()
+) -> Callable[[Any], dict[str, tf.Tensor]]:
     """Returns what turns a batch of tensorflow-io into columns of the schema's types."""
 
     def parse(batch: Any) -> dict[str, tf.Tensor]:
@@ -119,7 +132,8 @@ def _parse(schema: Schema, labels: bool) -> Callable[[Any], dict[str, tf.Tensor]
                 values if feature.dtype == "string" else tf.cast(values, feature.dtype)
             )
         if labels:
-            columns |= {name: tf.cast(found[name], tf.float32) for name in (CLICK, CONVERSION)}
+            names = (CLICK, CONVERSION, *further)
+            columns |= {name: tf.cast(found[name], tf.float32) for name in names}
             ones = tf.ones_like(columns[CLICK])
             columns["sample_weight"] = tf.cast(found.get("sample_weight", ones), tf.float32)
         return columns

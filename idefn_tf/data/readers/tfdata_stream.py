@@ -6,7 +6,7 @@ read is sampled by tf.data alone where it does not fit in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -28,6 +28,7 @@ def stream(
     shuffle_rows: int,
     labels: bool,
     shard: Shard,
+    further: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Streams rows in an order that is drawn from `seed` and the epoch that the clock shows.
 
@@ -42,6 +43,7 @@ def stream(
         shuffle_rows: rows held in memory to shuffle among.
         labels: whether rows have labels and a weight.
         shard: the worker; all read every row, and each parses its own.
+        further: labels beside click and conversion.
     """
 
     def epochs() -> Iterator[int]:
@@ -62,11 +64,11 @@ def stream(
     def finish(batch: Any) -> Any:
         if shard.count == 1:
             columns = parse(batch)
-            return split(columns) if labels else (columns,)
+            return split(columns, further) if labels else (columns,)
         mine, real = _part(shard, tf.shape(tf.nest.flatten(batch)[0])[0])
         columns = parse(tf.nest.map_structure(lambda values: tf.gather(values, mine), batch))
         columns["sample_weight"] = tf.cast(columns["sample_weight"], tf.float32) * real
-        return split(columns)
+        return split(columns, further)
 
     counted = tf.data.Dataset.from_generator(epochs, output_signature=tf.TensorSpec([], tf.int64))
     sampled = counted.flat_map(sample).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
@@ -80,8 +82,9 @@ def _part(shard: Shard, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.where(real, places, 0), tf.cast(real, tf.float32)
 
 
-def split(columns: dict[str, tf.Tensor]) -> Any:
+def split(columns: dict[str, tf.Tensor], further: Sequence[str] = ()) -> Any:
     """Splits columns into (features, labels, sample_weight), hiding as `hide_labels` does."""
+    beside = {name: tf.cast(columns.pop(name), tf.float32) for name in further}
     labels = {name: tf.cast(columns.pop(name), tf.float32) for name in (CLICK, CONVERSION)}
     weight = tf.cast(columns.pop("sample_weight"), tf.float32)
     checks = [
@@ -99,4 +102,4 @@ def split(columns: dict[str, tf.Tensor]) -> Any:
     )
     with tf.control_dependencies(checks):
         labels[CONVERSION] = labels[CONVERSION] * labels[CLICK]
-    return columns, labels, weight
+    return columns, {**labels, **beside}, weight

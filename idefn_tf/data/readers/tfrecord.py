@@ -18,7 +18,10 @@ _LOOKED_AT = 1_024
 
 
 def example_spec(
-    schema: Schema, labels: bool = False, lacking: Collection[str] = ()
+    schema: Schema,
+    labels: bool = False,
+    lacking: Collection[str] = (),
+    further: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Returns what ``tf.io.parse_example`` reads: one entry a feature, its fill as default.
 
@@ -27,6 +30,7 @@ def example_spec(
         labels: whether labels and a weight are read.
         lacking: train-only features that the files do not hold: `serving_value` stands in. An
             example without a feature that others have is a missing value, as a null in Parquet is.
+        further: labels beside click and conversion, floats that every example holds.
     """
     spec: dict[str, Any] = {}
     for feature in schema.features:
@@ -42,17 +46,22 @@ def example_spec(
         for name in (CLICK, CONVERSION):
             spec[name] = tf.io.FixedLenFeature([], tf.int64)
         spec["sample_weight"] = tf.io.FixedLenFeature([], tf.float32, 1.0)
+        spec |= {name: tf.io.FixedLenFeature([], tf.float32) for name in further}
     return spec
 
 
 def parse_examples(
-    schema: Schema, serialized: tf.Tensor, labels: bool = False, lacking: Collection[str] = ()
+    schema: Schema,
+    serialized: tf.Tensor,
+    labels: bool = False,
+    lacking: Collection[str] = (),
+    further: Sequence[str] = (),
 ) -> Any:
     """Parses serialized examples [B] to dense features, lists padded to their max_length.
 
     The other arguments are those of `example_spec`.
     """
-    parsed = tf.io.parse_example(serialized, example_spec(schema, labels, lacking))
+    parsed = tf.io.parse_example(serialized, example_spec(schema, labels, lacking, further))
     for feature in schema.features:
         if feature.multi_valued:
             if feature.name in lacking:  # every list is empty
@@ -91,9 +100,15 @@ def lacking_features(schema: Schema, files: Sequence[str]) -> frozenset[str]:
 
 
 def read_tfrecord(
-    schema: Schema, files: Sequence[str], labels: bool, rows: int = 65_536
+    schema: Schema,
+    files: Sequence[str],
+    labels: bool,
+    rows: int = 65_536,
+    further: Sequence[str] = (),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields the files' rows in order, at most `rows` at a time, as `to_arrays` would give them.
+
+    `further` are labels beside click and conversion.
 
     Raises:
         ValueError: if a file is no TFRecord, an example lacks a column or holds a wrong label.
@@ -102,7 +117,7 @@ def read_tfrecord(
     try:
         lacking = lacking_features(schema, files)
         for serialized in dataset:
-            parsed = parse_examples(schema, serialized, labels, lacking)
+            parsed = parse_examples(schema, serialized, labels, lacking, further)
             arrays = {name: tensor.numpy() for name, tensor in parsed.items()}
             if labels:
                 hide_labels(arrays)
@@ -112,7 +127,11 @@ def read_tfrecord(
 
 
 def stream_tfrecord(
-    schema: Schema, files: Sequence[str], labels: bool, **options: Any
+    schema: Schema,
+    files: Sequence[str],
+    labels: bool,
+    further: Sequence[str] = (),
+    **options: Any,
 ) -> tf.data.Dataset:
     """Streams TFRecord files that do not fit in memory; the options are those of `stream`."""
     lacking = lacking_features(schema, files)
@@ -124,6 +143,6 @@ def stream_tfrecord(
         return tf.data.TFRecordDataset(names)
 
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        return parse_examples(schema, serialized, labels, lacking)
+        return parse_examples(schema, serialized, labels, lacking, further)
 
-    return stream(rows, parse, labels=labels, **options)
+    return stream(rows, parse, labels=labels, further=further, **options)

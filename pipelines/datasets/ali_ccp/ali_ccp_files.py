@@ -56,7 +56,8 @@ class Conversion:
         tally = Tally()
         form = self.complete(lines.empty(self.layout), 0).schema
         with (
-            pq.ParquetWriter(out, form) as writer,
+            # read a few times and thrown away: plain pages cost the least time
+            pq.ParquetWriter(out, form, compression="none", use_dictionary=False) as writer,
             ThreadPoolExecutor(self.threads) as pool,
         ):
             blocks = _blocks(self.path, self.block)

@@ -3,10 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from idefn_tf.data import open_dataset
+from idefn_tf.data.tensorflow_io_plugin import load_tensorflow_io
 from idefn_tf.schema import Schema
 from tests.idefn_tf.data.timed_rows import DAY, HOUR, START, timed_schema
+
+try:
+    load_tensorflow_io()
+    LOADS = True
+except ImportError:
+    LOADS = False
+needs_io = pytest.mark.skipif(not LOADS, reason="tensorflow-io does not load here")
 
 
 def schema(**labels):
@@ -127,10 +136,67 @@ def test_what_is_asked_must_be_told_by_the_table(options, made, said):
         open_dataset(schema(**made), frame(), **asked)
 
 
-def test_other_readers_are_refused(tmp_path):
+def prepared_frame(rows=40):
+    """Rows as `prepare` writes them, labels of delays included."""
+    rng = np.random.default_rng(3)
+    click = rng.integers(0, 2, rows)
+    final = click * rng.integers(0, 2, rows)
+    known = final * rng.integers(0, 2, rows)
+    return pd.DataFrame(
+        {
+            "user": np.arange(rows), "click": click, "conversion": known,
+            "elapsed": (click * rng.uniform(0, 9, rows)).astype(np.float32),
+            "conversion_delay": (known * rng.uniform(0, 3, rows)).astype(np.float32),
+            "conversion_final": final.astype(np.float32),
+        }
+    )  # fmt: skip
+
+
+def write_records(path, table):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for row in table.to_dict("records"):
+            made = tf.train.Example()
+            for name, value in row.items():
+                kept = made.features.feature[name]
+                whole = isinstance(value, int)
+                (kept.int64_list if whole else kept.float_list).value.append(value)
+            writer.write(made.SerializeToString())
+
+
+@pytest.mark.parametrize("form", ["tfrecord", pytest.param("tensorflow-io", marks=needs_io)])
+@pytest.mark.parametrize("cache", [1000, 10], ids=["held", "streamed"])
+def test_every_reader_carries_prepared_labels(tmp_path, monkeypatch, form, cache):
+    """The batches are those of pyarrow, conversions hidden and all."""
+    monkeypatch.setattr("idefn_tf.data.dataset.CACHE_ROWS", cache)
+    table = prepared_frame()
+    if form == "tfrecord":
+        path, reader = tmp_path / "rows.tfrecord", "pyarrow"
+        write_records(path, table)
+    else:
+        path, reader = tmp_path / "rows.parquet", "tensorflow-io"
+        table.to_parquet(path)
+    options = {"batch_size": 16, "feedback_labels": True}
+    found = list(open_dataset(schema(), str(path), reader=reader, **options))
+    expected = list(open_dataset(schema(), table, **options))
+    assert len(found) == 3
+    for (features, labels, weight), (right, known, one) in zip(found, expected, strict=True):
+        assert features["user"].numpy().tolist() == right["user"].numpy().tolist()
+        assert set(labels) == set(known) > {"elapsed", "conversion_delay", "conversion_final"}
+        for name, values in known.items():
+            np.testing.assert_array_equal(labels[name], values, err_msg=name)
+        np.testing.assert_array_equal(weight, one)
+
+
+def test_a_record_without_a_label_of_delays_is_named(tmp_path):
+    write_records(tmp_path / "rows.tfrecord", prepared_frame().drop(columns="elapsed"))
+    with pytest.raises(ValueError, match=r"cannot be read; .*elapsed"):
+        list(open_dataset(schema(), str(tmp_path / "rows.tfrecord"), feedback_labels=True))
+
+
+def test_raw_times_are_read_by_pyarrow_alone(tmp_path):
     path = tmp_path / "rows.parquet"
     frame().to_parquet(path)
-    with pytest.raises(ValueError, match="feedback_labels: must be False for parquet files read"):
+    with pytest.raises(ValueError, match="as_of: must be None for parquet files read by tensor"):
         open_dataset(schema(), str(path), feedback_labels=True, as_of=START, reader="tensorflow-io")
 
 

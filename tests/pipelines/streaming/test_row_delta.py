@@ -6,11 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
+from idefn_tf._files import write_json
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.stream import stream
 from pipelines.streaming.arrivals import arrivals
-from pipelines.streaming.growth import Growth
+from pipelines.streaming.growth import GROWTH, VOCABULARIES, WAITING, Growth
 from pipelines.streaming.hours import Hours
 from pipelines.streaming.learner import Learner
 from pipelines.streaming.replay import Replay
@@ -171,6 +172,31 @@ def test_the_delta_of_another_hour_is_refused(streamed):
     RowDelta(17, 3, {}, {}).save(out / "hours/000001/method.delta.npz")
     with pytest.raises(ValueError, match=r"must hold in .* received those of hour 17 to 3;\ndel"):
         go_on(out, data, 3)
+
+
+def test_a_stream_of_an_earlier_release_goes_on(streamed, two_hours, tmp_path):
+    """It kept whole states, a file a vocabulary, and said nothing of how an hour was saved."""
+    out, data = streamed
+    hours = Hours(out / "hours")
+    for hour in (-1, 1):
+        place, growth = hours.place(hour), hours.growth(data.schema, hour)
+        hours.restored("method", hour).save(place / "method.npz")
+        for name, found in growth.learned.items():
+            write_json(place / VOCABULARIES / f"{name}.json", found)
+        waiting = {name: [*map(list, seen.items())] for name, seen in growth.waiting.items()}
+        write_json(place / WAITING, waiting)
+        (place / GROWTH).unlink(missing_ok=True)
+    for hour in (-1, 0, 1):
+        place = hours.place(hour)
+        told = {k: v for k, v in hours.told(place).items() if k != "saved"}
+        write_json(place / "hour.json", told)
+        for late in ("method.delta.npz", "grown.json"):
+            (place / late).unlink(missing_ok=True)
+    shutil.copytree(two_hours[0], tmp_path / "other")
+    expected, found = go_on(tmp_path / "other", data, 4), go_on(out, data, 4)
+    assert [hour["metrics"] for hour in found] == [hour["metrics"] for hour in expected]
+    assert found[2]["saved"]["base"] == 2
+    assert found[3]["saved"]["base"] == 2
 
 
 def test_states_before_the_last_base_but_one_are_removed(tmp_path, log):
