@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def _shipped(variant: Variant, backbone: str, family: str) -> dict[str, Any]:
 
 
 def _fixed(variant: Variant, backbone: str) -> dict[str, Any]:
-    model = dict(variant.published)
+    model = copy.deepcopy(dict(variant.published))
     if "alpha" in model:  # Eq. 15: the paper multiplies the two outputs
         model["ctcvr"] = "product"
     plain: dict[str, Any] = {
@@ -110,7 +111,8 @@ def _fixed(variant: Variant, backbone: str) -> dict[str, Any]:
 def _equal(variant: Variant, backbone: str) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "method": variant.method,
-        "model": {**variant.published, **variant.equal},
+        # a copy to the bottom: an override of model.transport.* must not reach the next config
+        "model": copy.deepcopy({**variant.published, **variant.equal}),
         "backbone": {"name": backbone, **_EQUAL},
         "optimizer": {"name": "row_sparse_adam", "learning_rate": 0.001, "l2_rows": 0.01},
         "training": {"batch_size": 2048, "epochs": 10, "patience": 3},

@@ -1,23 +1,26 @@
-"""What the gRPC door costs beside an empty handler, and beside REST.
+"""What the gRPC door costs beside handlers that do less, and beside REST.
 
-    python -m benchmarks.serving.grpc_door MODEL_BASE [--clients 16] [--seconds 5]
+    python -m benchmarks.serving.grpc_door [MODEL_BASE] [--clients 16] [--seconds 1] [--rounds 9]
 
-One server process with both doors, and one whose only call gives a fixed answer through the same
-gRPC server settings. Threads of one client process ask each by turns; the same row is sent each
-time. Then requests of 1,000 rows as raw tensor content against REST in columns.
+Without a folder a model of 46 inputs is exported. Server processes: one with both doors, one with
+REST alone, and three whose only call runs on the same gRPC server and does less
+(benchmarks.serving.grpc_floor). Threads of one client process ask each by turns; the same row is
+sent each time. Then requests of 1,000 rows as raw tensor content against REST in columns. Ratios
+are taken within each round; medians over rounds are shown.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
-from concurrent import futures
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ import orjson
 import requests
 
 from benchmarks.common.free_ports import free_ports
+from benchmarks.common.machine import code_fingerprint, machine_facts
 from idefn_tf.export.corner_cases import edge_rows
 from idefn_tf.export.serving_protos import message_class
 from idefn_tf.schema import Schema
@@ -34,17 +38,16 @@ from serving.common.command_line import command_parser
 from serving.common.tensor_protos import to_proto
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
-
-
-class Empty(grpc.GenericRpcHandler):
-    """Gives one answer to everything."""
-
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
-
-    def service(self, details: Any) -> Any:
-        """Finds the handler, the same for every call."""
-        return grpc.unary_unary_rpc_method_handler(lambda body, context: self._answer)
+FLOORS = ("empty", "read", "session")
+#: Of two measurements in one round: what is divided by what, and which number of both.
+RATIOS = {
+    "grpc_to_empty_p50": ("grpc", "empty", "p50_ms"),
+    "read_to_empty_p50": ("read", "empty", "p50_ms"),
+    "session_to_empty_p50": ("session", "empty", "p50_ms"),
+    "rest_to_empty_p50": ("rest", "empty", "p50_ms"),
+    "rest_to_rest_without_grpc_p50": ("rest", "rest_alone", "p50_ms"),
+    "grpc_1000_to_rest_1000_rows": ("grpc_1000", "rest_1000", "calls_per_second"),
+}
 
 
 def closed_loop(call: Callable[[], Any], clients: int, seconds: float) -> dict[str, float]:
@@ -71,44 +74,66 @@ def closed_loop(call: Callable[[], Any], clients: int, seconds: float) -> dict[s
     }
 
 
-def measure(base: Path, clients: int, seconds: float, rounds: int) -> dict[str, Any]:
+def measure(
+    base: Path, rows: Mapping[str, np.ndarray], clients: int, seconds: float, rounds: int
+) -> dict[str, Any]:
     """Runs everything by turns and returns the medians over rounds."""
     version = max(base.glob("[0-9]*"), key=lambda path: int(path.name))
-    schema = Schema.load(version / "assets.extra" / "schema.yaml", kept=True)
-    rest_port, rpc_port, empty_port = free_ports(3)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "serving.server", f"--rest_api_port={rest_port}",
-         f"--port={rpc_port}", "--model_name=cvr", f"--model_base_path={base}",
-         "--enable_serialization_as_tensor_content"],
-        stdout=subprocess.DEVNULL,
+    in_process = subprocess.run(
+        [sys.executable, "-m", "benchmarks.serving.floor", str(version), "[1, 16, 1000]", "2"],
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
-    empty = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.serving.grpc_door", "--empty", str(empty_port)]
-    )
-    url = f"http://127.0.0.1:{rest_port}"
+    rest_port, rpc_port, alone_port, *floor_ports = free_ports(3 + len(FLOORS))
+    both, alone = f"http://127.0.0.1:{rest_port}", f"http://127.0.0.1:{alone_port}"
+    processes = [
+        _server(base, f"--rest_api_port={rest_port}", f"--port={rpc_port}"),
+        _server(base, f"--rest_api_port={alone_port}"),
+        *[
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.serving.grpc_floor", str(port), kind, version]
+            )
+            for kind, port in zip(FLOORS, floor_ports, strict=True)
+        ],
+    ]
     try:
-        _wait(f"{url}/v1/models/cvr")
-        rows = _rows(schema)
+        for url in (both, alone):
+            _wait(f"{url}/v1/models/cvr")
+        one = {name: values[:1] for name, values in rows.items()}
         calls = {
-            "empty": _rpc(empty_port, {k: v[:1] for k, v in rows.items()}),
-            "grpc": _rpc(rpc_port, {k: v[:1] for k, v in rows.items()}),
-            "rest": _rest(url, {k: v[:1] for k, v in rows.items()}),
+            **{k: (_rpc(p, one), clients) for k, p in zip(FLOORS, floor_ports, strict=True)},
+            "grpc": (_rpc(rpc_port, one), clients),
+            "rest": (_rest(both, one), clients),
+            "rest_alone": (_rest(alone, one), clients),
+            "grpc_1000": (_rpc(rpc_port, rows), 2),
+            "rest_1000": (_rest(both, rows), 2),
         }
-        large = {"grpc_1000": _rpc(rpc_port, rows), "rest_1000": _rest(url, rows)}
-        rounds_of: dict[str, list[dict[str, float]]] = {}
-        for _ in range(rounds):
-            for name, call in calls.items():
-                rounds_of.setdefault(name, []).append(closed_loop(call, clients, seconds))
-            for name, call in large.items():
-                rounds_of.setdefault(name, []).append(closed_loop(call, 2, seconds))
+        for call, count in calls.values():  # the first calls find out what may be run together
+            closed_loop(call, count, seconds / 2)
+        found = [
+            {name: closed_loop(call, count, seconds) for name, (call, count) in calls.items()}
+            for _ in range(rounds)
+        ]
     finally:
-        for process in (server, empty):
+        for process in processes:
             process.terminate()
             process.wait()
     return {
-        name: {key: round(statistics.median(r[key] for r in found), 3) for key in found[0]}
-        for name, found in rounds_of.items()
+        "in_process": json.loads(in_process.stdout),
+        "medians": {
+            name: {key: round(statistics.median(r[name][key] for r in found), 3) for key in numbers}
+            for name, numbers in found[0].items()
+        },
+        "ratios": {
+            name: round(statistics.median(r[a][key] / r[b][key] for r in found), 3)
+            for name, (a, b, key) in RATIOS.items()
+        },
     }
+
+
+def _server(base: Path, *flags: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "serving.server", "--model_name=cvr"]
+    command += [f"--model_base_path={base}", "--enable_serialization_as_tensor_content"]
+    return subprocess.Popen([*command, *flags], stdout=subprocess.DEVNULL)
 
 
 def _wait(url: str) -> None:
@@ -120,23 +145,25 @@ def _wait(url: str) -> None:
     raise RuntimeError(f"{url}: no answer in two minutes")
 
 
-def _rows(schema: Schema) -> dict[str, np.ndarray]:
-    """Returns 1,000 made rows, without NaN, which JSON does not have."""
+def rows_of(base: Path) -> dict[str, np.ndarray]:
+    """Returns 1,000 made rows for a model, without NaN, which JSON does not have."""
+    version = max(base.glob("[0-9]*"), key=lambda path: int(path.name))
+    schema = Schema.load(version / "assets.extra" / "schema.yaml", kept=True)
     made = edge_rows(schema, (), 1000)
     return {k: np.nan_to_num(v) if v.dtype.kind == "f" else v for k, v in made.items()}
 
 
-def _rpc(port: int, rows: dict[str, np.ndarray]) -> Callable[[], Any]:
+def _rpc(port: int, rows: Mapping[str, np.ndarray]) -> Callable[[], Any]:
     request = message_class("PredictRequest")()
     request.model_spec.name = "cvr"
     for name, values in rows.items():
         request.inputs[name] = to_proto(values, content=True)
     body = request.SerializeToString()
     call = grpc.insecure_channel(f"127.0.0.1:{port}").unary_unary(_PREDICT)
-    return lambda: call(body, timeout=30, wait_for_ready=True)
+    return lambda: call(body, timeout=60, wait_for_ready=True)
 
 
-def _rest(url: str, rows: dict[str, np.ndarray]) -> Callable[[], Any]:
+def _rest(url: str, rows: Mapping[str, np.ndarray]) -> Callable[[], Any]:
     body = orjson.dumps({"inputs": {k: v.tolist() for k, v in rows.items()}}, default=bytes.decode)
     local = threading.local()
 
@@ -148,32 +175,33 @@ def _rest(url: str, rows: dict[str, np.ndarray]) -> Callable[[], Any]:
     return call
 
 
-def serve_empty(port: int) -> None:
-    """Serves one answer until the process ends."""
-    answer = message_class("PredictResponse")()
-    for name in ("ctr", "cvr", "ctcvr"):
-        answer.outputs[name] = to_proto(np.zeros(1, np.float32), content=True)
-    pool = futures.ThreadPoolExecutor(16)
-    server = grpc.server(pool, [Empty(answer.SerializeToString())])
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    server.wait_for_termination()
-
-
 def main() -> None:
     """The command line."""
     parser = command_parser("benchmarks.serving.grpc_door", __doc__)
-    parser.add_argument("base", type=Path, nargs="?", help="a model's folder")
-    parser.add_argument("--empty", type=int, help="serve one answer on this port")
+    parser.add_argument("base", type=Path, nargs="?", help="a model's folder; else one is made")
     parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0, help="per measurement")
+    parser.add_argument("--rounds", type=int, default=9)
     given = parser.parse_args()
-    if given.empty:
-        serve_empty(given.empty)
-        return
-    found = measure(given.base, given.clients, given.seconds, given.rounds)
-    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    before = machine_facts(("tensorflow", "numpy", "grpcio", "uvloop", "uvicorn"))
+    with tempfile.TemporaryDirectory() as folder:
+        found = _measured(given, Path(folder))
+    load = {"machine": before, "load_after": machine_facts(())["load"]}
+    result = {**load, "code": code_fingerprint("serving"), **found}
+    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+
+
+def _measured(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    base = given.base
+    if base is None:
+        from benchmarks.serving import many_inputs
+
+        base = folder / "cvr"
+        many_inputs.write(base)
+        rows = many_inputs.rows(1000)
+    else:
+        rows = rows_of(base)
+    return measure(base, rows, given.clients, given.seconds, given.rounds)
 
 
 if __name__ == "__main__":

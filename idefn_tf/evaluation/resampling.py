@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from idefn_tf.schema import Schema
@@ -44,7 +45,7 @@ def find_items(schema: Schema, arrays: Mapping[str, NDArray]) -> str | None:
     """
     of_items = [f.name for f in schema.recorded if f.side == "item" and f.kind != "numeric"]
     flat = [name for name in of_items if name in arrays and arrays[name].ndim == 1]
-    return max(flat, key=lambda name: len(np.unique(arrays[name])), default=None)
+    return max(flat, key=lambda name: len(pd.unique(arrays[name])), default=None)
 
 
 def resample(clusters: NDArray | None, rows: int, replicates: int, seed: int) -> Iterator[Floats]:

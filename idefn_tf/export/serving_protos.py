@@ -57,6 +57,14 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
     "Regression": (("value", 1, "float"),),
     "RegressionResult": (("regressions", 1, "repeated Regression"),),
     "RegressionResponse": (("result", 1, "RegressionResult"), ("model_spec", 2, "ModelSpec")),
+    "InferenceTask": (("model_spec", 1, "ModelSpec"), ("method_name", 2, "string")),
+    "MultiInferenceRequest": (("tasks", 1, "repeated InferenceTask"), ("input", 2, "Input")),
+    "InferenceResult": (
+        ("model_spec", 1, "ModelSpec"),
+        ("classification_result", 2, "ClassificationResult", "result"),
+        ("regression_result", 3, "RegressionResult", "result"),
+    ),
+    "MultiInferenceResponse": (("results", 1, "repeated InferenceResult"),),
     "GetModelMetadataRequest": (
         ("model_spec", 1, "ModelSpec"),
         ("metadata_field", 2, "repeated string"),

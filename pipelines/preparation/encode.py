@@ -15,6 +15,8 @@ from pipelines.preparation.text_forms import as_dtype, present
 SAMPLE_WEIGHT = "sample_weight"
 # ASCII's unit separator, which is no sign of a regular expression
 _UNIT = "\x1f"
+#: A feature's column that was made of a record before exposures were joined to it.
+_MADE = "made__{}"
 
 
 def pieces(raw: ir.Value, feature: Feature) -> ir.ArrayValue:
@@ -53,10 +55,10 @@ def entries(table: ir.Table, feature: Feature, words: Sequence[str] = ()) -> ir.
 
 def entry_weights(table: ir.Table, feature: Feature, words: Sequence[str] = ()) -> ir.ArrayValue:
     """Returns the weights of what `entries` returns, null where one cannot be read."""
+    places = pieces(table[feature.source], feature)
     weights = pieces(table[feature.weights], feature)
-    paired = pieces(table[feature.source], feature).zip(weights)
-    kept = paired.filter(lambda pair: _there(pair["f1"], feature, words))
-    typed: ir.ArrayValue = kept.map(lambda pair: as_dtype(pair["f2"], "float32"))
+    kept = weights.filter(lambda _, i: _there(places[i], feature, words))
+    typed: ir.ArrayValue = kept.map(lambda weight: as_dtype(weight, "float32"))
     return typed
 
 
@@ -76,7 +78,10 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     raw = table[schema.labels.conversion].cast("int8")
     columns: dict[str, ir.Value] = {"row_id": table["row_id"].cast("int64")}
     for feature in schema.recorded:
-        columns |= feature_columns(table, feature, schema.missing_words)
+        if _MADE.format(feature.name) in table.columns:
+            columns |= _filled(table, feature)
+        else:
+            columns |= feature_columns(table, feature, schema.missing_words)
     columns[CLICK] = click
     columns[CONVERSION] = (click * raw).cast("int8")
     if schema.labels.exposure_time:
@@ -85,6 +90,36 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
         columns |= {name: table[name] for name in DELAY_COLUMNS if name in table.columns}
     if SAMPLE_WEIGHT in table.columns:
         columns[SAMPLE_WEIGHT] = table[SAMPLE_WEIGHT].fill_null(1.0).cast("float32")
+    return columns
+
+
+def made_once(records: ir.Table, features: Sequence[Feature], words: Sequence[str]) -> ir.Table:
+    """Returns records with features made of their raw columns, once for all their exposures.
+
+    Args:
+        records: of a side, which hold the raw columns of the features.
+        features: to make; `prepared_columns` finds them.
+        words: the schema's `missing_words`.
+    """
+    made = {}
+    for feature in features:
+        for name, value in feature_columns(records, feature, words).items():
+            made[_MADE.format(name)] = value
+    return records.mutate(**made)
+
+
+def _filled(table: ir.Table, feature: Feature) -> dict[str, ir.Value]:
+    """Returns a feature that was made of a record; exposures without a record lack the value."""
+    value = table[_MADE.format(feature.name)]
+    if not feature.multi_valued:
+        return {feature.name: value if stays_null(feature) else value.fill_null(feature.fill)}
+    stand_in = lists.stand_in(feature) is not None
+    absent = ibis.literal([feature.fill] if stand_in else [], type=value.type())
+    columns: dict[str, ir.Value] = {feature.name: ibis.coalesce(value, absent)}
+    if feature.weights:
+        weights = table[_MADE.format(feature.weights_name)]
+        absent = ibis.literal([1.0] if stand_in else [], type=weights.type())
+        columns[feature.weights_name] = ibis.coalesce(weights, absent)
     return columns
 
 

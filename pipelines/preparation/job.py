@@ -41,6 +41,7 @@ from pipelines.preparation.prepared_folder import (
 )
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
+from pipelines.preparation.value_counts import ValueCounts
 
 #: Rises with every change of the columns of delays, so that older folders are made anew.
 _DELAYS = 2
@@ -201,10 +202,10 @@ class Job:
             {part: engine.read_all([*map(Path, files(part))]) for part in split.parts}
             for files in (prepared.files, prepared.report_files)
         )
-        extended: dict[str, Any] = {}
+        counts, extended = ValueCounts(parts), dict[str, Any]()
         if self.learns:
             console.step("learns vocabularies on train")
-            vocabularies.learn(parts["train"], self.schema, root / VOCABULARIES, self.base)
+            vocabularies.learn(counts, self.schema, root / VOCABULARIES, self.base)
             if self.base is not None:
                 extended = vocabularies.compare(self.base, root / VOCABULARIES, self.schema)
         else:
@@ -214,7 +215,7 @@ class Job:
         known = {}
         if self.learns or self.learned is not None:
             known = vocabularies.load(root / VOCABULARIES, self.schema)
-        features = vocabularies.describe(parts, self.schema, known)
+        features = vocabularies.describe(counts, self.schema, known)
         for feature, entry in features.items():
             if feature in report.missing[split.parts[0]]:
                 entry["missing"] = {part: report.missing[part][feature] for part in split.parts}

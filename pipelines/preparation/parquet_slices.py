@@ -20,9 +20,12 @@ from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.history import Added
 from pipelines.preparation.prepared_folder import write_part
+from pipelines.preparation.read_ahead import read_ahead
 from pipelines.preparation.wide_joins import Side, widened
 
 _BATCH_ROWS = 65_536
+#: Batches that wait while earlier ones are written.
+_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -49,26 +52,44 @@ class Slices:
         """Writes every part as numbered Parquet files of `part_rows` rows."""
         features = list(encode.prepared_columns(widened(self.rows, self.sides), self.schema))
         report = list(encode.report_columns(self.rows, self.schema))
-        wide = self._wide(self.rows)
+        sides = [self._made_once(side) for side in self.sides]
+        wide = self._wide(self.rows, sides)
         forms = [wide.select(*names).schema().to_pyarrow() for names in (features, report)]
         if self.added is not None:
             forms[0] = self.added.form(forms[0])
         spans, total = self._spans()
         with console.progress(f"writes {total:,} rows", total) as advance:
             for part in parts:
-                batches = self._batches(part, spans[part])
+                batches = read_ahead(self._batches(part, spans[part], sides), _AHEAD)
                 for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
                     advance(n)
 
-    def _batches(self, part: str, spans: Sequence[tuple[int, int]]) -> Iterator[pa.RecordBatch]:
+    def _made_once(self, side: Side) -> Side:
+        """Makes the features of a side's records before exposures are joined to them."""
+        features = [
+            feature
+            for feature in self.schema.recorded
+            if not {feature.source, feature.weights} & set(self.rows.columns)
+            and {feature.source, feature.weights or feature.source} <= set(side.table.columns)
+        ]
+        made = encode.made_once(side.table, features, self.schema.missing_words)
+        spent = {name for f in features for name in (f.source, f.weights) if name is not None}
+        spent -= {f.source for f in self.schema.recorded if f not in features}
+        spent -= {f.weights or "" for f in self.schema.recorded if f not in features}
+        kept = made.drop(*(spent - set(side.keys)))
+        return Side(self.engine.keep(kept) if features else side.table, side.keys)
+
+    def _batches(
+        self, part: str, spans: Sequence[tuple[int, int]], sides: Sequence[Side]
+    ) -> Iterator[pa.RecordBatch]:
         rows = self.rows.filter(self.rows["part"] == part)
         for first, last in spans:
             some = rows.filter(rows["row_id"].between(first, last))
-            batches = self.engine.batches(self._wide(some).order_by("row_id"), _BATCH_ROWS)
+            batches = self.engine.batches(self._wide(some, sides).order_by("row_id"), _BATCH_ROWS)
             yield from batches if self.added is None else map(self.added, batches)
 
-    def _wide(self, rows: ir.Table) -> ir.Table:
-        table = widened(rows, self.sides)
+    def _wide(self, rows: ir.Table, sides: Sequence[Side]) -> ir.Table:
+        table = widened(rows, sides)
         report = encode.report_columns(table, self.schema)
         return table.select(**(report | encode.prepared_columns(table, self.schema)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from idefn_tf._files import read_json, write_json
 from idefn_tf.schema import Feature, Schema
 from pipelines.preparation.engine import translated_errors
+from pipelines.preparation.value_counts import ValueCounts
 
-_ABSENT = {"int64": -1, "string": ""}
 _SHOWN = 5
 
 
@@ -35,11 +35,11 @@ def has_file(feature: Feature) -> bool:
     return feature.kind == "vocabulary" and feature.tied_to is None
 
 
-def learn(train: ir.Table, schema: Schema, folder: Path, base: Path | None = None) -> None:
+def learn(counts: ValueCounts, schema: Schema, folder: Path, base: Path | None = None) -> None:
     """Learns every vocabulary and every mean and deviation, and writes them.
 
     Args:
-        train: the prepared training rows.
+        counts: of the prepared rows; the first part is train.
         schema: their schema.
         folder: where `<feature>.json` goes.
         base: earlier vocabularies to extend: their values keep their places, new ones fill the
@@ -52,7 +52,9 @@ def learn(train: ir.Table, schema: Schema, folder: Path, base: Path | None = Non
     earlier = {} if base is None else load(base, schema)
     asked = [feature for feature in schema.features if has_file(feature)]
     numbers = [feature for feature in asked if feature.kind == "numeric"]
-    moments = _moments(train, [feature for feature in numbers if feature.name not in earlier])
+    moments = _moments(
+        counts.parts[counts.first], [feature for feature in numbers if feature.name not in earlier]
+    )
     for feature in numbers:
         write_json(folder / f"{feature.name}.json", (earlier | moments)[feature.name])
     for feature in asked:
@@ -65,12 +67,13 @@ def learn(train: ir.Table, schema: Schema, folder: Path, base: Path | None = Non
             places = capacity(feature, earlier[feature.name])
             known = frozenset(before)
             # so many values hold a new one for every free place, whatever of them is known
-            frequent = _vocabulary(train, family, places)
+            frequent = counts.ranked(family, feature.min_count, places).to_pylist()
             fresh = (value for value in frequent if value not in known)
             found["values"] = [*before, *itertools.islice(fresh, places - len(before))]
             found["capacity"] = places
         else:
-            found["values"] = list(_vocabulary(train, family, feature.max_size))
+            ranked = counts.ranked(family, feature.min_count, feature.max_size)
+            found["values"] = ranked.to_pylist()
         write_json(folder / f"{feature.name}.json", found)
 
 
@@ -128,12 +131,12 @@ def load(folder: Path, schema: Schema) -> dict[str, dict[str, Any]]:
 
 
 def describe(
-    parts: Mapping[str, ir.Table], schema: Schema, learned: Mapping[str, Mapping[str, Any]]
+    counts: ValueCounts, schema: Schema, learned: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Describes every feature for the data card.
 
     Args:
-        parts: the prepared rows of each part; the first one gives the top values.
+        counts: of the prepared rows; the first part gives the top values.
         schema: their schema.
         learned: what `load` gives.
 
@@ -142,22 +145,22 @@ def describe(
         (share of the values present, per part), distinct and top values with their share, or
         mean, std, least and greatest.
     """
-    there = next(iter(parts.values())).columns  # a sequence is a place in its stream
+    there = counts.parts[counts.first].columns  # a sequence is a place in its stream
     return {
-        f.name: {"kind": f.kind} | _describe(parts, f, learned)
+        f.name: {"kind": f.kind} | _describe(counts, f, learned)
         for f in schema.features
         if f.name in there
     }
 
 
 def _describe(
-    parts: Mapping[str, ir.Table], feature: Feature, learned: Mapping[str, Mapping[str, Any]]
+    counts: ValueCounts, feature: Feature, learned: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    first = next(iter(parts))
     if feature.kind in ("numeric", "bucketized"):
-        column = parts[first][feature.name].cast("float64")
+        table = counts.parts[counts.first]
+        column = table[feature.name].cast("float64")
         with translated_errors("describing the data"):
-            row = parts[first].aggregate(
+            row = table.aggregate(
                 mean=column.mean(),
                 std=column.std(how="pop"),
                 least=column.min(),
@@ -165,28 +168,27 @@ def _describe(
             )
             described = row.to_pyarrow().to_pylist()[0]
         return {k: _rounded(v) for k, v in described.items() if v is not None and math.isfinite(v)}
-    counted = _counted(parts, feature)
-    rows = {part: counted[f"rows_{i}"].to_numpy() for i, part in enumerate(parts)}
-    described = {"distinct": int(np.count_nonzero(rows[first]))}
-    described["top"] = _top(counted, int(rows[first].sum()))
-    known = _known(feature, learned, counted["value"])
-    if known is not None:
-        totals = {part: (int(n.sum()), int(n[~known].sum())) for part, n in rows.items()}
-        described["out_of_vocabulary"] = {
-            part: unknown / total if total else 0.0 for part, (total, unknown) in totals.items()
-        }
+    described, unknown = {}, {}
+    for part in counts.parts:
+        counted = counts.of(part, feature)
+        rows = counted["rows"].to_numpy()
+        total = int(rows.sum())
+        if part == counts.first:
+            described["distinct"] = counted.num_rows
+            top = counts.top(feature, _SHOWN).to_pylist()
+            described["top"] = [
+                {"value": entry["value"], "share": entry["rows"] / total} for entry in top
+            ]
+        known = _known(feature, learned, counted["value"])
+        if known is not None:
+            unknown[part] = int(rows[~known].sum()) / total if total else 0.0
+    counts.forget(feature)
+    if unknown:
+        described["out_of_vocabulary"] = unknown
     owner = feature.tied_to or feature.name
     if owner in learned:
         described["vocabulary_size"] = len(learned[owner]["values"])
     return described
-
-
-def _top(counted: pa.Table, present: int) -> list[dict[str, Any]]:
-    """Returns the most frequent values of the first part with their shares."""
-    some = counted.filter(pc.greater(counted["rows_0"], 0))
-    keys = [("rows_0", "descending"), ("value", "ascending")]
-    top = some.take(pc.select_k_unstable(some, k=_SHOWN, sort_keys=keys)).to_pylist()
-    return [{"value": entry["value"], "share": entry["rows_0"] / present} for entry in top]
 
 
 def _known(
@@ -203,44 +205,6 @@ def _known(
     places = pa.array(learned[owner]["values"], values.type)
     found: NDArray[np.bool_] = pc.is_in(values, value_set=places).to_numpy()
     return found
-
-
-def _values(table: ir.Table, feature: Feature) -> ir.Table:
-    """One row per value present in a feature."""
-    column = table[feature.name]
-    value = column.unnest() if feature.multi_valued else column
-    values = table.select(value=value)
-    return values.filter(values["value"] != _ABSENT[feature.dtype])
-
-
-def _vocabulary(train: ir.Table, family: Sequence[Feature], most: int | None) -> Iterator[Any]:
-    """Yields a family's values, the most frequent first; no more than `most`."""
-    owner = family[0]
-    tables = [_values(train, feature) for feature in family]
-    union = ibis.union(*tables) if len(tables) > 1 else tables[0]
-    counted = union.group_by("value").aggregate(rows=lambda t: t.count())
-    counted = counted.filter(counted["rows"] >= owner.min_count)
-    counted = counted.order_by(ibis.desc("rows"), "value")
-    if most is not None:
-        counted = counted.limit(most)
-    with translated_errors("learning vocabularies"):
-        for batch in counted.select("value").to_pyarrow().to_batches():
-            yield from batch["value"].to_pylist()
-
-
-def _counted(parts: Mapping[str, ir.Table], feature: Feature) -> pa.Table:
-    """Returns every `value` with its rows in each part, `rows_0`, `rows_1` and so on."""
-    names = {part: f"rows_{i}" for i, part in enumerate(parts)}
-    labelled = [
-        _values(table, feature).mutate(
-            **{n: ibis.literal(int(p == part)) for p, n in names.items()}
-        )
-        for part, table in parts.items()
-    ]
-    union = ibis.union(*labelled) if len(labelled) > 1 else labelled[0]
-    sums = {n: union[n].sum().cast("int64") for n in names.values()}
-    with translated_errors("describing the data"):
-        return union.group_by("value").aggregate(**sums).to_pyarrow()
 
 
 def _moments(train: ir.Table, features: Sequence[Feature]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from idefn_tf.export.serving_protos import message_class
 
 #: By DataType number: NumPy's type, and the field of typed values.
-_TYPES: dict[int, tuple[Any, str]] = {
+TYPES: dict[int, tuple[Any, str]] = {
     1: (np.float32, "float_val"),
     2: (np.float64, "double_val"),
     3: (np.int32, "int_val"),
@@ -32,7 +32,7 @@ _TYPES: dict[int, tuple[Any, str]] = {
     22: (np.uint32, "uint32_val"),
     23: (np.uint64, "uint64_val"),
 }
-_NUMBERS = {np.dtype(kind): number for number, (kind, _) in _TYPES.items()}
+_NUMBERS = {np.dtype(kind): number for number, (kind, _) in TYPES.items()}
 # NumPy 1.26 stops at 32 dimensions
 _MAX_RANK = 32
 
@@ -68,7 +68,7 @@ def from_message(proto: Any, most: int) -> np.ndarray:
     Raises:
         TensorError: if it is of a type or shape that cannot be.
     """
-    if proto.dtype not in _TYPES:
+    if proto.dtype not in TYPES:
         raise TensorError(f"DataType {proto.dtype} is not read")
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if proto.tensor_shape.unknown_rank or len(shape) > _MAX_RANK or any(n < 0 for n in shape):
@@ -78,7 +78,7 @@ def from_message(proto: Any, most: int) -> np.ndarray:
         raise TensorError(f"{count} values are more than the server accepts: {most}")
     if math.prod(n for n in shape if n) > most:  # empty, yet numpy multiplies the rest
         raise TensorError(f"shape {list(shape)} is more than the server accepts: {most}")
-    kind, field = _TYPES[proto.dtype]
+    kind, field = TYPES[proto.dtype]
     if proto.tensor_content:
         return _from_content(proto.tensor_content, kind, count).reshape(shape)
     return _from_values(getattr(proto, field), kind, count).reshape(shape)
@@ -163,7 +163,7 @@ def fill(proto: Any, array: np.ndarray, content: bool = False) -> None:
     proto.dtype = number
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    kind, field = _TYPES[number]
+    kind, field = TYPES[number]
     if kind is object:
         texts = (v.encode() if isinstance(v, str) else bytes(v) for v in array.ravel().tolist())
         proto.string_val.extend(texts)

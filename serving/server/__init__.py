@@ -19,10 +19,11 @@ Requests
     them. There they are sent back whole and as they came.
     float16 outputs are written.
 gRPC
-    --port opens it (there 8500 is open by itself): Predict, Classify, Regress, GetModelMetadata,
-    GetModelStatus and the standard health check, which alone needs no token.
+    --port opens it (there 8500 is open by itself): Predict, Classify, Regress,
+    MultiInference, GetModelMetadata, GetModelStatus and the standard health check, which alone
+    needs no token. The signatures of a MultiInference may have input tensors of their own.
     HandleReloadConfigRequest needs --allow_grpc_reload and a token, and takes base paths under
-    those of the start; MultiInference is not implemented. Certificates are read once, at the start.
+    those of the start. Certificates are read once, at the start.
     A tensor whose shape asks for more values than the largest body has bytes is refused.
     bfloat16, complex and quantized tensors are not read.
 Limits, each with a flag

@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     number("port", 0, 0, "port to listen on with gRPC; 0: no gRPC")
     text_flag("grpc_socket_path", "", "a UNIX socket to listen on, too")
     text_flag("grpc_channel_arguments", "", "name=value of gRPC's channels, separated by commas")
-    number("grpc_max_threads", 16, 1, "calls answered at the same time")
+    number("grpc_max_threads", 16, 1, "threads that read and write large messages")
     switch("enable_serialization_as_tensor_content", False, "answers hold raw bytes of numbers")
     switch("allow_grpc_reload", False, "take another list of models by gRPC; needs a token")
 

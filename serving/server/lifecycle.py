@@ -14,7 +14,6 @@ import gc
 import logging
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -200,23 +199,28 @@ def _listen(
             door.use_token(token)
 
     def stopping() -> None:
-        ended.extend(door.stop(grace) for door in doors)
+        for door in doors:
+            door.stop(grace)
 
-    ended: list[threading.Event] = []
     reloader = Reloader(settings, manager, use_token)
     server = Server(web, reloader.now, stopping)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a malformed request is no event
 
     async def run() -> None:
         if found.port:
-            limits, loop = flags.limits(found), asyncio.get_running_loop()
-            content = found.enable_serialization_as_tensor_content
-            check = found.enable_signature_method_name_check
-            calls = Calls(manager, batcher, metrics, limits, loop, content, check)
+            calls = Calls(
+                manager,
+                batcher,
+                metrics,
+                flags.limits(found),
+                found.grpc_max_threads,
+                found.enable_serialization_as_tensor_content,
+                found.enable_signature_method_name_check,
+            )
             reload = reload_call(manager, settings.models, found.allow_grpc_reload)
             named = {**calls.by_name(), RELOAD: reload}
             doors.append(Door(found, named, settings.token))
-            doors[0].start()
+            await doors[0].start()
             log.info("Running gRPC server at %s ...", doors[0].address)
         settings.listener.listen(1024)
         ready = asyncio.create_task(_announce(server, settings.address))
@@ -224,9 +228,8 @@ def _listen(
             await server.serve(sockets=[settings.listener])
         finally:
             ready.cancel()
-            stopping()
-            for event in ended:  # calls under way need this loop
-                await asyncio.to_thread(event.wait, grace + 1)
+            for door in doors:  # calls under way need this loop
+                await door.stop(grace)
 
     reloader.start()
     try:

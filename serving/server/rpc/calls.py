@@ -2,45 +2,61 @@
 
 Checks, their order and their words are TensorFlow Serving's own.
 
-Source: tensorflow_serving/servables/tensorflow/{predict_util,classifier,regressor,
-get_model_metadata_impl}.cc and model_servers/get_model_status_impl.cc, release 2.17.
+Source: tensorflow_serving/servables/tensorflow/{classifier,regressor,get_model_metadata_impl}.cc
+and model_servers/get_model_status_impl.cc, release 2.17.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from idefn_tf.export.serving_protos import message_class
-from serving.common.tensor_protos import TensorError, fill, from_message
 from serving.server.codec import examples
 from serving.server.errors import CODE_NAMES, StatusError, invalid_argument
 from serving.server.flags import Limits
 from serving.server.json_text import echo
 from serving.server.metrics import Metrics
 from serving.server.models.manager import ModelManager
+from serving.server.rpc import multi_inference, predict_call
 from serving.server.rpc.parse import parse
+from serving.server.rpc.predict_call import check_rows, name_version
 from serving.server.runtime.batching import Batcher
 from serving.server.runtime.servable import Servable
-from serving.server.runtime.signature import DEFAULT, Arrays, Signature
+from serving.server.runtime.signature import Arrays, Signature
+
+Call = Callable[[bytes, float], Awaitable[bytes]]
+Outputs = Mapping[str, np.ndarray]
 
 #: ModelVersionStatus.State by name.
 _STATES = {"UNKNOWN": 0, "START": 10, "LOADING": 20, "AVAILABLE": 30, "UNLOADING": 40, "END": 50}
+# What takes longer to read or to write than this is done in a thread.
+_LARGE_BODY, _MANY_NUMBERS = 256 * 1024, 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """A request on its way to the graph, and how its outputs become the answer's message."""
+
+    runs: Sequence[tuple[str, Signature, Arrays]]  # for the metrics: Predict, Classify, Regress
+    write: Callable[[Sequence[Outputs]], Any]
 
 
 class Calls:
-    """Answers calls on threads of gRPC's own; signatures run in the batcher's queue.
+    """Answers calls in the event loop, as REST does, from the same batching queue.
 
     Args:
         manager: the models.
-        batcher: runs signatures, for `loop`.
+        batcher: runs signatures.
         metrics: counters.
         limits: what a request may cost.
-        loop: the event loop that the batcher belongs to.
+        threads: for large messages, at most.
         content: whether answers hold raw tensor content.
         check_method: whether classify and regress insist on the signature's method name.
     """
@@ -51,37 +67,52 @@ class Calls:
         batcher: Batcher,
         metrics: Metrics,
         limits: Limits,
-        loop: asyncio.AbstractEventLoop,
+        threads: int = 16,
         content: bool = False,
         check_method: bool = False,
     ) -> None:
         self._manager, self._batcher, self._metrics = manager, batcher, metrics
-        self._limits, self._loop = limits, loop
-        self._content, self._check_method = content, check_method
+        self._limits, self._content, self._check_method = limits, content, check_method
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="grpc")
 
-    def by_name(self) -> Mapping[str, Callable[[bytes, float], bytes]]:
+    def by_name(self) -> Mapping[str, Call]:
         """The calls by their full name; each takes the request and the seconds it may take."""
         prediction, model = (
             "tensorflow.serving.PredictionService",
             "tensorflow.serving.ModelService",
         )
         return {
-            f"/{prediction}/Predict": self._counted("Predict", "TensorsRequest", self._predict),
+            f"/{prediction}/Predict": self._counted("Predict", "PredictRequest", self._predict),
             f"/{prediction}/Classify": self._counted("Classify", "ExampleRequest", self._classify),
             f"/{prediction}/Regress": self._counted("Regress", "ExampleRequest", self._regress),
+            f"/{prediction}/MultiInference": self._counted(
+                "MultiInference", "MultiInferenceRequest", self._tasks
+            ),
             f"/{prediction}/GetModelMetadata": self._metadata,
             f"/{model}/GetModelStatus": self._status,
         }
 
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown(wait=False)
+
     def _counted(
-        self, api: str, kind: str, call: Callable[[Any, float], Any]
-    ) -> Callable[[bytes, float], bytes]:
-        def counted(body: bytes, seconds: float) -> bytes:
+        self, api: str, kind: str, prepare: Callable[[Any, bytes, Servable], _Work]
+    ) -> Call:
+        async def counted(body: bytes, seconds: float) -> bytes:
             started, code = time.perf_counter(), "INTERNAL"
-            request = parse(kind, body)
-            name = request.model_spec.name
+            large = len(body) > _LARGE_BODY
+            request = parse(kind, body) if not large else await self._aside(parse, kind, body)
+            asked = request
+            if api == "MultiInference":
+                asked = request.tasks[0] if request.tasks else message_class("InferenceTask")()
+            name = asked.model_spec.name
             try:
-                answer: bytes = call(request, seconds).SerializeToString()
+                servable = self._acquire(asked)
+                try:
+                    answer = await self._answer(prepare, request, body, servable, seconds)
+                finally:
+                    servable.release()
                 code = "OK"
                 return answer
             except StatusError as error:
@@ -96,79 +127,92 @@ class Calls:
 
         return counted
 
+    async def _answer(
+        self,
+        prepare: Callable[[Any, bytes, Servable], _Work],
+        request: Any,
+        body: bytes,
+        servable: Servable,
+        seconds: float,
+    ) -> bytes:
+        deadline = asyncio.get_running_loop().time() + min(seconds, self._limits.timeout_seconds)
+        large = len(body) > _LARGE_BODY
+        if large:
+            work = await self._aside(prepare, request, body, servable)
+        else:
+            work = prepare(request, body, servable)
+        runs = [
+            self._batcher.run(servable, signature, arrays, deadline, api)
+            for api, signature, arrays in work.runs
+        ]
+        outputs: Sequence[Any]
+        if len(runs) == 1:
+            outputs = [await runs[0]]
+        else:
+            outputs = await asyncio.gather(*runs, return_exceptions=True)  # none is left behind
+            for found in outputs:
+                if isinstance(found, BaseException):
+                    raise found
+        sizes = [array.size for found in outputs for array in found.values()]
+        many = large or sum(sizes) > _MANY_NUMBERS
+        answer = await self._aside(work.write, outputs) if many else work.write(outputs)
+        return bytes(answer.SerializeToString())
+
+    async def _aside(self, function: Callable[..., Any], *given: Any) -> Any:
+        """Calls a function that may take long in a thread, so that others get their turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *given)
+
     # -- PredictionService ---------------------------------------------------------------------
 
-    def _predict(self, request: Any, seconds: float) -> Any:
-        servable = self._acquire(request)
-        try:
-            name = request.model_spec.signature_name or DEFAULT
-            signature = servable.signatures.get(name)
-            if signature is None or not signature.inputs:
-                raise StatusError(
-                    "FAILED_PRECONDITION", f'Serving signature key "{echo(name)}" not found.'
-                )
-            _check_names(request.inputs, signature)
-            _check_filter(request.output_filter, signature)
-            arrays = {key: self._array(key, request.inputs[key]) for key in signature.inputs}
-            _check_types(arrays, signature)
-            _check_rows(arrays, self._limits.max_rows)
-            outputs = self._run(servable, signature, arrays, seconds, "Predict")
-            answer = message_class("TensorsResponse")()
-            _name(answer.model_spec, servable, name)
-            for key in request.output_filter or outputs:
-                fill(answer.outputs[key], outputs[key], self._content)
+    def _predict(self, request: Any, body: bytes, servable: Servable) -> _Work:
+        signature = predict_call.signature_of(request, servable)
+        arrays = predict_call.inputs_of(request, body, signature, self._limits)
+        return _Work(
+            [("Predict", signature, arrays)],
+            lambda found: predict_call.answer_of(request, servable, found[0], self._content),
+        )
+
+    def _classify(self, request: Any, body: bytes, servable: Servable) -> _Work:
+        signature, given = self._examples(request, servable, "classify")
+
+        def write(found: Sequence[Outputs]) -> Any:
+            answer = message_class("ClassificationResponse")()
+            name_version(answer.model_spec, servable, signature.name)
+            multi_inference.write_classes(answer.result, found[0], len(given))
             return answer
-        finally:
-            servable.release()
 
-    def _array(self, key: str, tensor: Any) -> np.ndarray:
-        try:
-            return from_message(tensor, self._limits.max_body_bytes)
-        except TensorError as error:
-            raise invalid_argument(f"tensor parsing error: {echo(key)}: {error}") from None
+        return _Work([("Classify", signature, {"inputs": given})], write)
 
-    def _classify(self, request: Any, seconds: float) -> Any:
-        servable, signature, outputs, count = self._examples(request, seconds, "classify")
-        classes, scores = examples.classes_of(outputs, count)
-        answer = message_class("ClassificationResponse")()
-        _name(answer.model_spec, servable, signature.name)
-        rows = classes if classes is not None else scores
-        for i in range(len(rows) if rows is not None else 0):
-            row = answer.result.classifications.add()
-            for j in range(rows.shape[1]):  # type: ignore[union-attr]
-                made = row.classes.add()
-                if classes is not None:
-                    made.label = bytes(classes[i, j]).decode("utf-8", "replace")
-                if scores is not None:
-                    made.score = float(scores[i, j])
-        return answer
+    def _regress(self, request: Any, body: bytes, servable: Servable) -> _Work:
+        signature, given = self._examples(request, servable, "regress")
 
-    def _regress(self, request: Any, seconds: float) -> Any:
-        servable, signature, outputs, count = self._examples(request, seconds, "regress")
-        values = examples.values_of(outputs, count)
-        answer = message_class("RegressionResponse")()
-        _name(answer.model_spec, servable, signature.name)
-        for value in values.tolist():
-            answer.result.regressions.add(value=value)
-        return answer
+        def write(found: Sequence[Outputs]) -> Any:
+            answer = message_class("RegressionResponse")()
+            name_version(answer.model_spec, servable, signature.name)
+            multi_inference.write_values(answer.result, found[0], len(given))
+            return answer
+
+        return _Work([("Regress", signature, {"inputs": given})], write)
+
+    def _tasks(self, request: Any, body: bytes, servable: Servable) -> _Work:
+        tasks = multi_inference.tasks_of(request, servable)
+        given = examples.of_input(request.input)
+        check_rows(len(given), self._limits)
+        return _Work(
+            [(task.verb.capitalize(), task.signature, {"inputs": given}) for task in tasks],
+            lambda found: multi_inference.answer_of(tasks, servable, found, len(given)),
+        )
 
     def _examples(
-        self, request: Any, seconds: float, verb: str
-    ) -> tuple[Servable, Signature, Arrays, int]:
-        servable = self._acquire(request)
-        try:
-            signature = examples.find(
-                verb, servable, request.model_spec.signature_name, self._check_method
-            )
-            given = examples.of_input(request.input)
-            if len(given) > self._limits.max_rows:
-                raise _too_many(self._limits.max_rows)
-            outputs = self._run(servable, signature, {"inputs": given}, seconds, verb.capitalize())
-            return servable, signature, outputs, len(given)
-        finally:
-            servable.release()
+        self, request: Any, servable: Servable, verb: str
+    ) -> tuple[Signature, np.ndarray]:
+        name = request.model_spec.signature_name
+        signature = examples.find(verb, servable, name, self._check_method)
+        given = examples.of_input(request.input)
+        check_rows(len(given), self._limits)
+        return signature, given
 
-    def _metadata(self, body: bytes, seconds: float) -> bytes:
+    async def _metadata(self, body: bytes, seconds: float) -> bytes:
         request = parse("GetModelMetadataRequest", body)
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
@@ -185,7 +229,7 @@ class Calls:
             for name, definition in servable.definitions.items():
                 found.signature_def[name] = definition
             answer = message_class("GetModelMetadataResponse")()
-            _name(answer.model_spec, servable, "")
+            name_version(answer.model_spec, servable, "")
             packed = answer.metadata["signature_def"]
             packed.type_url = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
             packed.value = found.SerializeToString()
@@ -196,7 +240,7 @@ class Calls:
 
     # -- ModelService --------------------------------------------------------------------------
 
-    def _status(self, body: bytes, seconds: float) -> bytes:
+    async def _status(self, body: bytes, seconds: float) -> bytes:
         request = parse("GetModelStatusRequest", body)
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
@@ -216,8 +260,6 @@ class Calls:
         written: bytes = answer.SerializeToString()
         return written
 
-    # -- what calls share ----------------------------------------------------------------------
-
     def _acquire(self, request: Any) -> Servable:
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
@@ -226,64 +268,3 @@ class Calls:
         version = spec.version.value if chosen == "version" else None
         label = spec.version_label if chosen == "version_label" else None
         return self._manager.acquire(spec.name, version, label)
-
-    def _run(
-        self, servable: Servable, signature: Signature, arrays: Arrays, seconds: float, api: str
-    ) -> dict[str, np.ndarray]:
-        deadline = self._loop.time() + min(seconds, self._limits.timeout_seconds)
-        work = self._batcher.run(servable, signature, arrays, deadline, api)
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-
-def _name(spec: Any, servable: Servable, signature: str) -> None:
-    spec.name, spec.signature_name = servable.name, signature
-    spec.version.value = servable.version
-
-
-def _check_names(inputs: Mapping[str, Any], signature: Signature) -> None:
-    sent, wanted = set(inputs), set(signature.inputs)
-    if len(sent) != len(wanted):
-        raise invalid_argument(
-            f"input size does not match signature: {len(sent)}!={len(wanted)} "
-            f"len({{{_listed(sent)}}}) != len({{{_listed(wanted)}}}). "
-            f"Sent extra: {{{_listed(sent - wanted)}}}. "
-            f"Missing but required: {{{_listed(wanted - sent)}}}."
-        )
-    if sent != wanted:
-        raise invalid_argument(
-            f"Signature input {min(wanted - sent)} was not found in the request; "
-            f"sent: {{{_listed(sent)}}}"
-        )
-
-
-def _listed(names: set[str]) -> str:
-    return echo(",".join(sorted(names)))
-
-
-def _check_filter(asked: Sequence[str], signature: Signature) -> None:
-    seen: set[str] = set()
-    for alias in asked:
-        if alias not in signature.outputs:
-            raise invalid_argument(
-                f"output tensor alias not found in signature: {echo(alias)} Outputs expected to "
-                f"be in the set {{{','.join(sorted(signature.outputs))}}}."
-            )
-        if alias in seen:
-            raise invalid_argument(f"duplicate output tensor alias: {alias}")
-        seen.add(alias)
-
-
-def _check_types(arrays: Arrays, signature: Signature) -> None:
-    for key, spec in signature.inputs.items():
-        given = "string" if arrays[key].dtype == object else arrays[key].dtype.name
-        if given != spec.type:
-            raise invalid_argument(f"Expects arg[{key}] to be {spec.type} but {given} is provided")
-
-
-def _check_rows(arrays: Arrays, most: int) -> None:
-    if any(array.ndim and array.shape[0] > most for array in arrays.values()):
-        raise _too_many(most)
-
-
-def _too_many(most: int) -> StatusError:
-    return invalid_argument(f"Request has more rows than the server accepts: {most}")

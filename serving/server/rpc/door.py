@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hmac
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.aio
 
 from idefn_tf.export.serving_protos import message_class
 from serving.common import config
 from serving.common.config import ConfigError
 from serving.server.errors import StatusError
+from serving.server.rpc.calls import Call
 from serving.server.rpc.parse import parse
 
 log = logging.getLogger("serving.server")
@@ -27,7 +28,7 @@ _SERVING, _NOT_SERVING = 1, 2
 
 
 class Door(grpc.GenericRpcHandler):
-    """Serves calls over gRPC, on threads of its own.
+    """Serves calls over gRPC, in the running event loop; gRPC's own threads read and write.
 
     Args:
         found: the parsed flags.
@@ -41,21 +42,24 @@ class Door(grpc.GenericRpcHandler):
     def __init__(
         self,
         found: argparse.Namespace,
-        calls: Mapping[str, Callable[[bytes, float], bytes]],
+        calls: Mapping[str, Call],
         token: str | None,
     ) -> None:
-        self._calls, self._token = calls, token
+        self._token = token
         self._seconds = found.rest_api_timeout_in_ms / 1000
-        self._stopping = threading.Event()
+        self._stopped: asyncio.Task[None] | None = None
+        self._handlers = {name: self._handler(name, call) for name, call in calls.items()}
+        self._handlers[_HEALTH] = grpc.unary_unary_rpc_method_handler(self._health)
         options = [
             ("grpc.max_receive_message_length", found.rest_api_max_body_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
             *_arguments(found.grpc_channel_arguments),
         ]
-        pool = ThreadPoolExecutor(found.grpc_max_threads, thread_name_prefix="grpc")
         most = found.grpc_max_threads + found.rest_api_max_pending
-        self._server = grpc.server(pool, [self], options=options, maximum_concurrent_rpcs=most)
+        self._server = grpc.aio.server(
+            handlers=[self], options=options, maximum_concurrent_rpcs=most
+        )
         self.address = self._listen(found)
 
     def _listen(self, found: argparse.Namespace) -> str:
@@ -73,61 +77,59 @@ class Door(grpc.GenericRpcHandler):
             raise ConfigError(f"--port {found.port}: {error}") from None
         return f"{place.rpartition(':')[0]}:{port}"
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Starts to answer."""
-        self._server.start()
+        await self._server.start()
 
     def use_token(self, token: str) -> None:
         """Asks for another bearer token from now on."""
         self._token = token
 
-    def stop(self, seconds: float) -> threading.Event:
-        """Accepts no further call; the event is set once those under way have been answered."""
-        self._stopping.set()
-        ended: threading.Event = self._server.stop(seconds)
-        return ended
+    def stop(self, seconds: float) -> asyncio.Task[None]:
+        """Accepts no further call; the task ends once those under way have been answered."""
+        if self._stopped is None:
+            self._stopped = asyncio.ensure_future(self._server.stop(seconds))
+        return self._stopped
 
     # -- gRPC ----------------------------------------------------------------------------------
 
     def service(self, details: Any) -> Any:
-        """Finds the handler of a call (gRPC's own entry point)."""
-        if details.method == _HEALTH:
-            return grpc.unary_unary_rpc_method_handler(self._health)
-        call = self._calls.get(details.method)
-        if call is None:
-            return None  # UNIMPLEMENTED, in gRPC's words
+        """Finds the handler of a call (gRPC's own entry point); UNIMPLEMENTED if there is none."""
+        return self._handlers.get(details.method)
 
-        def answer(body: bytes, context: Any) -> bytes:
-            self._authorize(context)
+    def _handler(self, name: str, call: Call) -> Any:
+        async def answer(body: bytes, context: Any) -> bytes:
+            if self._token is not None and not self._is_authorized(context, self._token):
+                await context.abort(
+                    grpc.StatusCode.UNAUTHENTICATED, "A valid bearer token is required"
+                )
             left = context.time_remaining()
             try:
-                return call(body, self._seconds if left is None else left)
+                return await call(body, self._seconds if left is None else left)
             except StatusError as error:
-                context.abort(getattr(grpc.StatusCode, error.code), error.message)
+                code, said = getattr(grpc.StatusCode, error.code), error.message
             except Exception:
-                log.exception("%s failed", details.method)
-                context.abort(grpc.StatusCode.INTERNAL, "Internal error")
+                log.exception("%s failed", name)
+                code, said = grpc.StatusCode.INTERNAL, "Internal error"
+            await context.abort(code, said)
             raise AssertionError("abort raises")
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
-    def _authorize(self, context: Any) -> None:
-        if self._token is None:
-            return
+    def _is_authorized(self, context: Any, token: str) -> bool:
         shown = dict(context.invocation_metadata()).get("authorization", "")
         scheme, _, given = str(shown).partition(" ")
-        right = hmac.compare_digest(given.strip().encode(), self._token.encode())
-        if scheme.lower() != "bearer" or not right:
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, "A valid bearer token is required")
+        right = hmac.compare_digest(given.strip().encode(), token.encode())
+        return scheme.lower() == "bearer" and right
 
-    def _health(self, body: bytes, context: Any) -> bytes:
+    async def _health(self, body: bytes, context: Any) -> bytes:
         try:
             service = parse("HealthCheckRequest", body).service
         except StatusError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
         if service not in _SERVICES:
-            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
-        status = _NOT_SERVING if self._stopping.is_set() else _SERVING
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        status = _SERVING if self._stopped is None else _NOT_SERVING
         written: bytes = message_class("HealthCheckResponse")(status=status).SerializeToString()
         return written
 

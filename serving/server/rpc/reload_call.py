@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from idefn_tf.export.serving_protos import message_class
@@ -10,14 +11,13 @@ from serving.common.config import ConfigError, ModelConfig, models_of
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.json_text import echo
 from serving.server.models.manager import ModelManager
+from serving.server.rpc.calls import Call
 from serving.server.rpc.parse import parse
 
 NAME = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 
-def reload_call(
-    manager: ModelManager, given: Sequence[ModelConfig], allowed: bool
-) -> Callable[[bytes, float], bytes]:
+def reload_call(manager: ModelManager, given: Sequence[ModelConfig], allowed: bool) -> Call:
     """Returns the call.
 
     Args:
@@ -27,7 +27,7 @@ def reload_call(
     """
     roots = [Path(model.base_path).resolve() for model in given]
 
-    def call(body: bytes, seconds: float) -> bytes:
+    async def call(body: bytes, seconds: float) -> bytes:
         if not allowed:
             raise StatusError(
                 "PERMISSION_DENIED",
@@ -46,7 +46,7 @@ def reload_call(
                     f"base_path '{echo(model.base_path)}' must lie under one that the server was "
                     "started with",
                 )
-        manager.configure(listed)
+        await asyncio.to_thread(manager.configure, listed)
         answer: bytes = message_class("ReloadConfigResponse")(status={}).SerializeToString()
         return answer
 

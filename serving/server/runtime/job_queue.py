@@ -14,6 +14,9 @@ from serving.server.runtime.signature import Arrays, Signature
 # A batch of at most so many input values is small; a signature is quick after so many small runs,
 # the slowest of late (each run fades the memory of those before) below so many seconds.
 SMALL, _PROOF, _QUICK_SECONDS, _FADING = 2_000, 16, 0.002, 0.98
+# Jobs come in company if two wait, or batches of late had more jobs than this on average; then so
+# many turns of the event loop without a further one end the wait.
+_COMPANY, _TURNS = 1.5, 16
 
 
 @dataclasses.dataclass(eq=False)
@@ -40,6 +43,7 @@ class Lane:
         running: Batches in threads.
         timer: Set while the oldest job waits for company.
         due: Whether a run in the event loop's thread is coming up.
+        company: Jobs a batch in the event loop's thread, of late.
         small_runs: How many small batches have run.
         slowest: Seconds of the slowest small run of late.
     """
@@ -50,6 +54,23 @@ class Lane:
     due: bool = False
     small_runs: int = 0
     slowest: float = 0.0
+    company: float = 1.0
+    _seen: int = 0
+    _turns: int = 0
+
+    def expects_more(self) -> bool:
+        """Whether the next turn of the event loop may bring a job worth waiting for."""
+        count = len(self.waiting)
+        if not count or (count < 2 and self.company <= _COMPANY):
+            return False
+        self._turns = 0 if count > self._seen else self._turns + 1
+        self._seen = count
+        return self._turns < _TURNS and count * self.waiting[0].numbers < SMALL
+
+    def note_company(self, jobs: int) -> None:
+        """Remembers how many jobs a batch had."""
+        self._seen = self._turns = 0
+        self.company += 0.1 * (jobs - self.company)
 
     def note(self, numbers: int, seconds: float) -> None:
         """Remembers how long a batch of so many numbers took."""

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from serving.server import errors
-from serving.server.runtime.stacking import Stack
+from serving.server.runtime.stacked_arrays import StackedArrays
+from serving.server.runtime.stacking import Stack, session_callable
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
@@ -72,6 +73,11 @@ class Signature:
         name: Its key in the SavedModel.
         definition: The SignatureDef.
         bounded: Whether its time depends on the shapes of its inputs only (it has no loops).
+
+    Attributes:
+        groups: The inputs' names, those that are fed as one array together, in feeding order.
+        stackable: Whether several requests have a meaning as one batch: every tensor counts rows
+            first.
     """
 
     def __init__(self, name: str, definition: Any, bounded: bool = False) -> None:
@@ -89,18 +95,16 @@ class Signature:
         for key, spec in self.inputs.items():
             alike.setdefault((spec.type, spec.shape), []).append(key)
         self.alike = [tuple(keys) for keys in alike.values()]
+        specs = [*self.inputs.values(), *self.outputs.values()]
+        rowwise = all(spec.batched for spec in specs)
+        self.stackable = bool(self.inputs) and bool(self.outputs) and rowwise
         self._flat = all(spec.shape == (-1,) for spec in self.inputs.values())
         self.row_independent = False
+        self.groups: tuple[tuple[str, ...], ...] = ()
         self._stacks: Sequence[Stack] = ()
         self._single: tuple[str, ...] = ()
         self._call: Callable[..., Any] | None = None
         self._call_loose: Callable[..., Any] | None = None
-
-    @property
-    def stackable(self) -> bool:
-        """Whether several requests have a meaning as one batch: every tensor counts rows first."""
-        specs = [*self.inputs.values(), *self.outputs.values()]
-        return bool(self.inputs) and bool(self.outputs) and all(spec.batched for spec in specs)
 
     def bind(self, session: tf.compat.v1.Session, stacks: Sequence[Stack] = ()) -> None:
         """Prepares the calls into a session.
@@ -117,14 +121,16 @@ class Signature:
         ]
         fetches = [spec.tensor for spec in self.outputs.values()]
         placeholders = [stack.placeholder for stack in stacks]
-        self._call = session.make_callable(fetches, [*placeholders, *singles])
+        self._call = session_callable(session, fetches, [*placeholders, *singles])
         parts = [part for stack in stacks for part in stack.parts]
-        self._call_loose = session.make_callable(fetches, [*placeholders, *parts, *singles])
+        self._call_loose = session_callable(session, fetches, [*placeholders, *parts, *singles])
+        self.groups = (*(stack.keys for stack in stacks), *((key,) for key in self._single))
 
     def bind_call(self, call: Callable[..., Any]) -> None:
         """Takes a function of all inputs in order that gives all outputs in order."""
         self._single = tuple(self.inputs)
         self._call = self._call_loose = call
+        self.groups = tuple((key,) for key in self.inputs)
 
     @property
     def bound(self) -> bool:
@@ -145,6 +151,8 @@ class Signature:
         Raises:
             StatusError: INVALID_ARGUMENT.
         """
+        if isinstance(arrays, StackedArrays):  # its reader has looked
+            return
         if self._flat and all(array.ndim == 1 for array in arrays.values()):
             return
         for key, spec in self.inputs.items():
@@ -155,6 +163,18 @@ class Signature:
                     f"Cannot feed value of shape {shape} for Tensor {spec.tensor}, "
                     f"which has shape {wanted}"
                 )
+
+    def row_shapes(self, arrays: Arrays) -> tuple[tuple[int, ...], ...] | None:
+        """The shape of a row, group by group; None if inputs of a group differ in it."""
+        if isinstance(arrays, StackedArrays):
+            return arrays.shapes
+        found = []
+        for names in self.groups:
+            shapes = {arrays[name].shape[1:] for name in names}
+            if len(shapes) > 1:
+                return None
+            found.append(shapes.pop())
+        return tuple(found)
 
     def run(self, arrays: Arrays) -> dict[str, np.ndarray]:
         """Runs the graph on one set of inputs.
@@ -168,6 +188,8 @@ class Signature:
         Raises:
             StatusError: The graph refused the values.
         """
+        if isinstance(arrays, StackedArrays):
+            return self._fetch(self._call, arrays.feeds)
         for stack in self._stacks:
             shape = arrays[stack.keys[0]].shape
             if any(arrays[key].shape != shape for key in stack.keys):
@@ -188,6 +210,9 @@ class Signature:
         Raises:
             StatusError: The graph refused the values.
         """
+        stacked = [arrays for arrays in batch if isinstance(arrays, StackedArrays)]
+        if len(stacked) == len(batch):
+            return self._fetch(self._call, StackedArrays.joined(stacked))
         feeds: list[np.ndarray] = []
         for stack in self._stacks:
             joined = np.concatenate([arrays[key] for key in stack.keys for arrays in batch])

@@ -11,14 +11,14 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf import message
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 
 _SCOPE = "idefn_tf_serving"
 _LOOPS = {"While", "StatelessWhile", "Enter", "For", "PyFunc", "PyFuncStateless", "EagerPyFunc"}
@@ -146,3 +146,21 @@ def build(
                 stacks[name].append(Stack(group.keys, placeholder, parts, nothing))
                 replaced.update(zip(group.tensors, parts, strict=True))
     return stacks, replaced
+
+
+def session_callable(
+    session: tf.compat.v1.Session, fetches: Sequence[str], feeds: Sequence[tf.Tensor]
+) -> Callable[..., Any]:
+    """Returns a function of arrays in the order of `feeds` that gives those of `fetches`.
+
+    `Session.make_callable` reads feeds and fetches anew in every call, which takes longer than a
+    small model; a callable made from options has read them once. Arrays must have the feeds' types.
+
+    Args:
+        session: Holds the graph and its variables.
+        fetches: Names of tensors.
+        feeds: Tensors.
+    """
+    options = config_pb2.CallableOptions(fetch=fetches, feed=[tensor.name for tensor in feeds])
+    made: Callable[..., Any] = session._make_callable_from_options(options)
+    return made

@@ -5,6 +5,7 @@ A record that fails makes the load fail.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from idefn_tf.export.warmup_records import MOST_RECORDS, parse_record, read_records
@@ -53,5 +54,10 @@ def _run(servable: Servable, record: bytes, iterations: int) -> None:
         raise invalid_argument(
             f"inputs {sorted(arrays)} are not those of signature {signature.name}"
         )
+    signature.check_shapes(arrays)
+    typed = {
+        name: np.asarray(array, signature.inputs[name].dtype.as_numpy_dtype)
+        for name, array in arrays.items()
+    }
     for _ in range(iterations):
-        signature.run(arrays)
+        signature.run(typed)

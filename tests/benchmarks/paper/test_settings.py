@@ -193,3 +193,14 @@ def test_another_alpha_is_the_same_variant_otherwise():
     assert {**other.published, "alpha": 0.8} == base.published
     assert (other.method, other.relabels) == (base.method, True)
     assert make_config("equal", "all_negative_90", "mlp", 0).model["alpha"] == 0.9
+
+
+@pytest.mark.parametrize("setting", ["equal", "one_point", "fixed"])
+def test_an_override_does_not_reach_the_next_config(setting):
+    plain = make_config(setting, "idefn_light", "mlp", 0).model_dump(mode="json")
+    key = "model.transport.label_value"
+    changed = make_config(setting, "idefn_light", "mlp", 0, overrides={key: "calibrated"})
+    assert changed.model_dump(mode="json")["model"]["transport"]["label_value"] == "calibrated"
+    again = make_config(setting, "idefn_light", "mlp", 0).model_dump(mode="json")
+    assert again == plain
+    assert again["model"]["transport"]["label_value"] == 0.1

@@ -7,6 +7,7 @@ import pytest
 
 from idefn_tf.data import learn_vocabularies
 from idefn_tf.schema import Schema
+from pipelines.preparation.value_counts import ValueCounts
 from pipelines.preparation.vocabularies import learn, load
 
 #: Counts: 7 five times, -3 and 2 three times, 10 twice, 9 once, and two absent ones.
@@ -27,7 +28,7 @@ def both(tmp_path, **limits):
     frame = pd.DataFrame({"item": ITEMS, "city": CITIES, "last": np.full(len(ITEMS), -1)})
     frame.loc[:1, "last"] = 10  # with these two, 10 stands in four rows
     frame = frame.assign(click=0, conversion=0)
-    learn(ibis.memtable(frame), schema, tmp_path)
+    learn(ValueCounts({"train": ibis.memtable(frame)}), schema, tmp_path)
     kept = {name: found["values"] for name, found in load(tmp_path, schema).items()}
     memory = {n: found["values"] for n, found in learn_vocabularies(schema, frame).items()}
     return memory, kept
@@ -73,7 +74,7 @@ def test_new_ids_are_looked_for_among_those_not_known_yet(tmp_path, max_size, he
     base.mkdir()
     (base / "item.json").write_text('{"kind": "vocabulary", "values": [7, 2, -3]}')
     frame = pd.DataFrame({"item": ITEMS, "click": 0, "conversion": 0})
-    learn(ibis.memtable(frame), schema, tmp_path / "next", base)
+    learn(ValueCounts({"train": ibis.memtable(frame)}), schema, tmp_path / "next", base)
     found = load(tmp_path / "next", schema)["item"]
     assert found["values"] == expected
     assert found["capacity"] == 3 + headroom

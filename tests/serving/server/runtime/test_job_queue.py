@@ -144,3 +144,25 @@ def test_trust_is_lost_at_once_and_comes_back_slowly() -> None:
         lane.note(10, 0.001)
         turns += 1
     assert turns == 35  # 0.004 * 0.98 ** 35 is the first below 0.002
+
+
+def test_a_lone_job_waits_for_none_and_company_ends_after_quiet_turns() -> None:
+    lane = job_queue.Lane()
+    assert not lane.expects_more()  # nothing waits: what waited has gone to a thread
+    job = job_queue.Job(None, "m", "Predict", {}, 1, None, 10, None)  # type: ignore[arg-type]
+    lane.waiting.append(job)
+    assert not lane.expects_more()
+    lane.waiting.append(job)
+    assert [lane.expects_more() for _ in range(17)] == [True] * 16 + [False]
+    lane.waiting.append(job)  # a newcomer: the turns are counted anew
+    assert [lane.expects_more() for _ in range(17)] == [True] * 16 + [False]
+    lane.waiting.extend([job] * (job_queue.SMALL // 10))  # no longer a small batch
+    assert not lane.expects_more()
+    lane.waiting.clear()
+    for _ in range(20):
+        lane.note_company(4)
+    lane.waiting.append(job)
+    assert lane.expects_more()  # batches of late had four jobs
+    for _ in range(40):
+        lane.note_company(1)
+    assert not lane.expects_more()

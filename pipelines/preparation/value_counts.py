@@ -1,0 +1,77 @@
+"""How often each value of a feature stands in each part, counted once for all who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from idefn_tf.schema import Feature
+from pipelines.preparation.engine import translated_errors
+
+_ABSENT = {"int64": -1, "string": ""}
+#: The order of a vocabulary: the most frequent first, equal ones by value.
+ORDER = [("rows", "descending"), ("value", "ascending")]
+
+
+@dataclass(frozen=True)
+class ValueCounts:
+    """Counts the values of categorical features; the first part's counts are kept.
+
+    Attributes:
+        parts: the prepared rows of each part; the first is what is learned from.
+    """
+
+    parts: Mapping[str, ir.Table]
+    _kept: dict[str, pa.Table] = field(default_factory=dict, repr=False)
+
+    @property
+    def first(self) -> str:
+        """The part that is learned from."""
+        return next(iter(self.parts))
+
+    def of(self, part: str, feature: Feature) -> pa.Table:
+        """Returns every `value` of a feature that is there, with its `rows`, in any order."""
+        if part != self.first:
+            return self._count(part, feature)
+        if feature.name not in self._kept:
+            self._kept[feature.name] = self._count(part, feature)
+        return self._kept[feature.name]
+
+    def ranked(self, family: Sequence[Feature], least: int, most: int | None) -> pa.Array:
+        """Returns the values of tied features in the first part, the most frequent first.
+
+        Args:
+            family: the features; the rows of all count.
+            least: rows that a value needs.
+            most: how many values at most.
+        """
+        counted = pa.concat_tables([self.of(self.first, feature) for feature in family])
+        if len(family) > 1:
+            counted = counted.group_by("value").aggregate([("rows", "sum")])
+            counted = counted.rename_columns({"rows_sum": "rows"})
+        counted = counted.filter(pc.greater_equal(counted["rows"], least)).sort_by(ORDER)
+        values = counted["value"] if most is None else counted["value"].slice(0, most)
+        return values.combine_chunks()
+
+    def top(self, feature: Feature, number: int) -> pa.Table:
+        """Returns the most frequent values of a feature in the first part, with their rows."""
+        counted = self.of(self.first, feature)
+        return counted.take(pc.select_k_unstable(counted, k=number, sort_keys=ORDER))
+
+    def forget(self, feature: Feature) -> None:
+        """Drops what is kept of a feature."""
+        self._kept.pop(feature.name, None)
+
+    def _count(self, part: str, feature: Feature) -> pa.Table:
+        column = self.parts[part][feature.name]
+        value = column.unnest() if feature.multi_valued else column
+        values = self.parts[part].select(value=value)
+        values = values.filter(values["value"] != _ABSENT[feature.dtype])
+        counted = values.group_by("value").aggregate(rows=ibis._.count().cast("int64"))
+        with translated_errors(f"counting the values of {feature.name}"):
+            return counted.to_pyarrow()
