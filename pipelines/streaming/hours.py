@@ -20,6 +20,7 @@ one on; scores stay.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -145,9 +146,8 @@ class Hours:
         last = self.done()[-1]
         base = self.base(last)
         first = base if base < 0 else self.base(base - 1)
-        for hour in reversed(range(first)):
-            if not self._has_state(hour):
-                return
+        held = itertools.takewhile(self._has_state, reversed(range(first)))
+        for hour in sorted(held):  # the oldest first: a kill leaves those that are next to the rest
             place = self.place(hour)
             for state in (path for pattern in _STATES for path in place.glob(pattern)):
                 state.unlink()
