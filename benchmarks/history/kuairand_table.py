@@ -1,7 +1,7 @@
 """The study's table: AUCs over seeds, and paired differences over users and items.
 
-A draw of the bootstrap weighs each user and each item by a Poisson(1) number of its own, and a row
-by their product; seeds are drawn too. Both sides of a difference meet the same draws.
+Draws of the bootstrap are over users, widened by what items add (`idefn_tf.evaluation.resampling`);
+seeds are drawn too. Both sides of a difference meet the same draws.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.paper.bootstrap import Ranking
+from idefn_tf.evaluation.resampling import WAYS, resample_ways, widened
 
 RESULTS = Path(__file__).parents[1] / "results" / "history"
 SPACES = ("all_raw", "all_funnel", "clicked")
@@ -53,21 +54,16 @@ def difference(
     draws: int = DRAWS,
 ) -> tuple[float, float, float]:
     """Returns the mean difference of AUCs and its 95 % interval."""
-    generator = np.random.default_rng(0)
-    _, user = np.unique(users, return_inverse=True)
-    _, item = np.unique(items, return_inverse=True)
     seeds = sorted(set(first) & set(second))
     pairs = {s: (Ranking(label, first[s]), Ranking(label, second[s])) for s in seeds}
     ones = np.ones(len(label))
     mean = float(np.mean([a.auc(ones) - b.auc(ones) for a, b in pairs.values()]))
-    found = []
-    for _ in range(draws):
-        weight = (
-            generator.poisson(1, user.max() + 1)[user] * generator.poisson(1, item.max() + 1)[item]
-        )
-        a, b = pairs[seeds[generator.integers(len(seeds))]]
-        found.append(a.auc(weight.astype(float)) - b.auc(weight.astype(float)))
-    low, high = np.nanquantile(found, [0.025, 0.975])
+    drawn = np.random.default_rng(0).integers(len(seeds), size=draws)
+    found = np.empty((len(WAYS), draws))
+    for way, draw, weight in resample_ways(users, items, len(label), draws, 0):
+        a, b = pairs[seeds[drawn[draw]]]
+        found[way, draw] = a.auc(weight) - b.auc(weight)
+    low, high = np.quantile(widened(found), [0.025, 0.975])
     return mean, float(low), float(high)
 
 
