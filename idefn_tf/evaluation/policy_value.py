@@ -30,7 +30,7 @@ class PolicyValue:
         rows: of the log.
         logged: mean reward of the log itself.
         ips: the estimate, and `snips`, and `doubly_robust` (None without a model of candidates).
-        intervals: by estimate, 95 % of the bootstrap draws of users.
+        intervals: by estimate, 95 % of the bootstrap draws of users; None where there is one user.
         effective_rows: the effective sample size.
         largest_weight: the largest weight's share of their sum.
         mean_weight: 1 in expectation where the log could have shown all that the policy shows.
@@ -114,7 +114,8 @@ def value_policy(
     sums = {name: np.bincount(owner, weights=v) for name, v in terms.items()}
     found = _estimates({name: float(v.sum()) for name, v in sums.items()})
     drawn: dict[str, list[float]] = {name: [] for name in found}
-    for times in _draws(int(owner.max()) + 1, draws, seed):
+    clusters = int(owner.max()) + 1  # every draw of one alone is the same
+    for times in _draws(clusters, draws if clusters > 1 else 0, seed):
         again = _estimates({name: float(np.dot(times, v)) for name, v in sums.items()})
         for name, value in again.items():
             drawn[name].append(value)

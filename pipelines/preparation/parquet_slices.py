@@ -7,6 +7,7 @@ is begun, so that memory follows the slice and not the data.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -60,9 +61,11 @@ class Slices:
         spans, total = self._spans()
         with console.progress(f"writes {total:,} rows", total) as advance:
             for part in parts:
-                batches = read_ahead(self._batches(part, spans[part], sides), _AHEAD)
-                for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
-                    advance(n)
+                made = self._batches(part, spans[part], sides)
+                # closed on an error, too: the engine cannot end while the thread asks it
+                with closing(read_ahead(made, _AHEAD)) as batches:
+                    for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
+                        advance(n)
 
     def _made_once(self, side: Side) -> Side:
         """Makes the features of a side's records before exposures are joined to them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 _END = object()
 
 
-def read_ahead(items: Iterable[_T], number: int) -> Iterator[_T]:
+def read_ahead(items: Iterable[_T], number: int) -> Generator[_T, None, None]:
     """Yields items in order while a thread makes up to `number` more of them.
 
     An error of `items` is raised where its item would have come. A reader that stops early waits

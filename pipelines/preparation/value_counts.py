@@ -61,6 +61,8 @@ class ValueCounts:
     def top(self, feature: Feature, number: int) -> pa.Table:
         """Returns the most frequent values of a feature in the first part, with their rows."""
         counted = self.of(self.first, feature)
+        if not counted.num_rows:  # Arrow selects none of no rows with an error
+            return counted
         return counted.take(pc.select_k_unstable(counted, k=number, sort_keys=ORDER))
 
     def forget(self, feature: Feature) -> None:

@@ -118,6 +118,9 @@ class Calls:
             except StatusError as error:
                 code = error.code
                 raise
+            except asyncio.CancelledError:  # the client's doing, or its deadline's: no fault here
+                code = "CANCELLED"
+                raise
             finally:
                 if name in self._manager.names():
                     self._metrics.count(name, code)

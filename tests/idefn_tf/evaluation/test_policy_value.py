@@ -77,3 +77,10 @@ def test_what_is_not_defined_is_none_in_json():
 def test_what_is_wrong_is_said(given, said):
     with pytest.raises(ValueError, match=said):
         value_policy(*given)
+
+
+def test_one_user_has_no_interval():
+    """Each draw of one user is the same: a width of 0 would claim to be sure."""
+    found = value_policy([1, 0, 1], [1.0, 1.0, 1.0], users=[7, 7, 7])
+    assert found.intervals == {"logged": None, "ips": None, "snips": None}
+    assert value_policy([1], [1.0]).intervals["snips"] is None

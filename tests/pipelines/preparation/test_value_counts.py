@@ -58,3 +58,8 @@ def test_the_first_part_is_counted_once_until_it_is_forgotten(counts):
     again = counts.of("train", ITEM)
     assert again is not first
     assert as_dict(again) == as_dict(first)
+
+
+def test_a_feature_without_any_value_has_no_top():
+    parts = {"train": ibis.memtable(pa.table({"city": ["", ""]}))}
+    assert ValueCounts(parts).top(CITY, 5).num_rows == 0

@@ -19,9 +19,12 @@ apis = pytest.importorskip("tensorflow_serving.apis")
 
 
 @pytest.fixture(scope="module")
-def doors(tiny_base, embedded_grpc):
+def doors(tiny_base, embedded_grpc, tmp_path_factory):
     """REST and gRPC addresses of one server."""
-    return embedded_grpc("--model_name=cvr", f"--model_base_path={tiny_base}")
+    page = tmp_path_factory.mktemp("monitoring") / "monitoring.config"
+    page.write_text('prometheus_config: { enable: true, path: "/metrics" }')
+    model = "--model_name=cvr", f"--model_base_path={tiny_base}"
+    return embedded_grpc(*model, f"--monitoring_config_file={page}")
 
 
 @pytest.fixture(scope="module")
@@ -304,3 +307,14 @@ def test_classify_and_regress_give_rests_answers(doors, stubs, tiny, columns):
     assert values == pytest.approx(list(expected["cvr"]), rel=1e-6)
     regress.input.Clear()
     assert refusal(lambda: stubs[0].Regress(regress)) == ("INVALID_ARGUMENT", "Input is empty.")
+
+
+def test_a_cancelled_call_counts_as_cancelled(doors, stubs, columns):
+    request = request_of({key: np.repeat(v, 500, axis=0) for key, v in columns.items()}, 2000)
+    page = ""
+    while "CANCELLED" not in page and "INTERNAL" not in page:
+        calls = [stubs[0].Predict.future(request) for _ in range(4)]
+        calls[0].result()  # the others are at the server by now, or done
+        _ = [call.cancel() for call in calls]
+        page = requests.get(f"{doors[0]}/metrics", timeout=10).text
+    assert "INTERNAL" not in page
