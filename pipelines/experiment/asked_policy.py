@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -197,6 +197,9 @@ def policy_values(
             users,
             row_weights(schema, arrays, whole_log),
         )
+        if policy.kind == "top":  # weights of mean 1 by their making, so in each draw, too
+            intervals = {**found[name].intervals, "ips": found[name].intervals["snips"]}
+            found[name] = replace(found[name], intervals=intervals)
     least = found["conversion"].effective_rows
     if policy.kind == "argmax" and least < FEWEST_EFFECTIVE_ROWS:
         raise ValueError(

@@ -55,6 +55,7 @@ def test_the_simulators_truth_is_found_by_a_log_that_shows_some_of_it(data, mode
     truth = whole["click"].to_numpy()[top].mean()
     schema = with_probability(data.schema, "shown_p")
     found = policy_values(model, schema, seen, seen, Policy("top", 0.3))["click"]
+    assert found.intervals["ips"] == found.intervals["snips"]
     low, high = found.intervals["snips"]
     assert low < truth < high
     assert high - low < 0.15
