@@ -25,8 +25,8 @@ from pipelines.preparation.read_ahead import read_ahead
 from pipelines.preparation.wide_joins import Side, widened
 
 _BATCH_ROWS = 65_536
-#: Batches that wait while earlier ones are written.
-_AHEAD = 4
+#: Batches that wait while earlier ones are written; more take memory and no less time.
+_AHEAD = 1
 
 
 @dataclass(frozen=True)
