@@ -18,6 +18,7 @@ from typing import Any
 
 #: Siblings begin so: hidden from readers, and known as leftovers of killed processes.
 PREFIX = ".tmp-"
+_JSON: dict[str, Any] = {"ensure_ascii": False, "allow_nan": False}
 _EXCHANGE, _HERE = 2, -100  # renameat2: RENAME_EXCHANGE, AT_FDCWD
 
 
@@ -90,8 +91,27 @@ def write_json(path: str | Path, value: Any) -> None:
     Raises:
         ValueError: for NaN and infinity, which JSON lacks.
     """
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    write_text(path, _indented(value, "\n") + "\n")
+
+
+def _indented(value: Any, line: str) -> str:
+    """Returns what `json.dumps` returns with indents of one, which take its slow encoder.
+
+    Lists of plain values, such as vocabularies, are written whole by the quick one.
+    """
+    inner = line + " "
+    if isinstance(value, dict) and value:
+        # a key alone is written as json.dumps writes it: of text, number or None
+        heads = (json.dumps({key: 0}, **_JSON)[1:-2] for key in value)
+        pairs = [head + _indented(v, inner) for head, v in zip(heads, value.values(), strict=True)]
+        return "{" + inner + f",{inner}".join(pairs) + line + "}"
+    if isinstance(value, list | tuple) and value:
+        if any(isinstance(entry, dict | list | tuple) for entry in value):
+            items = f",{inner}".join(_indented(entry, inner) for entry in value)
+        else:
+            items = json.dumps(value, separators=(f",{inner}", ": "), **_JSON)[1:-1]
+        return "[" + inner + items + line + "]"
+    return json.dumps(value, **_JSON)
 
 
 @contextmanager

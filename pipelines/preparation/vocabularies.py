@@ -7,7 +7,6 @@ file of its own: its owner's is learned on the union of both.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from idefn_tf._files import read_json, write_json, write_text
+from idefn_tf._files import read_json, write_json
 from idefn_tf.schema import Feature, Schema
 from pipelines.preparation.engine import translated_errors
 from pipelines.preparation.value_counts import ValueCounts
@@ -75,20 +74,7 @@ def learn(counts: ValueCounts, schema: Schema, folder: Path, base: Path | None =
         else:
             ranked = counts.ranked(family, feature.min_count, feature.max_size)
             found["values"] = ranked.to_pylist()
-        _write(folder / f"{feature.name}.json", found)
-
-
-def _write(path: Path, found: dict[str, Any]) -> None:
-    """Writes what `write_json` writes: its indents alone take the slow encoder, value by value."""
-    values = found["values"]
-    if not values:
-        return write_json(path, found)
-    options: dict[str, Any] = {"ensure_ascii": False, "allow_nan": False}
-    lines = json.dumps(values, separators=(",\n  ", ": "), **options)
-    # keys come in the order of `found`, and a list stands in its place as a number
-    frame = json.dumps(found | {"values": 0}, indent=1, **options)
-    write_text(path, frame.replace('"values": 0', f'"values": [\n  {lines[1:-1]}\n ]') + "\n")
-    return None
+        write_json(folder / f"{feature.name}.json", found)
 
 
 def capacity(feature: Feature, learned: Mapping[str, Any]) -> int:

@@ -1,12 +1,15 @@
 """Atomic writing: a name holds the old whole or the new whole, whatever happens in between."""
 
 import errno
+import json
 import math
 import os
 import subprocess
 import sys
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from idefn_tf._files import atomic_folder, atomic_path, read_json, write_json, write_text
 
@@ -166,3 +169,22 @@ def test_leftovers_of_the_dead_are_removed_and_of_the_living_kept(tmp_path):
     with atomic_folder(tmp_path / "out"):
         pass
     assert sorted(only(tmp_path)) == [f".tmp-out-{os.getppid()}", "out"]
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+NESTED = st.recursive(
+    PLAIN | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+)
+
+
+@given(NESTED)
+@example({"kind": "vocabulary", "values": [], "capacity": 9})
+@example({"kind": "vocabulary", "values": [7], "capacity": 9})
+@example({"kind": "vocabulary", "values": [-3, 2**53 + 1], "capacity": 9})
+@example({"kind": "vocabulary", "values": ["ü", 'a "quoted", b', "\n\u2028"], "capacity": 9})
+def test_json_is_written_as_the_standard_librarys_indents_have_it(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    write_json(path, value)
+    written = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    assert path.read_bytes() == written.encode("utf-8", "surrogatepass")

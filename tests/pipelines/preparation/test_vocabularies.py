@@ -5,11 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from idefn_tf._files import write_json
 from idefn_tf.data import learn_vocabularies
 from idefn_tf.schema import Schema
 from pipelines.preparation.value_counts import ValueCounts
-from pipelines.preparation.vocabularies import _write, learn, load
+from pipelines.preparation.vocabularies import learn, load
 
 #: Counts: 7 five times, -3 and 2 three times, 10 twice, 9 once, and two absent ones.
 ITEMS = [7, 2, -3, 7, 2, -3, 7, 2, -3, 7, 7, 10, 10, 9, -1, -1]
@@ -79,11 +78,3 @@ def test_new_ids_are_looked_for_among_those_not_known_yet(tmp_path, max_size, he
     found = load(tmp_path / "next", schema)["item"]
     assert found["values"] == expected
     assert found["capacity"] == 3 + headroom
-
-
-@pytest.mark.parametrize("values", [[], [7], [-3, 2**53 + 1], ["ü", 'a "quoted", b', "\n\u2028"]])
-def test_a_vocabulary_is_written_as_other_json_is(tmp_path, values):
-    found = {"kind": "vocabulary", "values": values, "capacity": 9}
-    _write(tmp_path / "quick.json", found)
-    write_json(tmp_path / "plain.json", found)
-    assert (tmp_path / "quick.json").read_bytes() == (tmp_path / "plain.json").read_bytes()
