@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from idefn_tf._checks import one_entry_per
 from idefn_tf._registry import register
 from idefn_tf.evaluation.off_policy import effective_sample_size, finite_rows, ratio
+from idefn_tf.evaluation.resampling import draw_counts
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +116,7 @@ def value_policy(
     found = _estimates({name: float(v.sum()) for name, v in sums.items()})
     drawn: dict[str, list[float]] = {name: [] for name in found}
     clusters = int(owner.max()) + 1  # every draw of one alone is the same
-    for times in _draws(clusters, draws if clusters > 1 else 0, seed):
+    for times in draw_counts(clusters, draws if clusters > 1 else 0, seed):
         again = _estimates({name: float(np.dot(times, v)) for name, v in sums.items()})
         for name, value in again.items():
             drawn[name].append(value)
@@ -145,12 +146,6 @@ def _estimates(sums: dict[str, float]) -> dict[str, float]:
         "snips": ratio(sums["wy"], sums["w"]),
     }
     return found | ({"doubly_robust": ratio(sums["dr"], sums["n"])} if "dr" in sums else {})
-
-
-def _draws(clusters: int, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    generator = np.random.default_rng(seed)
-    for _ in range(draws):
-        yield np.bincount(generator.integers(0, clusters, clusters), minlength=clusters)
 
 
 def _interval(values: list[float]) -> tuple[float, float] | None:

@@ -62,10 +62,15 @@ def resample(clusters: NDArray | None, rows: int, replicates: int, seed: int) ->
     else:
         owner = np.unique(clusters, return_inverse=True)[1].reshape(-1)
     count = int(owner.max()) + 1 if rows else 0
+    for drawn in draw_counts(count, replicates, seed):
+        yield drawn[owner].astype(np.float64)
+
+
+def draw_counts(clusters: int, replicates: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yields how often each cluster is drawn, as many draws with replacement as there are."""
     rng = np.random.default_rng(seed)
     for _ in range(replicates):
-        drawn = np.bincount(rng.integers(0, count, count), minlength=count)
-        yield drawn[owner].astype(np.float64)
+        yield np.bincount(rng.integers(0, clusters, clusters), minlength=clusters)
 
 
 def resample_ways(
