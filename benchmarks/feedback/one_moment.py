@@ -177,11 +177,7 @@ def _row(law: str, method: str, likelihood: str, cell: dict[int, Any], found: An
 
 def _paired(first: dict[int, float], second: dict[int, float]) -> str:
     """The mean difference over the seeds of both, and half of its interval where it has one."""
-    found = paired_difference(first, second)
-    if found is None:
-        return ""
-    half = "" if found.high is None else f" ± {found.high - found.mean:.4f}"
-    return f"{found.mean:.4f}{half}"
+    return str(paired_difference(first, second) or "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

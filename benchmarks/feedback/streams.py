@@ -184,11 +184,7 @@ def _interval(values: Mapping[int, float | None]) -> str:
 
 def _difference(first: Mapping[int, float], second: Mapping[int, float]) -> str:
     """The mean difference over seeds of both, and half of its 95 % interval."""
-    found = paired_difference(dict(first), dict(second))
-    if found is None:
-        return ""
-    half = "" if found.high is None else f" ± {found.high - found.mean:.4f}"
-    return f"{found.mean:.4f}{half}"
+    return str(paired_difference(dict(first), dict(second)) or "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -66,6 +66,11 @@ class Difference:
     seeds: int
     holm_p: float | None = None
 
+    def __str__(self) -> str:
+        """The mean, and half of its 95 % interval where there is one."""
+        half = "" if self.high is None else f" ± {self.high - self.mean:.4f}"
+        return f"{self.mean:.4f}{half}"
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the numbers by name."""
         return asdict(self)
