@@ -12,27 +12,19 @@ docs/transport-measurements.md.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.history import kuairand_study
 from benchmarks.labels import ceiling_table
+from benchmarks.labels.kept_scores import keep_scores, users_and_items
 from benchmarks.paper.bootstrap import report_labels
-from benchmarks.paper.oracle_rows import open_with_truth
-from idefn_tf._files import atomic_path
-from idefn_tf.data import to_arrays
-from idefn_tf.evaluation.resampling import find_items
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import add_quiet
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
-from pipelines.experiment.evaluation import predict
 from pipelines.preparation.prepared_folder import Prepared
-from pipelines.train import train
 from serving.common.command_line import command_parser
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "labels"
@@ -94,29 +86,14 @@ def run(cell: Cell, data: Path, out: Path, console: Console) -> None:
     if path.exists():
         return
     console.step(cell.name)
-    prepared = Prepared.open(data / cell.history)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out) as folder:
-        quiet = Console(quiet=True)
-        run_of = Path(folder) / "run"
-        # the rows with truth for both: AllNegative leaves that label aside
-        done = train(config_of(cell), prepared, run_of, quiet, open_with_truth, evaluate=False)
-        model = done.load_model()
-    scores = {p: predict(model, prepared.schema, prepared.table(p))["cvr"] for p in PARTS}
-    with atomic_path(path) as sibling, sibling.open("wb") as file:
-        np.savez_compressed(file, **{p: np.ravel(s).astype(np.float32) for p, s in scores.items()})
+    keep_scores(path, config_of(cell), Prepared.open(data / cell.history), PARTS)
 
 
 def _table(data: Path, out: Path, name: str, console: Console) -> int:
     prepared = Prepared.open(data / HISTORIES[0])
-    schema, columns = prepared.schema, report_labels(prepared)
-    arrays = to_arrays(schema, prepared.table("test"))
-    item = find_items(schema, arrays)
-    if schema.user_key is None or item is None:
-        raise ValueError(f"--data: must tell users and items apart, received {data} that does not")
-    found = ceiling_table.study(
-        ceiling_table.read_scores(out, "test"), columns, arrays[schema.user_key], arrays[item]
-    )
+    users, items = users_and_items(prepared, "--data", data)
+    scores, columns = ceiling_table.read_scores(out, "test"), report_labels(prepared)
+    found = ceiling_table.study(scores, columns, users, items)
     seeds = max(pair["seeds"] for pair in found["pairs"])
     command = f"python -m benchmarks.labels.ceiling run --data DATA --out OUT --seeds {seeds}"
     for path in ceiling_table.write({**found, "command": command}, RESULTS, name):

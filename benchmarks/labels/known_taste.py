@@ -13,7 +13,6 @@ expected was written down first: docs/transport-measurements.md.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +21,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.machine import machine_facts
+from benchmarks.labels.kept_scores import keep_scores, users_and_items
 from benchmarks.paper.bootstrap import difference, draw_aucs, report_labels
-from benchmarks.paper.oracle_rows import open_with_truth
 from benchmarks.paper.settings import make_config
 from benchmarks.paper.statistics import spread
-from idefn_tf._files import atomic_path, write_json, write_text
-from idefn_tf.data import to_arrays
-from idefn_tf.evaluation.resampling import find_items
+from idefn_tf._files import write_json, write_text
 from idefn_tf.evaluation.spaces import select
 from idefn_tf.schema import Schema
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import add_quiet
 from pipelines.cli.console import Console
-from pipelines.experiment.evaluation import predict
 from pipelines.preparation.prepared_folder import Prepared
-from pipelines.train import train
 from serving.common.command_line import command_parser
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "labels"
@@ -98,14 +93,7 @@ def run(cell: Cell, worlds: Path, out: Path, console: Console) -> None:
     config = make_config(
         "one_point", ROWS[cell.row][1], "mlp", cell.seed, "simulated", overrides=changed
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out) as folder:
-        quiet, place = Console(quiet=True), Path(folder) / "run"
-        # the rows with truth for all: every method but the oracle's leaves that label aside
-        done = train(config, prepared, place, quiet, open_with_truth, evaluate=False)
-        score = predict(done.load_model(), prepared.schema, prepared.table("test"))["cvr"]
-    with atomic_path(path) as sibling, sibling.open("wb") as file:
-        np.savez_compressed(file, test=np.ravel(score).astype(np.float32))
+    keep_scores(path, config, prepared, ("test",))
 
 
 def compare(world: Path, out: Path, draws: int = DRAWS) -> dict[str, Any]:
@@ -115,19 +103,14 @@ def compare(world: Path, out: Path, draws: int = DRAWS) -> dict[str, Any]:
         ValueError: if the world tells no users or items apart.
     """
     prepared = Prepared.open(world)
-    arrays = to_arrays(prepared.schema, prepared.table("test"))
-    item, user = find_items(prepared.schema, arrays), prepared.schema.user_key
-    if item is None or user is None:
-        raise ValueError(
-            f"--worlds: must tell users and items apart, received {world} that does not"
-        )
+    users, items = users_and_items(prepared, "--worlds", world)
     _, label = select(SPACE, report_labels(prepared))
     scores: dict[str, dict[int, np.ndarray]] = {}
     for row in ROWS:
         for path in sorted((out / "scores").glob(f"{world.name}-{row}-*.npz")):
             with np.load(path) as kept:
                 scores.setdefault(row, {})[int(path.stem.rpartition("-")[2])] = kept["test"]
-    drawn = draw_aucs(label, scores, arrays[user], draws, items=arrays[item])
+    drawn = draw_aucs(label, scores, users, draws, items=items)
     found: dict[str, Any] = {
         "world": world.name,
         "card": prepared.card.get("simulation"),
