@@ -25,6 +25,7 @@ from serving.server.json_text import echo
 from serving.server.metrics import Metrics
 from serving.server.models.manager import ModelManager
 from serving.server.rpc import multi_inference, predict_call
+from serving.server.rpc.multi_inference import write_classes, write_values
 from serving.server.rpc.parse import parse
 from serving.server.rpc.predict_call import check_rows, name_version
 from serving.server.runtime.batching import Batcher
@@ -176,26 +177,23 @@ class Calls:
         )
 
     def _classify(self, request: Any, body: bytes, servable: Servable) -> _Work:
-        signature, given = self._examples(request, servable, "classify")
-
-        def write(found: Sequence[Outputs]) -> Any:
-            answer = message_class("ClassificationResponse")()
-            name_version(answer.model_spec, servable, signature.name)
-            multi_inference.write_classes(answer.result, found[0], len(given))
-            return answer
-
-        return _Work([("Classify", signature, {"inputs": given})], write)
+        return self._task(request, servable, "Classify", "ClassificationResponse", write_classes)
 
     def _regress(self, request: Any, body: bytes, servable: Servable) -> _Work:
-        signature, given = self._examples(request, servable, "regress")
+        return self._task(request, servable, "Regress", "RegressionResponse", write_values)
 
-        def write(found: Sequence[Outputs]) -> Any:
-            answer = message_class("RegressionResponse")()
+    def _task(
+        self, request: Any, servable: Servable, api: str, kind: str, write: Callable[..., None]
+    ) -> _Work:
+        signature, given = self._examples(request, servable, api.lower())
+
+        def answer_of(found: Sequence[Outputs]) -> Any:
+            answer = message_class(kind)()
             name_version(answer.model_spec, servable, signature.name)
-            multi_inference.write_values(answer.result, found[0], len(given))
+            write(answer.result, found[0], len(given))
             return answer
 
-        return _Work([("Regress", signature, {"inputs": given})], write)
+        return _Work([(api, signature, {"inputs": given})], answer_of)
 
     def _tasks(self, request: Any, body: bytes, servable: Servable) -> _Work:
         tasks = multi_inference.tasks_of(request, servable)
