@@ -6,7 +6,7 @@ is begun, so that memory follows the slice and not the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +15,7 @@ from pathlib import Path
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from idefn_tf.schema import Schema
+from idefn_tf.schema import Feature, Schema
 from pipelines.cli.console import Console
 from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine, translated_errors
@@ -76,10 +76,9 @@ class Slices:
             and {feature.source, feature.weights or feature.source} <= set(side.table.columns)
         ]
         made = encode.made_once(side.table, features, self.schema.missing_words)
-        spent = {name for f in features for name in (f.source, f.weights) if name is not None}
-        spent -= {f.source for f in self.schema.recorded if f not in features}
-        spent -= {f.weights or "" for f in self.schema.recorded if f not in features}
-        kept = made.drop(*(spent - set(side.keys)))
+        others = (feature for feature in self.schema.recorded if feature not in features)
+        spent = _raw_columns(features) - _raw_columns(others) - set(side.keys)
+        kept = made.drop(*spent)
         return Side(self.engine.keep(kept) if features else side.table, side.keys)
 
     def _batches(
@@ -113,3 +112,7 @@ class Slices:
             edges = [least + width * i // number for i in range(number + 1)]
             spans[found["part"]] = [(a, b - 1) for a, b in pairwise(edges)]
         return spans, sum(found["rows"] for found in counted)
+
+
+def _raw_columns(features: Iterable[Feature]) -> set[str]:
+    return {name for f in features for name in (f.source, f.weights) if name is not None}
