@@ -184,6 +184,16 @@ def test_times_of_another_unit_are_refused(tmp_path, unit, times, said):
     assert "t" in str(caught.value).split()[0] or "'t'" in str(caught.value)
 
 
+def test_times_of_january_1970_alone_are_said(tmp_path):
+    """Thousands of seconds under milliseconds: valid, and hardly meant."""
+    path = write(tmp_path / "a.parquet", columns(t=[1_714_557 + 60 * i for i in range(ROWS)]))
+    data = prepared(tmp_path, path, schema_of(USER, exposure_time="t", time_unit="ms"))
+    assert (
+        "t: must hold milliseconds since 1970 (labels.time_unit: ms; in a.parquet), received "
+        f"nothing after January 1970, at most {1_714_557 + 60 * (ROWS - 1)}"
+    ) in data.card["checks"]["warnings"]
+
+
 def test_a_time_far_beyond_the_others_and_labels_that_teach_nothing_are_said(tmp_path):
     times = [1_714_557_600 + 8640 * i for i in range(ROWS - 1)] + [4_102_444_800]
     made = columns(t=times) | {"r": [0] * ROWS}
