@@ -68,7 +68,7 @@ def _rows_by_event(first: np.ndarray, end: np.ndarray, events: int) -> np.ndarra
 
 def _by_value(values: pa.ChunkedArray, rows: np.ndarray) -> pa.Table:
     table = pa.table({"value": values, "rows": pa.array(rows, pa.int64())})
-    absent = ABSENT["string" if pa.types.is_string(values.type) else "int64"]
+    absent = ABSENT["int64" if pa.types.is_integer(values.type) else "string"]
     there = pc.and_(pc.greater(table["rows"], 0), pc.not_equal(table["value"], absent))
     counted = table.filter(there).group_by("value").aggregate([("rows", "sum")])
     return counted.rename_columns({"rows_sum": "rows"}).select(["value", "rows"])

@@ -13,7 +13,7 @@ from idefn_tf.schema import BehaviourSequence
 from pipelines.preparation.list_counts import count
 
 
-def counted(items, spans, parts, length, absent=-1):
+def counted(items, spans, parts, length):
     places = Places({"item": items}, items, *np.array(spans, np.int64).reshape(-1, 2).T)
     sequence = BehaviourSequence(
         name="seen", key="user", condition="exposed", items=("item",), length=length
@@ -35,6 +35,13 @@ def test_an_event_counts_for_every_row_that_lists_it():
     assert plain(found.parts["train"]) == {7: 3, 8: 2}
     assert plain(found.parts["test"]) == {7: 1}  # the event without an item counts for nothing
     assert found.empty == {"train": 0.0, "test": 0.5}
+
+
+def test_words_are_counted_as_numbers_are():
+    items = np.array(["a", "", "a"], object)
+    for kind in (pa.string(), pa.large_string()):
+        found = counted(pa.array(items, kind), [(0, 3)], ["train"], 3)
+        assert plain(found.parts["train"]) == {"a": 2}
 
 
 @pytest.mark.parametrize("items", [np.zeros(0, np.int64), np.array([5])])
