@@ -44,6 +44,7 @@ class Field:
         train_only, serving_value: absent at serving, and what stands in there.
         sequence: the behaviour sequence that the field is a part of.
         item: of such a part, the field of the item in question; None for a gap.
+        history: whether it is one of the schema's aggregates over past events.
 
     Example:
         >>> from idefn_tf.features import Field
@@ -76,6 +77,7 @@ class Field:
     serving_value: int | float | str | None = None
     sequence: str | None = None
     item: str | None = None
+    history: bool = False
 
     @property
     def rows(self) -> int:
@@ -166,6 +168,7 @@ def lower(column: Any, schema: Schema | None = None) -> Field:
         missing=feature.missing if isinstance(feature.missing, int | float) else None,
         train_only=feature.train_only,
         serving_value=feature.serving_value,
+        history=any(field.name in past.names for past in schema.past.aggregates),
         **_of_sequence(field.name, schema),
     )
 

@@ -1,4 +1,4 @@
-"""What the transport compares rows by: parts of z, the hidden layer, the model's own CVR."""
+"""What the transport compares rows by: parts of z, a tower's hidden layer, the model's own CVR."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import tensorflow as tf
 from idefn_tf.models.batch import Outputs
 
 EMBEDDINGS, HIDDEN, AVERAGE, CVR = "embeddings", "hidden", "hidden_average", "cvr"
-OWN = (EMBEDDINGS, HIDDEN, AVERAGE, CVR)
+CLICKS, HISTORY, SEQUENCES = "hidden_ctr", "history", "sequences"
+OWN = (EMBEDDINGS, HIDDEN, AVERAGE, CLICKS, CVR, HISTORY, SEQUENCES)
 
 
 class Representation:
     """One part, or several side by side.
 
     Parts: "embeddings" (all of z), "hidden" (the CVR tower's last hidden layer), "hidden_average"
-    (that of a `SlowTower` which follows it), "cvr" (its logit) and the name of any feature (its
-    columns of z). Rows that share an id have distance 0 in that
+    (that of a `SlowTower` which follows it), "hidden_ctr" (the CTR tower's), "cvr" (its logit) and
+    the name of any feature (its columns of z). "history" stands for the names of all aggregates
+    over past events, "sequences" for those of all behaviour sequences' parts: what the encoder made
+    of them, which under "din", "target_attention" and "transformer" is the past as the row's item
+    attends to it. Rows that share an id have distance 0 in that
     feature's columns, so ``["video_id", "author_id"]`` matches within the item's neighbourhood and
     ``["user_id"]`` within the user's. Several parts are each divided by the root of the batch's
     mean squared distance from its mean, so that the widest does not decide alone; a part alone is
@@ -38,7 +42,18 @@ class Representation:
     def __init__(self, parts: str | Sequence[str], features: Any) -> None:
         self.names = (parts,) if isinstance(parts, str) else tuple(parts)
         self._slices: dict[str, slice] = features.field_slices()
-        unknown = [n for n in self.names if n not in {*self._slices, *OWN}]
+        groups = {
+            HISTORY: [f.name for f in features.fields if f.history],
+            SEQUENCES: [f.name for f in features.fields if f.sequence is not None],
+        }
+        for name in self.names:
+            if name in groups and not groups[name]:
+                raise ValueError(
+                    f"representation: must name a part that the features have, received {name!r} "
+                    f"of features without; declare `{name}` in the schema, or choose another part"
+                )
+        self._parts = tuple(p for name in self.names for p in groups.get(name, [name]))
+        unknown = [n for n in self._parts if n not in {*self._slices, *OWN}]
         if unknown or not self.names:
             raise ValueError(
                 f"representation: must be of {list(OWN)} and the features' names "
@@ -47,14 +62,15 @@ class Representation:
         self._width = features.output_width
 
     def width(self, hidden_width: int) -> int:
-        """Returns the number of columns, given those of the CVR tower's last hidden layer."""
-        own = {EMBEDDINGS: self._width, HIDDEN: hidden_width, AVERAGE: hidden_width, CVR: 1}
+        """Returns the number of columns, given those of a tower's last hidden layer."""
+        hidden = dict.fromkeys((HIDDEN, AVERAGE, CLICKS), hidden_width)
+        own = {EMBEDDINGS: self._width, CVR: 1, **hidden}
         sizes = {**{n: s.stop - s.start for n, s in self._slices.items()}, **own}
-        return sum(sizes[name] for name in self.names)
+        return sum(sizes[name] for name in self._parts)
 
     def __call__(self, outputs: Outputs) -> tf.Tensor:
         """Returns the rows' representation [B, width], without gradient."""
-        parts = [tf.stop_gradient(self._part(name, outputs)) for name in self.names]
+        parts = [tf.stop_gradient(self._part(name, outputs)) for name in self._parts]
         if len(parts) == 1:
             return parts[0]
         return tf.concat([_of_unit_spread(part) for part in parts], axis=-1)
@@ -64,6 +80,8 @@ class Representation:
             return outputs.z
         if name == HIDDEN:
             return outputs.hidden["cvr"]
+        if name == CLICKS:
+            return outputs.hidden["ctr"]
         if name == AVERAGE:
             return outputs.hidden[AVERAGE]
         if name == CVR:

@@ -31,6 +31,7 @@ Marginals = Annotated[str, OneOf(MARGINALS)]
 Relabelling = Annotated[str, OneOf(tuple(RULES))]
 Kappa = Annotated[Any, Either((Number(least=0, most=1), OneOf(("auto",)), SCHEDULE))]
 _LabelValue = Annotated[float | str, Either((Number(above=0, most=1), OneOf(("calibrated",))))]
+_Price = Annotated[float | str | None, Either((Number(above=0), OneOf(("auto",)), NONE))]
 _Holdout = Annotated[float | None, Either((Number(least=0, below=1), NONE))]
 
 
@@ -82,6 +83,11 @@ class TransportOptions(Record):
             `holdout_positives`).
         holdout_positives: share of the batch's positives hidden among the unclicked to estimate
             recall; by default 0, and .1 where `label_value` is "calibrated", which needs it.
+        rejection_price: a price of rejection per unclicked row in place of one mass budget
+            (`rejection_prices`): the level, relative to the cost's scale, of the price
+            level x (1 - click probability), within which a row must lie of a positive; or "auto",
+            the level at which a share kappa of the unclicked rows does. Best with the rule
+            "matched_fraction". None: kappa alone is the budget.
         capacity: most positives of a batch that take part; more are counted as overflow.
         memory: places of the positive memory; 0 for none.
         memory_age: training steps after which a memory entry no longer takes part.
@@ -112,6 +118,7 @@ class TransportOptions(Record):
 
     label_value: _LabelValue = 1.0
     holdout_positives: _Holdout = None
+    rejection_price: _Price = None
     capacity: Count = 64
     memory: CountOrZero = 0
     memory_age: CountOrNone = None

@@ -55,6 +55,8 @@ class Watch(keras.callbacks.Callback):
         """Warns where the setting cannot relabel anything, before an hour is spent on it."""
         if isinstance(self.model, IdeFN) and not self._warned:
             self._warned = True
+            if self.model.rpot.rejection_price is not None:
+                return  # prices, not kappa, say how much is matched
             card, size = self.data.card["splits"]["train"], self.config.training.batch_size
             warning = explain_regime(
                 self.model.rpot.kappa,

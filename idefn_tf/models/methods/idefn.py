@@ -44,8 +44,8 @@ class IdeFN(AllNegative):
             is above N_P), "matched_fraction" or "soft".
         representation: what rows are compared by: "embeddings" (z itself), "hidden" (the CVR
             tower's last hidden layer), "hidden_average" (that of a slowly following copy of the
-            tower), "cvr" (its logit), a feature's name, or a list of these (see
-            `Representation`).
+            tower), "hidden_ctr" (the CTR tower's), "cvr" (its logit), "history", "sequences", a
+            feature's name, or a list of these (see `Representation`).
         average_decay: of that copy (`SlowTower`).
         transport: `idefn_tf.transport.TransportOptions`, or a mapping of its fields (epsilon,
             solver, memory, capacity, normalize, warmup_steps, ...).
@@ -108,6 +108,11 @@ class IdeFN(AllNegative):
         self.rpot = RPOT(
             kappa=kappa, marginals=marginals, rule=rule, name="rpot", **self.transport_options
         )
+        if self.rpot.rejection_price is not None and self.ctr_weight == 0:
+            raise ValueError(
+                "transport.rejection_price: must be left out where ctr_weight is 0, for it reads a "
+                f"trained CTR, received {self.rpot.rejection_price!r}; give kappa alone"
+            )
 
     @classmethod
     def from_preset(cls, name: str, *args: Any, **kwargs: Any) -> Self:
@@ -164,7 +169,15 @@ class IdeFN(AllNegative):
         z = self.representation(outputs)
         rate = self.unclicked_rate(outputs, batch) if self.rpot.needs_rate else None
         known = self.samples(outputs, batch).known
-        return self.rpot(z, batch.click, known, rate=rate, training=outputs.training)
+        priced = self.rpot.rejection_price is not None
+        return self.rpot(
+            z,
+            batch.click,
+            known,
+            rate=rate,
+            training=outputs.training,
+            propensity=outputs.probability("ctr") if priced else None,
+        )
 
     def unclicked_rate(self, outputs: Outputs, batch: Batch) -> tf.Tensor:
         """Estimates the mean conversion rate of the batch's unclicked rows, scalar.

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple, cast
 import tensorflow as tf
 
 from idefn_tf.transport import relabel
-from idefn_tf.transport.costs import COSTS
+from idefn_tf.transport.costs import COSTS, cost_scale
 from idefn_tf.transport.match import solve
 from idefn_tf.transport.options import SolverOptions
 from idefn_tf.transport.plan import Plan
 from idefn_tf.transport.problem import TransportProblem, partial_problem
+from idefn_tf.transport.rejection_prices import level_of_share, solve_priced
 
 #: The narrow program's places as a share of the batch, and the smallest batch that is worth it.
 NARROW, LEAST_BATCH = 5 / 8, 512
@@ -35,6 +36,7 @@ class Asked(NamedTuple):
         column_z: representations of the columns [U, d].
         column_mask: which of them are unclicked [U].
         kappa: share that may be matched, scalar.
+        weights: rejection prices at level 1 [U]; None where one mass budget is asked for.
     """
 
     row_z: tf.Tensor
@@ -42,6 +44,7 @@ class Asked(NamedTuple):
     column_z: tf.Tensor
     column_mask: tf.Tensor
     kappa: tf.Tensor
+    weights: tf.Tensor | None = None
 
 
 @functools.lru_cache(maxsize=64)
@@ -52,6 +55,7 @@ def batch_program(
     options: SolverOptions,
     jit_compile: bool,
     narrow: bool = False,
+    price: float | str | None = None,
 ) -> Callable[[Asked], tuple[Plan, tf.Tensor]]:
     """Cost, problem, plan and labels of a batch as one compiled program that equal layers share.
 
@@ -63,7 +67,9 @@ def batch_program(
         jit_compile: whether XLA compiles it.
         narrow: whether to try fewer columns than the batch has rows first. The plan is the same
             but for rounding and the sample of costs that the median is taken of; compiling takes
-            twice as long.
+            twice as long. Not where there are prices.
+        price: level of the rejection prices, relative to the cost's scale; "auto", so that a share
+            kappa of the columns is near enough to be accepted; None for one mass budget.
 
     Returns:
         A function of `Asked` that returns the plan, whose columns are the batch's rows, and the
@@ -73,25 +79,43 @@ def batch_program(
     def problem_of(asked: Asked) -> TransportProblem:
         return partial_problem(
             COSTS[cost](asked.row_z, asked.column_z),
-            kappa=asked.kappa,
+            kappa=asked.kappa if price is None else 1.0,
             marginals=marginals,
             row_mask=asked.row_mask,
             column_mask=asked.column_mask,
         )
 
     def found(asked: Asked) -> tuple[Plan, tf.Tensor]:
-        plan = solve(problem_of(asked), options)
+        problem = problem_of(asked)
+        if asked.weights is None or price is None:
+            plan = solve(problem, options)
+        else:
+            plan = solve_priced(problem, _prices(problem, asked, options, price), options)
         return plan, tf.cast(relabel.relabel(plan, rule), tf.float32)
 
     def run(asked: Asked) -> tuple[Plan, tf.Tensor]:
         batch = asked.column_z.shape[0]
-        if not narrow or options.solver not in _BY_POTENTIALS or (batch or 0) < LEAST_BATCH:
+        by_potentials = price is None and options.solver in _BY_POTENTIALS
+        if not narrow or not by_potentials or (batch or 0) < LEAST_BATCH:
             return found(asked)
         plan, labels = narrowed(asked, -(-int(NARROW * batch) // 128) * 128, found)
         # Compilers leave the cost out where the plan's matrix is not read.
         return plan._replace(problem=problem_of(asked)), labels
 
     return tf.function(run, jit_compile=jit_compile or None, autograph=False)
+
+
+def _prices(
+    problem: TransportProblem, asked: Asked, options: SolverOptions, price: float | str
+) -> tf.Tensor:
+    """Rejection prices in the cost's unit, [U]."""
+    if isinstance(price, str):
+        level = level_of_share(problem, asked.weights, asked.kappa)
+    else:
+        level = price * cost_scale(
+            problem.cost, problem.row_mask, problem.column_mask, options.scale
+        )
+    return level * asked.weights
 
 
 def narrowed(

@@ -18,6 +18,7 @@ from idefn_tf.transport.options import (
     Relabelling,
     TransportOptions,
 )
+from idefn_tf.transport.rejection_prices import propensity_weights
 from idefn_tf.transport.rpot.batch_program import Asked, batch_program
 from idefn_tf.transport.rpot.matches import Matches
 from idefn_tf.transport.rpot.positive_memory import PositiveMemory
@@ -50,9 +51,9 @@ class RPOT(keras.layers.Layer):
             estimate of the unclicked rows' conversion rate, given to `call` as `rate`.
         marginals: "proportion" (R2) or "literal" (R1).
         rule: "argmax", "matched_fraction", "top_k" or "soft".
-        **kwargs: the fields of `TransportOptions` (label_value, holdout_positives, capacity,
-            memory, memory_age, warmup_steps, cost, normalize, epsilon, scale, steps, solver, seed,
-            jit_compile), and Keras' ``name`` and ``dtype``.
+        **kwargs: the fields of `TransportOptions` (label_value, holdout_positives, rejection_price,
+            capacity, memory, memory_age, warmup_steps, cost, normalize, epsilon, scale, steps,
+            solver, seed, jit_compile), and Keras' ``name`` and ``dtype``.
 
     Raises:
         ValueError: naming the option, its rule and what was received.
@@ -80,6 +81,7 @@ class RPOT(keras.layers.Layer):
         self.kappa = schedule_of(kappa) if schedule else kappa
         self.marginals, self.rule = marginals, rule
         self.label_value, self.holdout_positives = options.label_value, options.held_out
+        self.rejection_price = options.rejection_price
         self.cost, self.capacity, self.memory = options.cost, options.capacity, options.memory
         self.memory_age, self.warmup_steps = options.memory_age, options.warmup_steps
         self.normalize, self.seed = options.normalize, options.seed
@@ -108,6 +110,7 @@ class RPOT(keras.layers.Layer):
         conversion: tf.Tensor,
         rate: tf.Tensor | None = None,
         training: bool = False,
+        propensity: tf.Tensor | None = None,
     ) -> Matches:
         """Matches one batch.
 
@@ -119,6 +122,8 @@ class RPOT(keras.layers.Layer):
                 kappa="auto" and by calibrated labels.
             training: only then memory, step and running estimates move on, and only then are
                 positives held out.
+            propensity: the rows' click probability [B], without gradient; needed by
+                `rejection_price`.
 
         Returns:
             The matches.
@@ -143,9 +148,16 @@ class RPOT(keras.layers.Layer):
         if self.options.solver == "exact" and jit:
             raise ValueError(EXACT_NEEDS_NO_JIT)
         program = batch_program(
-            self.cost, self.marginals, self.rule, self.options, jit, narrow=training
+            self.cost,
+            self.marginals,
+            self.rule,
+            self.options,
+            jit,
+            narrow=training,
+            price=self.rejection_price,
         )
-        plan, found = program(Asked(side, side_mask, z, columns, kappa))
+        weights = self._weights(propensity)
+        plan, found = program(Asked(side, side_mask, z, columns, kappa, weights))
         found *= tf.cast(step >= self.warmup_steps, tf.float32)
         if training:
             self._learn_recall(found, held, columns)
@@ -188,6 +200,17 @@ class RPOT(keras.layers.Layer):
     def needs_rate(self) -> bool:
         """Whether `call` needs an estimate of the unclicked rows' conversion rate."""
         return self.kappa == "auto" or self.label_value == "calibrated"
+
+    def _weights(self, propensity: tf.Tensor | None) -> tf.Tensor | None:
+        """Rejection prices at level 1 [B]; None under one mass budget."""
+        if self.rejection_price is None:
+            return None
+        if propensity is None:
+            raise ValueError(
+                "propensity: must be given under rejection_price, received None; give the model's "
+                "click probability of every row"
+            )
+        return propensity_weights(tf.stop_gradient(tf.cast(propensity, tf.float32)))
 
     def _learn_rate(self, rate: tf.Tensor | None, training: bool) -> None:
         if not self.needs_rate:
@@ -240,6 +263,7 @@ class RPOT(keras.layers.Layer):
             "rule",
             "label_value",
             "holdout_positives",
+            "rejection_price",
             "capacity",
             "memory",
             "memory_age",

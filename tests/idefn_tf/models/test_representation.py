@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from idefn_tf.data import learn_vocabularies
+from idefn_tf.features import FeatureColumns
+from idefn_tf.history import attach
 from idefn_tf.models import Batch, Outputs
 from idefn_tf.models.representation import Representation
+from idefn_tf.schema import Schema
+from tests.idefn_tf.conftest import SHOP
 
 pytestmark = pytest.mark.usefixtures("one_by_one")
 
@@ -16,7 +21,7 @@ def outputs():
     z = tf.reshape(tf.range(36, dtype=tf.float32), [4, 9])
     hidden = tf.constant([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 2.0]])
     cvr = tf.constant([1.0, -1.0, 3.0, -3.0])
-    return Outputs(z, {"ctr": cvr, "cvr": cvr}, {"ctr": hidden, "cvr": hidden})
+    return Outputs(z, {"ctr": cvr, "cvr": cvr}, {"ctr": 10.0 * hidden, "cvr": hidden})
 
 
 @pytest.mark.parametrize(
@@ -24,6 +29,7 @@ def outputs():
     [
         ("embeddings", np.arange(36.0).reshape(4, 9)),
         ("hidden", [[1, 0], [0, 1], [1, 1], [2, 2]]),
+        ("hidden_ctr", [[10, 0], [0, 10], [10, 10], [20, 20]]),
         ("cvr", [[1], [-1], [3], [-3]]),
         (["price"], [[4], [13], [22], [31]]),
         ("item", np.arange(36.0).reshape(4, 9)[:, 5:]),
@@ -69,6 +75,46 @@ def test_no_gradient_flows_into_what_is_compared(tiny_features):
 def test_an_unknown_part_is_named_with_those_that_exist(tiny_features, parts):
     with pytest.raises(ValueError, match=r"representation: .*'item'.*received"):
         Representation(parts, tiny_features())
+
+
+@pytest.fixture(scope="module")
+def with_past(shop):
+    """The shop's layer with what a user did before as two counts beside the sequence."""
+    past = {"aggregates": [{"key": "user", "events": ["click"], "measures": ["count", "rate"]}]}
+    schema = Schema.parse({**SHOP, "history": past})
+    rows = attach(schema, shop.log)
+    return FeatureColumns.from_schema(schema, learn_vocabularies(schema, rows))
+
+
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [
+        ("history", ["user__click_count__all", "user__click_rate__all"]),
+        ("sequences", ["clicks__item", "clicks__brand", "clicks__gap"]),
+    ],
+)
+def test_the_past_stands_for_its_columns_and_for_no_others(with_past, group, names):
+    slices = with_past.field_slices()
+    width = with_past.output_width
+    rng = np.random.default_rng(0)
+    z = tf.constant(rng.normal(size=(5, width)), tf.float32)
+    outputs = Outputs(z, {}, {})
+    chosen = Representation(group, with_past)
+    np.testing.assert_array_equal(chosen(outputs), Representation(names, with_past)(outputs))
+    assert chosen.width(7) == sum(slices[n].stop - slices[n].start for n in names)
+    assert chosen.as_config() == group
+    # columns of other features change nothing
+    own = np.zeros(width, bool)
+    for name in names:
+        own[slices[name]] = True
+    moved = Outputs(tf.where(own, z, z + 1.0), {}, {})
+    np.testing.assert_array_equal(chosen(moved), chosen(outputs))
+
+
+@pytest.mark.parametrize("group", ["history", "sequences"])
+def test_without_a_past_there_is_nothing_to_compare_by(tiny_features, group):
+    with pytest.raises(ValueError, match=rf"representation: must name .* received '{group}'"):
+        Representation(group, tiny_features())
 
 
 def test_a_features_name_matches_within_its_neighbourhood(make_model):

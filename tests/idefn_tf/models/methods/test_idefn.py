@@ -76,6 +76,25 @@ def test_the_rows_beside_the_conversions_are_relabelled(clustered, rule, solver)
     assert labels[:4].sum() == 0, "clicked rows carry no pseudo-label"
 
 
+def test_prices_follow_the_models_own_click_probability():
+    """Rows at costs 1 and 4 from a conversion, others at 100; prices 10 (1 - c)."""
+    features = made_features()
+    z = np.zeros((20, features.output_width), np.float32)
+    z[2:4, 0], z[4:6, 0], z[6:, 1] = 1.0, 2.0, 10.0
+    batch = batch_of([1, 1] + [0] * 18, [1, 1] + [0] * 18)
+    model = model_of(features, rule="matched_fraction", transport={"rejection_price": 0.1})
+    outputs = outputs_of(z)
+    likely = np.log(7.0)  # c is 7/8 and the price 1.25; at logit 0 it is 5
+    outputs.logits["ctr"] = tf.constant([0, 0, 0, likely, 0, likely] + [0] * 14, tf.float32)
+    labels = model.pseudo_labels(outputs, batch).numpy()
+    np.testing.assert_array_equal(labels, [0, 0, 1, 1, 1, 0] + [0] * 14)
+
+
+def test_prices_need_a_trained_click_probability():
+    with pytest.raises(ValueError, match=r"transport.rejection_price: must be left out .* 0\.1"):
+        IdeFN(made_features(), small_backbone(), ctr_weight=0, transport={"rejection_price": 0.1})
+
+
 def test_eq_15_with_the_transports_labels_equals_a_numpy_computation(clustered):
     features, z, batch = clustered
     model = model_of(features, kappa=16 / 196, alpha=0.7, gamma=5.0)

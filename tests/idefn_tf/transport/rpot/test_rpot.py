@@ -24,6 +24,15 @@ def made(positives=4, near=8, far=60, seed=0):
     return tf.constant(z), tf.constant(click), tf.constant(click)
 
 
+def at_distances():
+    """Four positives at the origin, unclicked rows at costs 1 to 8 from them, 60 at cost 100."""
+    z = np.zeros((72, WIDTH), np.float32)
+    z[4:12, 0] = np.sqrt(np.arange(1, 9))
+    z[12:, 1] = 10.0
+    click = np.r_[np.ones(4), np.zeros(68)].astype(np.float32)
+    return tf.constant(z), tf.constant(click), tf.constant(click)
+
+
 def layer_of(**options):
     layer = RPOT(**{"kappa": 8 / 68, **options})
     layer.build((None, WIDTH))
@@ -179,6 +188,7 @@ def test_the_config_rebuilds_the_layer():
     for options in (
         {"kappa": schedule, "memory": 5, "memory_age": 3, "normalize": True},
         {"kappa": "auto", "label_value": "calibrated", "rule": "argmax", "cost": "cosine"},
+        {"rejection_price": "auto", "rule": "matched_fraction"},
     ):
         layer = RPOT(**options)
         config = layer.get_config()
@@ -198,6 +208,8 @@ def test_the_config_rebuilds_the_layer():
         ({"label_value": 0}, r"label_value: must be"),
         ({"label_value": "calibrated", "holdout_positives": 0}, r"holdout_positives: must be"),
         ({"epsilon": 0}, r"epsilon: must be"),
+        ({"rejection_price": 0}, r"rejection_price: must be.*above 0.*'auto'"),
+        ({"rejection_price": "dear"}, r"rejection_price: must be.*'dear'"),
         ({"memory": 4, "memory_age": 0}, r"memory_age: must be"),
     ],
 )
@@ -234,6 +246,45 @@ def test_training_on_the_unclicked_rows_alone_finds_what_the_whole_batch_does(cl
     np.testing.assert_allclose(narrow.matched_fraction, whole.matched_fraction, atol=1e-2)
     assert narrow.plan.matrix.shape == whole.plan.matrix.shape == (65, 600)
     np.testing.assert_allclose(narrow.plan.matrix, whole.plan.matrix, atol=1e-2 / 60)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.xla)])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_likely_click_that_was_not_made_is_rejected_and_an_unlikely_one_matched(
+    compiled, training
+):
+    # the median cost is 100, so prices are 13 (1 - c), 6.5 and 1.3, for costs of 1 to 8
+    near = [0.9, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5, 0.9]
+    propensity = tf.constant([0.5] * 4 + near + [0.5] * 60)
+    layer = layer_of(rejection_price=0.13, rule="matched_fraction", jit_compile=compiled)
+    found = layer(*at_distances(), training=training, propensity=propensity)
+    np.testing.assert_array_equal(found.labels, [0] * 4 + [1, 0, 0, 1, 1, 1, 0, 0] + [0] * 60)
+    assert int(found.status) == Status.CONVERGED
+    assert found.plan.matrix.shape == (65, 72)
+
+
+def test_the_level_by_kappa_accepts_that_share_of_the_unclicked_rows():
+    options = {"rejection_price": "auto", "rule": "matched_fraction"}
+    found = layer_of(kappa=5 / 68, **options)(*at_distances(), propensity=tf.fill([72], 0.5))
+    np.testing.assert_array_equal(found.labels, [0] * 4 + [1] * 5 + [0] * 63)
+    without = layer_of(kappa=0.0, **options)(*at_distances(), propensity=tf.fill([72], 0.5))
+    assert float(without.pseudo_positives) == 0
+
+
+@pytest.mark.parametrize("clicked", ["none", "all"])
+@pytest.mark.parametrize("price", [0.1, "auto"])
+def test_with_prices_odd_batches_are_answered_with_a_status_too(clicked, price):
+    z, click = tf.zeros([3, WIDTH]), tf.zeros(3) if clicked == "none" else tf.ones(3)
+    layer = layer_of(rejection_price=price, rule="matched_fraction")
+    found = layer(z, click, click, propensity=tf.fill([3], 0.5), training=True)
+    assert int(found.status) == Status.NOTHING_TO_MATCH
+    assert float(found.pseudo_positives) == 0
+    assert np.isfinite(float(found.marginal_error))
+
+
+def test_prices_need_a_propensity():
+    with pytest.raises(ValueError, match="propensity: must be given under rejection_price"):
+        layer_of(rejection_price=0.1)(*made())
 
 
 def test_an_earlier_releases_word_is_translated_where_saved_and_refused_where_written():
