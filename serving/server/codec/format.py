@@ -8,6 +8,7 @@ strings plain, or {"b64": ...} where the output's name ends in "_bytes".
 from __future__ import annotations
 
 import base64
+import functools
 import math
 from collections.abc import Mapping
 
@@ -51,9 +52,7 @@ def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
     if len(rows) == 1:
         text = ", ".join(next(iter(rows.values())))
         return f'{{\n    "predictions": [{text}\n    ]\n}}'.encode("utf-8", "surrogateescape")
-    row = ",".join(
-        "\n            " + json_text.string(name).replace("%", "%%") + ": %s" for name in rows
-    )
+    row = ",".join("\n            " + _key(name).replace("%", "%%") + ": %s" for name in rows)
     row = "\n        {" + row + "\n        }"
     text = ",".join([row % values for values in zip(*rows.values(), strict=True)])
     return f'{{\n    "predictions": [{text}\n    ]\n}}'.encode("utf-8", "surrogateescape")
@@ -69,14 +68,11 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
         The body.
     """
     tokens = _tokens(outputs)
-    texts = {
-        name: _grouped(tokens[name], array.shape, 1)[0] if array.ndim else tokens[name][0]
-        for name, array in outputs.items()
-    }
+    texts = {name: _nested(tokens[name], array.shape) for name, array in outputs.items()}
     if len(texts) == 1:
         text = next(iter(texts.values()))
     else:
-        fields = ",\n".join(f"        {json_text.string(n)}: {t}" for n, t in texts.items())
+        fields = ",\n".join([f"        {_key(name)}: {text}" for name, text in texts.items()])
         text = f"{{\n{fields}\n    }}"
     return f'{{\n    "outputs": {text}\n}}'.encode("utf-8", "surrogateescape")
 
@@ -84,7 +80,7 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
 def _tokens(outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
     """The JSON texts of every output's values; outputs of float32 are written in one go."""
     singles = [name for name, array in outputs.items() if array.dtype == np.float32]
-    if len(singles) < 2:
+    if len(singles) < 2 or sum([array.size for array in outputs.values()]) < _SMALL:
         return {name: leaves(name, array) for name, array in outputs.items()}
     joined = floats(np.concatenate([outputs[name].ravel() for name in singles]))
     found, start = {}, 0
@@ -96,6 +92,19 @@ def _tokens(outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         name: found[name] if name in found else leaves(name, array)
         for name, array in outputs.items()
     }
+
+
+def _nested(tokens: list[str], shape: tuple[int, ...]) -> str:
+    """Joins all tokens of an array."""
+    if len(shape) == 1:
+        return "[" + ", ".join(tokens) + "]"
+    return _grouped(tokens, shape, 1)[0] if shape else tokens[0]
+
+
+@functools.lru_cache(1024)
+def _key(name: str) -> str:
+    """An output's name as JSON."""
+    return json_text.string(name)
 
 
 def _grouped(tokens: list[str], shape: tuple[int, ...], count: int) -> list[str]:

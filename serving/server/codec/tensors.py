@@ -76,7 +76,7 @@ def row_count(document: dict[str, Any]) -> int:
     """How many rows a request carries, before anything is converted (for the limit on rows)."""
     listed = document.get("instances", document.get("inputs", document.get("examples")))
     if type(listed) is dict:
-        return max((len(v) for v in listed.values() if type(v) is list), default=1)
+        return max([len(v) for v in listed.values() if type(v) is list], default=1)
     return len(listed) if type(listed) is list else 1
 
 

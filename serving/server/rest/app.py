@@ -231,29 +231,36 @@ class RestApp:
         declared = _header(scope, b"content-length")
         if declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
-        chunks, size = [], 0
-        try:
-            async with asyncio.timeout(self._limits.timeout_seconds):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise DisconnectedError
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    if size > limit:
-                        raise _too_large(limit)
-                    chunks.append(chunk)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise StatusError(
-                "DEADLINE_EXCEEDED", "The request body did not arrive in time", http_status=408
-            ) from None
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if scope.get("state", {}).get("whole"):  # `Protocol` has all of it: no clock is needed
+            body = await _collect(receive, limit)
+        else:
+            try:
+                async with asyncio.timeout(self._limits.timeout_seconds):
+                    body = await _collect(receive, limit)
+            except TimeoutError:
+                raise StatusError(
+                    "DEADLINE_EXCEEDED", "The request body did not arrive in time", http_status=408
+                ) from None
         if b"gzip" in _header(scope, b"content-encoding").lower():
             large = len(body) > _LARGE_BODY
             return await asyncio.to_thread(_gunzip, body, limit) if large else _gunzip(body, limit)
         return body
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
+    """The body, as far as it is not too large."""
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _too_large(limit: int) -> StatusError:

@@ -174,6 +174,7 @@ class Protocol(HttpToolsProtocol):
         """It is whole."""
         if not self._parses_offer and not self._refused:
             self._body_comes()
+            self.scope["state"]["whole"] = True  # nothing of the body is waited for
             if not self.parser.should_keep_alive():  # a trailer may say so: no more is parsed
                 self.cycle.keep_alive = False
             super().on_message_complete()

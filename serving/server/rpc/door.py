@@ -25,7 +25,7 @@ log = logging.getLogger("serving.server")
 _HEALTH = "/grpc.health.v1.Health/Check"
 _SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _SERVING, _NOT_SERVING = 1, 2
-_LINGER_SECONDS = 0.25
+_LINGER_SECONDS, _HOLD_SECONDS = 0.25, 0.05
 
 
 class Door(grpc.GenericRpcHandler):
@@ -49,6 +49,8 @@ class Door(grpc.GenericRpcHandler):
         self._token = token
         self._seconds = found.rest_api_timeout_in_ms / 1000
         self._stopped: asyncio.Task[None] | None = None
+        self._open = asyncio.Event()
+        self._open.set()
         self._handlers = {name: self._handler(name, call) for name, call in calls.items()}
         self._handlers[_HEALTH] = grpc.unary_unary_rpc_method_handler(self._health)
         options = [
@@ -93,8 +95,19 @@ class Door(grpc.GenericRpcHandler):
         return self._stopped
 
     async def _drain(self, seconds: float) -> None:
-        await asyncio.sleep(_LINGER_SECONDS)  # calls already on their way are answered, as in REST
-        await self._server.stop(seconds)
+        """Ends without dropping calls.
+
+        gRPC drops what has come and is not handed over when it stops. So calls are answered as
+        before for a moment, as in REST. Then they are accepted and held until gRPC has told its
+        clients to go: each client waits, and none has a call on its way.
+        """
+        await asyncio.sleep(_LINGER_SECONDS)
+        self._open.clear()
+        await asyncio.sleep(_HOLD_SECONDS)
+        stopping = asyncio.ensure_future(self._server.stop(seconds))
+        await asyncio.sleep(_HOLD_SECONDS)
+        self._open.set()
+        await stopping
 
     # -- gRPC ----------------------------------------------------------------------------------
 
@@ -108,6 +121,8 @@ class Door(grpc.GenericRpcHandler):
                 await context.abort(
                     grpc.StatusCode.UNAUTHENTICATED, "A valid bearer token is required"
                 )
+            if not self._open.is_set():
+                await self._open.wait()
             left = context.time_remaining()
             try:
                 return await call(body, self._seconds if left is None else left)

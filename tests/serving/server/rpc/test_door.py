@@ -19,7 +19,7 @@ from serving.server.rpc.door import Door
 
 
 async def the_end_of_a_door() -> dict[str, Any]:
-    """One call under way at the stop, one that comes after it, and one that comes after the end."""
+    """Calls under way at the stop, after it, while calls are held, and after the end."""
     began, goes_on = asyncio.Event(), asyncio.Event()
 
     async def call(body: bytes, seconds: float) -> bytes:
@@ -40,7 +40,10 @@ async def the_end_of_a_door() -> dict[str, Any]:
         stopping = door.stop(30)
         found["after the stop"] = await ask(b"short")
         found["health after"] = read(await health(b"")).status
-        await asyncio.sleep(2 * door_module._LINGER_SECONDS)
+        while door._open.is_set():
+            await asyncio.sleep(0.01)
+        held = ask(b"held")
+        found["held"] = await held
         found["done while one is under way"] = stopping.done()
         goes_on.set()
         found["under way"] = await long
@@ -53,10 +56,12 @@ async def the_end_of_a_door() -> dict[str, Any]:
 
 def test_what_was_accepted_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "_LINGER_SECONDS", 1.0)  # for a machine that is busy
+    monkeypatch.setattr(door_module, "_HOLD_SECONDS", 1.0)
     assert asyncio.run(the_end_of_a_door()) == {
         "health before": 1,
         "after the stop": b"SHORT",
         "health after": 2,
+        "held": b"HELD",
         "done while one is under way": False,
         "under way": b"LONG",
         "after the end": grpc.StatusCode.UNAVAILABLE,
