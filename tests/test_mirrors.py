@@ -150,8 +150,8 @@ HOLDS = {
     "serving/server/rest/test_conformance": """serving/server/codec/examples
         serving/server/rest/app serving/server/rest/routes""",
     "serving/server/rest/test_security": "serving/server/rest/tls",
-    "serving/server/rpc/test_rpc": """serving/common/grpc_connection serving/server/rpc/calls
-        serving/server/rpc/door serving/server/rpc/parse serving/server/rpc/predict_call""",
+    "serving/server/rpc/test_rpc": """serving/server/rpc/calls serving/server/rpc/parse
+        serving/server/rpc/predict_call""",
     "serving/server/runtime/test_batching": """serving/server/runtime/row_independence
         serving/server/runtime/servable serving/server/runtime/signature
         serving/server/runtime/stacking""",

@@ -16,6 +16,11 @@ ahead of `pretrained` and behind `oracle`, in AUC, PR-AUC and log loss. Delays h
 what ranks, so AUC separates `pretrained` from the rest and little else; log loss and PCOC separate
 `observed`, which counts a converted click as a negative and a positive and ends at p / (1 + p),
 from those that are stationary at p.
+
+Expected of ESMM and IdeFN, written after the tables of AllNegative and ClickOnly and before theirs:
+IdeFN as AllNegative, within chance, for its pseudo-labels are unclicked rows, which no likelihood
+touches. ESMM learns the product, whose conversion factor has no loss of its own: the same order,
+with a PCOC of `observed` further from the oracle's, and less of `pretrained`'s fall made good.
 """
 
 from __future__ import annotations
@@ -51,6 +56,8 @@ CONFIGS = Path(__file__).parents[2] / "pipelines" / "configs" / "simulated"
 METHODS = {
     "all_negative": ("observed", "fnw", "es_dfm", "defuse", "defer"),
     "click_only": ("observed", "fnw", "es_dfm", "defuse", "defer", "fnc"),
+    "esmm": ("observed", "fnw", "es_dfm", "defuse", "defer"),
+    "idefn": ("observed", "fnw", "es_dfm", "defuse", "defer"),
 }
 HOUR = 1 / 24
 #: Likelihoods that wait look at a click after an hour.

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.common.machine import machine_facts
-from benchmarks.serving.parts import Process, start_server
+from benchmarks.serving.processes import Process, start_server
 from idefn_tf._files import write_json
 from serving.common.command_line import command_parser
 

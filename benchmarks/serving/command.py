@@ -13,6 +13,7 @@ kserve     KServe's Python server with the same model, requests in rows (all it 
 unbatched  one row a request, without batching
 reload     one row at a fixed rate, undisturbed and while new versions load
 memory     the server's memory over 100,000 requests
+versions   the server's memory with one to five versions of a model
 
 Server, load and (in a reload) loader share the cores this process may use; the load average of
 other work is recorded.
@@ -30,13 +31,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.machine import code_fingerprint, machine_facts
-from benchmarks.serving.parts import ROOT, Parts, newest
+from benchmarks.serving.parts import Parts, newest
+from benchmarks.serving.processes import ROOT
 from benchmarks.serving.report import targets, write_page
 from idefn_tf._files import write_json
 from serving.common.command_line import command_parser
 
 PACKAGES = ("tensorflow", "numpy", "uvicorn", "httptools", "uvloop", "orjson", "python-rapidjson")
-PARTS = ("floor", "columns", "rows", "unbatched", "reload", "memory", "kserve")
+PARTS = ("floor", "columns", "rows", "unbatched", "reload", "memory", "versions", "kserve")
 
 
 def _parser() -> argparse.ArgumentParser:

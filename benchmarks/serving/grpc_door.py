@@ -4,15 +4,16 @@
 
 Without a folder a model of 46 inputs is exported. Server processes: one with both doors, one with
 REST alone, and three whose only call runs on the same gRPC server and does less
-(benchmarks.serving.grpc_floor). Threads of one client process ask each by turns; the same row is
-sent each time. Then requests of 1,000 rows as raw tensor content against REST in columns. Ratios
-are taken within each round; medians over rounds are shown.
+(benchmarks.serving.grpc_floor). Threads of one client process ask each by turns; 100 different
+rows are sent one after the other. Then requests of 1,000 rows as raw tensor content against REST
+in columns. Ratios are taken within each round; medians over rounds are shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import statistics
 import subprocess
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from serving.common.tensor_protos import to_proto
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 FLOORS = ("empty", "read", "session")
+_DIFFERENT = 100
 #: Of two measurements in one round: what is divided by what, and which number of both.
 RATIOS = {
     "grpc_to_empty_p50": ("grpc", "empty", "p50_ms"),
@@ -98,14 +100,14 @@ def measure(
     try:
         for url in (both, alone):
             _wait(f"{url}/v1/models/cvr")
-        one = {name: values[:1] for name, values in rows.items()}
+        one = [{name: v[i : i + 1] for name, v in rows.items()} for i in range(_DIFFERENT)]
         calls = {
             **{k: (_rpc(p, one), clients) for k, p in zip(FLOORS, floor_ports, strict=True)},
             "grpc": (_rpc(rpc_port, one), clients),
             "rest": (_rest(both, one), clients),
             "rest_alone": (_rest(alone, one), clients),
-            "grpc_1000": (_rpc(rpc_port, rows), 2),
-            "rest_1000": (_rest(both, rows), 2),
+            "grpc_1000": (_rpc(rpc_port, [rows]), 2),
+            "rest_1000": (_rest(both, [rows]), 2),
         }
         for call, count in calls.values():  # the first calls find out what may be run together
             closed_loop(call, count, seconds / 2)
@@ -153,24 +155,28 @@ def rows_of(base: Path) -> dict[str, np.ndarray]:
     return {k: np.nan_to_num(v) if v.dtype.kind == "f" else v for k, v in made.items()}
 
 
-def _rpc(port: int, rows: Mapping[str, np.ndarray]) -> Callable[[], Any]:
-    request = message_class("PredictRequest")()
-    request.model_spec.name = "cvr"
-    for name, values in rows.items():
-        request.inputs[name] = to_proto(values, content=True)
-    body = request.SerializeToString()
+def _rpc(port: int, requests: Sequence[Mapping[str, np.ndarray]]) -> Callable[[], Any]:
+    bodies = []
+    for rows in requests:
+        request = message_class("PredictRequest")()
+        request.model_spec.name = "cvr"
+        for name, values in rows.items():
+            request.inputs[name] = to_proto(values, content=True)
+        bodies.append(request.SerializeToString())
+    following = itertools.cycle(bodies)
     call = grpc.insecure_channel(f"127.0.0.1:{port}").unary_unary(_PREDICT)
-    return lambda: call(body, timeout=60, wait_for_ready=True)
+    return lambda: call(next(following), timeout=60, wait_for_ready=True)
 
 
-def _rest(url: str, rows: Mapping[str, np.ndarray]) -> Callable[[], Any]:
-    body = orjson.dumps({"inputs": {k: v.tolist() for k, v in rows.items()}}, default=bytes.decode)
-    local = threading.local()
+def _rest(url: str, made: Sequence[Mapping[str, np.ndarray]]) -> Callable[[], Any]:
+    columns = [{k: v.tolist() for k, v in rows.items()} for rows in made]
+    bodies = [orjson.dumps({"inputs": inputs}, default=bytes.decode) for inputs in columns]
+    following, local = itertools.cycle(bodies), threading.local()
 
     def call() -> None:
         session = getattr(local, "session", None) or requests.Session()
         local.session = session
-        session.post(f"{url}/v1/models/cvr:predict", data=body).raise_for_status()
+        session.post(f"{url}/v1/models/cvr:predict", data=next(following)).raise_for_status()
 
     return call
 

@@ -65,7 +65,7 @@ def reading(version: Path, run: bool) -> Handler:
     zeros = dict.fromkeys(("ctr", "cvr", "ctcvr"), np.zeros(1, np.float32))
 
     async def handle(body: bytes, context: Any) -> bytes:
-        request = parse("PredictRequest", body)
+        request = parse("PredictEntries", body)
         signature = predict_call.signature_of(request, servable)
         arrays = predict_call.inputs_of(request, body, signature, limits)
         outputs = signature.run(arrays) if run else zeros

@@ -4,94 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.free_ports import free_ports
-
-ROOT = Path(__file__).resolve().parents[2]
-_QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-
-
-class Process:
-    """A server process and its address."""
-
-    def __init__(self, command: Sequence[str], url: str = "") -> None:
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL if url else subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=_QUIET,
-        )
-        self.url = url
-
-    def __enter__(self) -> Process:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(40)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        finally:
-            if self.process.stdout is not None:
-                self.process.stdout.close()
-
-
-def start_server(model: str, base: Path, *flags: str) -> Process:
-    """Starts the embedded server on a free port."""
-    command = [sys.executable, "-m", "serving.server", f"--model_name={model}"]
-    found = Process([*command, f"--model_base_path={base}", "--rest_api_port=0", *flags])
-    assert found.process.stdout is not None
-    line = found.process.stdout.readline()
-    if not line.startswith("ready "):
-        raise RuntimeError("the server did not start")
-    found.url = line.split()[1]
-    return found
-
-
-def start_kserve(python: str, model: str, version: Path) -> Process:
-    """Starts KServe's server with the same model."""
-    (port,) = free_ports(1)
-    script = str(Path(__file__).parent / "kserve.py")
-    url = f"http://127.0.0.1:{port}"
-    found = Process([python, script, model, str(version), str(port)], url)
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(f"{url}/v1/models/{model}", timeout=2):
-                return found
-        except OSError:
-            if found.process.poll() is not None:
-                break
-            time.sleep(0.5)
-    found.__exit__()
-    raise RuntimeError("KServe's server did not start")
-
-
-def load(url: str, model: str, body: Path, rows: int, seconds: float, *more: str) -> dict[str, Any]:
-    """Runs the load generator in a process of its own."""
-    command = [sys.executable, "-m", "serving.load", "--url", url, "--model", model]
-    command += ["--body", str(body), "--rows", str(rows), "--seconds", str(seconds), "--json", "-"]
-    done = subprocess.run(
-        [*command, *more], cwd=ROOT, capture_output=True, text=True, env=_QUIET, check=False
-    )
-    if not done.stdout:
-        raise RuntimeError(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+from benchmarks.serving.processes import (
+    QUIET,
+    ROOT,
+    Process,
+    load,
+    start,
+    start_kserve,
+    start_server,
+    wait_for,
+)
 
 
 def newest(base: Path) -> int:
@@ -130,6 +61,7 @@ class Parts:
             "unbatched": self.unbatched,
             "reload": self.reload,
             "memory": self.memory,
+            "versions": self.versions,
             "kserve": self.kserve,
         }
 
@@ -139,7 +71,7 @@ class Parts:
         command += [str(self._base / str(newest(self._base))), json.dumps(self._options.rows)]
         done = subprocess.run(
             [*command, str(self._options.seconds)],
-            cwd=ROOT, capture_output=True, text=True, env=_QUIET, check=True,
+            cwd=ROOT, capture_output=True, text=True, env=QUIET, check=True,
         )  # fmt: skip
         found: dict[str, Any] = json.loads(done.stdout)
         sys.stdout.write(f"floor {json.dumps(found)}\n")
@@ -221,6 +153,41 @@ class Parts:
             "last_mib": samples[-1][1],
             "grown_mib": round(samples[-1][1] - warm[1], 1),
             "samples": samples,
+        }
+
+    def versions(self) -> dict[str, Any]:
+        """The server's memory with one to five versions of a model, and with the last alone."""
+        from serving.common.load_memory import resident_mib
+
+        name, base = self._options.model, self._folder / "versions" / self._options.model
+        shutil.copytree(self._base / str(newest(self._base)), base / "1")
+        config = self._folder / "versions.config"
+        config.write_text(
+            f'model_config_list {{ config {{ name: "{name}" base_path: "{base}" '
+            'model_platform: "tensorflow" model_version_policy { all {} } } }'
+        )
+        with self._server(rows=(1,)):
+            body = self._folder / "columns_1.json"  # only for the request's body
+        samples: list[list[float]] = []
+        with start(f"--model_config_file={config}") as server:
+            for number in range(1, 6):
+                if number > 1:
+                    hidden = base / ".new"
+                    shutil.copytree(base / "1", hidden)
+                    hidden.rename(base / str(number))
+                wait_for(server.url, name, set(range(1, number + 1)))
+                load(server.url, name, body, 1, 60, "--clients", "4", "--requests", "2000")
+                samples.append([number, round(resident_mib(server.process.pid), 1)])
+            for number in range(1, 5):
+                shutil.rmtree(base / str(number))
+            wait_for(server.url, name, {5})
+            last = round(resident_mib(server.process.pid), 1)
+        files = [path.stat().st_size for path in base.rglob("*") if path.is_file()]
+        return {
+            "samples": samples,
+            "per_version_mib": round((samples[-1][1] - samples[0][1]) / 4, 1),
+            "last_alone_mib": last,
+            "files_mib": round(sum(files) / 2**20, 1),
         }
 
     def _cells(self, form: str) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def targets(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if reload := _found(parts, "reload").get("while_loading"):
         say("no failed request while versions load", reload["failed"], reload["failed"] == 0)
         say("p99 under 25 ms while versions load", reload["p99_ms"], reload["p99_ms"] < 25)
+        ratio = reload["p99_ms"] / _found(parts, "reload")["undisturbed"]["p99_ms"]
+        say("p99 while versions load at most twice the quiet one", round(ratio, 2), ratio <= 2)
     if memory := _found(parts, "memory"):
         name = f"less than 10 MiB more after {memory['requests']:,} requests"
         say(name, memory["grown_mib"], memory["grown_mib"] < 10)
@@ -114,6 +116,12 @@ def _part(name: str, found: Mapping[str, Any]) -> list[str]:
     if name == "memory":
         rows = [(f"{count:,}", mib) for count, mib in found["samples"]]
         return _table(("requests", "resident MiB"), rows)
+    if name == "versions":
+        text = (
+            f"A version more: {found['per_version_mib']} MiB; its files: {found['files_mib']} MiB. "
+            f"Four of them unloaded again: {found['last_alone_mib']} MiB."
+        )
+        return [*_table(("versions", "resident MiB"), found["samples"]), "", text]
     return _cells(found)
 
 

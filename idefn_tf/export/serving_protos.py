@@ -38,6 +38,12 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
         ("inputs", 2, "map bytes"),
         ("output_filter", 3, "repeated string"),
     ),
+    # PredictRequest with the entries of its map as their bytes, in the order that they came in
+    "PredictEntries": (
+        ("model_spec", 1, "ModelSpec"),
+        ("inputs", 2, "repeated bytes"),
+        ("output_filter", 3, "repeated string"),
+    ),
     "PredictResponse": (("outputs", 1, "map bytes"), ("model_spec", 2, "ModelSpec")),
     "ExampleList": (("examples", 1, "repeated bytes"),),
     "ExampleListWithContext": (("examples", 1, "repeated bytes"), ("context", 2, "bytes")),

@@ -31,9 +31,10 @@ from idefn_tf.history.event_log import EventLog
 from idefn_tf.history.kept_history import EVENTS, PRIORS
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
-from pipelines.preparation import encode
+from pipelines.preparation import encode, list_counts
 from pipelines.preparation.engine import Engine
 from pipelines.preparation.history_card import describe
+from pipelines.preparation.list_counts import ListCounts
 from pipelines.preparation.wide_joins import Side, widened
 
 _BATCH_ROWS = 262_144
@@ -79,6 +80,7 @@ class Past:
         streams: the events of each sequence, by its name.
         priors: of rates.
         card: what the data card says.
+        lists: the values in the rows' sequences, by list feature.
     """
 
     added: Added
@@ -86,6 +88,7 @@ class Past:
     streams: Mapping[str, pa.Table]
     priors: Mapping[str, float]
     card: Mapping[str, Any]
+    lists: Mapping[str, ListCounts]
 
     def write(self, root: Path) -> None:
         """Writes streams and events into the folder under construction."""
@@ -156,19 +159,20 @@ def look_back(
     columns: dict[str, np.ndarray] = dict(
         aggregate_columns(schema, events, looking.keys, looking.moments, priors)
     )
-    streams, places = {}, {}
+    streams, places, lists = {}, {}, dict[str, ListCounts]()
     for sequence in schema.sequences:
         found = sequences.places(sequence, events, looking.keys, looking.moments)
         items = {name: event_log.as_arrow(values) for name, values in found.items.items()}
         streams[sequence.name] = pa.table({event_streams.TIME: found.times, **items})
         places[sequence.name] = found
+        lists |= list_counts.count(sequence, found, streams[sequence.name], parts)
         columns[event_streams.START.format(sequence.name)] = found.start
         columns[event_streams.END.format(sequence.name)] = found.end
     if any(sequence.gap_hours for sequence in schema.sequences):
         columns[event_streams.AS_OF] = looking.moments
     marks = [sequences.described(sequence, schema.labels) for sequence in schema.sequences]
     card = describe(schema, events, looking, parts, places)
-    return Past(Added(row_ids, columns, marks), events, streams, priors, card)
+    return Past(Added(row_ids, columns, marks), events, streams, priors, card, lists)
 
 
 def after_burn_in(rows: ir.Table, schema: Schema, console: Console) -> ir.Table:

@@ -215,8 +215,12 @@ class Job:
         known = {}
         if self.learns or self.learned is not None:
             known = vocabularies.load(root / VOCABULARIES, self.schema)
+        lists = {} if past is None else past.lists
+        counts = replace(counts, given={name: found.parts for name, found in lists.items()})
         features = vocabularies.describe(counts, self.schema, known)
         for feature, entry in features.items():
+            if feature in lists:
+                entry["missing"] = dict(lists[feature].empty)
             if feature in report.missing[split.parts[0]]:
                 entry["missing"] = {part: report.missing[part][feature] for part in split.parts}
         labels = known_labels.names(immature, split.parts, self.schema.labels)

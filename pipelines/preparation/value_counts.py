@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from idefn_tf.schema import Feature
 from pipelines.preparation.engine import translated_errors
 
-_ABSENT = {"int64": -1, "string": ""}
+#: What stands for no value.
+ABSENT = {"int64": -1, "string": ""}
 #: The order of a vocabulary: the most frequent first, equal ones by value.
 ORDER = [("rows", "descending"), ("value", "ascending")]
 
@@ -24,9 +25,11 @@ class ValueCounts:
 
     Attributes:
         parts: the prepared rows of each part; the first is what is learned from.
+        given: counts made elsewhere, by feature and part.
     """
 
     parts: Mapping[str, ir.Table]
+    given: Mapping[str, Mapping[str, pa.Table]] = field(default_factory=dict)
     _kept: dict[str, pa.Table] = field(default_factory=dict, repr=False)
 
     @property
@@ -34,8 +37,14 @@ class ValueCounts:
         """The part that is learned from."""
         return next(iter(self.parts))
 
+    def covers(self, feature: Feature) -> bool:
+        """Whether a feature's values can be counted."""
+        return feature.name in self.given or feature.name in self.parts[self.first].columns
+
     def of(self, part: str, feature: Feature) -> pa.Table:
         """Returns every `value` of a feature that is there, with its `rows`, in any order."""
+        if feature.name in self.given:
+            return self.given[feature.name][part]
         if part != self.first:
             return self._count(part, feature)
         if feature.name not in self._kept:
@@ -73,7 +82,7 @@ class ValueCounts:
         column = self.parts[part][feature.name]
         value = column.unnest() if feature.multi_valued else column
         values = self.parts[part].select(value=value)
-        values = values.filter(values["value"] != _ABSENT[feature.dtype])
+        values = values.filter(values["value"] != ABSENT[feature.dtype])
         counted = values.group_by("value").aggregate(rows=ibis._.count().cast("int64"))
         with translated_errors(f"counting the values of {feature.name}"):
             return counted.to_pyarrow()

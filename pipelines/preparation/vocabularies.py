@@ -145,11 +145,10 @@ def describe(
         (share of the values present, per part), distinct and top values with their share, or
         mean, std, least and greatest.
     """
-    there = counts.parts[counts.first].columns  # a sequence is a place in its stream
     return {
         f.name: {"kind": f.kind} | _describe(counts, f, learned)
         for f in schema.features
-        if f.name in there
+        if counts.covers(f)
     }
 
 

@@ -199,19 +199,22 @@ def _distance(feature: Feature, values: np.ndarray, known: Mapping[str, Any]) ->
     top = known.get("top")
     if not top:
         return {}
-    present = values[_present(feature, values)]
+    there = _present(feature, values)
+    present = values[there]
     if not present.size:
         return {}
+    # entries of one list come together: by chance they stray like one draw
+    rows = int(np.count_nonzero(there.any(axis=1))) if there.ndim > 1 else present.size
     then: Sequence[float] = [entry["share"] for entry in top]
     now = [float(np.mean(present == _stored(entry["value"]))) for entry in top]
     rest = [max(0.0, 1.0 - sum(shares)) for shares in (then, now)]
     return {
         "stability_index": stability_index([*then, rest[0]], [*now, rest[1]]),
-        "chi_squared": _chi_squared([*then, rest[0]], [*now, rest[1]], present.size),
+        "chi_squared": _chi_squared([*then, rest[0]], [*now, rest[1]], rows),
         "bins": float(len(top) + 1),
         "frequent_then": float(sum(then)),
         "frequent_now": float(sum(now)),
-        "rows": float(present.size),
+        "rows": float(rows),
     }
 
 

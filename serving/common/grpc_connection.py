@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,17 @@ from serving.common.tensor_protos import to_array, to_proto
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _MOST = 2**31
+# A score can be asked twice: once more where the server is not to be reached, or stops and drops a
+# call that it has not begun (gRPC's library says CANCELLED then, though nobody has cancelled).
+_AGAIN = {
+    "maxAttempts": 2,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "0.1s",
+    "backoffMultiplier": 1,
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+}
+_MOST_AGAIN = 64 * 1024 * 1024
+_SERVICE = {"methodConfig": [{"name": [{}], "retryPolicy": _AGAIN}]}
 
 
 class Grpc:
@@ -54,6 +66,8 @@ class Grpc:
         options = [
             ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
+            ("grpc.service_config", json.dumps(_SERVICE)),
+            ("grpc.per_rpc_retry_buffer_size", _MOST_AGAIN),
         ]
         if secure:
             if verify is False:
@@ -92,7 +106,7 @@ class Grpc:
             By output name, a list.
 
         Raises:
-            ServingError: with the server's message.
+            ServingError: with the server's message; ConnectionFailedError after a second try.
         """
         request = message_class("PredictRequest")()
         request.model_spec.name, request.model_spec.signature_name = model, signature
@@ -127,7 +141,7 @@ class Grpc:
             codes.RESOURCE_EXHAUSTED: (OverloadedError, 429),
             codes.DEADLINE_EXCEEDED: (TimeoutExpiredError, 504),
         }
-        if error.code() == codes.UNAVAILABLE:
+        if error.code() in (codes.UNAVAILABLE, codes.CANCELLED):
             return ConnectionFailedError(error.details())
         kind, status = kinds.get(error.code(), (ServingError, 500))
         return kind(error.details(), status)

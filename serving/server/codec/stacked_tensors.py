@@ -23,7 +23,8 @@ from serving.server.runtime.stacked_arrays import StackedArrays
 # Tags of TensorProto's fields: dtype (a varint), tensor_shape, tensor_content; and typed values of
 # fixed size, packed, which lie in the message as NumPy has them.
 _DTYPE, _SHAPE, _CONTENT, _PACKED = 0x08, 0x12, 0x22, {"float_val": 0x2A, "double_val": 0x32}
-_NUMBERS = {
+#: DataType numbers by the type's name.
+DATA_TYPES = {
     "string" if kind is object else np.dtype(kind).name: number
     for number, (kind, _) in TYPES.items()
 }
@@ -46,7 +47,7 @@ def read_stacked(inputs: Mapping[str, bytes], signature: Signature) -> StackedAr
     feeds, rows = [], 0
     for names in signature.groups:
         spec = signature.inputs[names[0]]
-        number = _NUMBERS.get(spec.type)
+        number = DATA_TYPES.get(spec.type)
         if number is None:
             return None
         messages = [inputs[name] for name in names]

@@ -23,7 +23,8 @@ from serving.server.codec.exact_tensors import (
     narrow,
 )
 from serving.server.errors import StatusError, invalid_argument
-from serving.server.runtime.signature import TensorSpec
+from serving.server.runtime.signature import Arrays, TensorSpec
+from serving.server.runtime.stacked_arrays import StackedArrays
 
 Alike = Sequence[tuple[str, ...]]
 
@@ -31,17 +32,22 @@ _NUMBER_TYPES = ({int}, {float}, {int, float})
 
 
 def from_request(
-    document: dict[str, Any], inputs: Mapping[str, TensorSpec], alike: Alike | None = None
-) -> tuple[dict[str, np.ndarray], bool]:
+    document: dict[str, Any],
+    inputs: Mapping[str, TensorSpec],
+    alike: Alike | None = None,
+    stacked: bool = False,
+) -> tuple[Arrays, bool]:
     """Reads the arrays of a predict request.
 
     Args:
         document: The request.
         inputs: The signature's inputs by name.
         alike: The inputs' names in groups of one type and shape; without it each by itself.
+        stacked: Whether the session is fed by these groups, rows first in every input.
 
     Returns:
-        One array per input, and whether the request was in row form.
+        One array per input, stacked where that is asked for and they have one number of rows; and
+        whether the request was in row form.
 
     Raises:
         StatusError: INVALID_ARGUMENT with TensorFlow Serving's message; UNIMPLEMENTED for a type
@@ -60,9 +66,9 @@ def from_request(
             raise _format_error(document, "Expecting 'instances' to be an list/array")
         if not listed:
             raise _format_error(document, "No values in 'instances' array")
-        return _from_rows(listed, inputs, alike), True
+        return _from_rows(listed, inputs, alike, stacked), True
     if columns:
-        return _from_columns(document["inputs"], inputs, alike), False
+        return _from_columns(document["inputs"], inputs, alike, stacked), False
     raise invalid_argument("Missing 'inputs' or 'instances' key")
 
 
@@ -79,8 +85,8 @@ def _format_error(document: Any, text: str) -> StatusError:
 
 
 def _from_rows(
-    listed: list[Any], inputs: Mapping[str, TensorSpec], alike: Alike
-) -> dict[str, np.ndarray]:
+    listed: list[Any], inputs: Mapping[str, TensorSpec], alike: Alike, stacked: bool
+) -> Arrays:
     first = listed[0]
     if type(first) is not dict and len(inputs) > 1:
         raise invalid_argument(
@@ -90,20 +96,20 @@ def _from_rows(
     quick = None
     if not is_object(first):
         if len(inputs) == 1:
-            quick = _quick_columns(dict.fromkeys(inputs, listed), inputs, alike)
+            quick = _quick_columns(dict.fromkeys(inputs, listed), inputs, alike, stacked)
     elif all(type(row) is dict and len(row) == len(inputs) for row in listed):
         try:
             columns = {name: [row[name] for row in listed] for name in inputs}
         except KeyError:
             columns = None
         if columns is not None:
-            quick = _quick_columns(columns, inputs, alike)
+            quick = _quick_columns(columns, inputs, alike, stacked)
     return exact_rows(listed, inputs) if quick is None else quick
 
 
 def _from_columns(
-    value: Any, inputs: Mapping[str, TensorSpec], alike: Alike
-) -> dict[str, np.ndarray]:
+    value: Any, inputs: Mapping[str, TensorSpec], alike: Alike, stacked: bool
+) -> Arrays:
     if not is_object(value):
         if len(inputs) > 1:
             raise invalid_argument(
@@ -113,7 +119,7 @@ def _from_columns(
         value = dict.fromkeys(inputs, value)
     missing = next((name for name in inputs if name not in value), None)
     if missing is None:
-        quick = _quick_columns(value, inputs, alike)
+        quick = _quick_columns(value, inputs, alike, stacked)
         if quick is not None:
             return quick
     arrays = {}
@@ -125,10 +131,10 @@ def _from_columns(
 
 
 def _quick_columns(
-    columns: Mapping[str, Any], inputs: Mapping[str, TensorSpec], alike: Alike
-) -> dict[str, np.ndarray] | None:
+    columns: Mapping[str, Any], inputs: Mapping[str, TensorSpec], alike: Alike, stacked: bool
+) -> Arrays | None:
     """Every input's column at once, those of one type and shape in one array."""
-    arrays: dict[str, np.ndarray] = {}
+    groups = []
     for names in alike:
         lists = [columns[name] for name in names]
         if set(map(type, lists)) != {list}:
@@ -136,8 +142,26 @@ def _quick_columns(
         group = _quick(lists, inputs[names[0]])
         if group is None:
             return None
+        groups.append(group)
+    if stacked and (whole := _stacked(groups, inputs, alike)) is not None:
+        return whole
+    arrays: dict[str, np.ndarray] = {}
+    for names, group in zip(alike, groups, strict=True):
         arrays.update(zip(names, group, strict=True))
     return arrays
+
+
+def _stacked(
+    groups: list[np.ndarray], inputs: Mapping[str, TensorSpec], alike: Alike
+) -> StackedArrays | None:
+    """The arrays as the session is fed with them; None if shapes are not what it takes."""
+    rows = groups[0].shape[1] if groups[0].ndim > 1 else 0
+    for names, group in zip(alike, groups, strict=True):
+        shape = group.shape[1:]
+        if shape[:1] != (rows,) or not inputs[names[0]].accepts(shape):
+            return None
+    feeds = [g if len(names) > 1 else g[0] for names, g in zip(alike, groups, strict=True)]
+    return StackedArrays(alike, feeds, rows)
 
 
 def _quick(values: list[Any], spec: TensorSpec) -> np.ndarray | None:

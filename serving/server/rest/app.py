@@ -217,7 +217,9 @@ class RestApp:
                 write = functools.partial(examples.results, route.verb, count=len(serialized))
                 return _Work(servable, signature, {"inputs": serialized}, write)
             signature = servable.find(name)
-            arrays, rows = tensors.from_request(request, signature.inputs, signature.alike)
+            arrays, rows = tensors.from_request(
+                request, signature.inputs, signature.alike, signature.feeds_alike
+            )
             answer = format.predictions if rows else format.columns
             return _Work(servable, signature, arrays, answer)
         except BaseException:

@@ -83,7 +83,7 @@ class Calls:
             "tensorflow.serving.ModelService",
         )
         return {
-            f"/{prediction}/Predict": self._counted("Predict", "PredictRequest", self._predict),
+            f"/{prediction}/Predict": self._counted("Predict", "PredictEntries", self._predict),
             f"/{prediction}/Classify": self._counted("Classify", "ExampleRequest", self._classify),
             f"/{prediction}/Regress": self._counted("Regress", "ExampleRequest", self._regress),
             f"/{prediction}/MultiInference": self._counted(

@@ -25,6 +25,7 @@ log = logging.getLogger("serving.server")
 _HEALTH = "/grpc.health.v1.Health/Check"
 _SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _SERVING, _NOT_SERVING = 1, 2
+_LINGER_SECONDS = 0.25
 
 
 class Door(grpc.GenericRpcHandler):
@@ -88,8 +89,12 @@ class Door(grpc.GenericRpcHandler):
     def stop(self, seconds: float) -> asyncio.Task[None]:
         """Accepts no further call; the task ends once those under way have been answered."""
         if self._stopped is None:
-            self._stopped = asyncio.ensure_future(self._server.stop(seconds))
+            self._stopped = asyncio.ensure_future(self._drain(seconds))
         return self._stopped
+
+    async def _drain(self, seconds: float) -> None:
+        await asyncio.sleep(_LINGER_SECONDS)  # calls already on their way are answered, as in REST
+        await self._server.stop(seconds)
 
     # -- gRPC ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from serving.server.errors import invalid_argument
 
 
 def parse(kind: str, body: bytes) -> Any:
-    """Reads a request.
+    """Reads a request; PredictEntries is a PredictRequest that is read in part.
 
     Raises:
         StatusError: INVALID_ARGUMENT, it is no such message.
@@ -20,5 +20,6 @@ def parse(kind: str, body: bytes) -> Any:
     try:
         request.ParseFromString(body)
     except DecodeError:
-        raise invalid_argument(f"The request is no {kind}") from None
+        said = "PredictRequest" if kind == "PredictEntries" else kind
+        raise invalid_argument(f"The request is no {said}") from None
     return request

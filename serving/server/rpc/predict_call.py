@@ -14,6 +14,7 @@ import numpy as np
 
 from idefn_tf.export.serving_protos import message_class
 from serving.common.tensor_protos import TensorError, fill, from_message
+from serving.server.codec.request_layouts import layouts_of
 from serving.server.codec.stacked_tensors import read_stacked
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.flags import Limits
@@ -40,7 +41,7 @@ def inputs_of(request: Any, body: bytes, signature: Signature, limits: Limits) -
     """Reads the inputs.
 
     Args:
-        request: A PredictRequest, its tensors unread.
+        request: A PredictRequest, read as PredictEntries.
         body: The bytes that it was read from.
         signature: What the inputs are for.
         limits: What a request may cost.
@@ -48,9 +49,14 @@ def inputs_of(request: Any, body: bytes, signature: Signature, limits: Limits) -
     Raises:
         StatusError: INVALID_ARGUMENT with TensorFlow Serving's message.
     """
-    _check_names(request.inputs, signature)
-    _check_filter(request.output_filter, signature)
-    stacked = read_stacked(request.inputs, signature)
+    stacked = layouts_of(signature).read(request.inputs)
+    if stacked is None:
+        inputs = parse("PredictRequest", body).inputs
+        _check_names(inputs, signature)
+        _check_filter(request.output_filter, signature)
+        stacked = read_stacked(inputs, signature)
+    else:
+        _check_filter(request.output_filter, signature)
     if stacked is not None:
         check_rows(stacked.rows, limits)
         return stacked

@@ -270,7 +270,7 @@ class Batcher:
         parts = []
         for start in range(0, job.rows, self._config.execution_rows):
             end = min(start + self._config.execution_rows, job.rows)
-            arrays = {name: array[start:end] for name, array in job.arrays.items()}
+            arrays = _rows(job.arrays, start, end)
             part = dataclasses.replace(job, arrays=arrays, rows=end - start)
             outputs = self._run_together([part])
             if outputs is None:
@@ -287,8 +287,7 @@ class Batcher:
         size = next((size for size in self._config.allowed_batch_sizes if size >= rows), rows)
         sets = [job.arrays for job in batch]
         if size > rows:
-            one_row = {name: array[:1] for name, array in first.arrays.items()}
-            sets += [one_row] * (size - rows)
+            sets += [_rows(first.arrays, 0, 1)] * (size - rows)
         try:
             outputs = self._timed(first, sets)
         except StatusError:
@@ -308,3 +307,9 @@ class Batcher:
         lane.running -= 1
         resolve(batch, lane, seconds)
         self._start(loop, lane)
+
+
+def _rows(arrays: Arrays, start: int, end: int) -> Arrays:
+    if isinstance(arrays, StackedArrays):
+        return arrays.part(start, end)
+    return {name: array[start:end] for name, array in arrays.items()}

@@ -76,6 +76,8 @@ class Signature:
 
     Attributes:
         groups: The inputs' names, those that are fed as one array together, in feeding order.
+        alike: The inputs' names, those of one type and shape together.
+        feeds_alike: Whether `alike` are the groups, and rows come first in every tensor.
         stackable: Whether several requests have a meaning as one batch: every tensor counts rows
             first.
     """
@@ -101,6 +103,7 @@ class Signature:
         self._flat = all(spec.shape == (-1,) for spec in self.inputs.values())
         self.row_independent = False
         self.groups: tuple[tuple[str, ...], ...] = ()
+        self.feeds_alike = False
         self._stacks: Sequence[Stack] = ()
         self._single: tuple[str, ...] = ()
         self._call: Callable[..., Any] | None = None
@@ -125,6 +128,8 @@ class Signature:
         parts = [part for stack in stacks for part in stack.parts]
         self._call_loose = session_callable(session, fetches, [*placeholders, *parts, *singles])
         self.groups = (*(stack.keys for stack in stacks), *((key,) for key in self._single))
+        if self.stackable and set(self.groups) == set(self.alike):
+            self.alike, self.feeds_alike = list(self.groups), True
 
     def bind_call(self, call: Callable[..., Any]) -> None:
         """Takes a function of all inputs in order that gives all outputs in order."""

@@ -31,6 +31,14 @@ class StackedArrays(Mapping[str, np.ndarray]):
             ]
         )
 
+    def part(self, start: int, end: int) -> StackedArrays:
+        """The rows from one number on, up to another."""
+        feeds = [
+            feed[:, start:end] if len(names) > 1 else feed[start:end]
+            for names, feed in zip(self.groups, self.feeds, strict=True)
+        ]
+        return StackedArrays(self.groups, feeds, end - start)
+
     @classmethod
     def joined(cls, batch: Sequence[StackedArrays]) -> Sequence[np.ndarray]:
         """The feeds of several requests, their rows one after the other."""

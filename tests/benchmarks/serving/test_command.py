@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.serving import command as serving
 from benchmarks.serving import parts as serving_parts
+from benchmarks.serving import processes
 from benchmarks.serving.report import targets
 
 ROOT = Path(__file__).parents[3]
@@ -22,16 +23,17 @@ def test_it_measures_and_writes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The job here; its servers and its load in processes of their own, which start warm."""
-    monkeypatch.setattr(serving_parts, "subprocess", warm_processes)
+    for module in (serving_parts, processes):
+        monkeypatch.setattr(module, "subprocess", warm_processes)
     out = tmp_path / "results/serving/serving.json"
     command = ["--seconds", "0.4", "--rate", "50", "--clients", "1", "16", "--rows", "1", "10"]
     command += ["--out", str(out), "--requests", "400", "--parts"]
     assert serving.main([*command, "floor", "columns", "reload"]) == 0
     capsys.readouterr()
-    assert serving.main([*command, "rows", "memory"]) == 0
+    assert serving.main([*command, "rows", "memory", "versions"]) == 0
     printed = capsys.readouterr().out
     result = json.loads(out.read_text())
-    assert set(result["parts"]) == {"floor", "columns", "reload", "rows", "memory"}
+    assert set(result["parts"]) == {"floor", "columns", "reload", "rows", "memory", "versions"}
     found = {name: part["found"] for name, part in result["parts"].items()}
     assert found["floor"].keys() == {"1", "10"}
     assert found["floor"]["1"].keys() == {"function", "session", "stacked_session"}
@@ -42,7 +44,9 @@ def test_it_measures_and_writes(
     assert found["reload"]["versions"] > 0
     assert found["memory"]["requests"] == 4 * 5 * 20
     assert len(found["memory"]["samples"]) == 25
-    assert len(result["targets"]) == 8
+    assert [number for number, _ in found["versions"]["samples"]] == [1, 2, 3, 4, 5]
+    assert 12 < found["versions"]["files_mib"] < 16  # 200,000 rows of 16 float32, and the graph
+    assert len(result["targets"]) == 9
     assert printed.count("\n") > 10
     page = out.with_suffix(".md").read_text()
     for heading in ("## floor", "## rows", "| 10 rows, 16 clients |", "| aim | measured |"):
@@ -69,7 +73,9 @@ def test_aims_by_hand() -> None:
         ),
         "rows": part({"a": {"requests_per_second": 300.0}, "b": {"requests_per_second": 90.0}}),
         "kserve": part({"a": {"requests_per_second": 100.0}, "b": {"requests_per_second": 100.0}}),
-        "reload": part({"while_loading": {"failed": 1, "p99_ms": 24.9}}),
+        "reload": part(
+            {"undisturbed": {"p99_ms": 8.3}, "while_loading": {"failed": 1, "p99_ms": 24.9}}
+        ),
         "memory": part({"requests": 100_000, "grown_mib": 9.9}),
     }
     found = targets(parts)
@@ -81,6 +87,7 @@ def test_aims_by_hand() -> None:
         "2,000 requests per second at 16 clients": (1999.9, False),
         "no failed request while versions load": (1, False),
         "p99 under 25 ms while versions load": (24.9, True),
+        "p99 while versions load at most twice the quiet one": (3.0, False),
         "less than 10 MiB more after 100,000 requests": (9.9, True),
         "quicker than KServe in every cell (least factor)": (0.9, False),
     }

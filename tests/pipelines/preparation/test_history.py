@@ -277,6 +277,15 @@ def test_what_cannot_be_looked_back_on_is_an_error_with_its_name(raw, tmp_path):
             prepare("table", folder, tmp_path / "out", schema=schema)
 
 
+def test_the_card_describes_what_the_lists_hold(prepared):
+    card = prepared.card["features"]["clicks__item"]
+    lists = prepared.table("train").column("clicks__item")
+    held = pd.Series(lists.combine_chunks().flatten().to_pylist()).value_counts(normalize=True)
+    assert {entry["value"]: entry["share"] for entry in card["top"]} == pytest.approx(dict(held))
+    assert card["missing"]["train"] == np.mean([not entries for entries in lists.to_pylist()])
+    assert card["out_of_vocabulary"] == {"train": 0.0, "validation": 0.0, "test": 0.0}
+
+
 def test_every_reader_gives_the_same_lists(prepared):
     """A folder, a file and single columns: what is read does not depend on how it is asked for."""
     files = prepared.files("test")

@@ -125,3 +125,28 @@ def test_prepared_rows_with_an_open_window_do_not_drift():
     assert "price" in whole["drifted"]
     requests = pa.table(columns)  # live requests tell no window: all of them count
     assert drift.closed(requests, arrays) == (requests, arrays, 0)
+
+
+def test_lists_are_compared_by_their_entries_and_a_row_counts_once():
+    tags = {"name": "tags", "dtype": "int64", "side": "item", "kind": "hash", "num_buckets": 100}
+    schema = Schema.parse(
+        {
+            "name": "shop",
+            "labels": {"click": "click", "conversion": "bought"},
+            "embedding_width": 2,
+            "features": [{**tags, "max_length": 50}],
+        }
+    )
+    top = [{"value": i, "share": 0.1} for i in range(5)]
+    card = {"features": {"tags": {"top": top, "missing": {"validation": 0.0}}}}
+
+    def drifted(lists):
+        table = pa.table({"tags": pa.array(lists, pa.list_(pa.int64()))})
+        arrays = to_arrays(schema, table, labels=False)
+        rates = drift.describe(schema, table, arrays, {})
+        return drift.compare(schema, arrays, rates, card, drift.Limits())["drifted"]
+
+    same = [[0, 1, 2, 3, 4, *range(10, 15)]] * 200
+    assert drifted(same) == {}
+    assert drifted([[7] * 50]) == {}  # fifty entries of one row are no fifty rows
+    assert drifted([[0] * 5 + [8] * 5] * 200)["tags"][0].startswith("PSI ")

@@ -1,7 +1,6 @@
 """The quick reading of tensors: what the exact reading gives, or nothing."""
 
-from collections.abc import Iterator
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,50 +9,8 @@ import tensorflow as tf
 from idefn_tf.export.serving_protos import message_class
 from serving.common.tensor_protos import from_message, to_proto
 from serving.server.codec.stacked_tensors import read_stacked
-from serving.server.runtime.servable import Servable
 from serving.server.runtime.signature import Signature
 from serving.server.runtime.stacked_arrays import StackedArrays
-
-KINDS = {
-    "a": tf.int64, "b": tf.int64, "c": tf.float32, "d": tf.float32, "e": tf.string,
-    "f": tf.string, "g": tf.int32, "h": tf.float64, "k": tf.bool,
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def servable(saved_models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A model of many types; the first input comes back, doubled, with two columns' sum."""
-
-    def many(a, b, c, d, e, f, g, h, k, w):
-        return {"y": 2 * a - b, "z": tf.reduce_sum(w, 1) + c - 2 * d}
-
-    folder = tmp_path_factory.mktemp("many") / "1"
-    inputs = [saved_models.vector(name, kind) for name, kind in KINDS.items()]
-    inputs.append(tf.TensorSpec([None, 2], tf.float32, name="w"))
-    saved_models.export(folder, serving_default=(many, inputs))
-    found = Servable("many", 1, folder)
-    yield found
-    found.retire()
-    assert found.close_if_idle()
-
-
-@pytest.fixture
-def signature(servable: Servable) -> Signature:
-    return servable.signatures["serving_default"]
-
-
-def values(rows: int) -> dict[str, np.ndarray]:
-    draw = np.random.default_rng(rows)
-    found = {}
-    for name, kind in KINDS.items():
-        whole = draw.integers(-(2**31), 2**31, rows)
-        found[name] = (
-            np.array([b"\xff" * int(n % 200) for n in whole] + [None], object)[:-1]
-            if kind == tf.string
-            else whole.astype(kind.as_numpy_dtype)
-        )
-    found["w"] = draw.random((rows, 2)).astype(np.float32)
-    return found
 
 
 def sent(arrays: dict[str, np.ndarray], content: bool = True) -> dict[str, bytes]:
@@ -63,7 +20,7 @@ def sent(arrays: dict[str, np.ndarray], content: bool = True) -> dict[str, bytes
 @pytest.mark.parametrize("rows", [1, 3, 200])
 @pytest.mark.parametrize("written", ["content", "values", "tensorflow"])
 def test_every_way_of_writing_gives_the_arrays(
-    signature: Signature, rows: int, written: str
+    signature: Signature, values: Any, rows: int, written: str
 ) -> None:
     arrays = values(rows)
     if written == "tensorflow":
@@ -129,7 +86,7 @@ def broken(name: str, arrays: dict[str, np.ndarray]) -> dict[str, bytes]:
 )  # fmt: skip
 @pytest.mark.parametrize("rows", [1, 2])
 def test_what_is_odd_is_left_to_the_exact_reading(
-    signature: Signature, name: str, rows: int
+    signature: Signature, values: Any, name: str, rows: int
 ) -> None:
     if name in ("another number of rows", "rows that differ between types") and rows == 1:
         return
@@ -137,7 +94,7 @@ def test_what_is_odd_is_left_to_the_exact_reading(
 
 
 def test_a_changed_byte_gives_what_the_exact_reading_gives_or_nothing(
-    signature: Signature,
+    signature: Signature, values: Any
 ) -> None:
     draw = np.random.default_rng(0)
     whole, read = sent(values(2)), message_class("Tensor").FromString
@@ -158,7 +115,7 @@ def test_a_changed_byte_gives_what_the_exact_reading_gives_or_nothing(
     assert taken > 1000  # ids and text may have any value
 
 
-def test_requests_are_joined_row_by_row(signature: Signature) -> None:
+def test_requests_are_joined_row_by_row(signature: Signature, values: Any) -> None:
     """Against the sums by hand, stacked requests and plain ones in one batch."""
     first, second = values(1), values(3)
     stacked = [read_stacked(sent(arrays), signature) for arrays in (first, second)]
@@ -173,3 +130,13 @@ def test_requests_are_joined_row_by_row(signature: Signature) -> None:
     np.testing.assert_array_equal(alone["y"], 2 * second["a"] - second["b"])
     wide = second["w"].sum(1) + second["c"] - 2 * second["d"]
     np.testing.assert_allclose(alone["z"], wide, rtol=1e-6)
+
+
+def test_a_part_has_those_rows_of_every_input(signature: Signature, values: Any) -> None:
+    whole = values(7)
+    stacked = read_stacked(sent(whole), signature)
+    assert stacked is not None
+    part = stacked.part(2, 5)
+    assert part.rows == 3
+    for name, array in whole.items():
+        np.testing.assert_array_equal(part[name], array[2:5])

@@ -1,5 +1,6 @@
 """Request values to arrays: the quick reading and the exact one, both against plain rules."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from serving.server.codec import exact_tensors, tensors
 from serving.server.errors import StatusError
 from serving.server.runtime.signature import TensorSpec
+from serving.server.runtime.stacked_arrays import StackedArrays
 
 
 def spec(name: str, kind: str) -> TensorSpec:
@@ -47,8 +49,8 @@ def check(kinds: dict[str, str], document: dict[str, Any]) -> None:
             assert refused.value.http_status == 400
             assert refused.value.message
         return
-    for grouping in (alike, None):
-        arrays, rows = tensors.from_request(document, inputs, grouping)
+    for grouping, stacked in ((alike, False), (None, False), (alike, True)):
+        arrays, rows = tensors.from_request(document, inputs, grouping, stacked)
         assert rows == ("instances" in document)
         for name, (shape, values) in expected.items():
             array = arrays[name]
@@ -117,6 +119,23 @@ def test_types_that_json_cannot_feed() -> None:
     ) as found:
         tensors.from_request({"inputs": [1]}, inputs)
     assert found.value.http_status == 501
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_columns_are_stacked_as_the_session_takes_them(rows: int) -> None:
+    """Two inputs in one array, one by itself; not where a shape or a number of rows is another."""
+    inputs = {name: spec(name, "int64") for name in "abc"}
+    inputs["c"] = dataclasses.replace(inputs["c"], shape=(-1, 2))
+    alike = [("a", "b"), ("c",)]
+    columns = {"a": [7] * rows, "b": list(range(rows)), "c": [[1, 2]] * rows}
+    arrays, _ = tensors.from_request({"inputs": columns}, inputs, alike, stacked=True)
+    assert isinstance(arrays, StackedArrays)
+    assert arrays.rows == rows
+    assert [feed.tolist() for feed in arrays.feeds] == [[columns["a"], columns["b"]], columns["c"]]
+    for odd in ({"c": [[1, 2]] * (rows + 1)}, {"c": [[1, 2, 3]] * rows}, {"c": [1] * rows}):
+        plain, _ = tensors.from_request({"inputs": columns | odd}, inputs, alike, stacked=True)
+        assert type(plain) is dict
+        assert plain["c"].tolist() == odd["c"]
 
 
 def test_row_count_before_conversion() -> None:
