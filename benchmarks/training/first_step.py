@@ -17,6 +17,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -112,18 +113,28 @@ def main() -> None:
     data, before = given.data.resolve(), given.before.resolve()
     cells: dict[str, tuple[Path, dict[str, str]]] = {"before": (before, {}), "now": (ROOT, {})}
     load = os.getloadavg()
-    runs = rounds(cells, data, given.rounds)
+    with tempfile.TemporaryDirectory() as kept:
+        programs = {"IDEFN_TF_XLA_CACHE": kept}
+        process(ROOT, data, "idefn", 20, programs)  # compiles what the others find
+        found_on_disk = {**cells, "now, programs on disk": (ROOT, programs)}
+        runs = rounds(found_on_disk, data, given.rounds)
     found = {
         "command": "python -m benchmarks.training.first_step --data PREPARED --before CHECKOUT",
         "machine": machine_facts(),
         "load_at_the_start": [round(value, 1) for value in load],
         "code": code_fingerprint("idefn_tf", "pipelines"),
         "target": TARGET,
-        "losses_equal_to_the_bit": guard(cells, data),
+        "rounds": given.rounds,
+        "losses_of_idefn_equal_to_the_bit": len(
+            {str(r["losses"]) for c in runs.values() for r in c}
+        )
+        == 1,
         "cells": {name: summary(of_cell, runs["before"]) for name, of_cell in runs.items()},
     }
     write_json(given.out, found)
     print(json.dumps(found["cells"], indent=1))
+    found["losses_equal_to_the_bit"] = guard(cells, data)
+    write_json(given.out, found)
 
 
 if __name__ == "__main__":

@@ -19,17 +19,19 @@ class AnyRows:
 
     def __init__(self, program: Any) -> None:
         self.program = program
-        self._known: set[Any] = set()
+        self._traced: dict[str, Any] = {}
 
     def __call__(self, data: Any) -> Any:
         """Runs the program on a batch; what is no plain tensor passes as it is."""
         parts = tf.nest.flatten(data)
-        if all(isinstance(part, tf.Tensor) and part.shape.rank for part in parts):
-            form = tuple((part.dtype, tuple(part.shape[1:])) for part in parts)
-            if form not in self._known:
-                self.program.get_concrete_function(tf.nest.map_structure(_any_rows, data))
-                self._known.add(form)
-        return self.program(data)
+        if not all(isinstance(part, tf.Tensor) and part.shape.rank for part in parts):
+            return self.program(data)
+        specs = tf.nest.map_structure(_any_rows, data)
+        form = repr(specs)
+        if form not in self._traced:
+            self._traced[form] = self.program.get_concrete_function(specs)
+        # called itself: a tf.function remembers the size of every batch that it was given
+        return self._traced[form](data)
 
 
 def _any_rows(part: tf.Tensor) -> tf.TensorSpec:

@@ -165,11 +165,11 @@ class Batches:
             yield from grouped(sampled)
 
         held = (rows.features.specification(), rows.targets.specification())
-        lengths = (rows.features.padded, rows.targets.padded)
+        forms = (rows.features.form, rows.targets.form)
         names = self.label_names if self.labels else None
         program = shared(
-            f"picked {held!r} {lengths} {names}",
-            lambda: _picking(lengths, names),
+            f"picked {held!r} {forms!r} {names}",
+            lambda: _picking(forms, names),
             (NUMBER, NUMBER, *held),
         )
         count = tf.constant(self._count(), tf.int64)
@@ -221,19 +221,28 @@ class Batches:
         return features, dict.fromkeys(self.label_names, label), label
 
 
-def _picking(lengths: Sequence[Any], names: Sequence[str] | None) -> Callable[..., Any]:
-    """Returns the function that makes a data set of rows by number; `names` are of labels."""
+def _picking(forms: tuple[Any, Any], names: Sequence[str] | None) -> Callable[..., Any]:
+    """Returns the function that makes a data set of rows by number; `names` are of labels.
+
+    TensorFlow's default optimizations of data sets would copy the rows, which a map captures. What
+    they would do here is said: the map runs in parallel.
+    """
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
 
     def program(number: Any, count: Any, features: Any, targets: Any) -> tf.data.Dataset:
         @tf.autograph.experimental.do_not_convert
         def pick_rows(at: tf.Tensor, factor: tf.Tensor) -> Any:
-            picked, rows = pick_held(features, lengths[0], at), pick_held(targets, lengths[1], at)
+            picked = pick_held(features, forms[0], at)
             if names is None:
                 return (picked,)
-            labels = {name: rows[name] for name in names}
-            return picked, labels, rows["sample_weight"] * factor
+            given = pick_held(targets, forms[1], at)
+            labels = {name: given[name] for name in names}
+            return picked, labels, given["sample_weight"] * factor
 
         numbers = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None], tf.float32)
-        return finished(yielded(number, numbers).unbatch().map(pick_rows), count)
+        asked = yielded(number, numbers).unbatch()
+        picked = asked.map(pick_rows, num_parallel_calls=tf.data.AUTOTUNE)
+        return finished(picked, count).with_options(options)
 
     return program

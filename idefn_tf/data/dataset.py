@@ -124,6 +124,7 @@ def open_dataset(
         rows, held, encoded = tables.count_rows(files), None, None
         if rows is None or rows <= CACHE_ROWS:
             held, encoded = hold(_some(read(files)), rows, CACHE_ROWS)
+            pa.default_memory_pool().release_unused()  # of what was read
         arrays = held if encoded is None else encoded.arrays
         if arrays is not None:
             rows = len(next(iter(arrays.values())))

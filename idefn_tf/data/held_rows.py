@@ -116,8 +116,10 @@ class HeldRows:
         encoded: arrays [n, ...] and `Trimmed` ones, dicts in dicts.
 
     Attributes:
-        tensors: of the same structure: tensors, and ragged ones of what was trimmed.
-        padded: how long a row of each is padded to; None where it is none of a list.
+        tensors: of each array, in the order of ``tf.nest.flatten``: itself, or what was trimmed and
+            where each row's part of it begins.
+        form: the structure of `encoded`, with how long a row is padded to in its leaves; 0 where
+            it is no list.
 
     Example:
         >>> from idefn_tf.data.held_rows import HeldRows, Trimmed
@@ -130,9 +132,8 @@ class HeldRows:
 
     def __init__(self, encoded: Mapping[str, Any]) -> None:
         with tf.device("CPU"):
-            self.tensors = tf.nest.map_structure(_constant, encoded)
-        lengths = [p.length if isinstance(p, Trimmed) else None for p in tf.nest.flatten(encoded)]
-        self.padded = tuple(lengths)
+            self.tensors = tuple(_constants(part) for part in tf.nest.flatten(encoded))
+        self.form = tf.nest.map_structure(_padded, encoded)
 
     def specification(self) -> Any:
         """Returns what `tensors` are, whatever the number of rows."""
@@ -140,35 +141,35 @@ class HeldRows:
 
     def pick(self, at: tf.Tensor) -> Any:
         """Returns the rows at some numbers, padded as they were encoded."""
-        return pick(self.tensors, self.padded, at)
+        return pick(self.tensors, self.form, at)
 
 
-def pick(tensors: Any, padded: Sequence[int | None], at: tf.Tensor) -> Any:
-    """Returns some rows of what `HeldRows` holds; its program, which takes them as arguments."""
-    flat = tf.nest.flatten(tensors)
-    picked = [_rows(part, length, at) for part, length in zip(flat, padded, strict=True)]
-    return tf.nest.pack_sequence_as(tensors, picked)
+def pick(tensors: Any, form: Any, at: tf.Tensor) -> Any:
+    """Returns some rows of what `HeldRows` holds; for a program, which takes it as an argument."""
+    lengths = tf.nest.flatten(form)
+    picked = [_rows(part, length, at) for part, length in zip(tensors, lengths, strict=True)]
+    return tf.nest.pack_sequence_as(form, picked)
 
 
-def _rows(part: Any, length: int | None, at: tf.Tensor) -> tf.Tensor:
-    some = tf.gather(part, at)
-    if length is None:
-        return some
-    return some.to_tensor(0, shape=[None, length, part.flat_values.shape[-1]])
+def _rows(part: Sequence[tf.Tensor], length: int, at: tf.Tensor) -> tf.Tensor:
+    if not length:
+        return tf.gather(part[0], at)
+    lists = tf.RaggedTensor.from_row_splits(*part, validate=False)
+    return tf.gather(lists, at).to_tensor(0, shape=[None, length, part[0].shape[-1]])
 
 
-def _any_rows(part: Any) -> Any:
-    if isinstance(part, tf.RaggedTensor):
-        shape = [None, None, part.flat_values.shape[-1]]
-        return tf.RaggedTensorSpec(shape, part.dtype, ragged_rank=1, row_splits_dtype=tf.int64)
+def _padded(part: np.ndarray | Trimmed) -> int:
+    return part.length if isinstance(part, Trimmed) else 0
+
+
+def _any_rows(part: tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec([None, *part.shape[1:]], part.dtype)
 
 
-def _constant(part: np.ndarray | Trimmed) -> tf.Tensor | tf.RaggedTensor:
+def _constants(part: np.ndarray | Trimmed) -> tuple[tf.Tensor, ...]:
     if not isinstance(part, Trimmed):
-        return _tensor(part)
-    lengths = tf.constant(part.lengths, tf.int64)
-    return tf.RaggedTensor.from_row_lengths(_tensor(part.values), lengths, validate=False)
+        return (_tensor(part),)
+    return _tensor(part.values), tf.constant(np.append(0, np.cumsum(part.lengths)), tf.int64)
 
 
 def _tensor(values: np.ndarray) -> tf.Tensor:

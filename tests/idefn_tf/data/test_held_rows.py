@@ -82,7 +82,7 @@ def test_tensorflow_reads_filled_rows_where_they_lie(shape):
     filling.add(given)
     whole = filling.whole()
     assert whole.ctypes.data % 64 == 0 or not whole.size
-    (tensor,) = HeldRows({"x": whole}).tensors.values()
+    ((tensor,),) = HeldRows({"x": whole}).tensors
     np.testing.assert_array_equal(tensor, given)
     whole += 1  # nothing was copied into the tensor
     np.testing.assert_array_equal(tensor, given + 1)
