@@ -16,7 +16,9 @@ HOLDS = {
     "idefn_tf/data/test_convert": "idefn_tf/data/numbers_in_text",
     "idefn_tf/data/test_dataset": """idefn_tf/data/arrow_to_numpy
         idefn_tf/data/files idefn_tf/data/readers/tfdata_stream""",
-    "idefn_tf/data/test_encoded_dataset": "idefn_tf/data/vocabularies",
+    "idefn_tf/data/test_encoded_dataset": "idefn_tf/data/encoding idefn_tf/data/vocabularies",
+    "idefn_tf/data/test_generated_dataset": "idefn_tf/data/any_rows",
+    "idefn_tf/data/test_held_rows": "idefn_tf/data/encoded_rows",
     "idefn_tf/data/readers/test_tensorflow_io": """idefn_tf/data/tensorflow_io_plugin
         idefn_tf/data/trusted_parquet""",
     "idefn_tf/encoders/test_encoders": """idefn_tf/encoders/din idefn_tf/encoders/encoder

@@ -128,7 +128,8 @@ def write_world(
 ) -> None:
     """Writes a world as a prepared folder; what rows share with the log's folder is copied."""
     card = data.card
-    splits, place = {}, data.root
+    splits: dict[str, dict[str, float]] = {}
+    place = data.root
     with replacing(out) as building:
         for part in (name for name in PARTS if name in data.parts):
             # as they are stored: sequences stay places in the streams, which are copied

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_recommenders as tfrs
 
 from idefn_tf._registry import register
 from idefn_tf._types import Count
@@ -59,6 +58,8 @@ class DCNv2(MLP):
         self.expand: Any = None if self.head else self.dense(self.units[-1], name="expand")
 
     def _cross(self, name: str) -> keras.layers.Layer:
+        import tensorflow_recommenders as tfrs  # for those who cross: it takes its time
+
         options: dict[str, Any] = {}
         if self.parity == "published":
             options["kernel_initializer"] = keras.initializers.VarianceScaling(

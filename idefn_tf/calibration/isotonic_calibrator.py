@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.isotonic import IsotonicRegression
 
 from idefn_tf._registry import register
 from idefn_tf._rules import Number, checked
@@ -41,6 +40,8 @@ class IsotonicCalibrator(Calibrator):
         self.y: NDArray[np.float64] = np.zeros(0)
 
     def _fit(self, p: FloatArray, y: FloatArray, w: FloatArray) -> None:
+        from sklearn.isotonic import IsotonicRegression  # for those who fit: it takes its time
+
         model = IsotonicRegression(y_min=0.0, y_max=1.0, increasing=True, out_of_bounds="clip")
         model.fit(p, y, sample_weight=w)
         self.x = np.asarray(model.X_thresholds_, dtype=np.float64)

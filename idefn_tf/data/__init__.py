@@ -11,8 +11,9 @@ from idefn_tf._lazy import lazy_names
 
 if TYPE_CHECKING:
     from idefn_tf.data.arrow_to_numpy import to_arrays
-    from idefn_tf.data.batches import Encoder, EpochClock, encode_dataset
+    from idefn_tf.data.batches import EpochClock
     from idefn_tf.data.dataset import open_dataset
+    from idefn_tf.data.encoding import Encoder, encode_dataset
     from idefn_tf.data.exposure_probability import exposure_probabilities
     from idefn_tf.data.files import find_files, read_table
     from idefn_tf.data.vocabularies import learn_vocabularies
@@ -32,9 +33,9 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "Encoder": "batches",
+        "Encoder": "encoding",
         "EpochClock": "batches",
-        "encode_dataset": "batches",
+        "encode_dataset": "encoding",
         "exposure_probabilities": "exposure_probability",
         "find_files": "files",
         "learn_vocabularies": "vocabularies",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import tensorflow as tf
@@ -19,35 +19,14 @@ from idefn_tf.data.batch_sampler import (
     mix,
     pick,
 )
-from idefn_tf.data.held_rows import HeldRows, joined, trimmed
+from idefn_tf.data.encoded_rows import EncodedRows
+from idefn_tf.data.encoding import Encoder, encode_dataset
+from idefn_tf.data.generated_dataset import NUMBER, finished, generated, opened, shared, yielded
+from idefn_tf.data.held_rows import pick as pick_held
 from idefn_tf.schema import CLICK, CONVERSION
 
 #: Gives the rows of a range, in an order drawn from the generator if there is one.
 Span: TypeAlias = Callable[[np.random.Generator | None, int, int], Iterable[Arrays]]
-
-
-class Encoder(Protocol):
-    """What turns raw features into what a model's tables read, as `FeatureColumns` does.
-
-    Example:
-        >>> from idefn_tf.data import open_dataset
-        >>> class Prices:
-        ...     raw_names = ("price",)
-        ...     def encode(self, features):
-        ...         return {"rows": {}, "coefficients": {}, "numbers": features["price"][:, None]}
-        >>> encoded, *_ = next(iter(open_dataset(schema, table, batch_size=8, encode=Prices())))
-        >>> sorted(encoded), encoded["numbers"].shape.as_list()
-        (['coefficients', 'numbers', 'rows'], [8, 1])
-    """
-
-    @property
-    def raw_names(self) -> Sequence[str]:
-        """Names of the raw features that `encode` reads."""
-        ...
-
-    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the encoded features of a batch, dicts of tensors in dicts."""
-        ...
 
 
 class EpochClock:
@@ -105,6 +84,7 @@ class Batches:
         labels: whether rows have labels and a weight.
         shard: which of the workers that share every batch this is.
         encode: what encodes the features; None leaves them raw.
+        encoded: all rows in memory, encoded already, in place of `held`.
         keep: raw features that stay beside the encoded ones.
         further: labels beside click and conversion.
     """
@@ -123,6 +103,7 @@ class Batches:
     labels: bool
     shard: Shard = field(default_factory=Shard)
     encode: Encoder | None = None
+    encoded: EncodedRows | None = None
     keep: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
 
@@ -139,21 +120,18 @@ class Batches:
     def dataset(self) -> tf.data.Dataset:
         """Returns the batches as a data set.
 
-        Rows in memory are encoded here, once, so that epochs only pick rows. A stream is encoded
+        Rows in memory are encoded once, before, so that epochs only pick rows. A stream is encoded
         batch by batch in the pipeline (TensorFlow code inside a generator could deadlock).
         """
         if self.encode is not None and self.held is not None:
-            dataset = self._picked(self.encode, self.held)
-        else:
-            dataset = tf.data.Dataset.from_generator(
-                lambda: self.sample(self.held), output_signature=self._elements(self.signature)
-            )
-        if (count := self._count()) is not None:
-            dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
-        dataset = dataset.prefetch(tf.data.AUTOTUNE)
-        if self.encode is not None and self.held is None:
-            return encode_dataset(dataset, self.encode, self.keep)
-        return dataset
+            (held, self.held) = (self.held, None)
+            self.encoded = EncodedRows.of([held], self.encode, self.keep, self.targets, self.rows)
+        if self.encoded is not None:
+            return self._picked(self.encoded)
+        dataset = generated(
+            self._elements(self.signature), lambda: self.sample(self.held), self._count()
+        )
+        return dataset if self.encode is None else encode_dataset(dataset, self.encode, self.keep)
 
     def sample(self, held: Arrays | None) -> Iterator[Any]:
         """Yields the batches of one epoch, from rows in memory if there are."""
@@ -178,29 +156,24 @@ class Batches:
                 return
             yield batch
 
-    def _picked(self, layer: Encoder, held: Arrays) -> tf.data.Dataset:
+    def _picked(self, rows: EncodedRows) -> tf.data.Dataset:
         """Batches encoded rows: Python draws their numbers, TensorFlow picks them."""
-        encoded = HeldRows(encode_arrays(layer, held, self.keep))
-        size = len(next(iter(held.values())))
-        targets = {name: held[name] for name in self.targets}
-        given = HeldRows(targets)
-        # raw features are not read any more; without labels something must have as many rows
-        held = self.held = targets or {"": np.empty(size, bool)}
 
         def sample() -> Iterator[Any]:
-            sampled = self._wanted(index_batches(held, self.sampler, self._begin(), self.shard))
+            begun = self._begin()
+            sampled = self._wanted(index_batches(rows.arrays, self.sampler, begun, self.shard))
             yield from grouped(sampled)
 
-        def pick_rows(at: tf.Tensor, factor: tf.Tensor) -> Any:
-            features, rows = encoded.pick(at), given.pick(at)
-            if not self.labels:
-                return (features,)
-            labels = {name: rows[name] for name in self.label_names}
-            return features, labels, rows["sample_weight"] * factor
-
-        numbers = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None], tf.float32)
-        some = tf.data.Dataset.from_generator(sample, output_signature=numbers)
-        return some.unbatch().map(pick_rows)
+        held = (rows.features.specification(), rows.targets.specification())
+        lengths = (rows.features.padded, rows.targets.padded)
+        names = self.label_names if self.labels else None
+        program = shared(
+            f"picked {held!r} {lengths} {names}",
+            lambda: _picking(lengths, names),
+            (NUMBER, NUMBER, *held),
+        )
+        count = tf.constant(self._count(), tf.int64)
+        return opened(program, sample, count, rows.features.tensors, rows.targets.tensors)
 
     @property
     def _reads_its_own(self) -> bool:
@@ -225,9 +198,10 @@ class Batches:
             full, most = total // count // own, -(-total // count)
             return full if self.drop_remainder and full else -(-most // own)
         if self.sampler.positives is not None:
-            if self.held is None:
+            pool = self.held if self.encoded is None else self.encoded.arrays
+            if pool is None:
                 return None
-            return self.sampler.batches(np.arange(self.rows or 0), self.held, self.drop_remainder)
+            return self.sampler.batches(np.arange(self.rows or 0), pool, self.drop_remainder)
         if self.rows is None:
             return None
         full, rest = divmod(self.rows, size)
@@ -247,51 +221,19 @@ class Batches:
         return features, dict.fromkeys(self.label_names, label), label
 
 
-def encode_dataset(
-    dataset: tf.data.Dataset, layer: Encoder, keep: Sequence[str] = ()
-) -> tf.data.Dataset:
-    """Returns the data set with its features encoded by `layer`, batch by batch.
+def _picking(lengths: Sequence[Any], names: Sequence[str] | None) -> Callable[..., Any]:
+    """Returns the function that makes a data set of rows by number; `names` are of labels."""
 
-    It does so in every epoch; `open_dataset` with ``encode=layer`` encodes rows in memory once.
+    def program(number: Any, count: Any, features: Any, targets: Any) -> tf.data.Dataset:
+        @tf.autograph.experimental.do_not_convert
+        def pick_rows(at: tf.Tensor, factor: tf.Tensor) -> Any:
+            picked, rows = pick_held(features, lengths[0], at), pick_held(targets, lengths[1], at)
+            if names is None:
+                return (picked,)
+            labels = {name: rows[name] for name in names}
+            return picked, labels, rows["sample_weight"] * factor
 
-    Args:
-        dataset: of (features,), (features, labels, sample_weight) or features alone.
-        layer: what encodes.
-        keep: raw features that stay beside the encoded ones.
+        numbers = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None], tf.float32)
+        return finished(yielded(number, numbers).unbatch().map(pick_rows), count)
 
-    Example:
-        >>> from idefn_tf.data import encode_dataset
-        >>> encoded = next(iter(encode_dataset(data, features)))[0]
-        >>> sorted(encoded), encoded["rows"]["4"].shape.as_list()
-        (['coefficients', 'numbers', 'rows'], [8, 2])
-    """
-
-    def encode(*element: Any) -> Any:
-        encoded = {**{name: element[0][name] for name in keep}, **layer.encode(element[0])}
-        return (encoded, *element[1:]) if len(element) > 1 else encoded
-
-    return dataset.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
-def encode_arrays(
-    layer: Encoder, arrays: Arrays, keep: Sequence[str] = (), rows: int = 65_536
-) -> dict[str, Any]:
-    """Encodes features, some rows at a time.
-
-    Args:
-        layer: what encodes.
-        arrays: raw features by name.
-        keep: raw features that stay beside the encoded ones.
-        rows: how many at a time.
-
-    Returns:
-        What the layer gives for all rows, as `HeldRows` takes it.
-    """
-    size = len(next(iter(arrays.values())))
-    program = tf.function(layer.encode, autograph=False, reduce_retracing=True)
-    parts = []
-    for start in range(0, max(size, 1), rows):
-        raw = {n: tf.convert_to_tensor(arrays[n][start : start + rows]) for n in layer.raw_names}
-        parts.append(tf.nest.map_structure(trimmed, program(raw)))
-    encoded = tf.nest.map_structure(joined, *parts)
-    return {**{name: arrays[name] for name in keep}, **encoded}
+    return program

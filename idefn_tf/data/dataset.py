@@ -15,12 +15,17 @@ from idefn_tf.data import files as tables
 from idefn_tf.data import object_store
 from idefn_tf.data.arrow_to_numpy import to_arrays
 from idefn_tf.data.batch_sampler import Arrays, BatchSampler, Shard
-from idefn_tf.data.batches import Batches, Encoder, EpochClock, encode_dataset
+from idefn_tf.data.batches import Batches, EpochClock
+from idefn_tf.data.encoded_rows import EncodedRows
+from idefn_tf.data.encoding import Encoder, encode_dataset
 from idefn_tf.data.feedback_labels import FeedbackLabels
-from idefn_tf.schema import FEEDBACK_LABELS, Schema
+from idefn_tf.data.held_rows import Filling
+from idefn_tf.schema import CLICK, CONVERSION, FEEDBACK_LABELS, Schema
 
 #: Sources up to this many rows are converted once and kept in memory over epochs.
 CACHE_ROWS = 2_000_000
+#: Rows of a table that are converted at a time.
+_SLICE = 131_072
 
 #: Reads some files piece by piece.
 Reader = Callable[[Sequence[str]], Iterator[Arrays]]
@@ -95,22 +100,34 @@ def open_dataset(
     further = FEEDBACK_LABELS if feedback is not None else ()
     clock = clock or EpochClock()
     keep = () if encode is None or schema.user_key is None else (schema.user_key,)
+    targets = (CLICK, CONVERSION, *further, "sample_weight") if labels else ()
     if reader not in ("pyarrow", "tensorflow-io"):
         raise ValueError(f"reader: must be 'pyarrow' or 'tensorflow-io', received {reader!r}")
+
+    def hold(
+        pieces: Iterator[Arrays], rows: int | None, most: int | None
+    ) -> tuple[Arrays | None, EncodedRows | None]:
+        if encode is None:
+            return _hold(pieces, rows, most), None
+        return None, EncodedRows.of(pieces, encode, keep, targets, rows, most)
+
     if isinstance(source, (pd.DataFrame, pa.Table)):
+        files: list[str] = []
         rows: int | None = len(source)
         table = tables.read_table(source, schema)
-        held: Arrays | None = to_arrays(schema, table, labels, feedback=feedback)
+        held, encoded = hold(_slices(schema, table, labels, feedback), rows, None)
+        arrays = held if encoded is None else encoded.arrays
         read: Reader = None  # type: ignore[assignment]  # never called: all rows are held
-        files: list[str] = []
     else:
         files = tables.find_files(source)
         read = _reader(schema, files, labels, reader, feedback)
-        rows = tables.count_rows(files)
-        held = _hold(read(files)) if rows is None or rows <= CACHE_ROWS else None
-        rows = rows if held is None else len(next(iter(held.values())))
-
-        if held is None and (native := _native(files, reader)) is not None:
+        rows, held, encoded = tables.count_rows(files), None, None
+        if rows is None or rows <= CACHE_ROWS:
+            held, encoded = hold(_some(read(files)), rows, CACHE_ROWS)
+        arrays = held if encoded is None else encoded.arrays
+        if arrays is not None:
+            rows = len(next(iter(arrays.values())))
+        elif (native := _native(files, reader)) is not None:
             if positives_per_batch is not None:
                 raise ValueError(
                     "positives_per_batch: must be None for records that do not fit in memory, "
@@ -147,7 +164,7 @@ def open_dataset(
         rows=rows,
         held=held,
         chunks=lambda rng: read(in_order(rng)),
-        span=span if held is None and tables.format_of(files) == "parquet" else None,
+        span=span if arrays is None and tables.format_of(files) == "parquet" else None,
         shuffle=shuffle,
         seed=seed,
         clock=clock,
@@ -156,6 +173,7 @@ def open_dataset(
         labels=labels,
         shard=worker,
         encode=encode,
+        encoded=encoded,
         keep=keep,
         further=further,
     ).dataset()
@@ -259,18 +277,34 @@ def _native(files: Sequence[str], reader: str) -> Callable[..., tf.data.Dataset]
     return None
 
 
-def _hold(chunks: Iterator[Arrays]) -> Arrays | None:
-    """Returns all rows, or None where there are more than `CACHE_ROWS`."""
-    held: list[Arrays] = []
-    rows = 0
-    for chunk in chunks:
-        held.append(chunk)
-        rows += len(next(iter(chunk.values())))
-        if rows > CACHE_ROWS:
-            return None
-    if not held:
+def _some(pieces: Iterator[Arrays]) -> Iterator[Arrays]:
+    """Yields the rows of files, of which there must be any."""
+    first = next(pieces, None)
+    if first is None:
         raise ValueError("source: the files hold no row; check the path.")
-    return {name: np.concatenate([c[name] for c in held]) for name in held[0]}
+    yield first
+    yield from pieces
+
+
+def _hold(pieces: Iterator[Arrays], rows: int | None, most: int | None) -> Arrays | None:
+    """Returns all rows, or None where there are more than `most`."""
+    held: dict[str, Filling] = {}
+    size = 0
+    for piece in pieces:
+        size += len(next(iter(piece.values())))
+        if most is not None and size > most:
+            return None
+        for name, values in piece.items():
+            held.setdefault(name, Filling(rows)).add(values)
+    return {name: filling.whole() for name, filling in held.items()}
+
+
+def _slices(
+    schema: Schema, table: pa.Table, labels: bool, feedback: FeedbackLabels | None
+) -> Iterator[Arrays]:
+    """Yields the rows of a table, some at a time; an error names the row of the table."""
+    for start in range(0, max(table.num_rows, 1), _SLICE):
+        yield to_arrays(schema, table.slice(start, _SLICE), labels, start, feedback)
 
 
 def feature_signature(schema: Schema) -> dict[str, tf.TensorSpec]:

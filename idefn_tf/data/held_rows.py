@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+#: Where TensorFlow's kernels want memory to begin.
+_ALIGNMENT = 64
+
 
 @dataclass(frozen=True)
 class Trimmed:
@@ -41,7 +44,7 @@ class Trimmed:
     @classmethod
     def joined(cls, pieces: Sequence[Trimmed]) -> Trimmed:
         """Puts the rows of several pieces one after the other."""
-        values = np.concatenate([piece.values for piece in pieces])
+        values = joined(*(piece.values for piece in pieces))
         return cls(values, np.concatenate([p.lengths for p in pieces]), pieces[0].length)
 
 
@@ -53,7 +56,57 @@ def trimmed(tensor: tf.Tensor) -> np.ndarray | Trimmed:
 
 def joined(*pieces: Any) -> Any:
     """Puts pieces of held rows one after the other."""
-    return Trimmed.joined(pieces) if isinstance(pieces[0], Trimmed) else np.concatenate(pieces)
+    if isinstance(pieces[0], Trimmed):
+        return Trimmed.joined(pieces)
+    rows = sum(map(len, pieces))
+    return np.concatenate(pieces, out=aligned((rows, *pieces[0].shape[1:]), pieces[0].dtype))
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Returns an array without values that TensorFlow can read where it lies."""
+    dtype = np.dtype(dtype)
+    if dtype.hasobject:
+        return np.empty(shape, dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+class Filling:
+    """Rows on their way into memory, piece by piece: each piece is copied once, to its place.
+
+    Args:
+        rows: how many there will be; None, where that is not known, keeps the pieces until the end.
+
+    Example:
+        >>> from idefn_tf.data.held_rows import Filling
+        >>> filling = Filling(3)
+        >>> for piece in ([7.0, 3.0], [5.0]):
+        ...     filling.add(np.array(piece))
+        >>> filling.whole().tolist()
+        [7.0, 3.0, 5.0]
+    """
+
+    def __init__(self, rows: int | None) -> None:
+        self._rows, self._end = rows, 0
+        self._buffer: np.ndarray | None = None
+        self._pieces: list[Any] = []
+
+    def add(self, piece: Any) -> None:
+        """Takes an array, or `Trimmed` rows."""
+        if self._rows is None or isinstance(piece, Trimmed):
+            self._pieces.append(piece)
+            return
+        if self._buffer is None:
+            self._buffer = aligned((self._rows, *piece.shape[1:]), piece.dtype)
+        self._buffer[self._end : self._end + len(piece)] = piece
+        self._end += len(piece)
+
+    def whole(self) -> Any:
+        """Returns all rows, and lets the pieces go."""
+        pieces, self._pieces = self._pieces, []
+        return joined(*pieces) if self._buffer is None else self._buffer[: self._end]
 
 
 class HeldRows:
@@ -61,6 +114,10 @@ class HeldRows:
 
     Args:
         encoded: arrays [n, ...] and `Trimmed` ones, dicts in dicts.
+
+    Attributes:
+        tensors: of the same structure: tensors, and ragged ones of what was trimmed.
+        padded: how long a row of each is padded to; None where it is none of a list.
 
     Example:
         >>> from idefn_tf.data.held_rows import HeldRows, Trimmed
@@ -73,34 +130,53 @@ class HeldRows:
 
     def __init__(self, encoded: Mapping[str, Any]) -> None:
         with tf.device("CPU"):
-            self._parts = tf.nest.map_structure(_constant, encoded)
+            self.tensors = tf.nest.map_structure(_constant, encoded)
+        lengths = [p.length if isinstance(p, Trimmed) else None for p in tf.nest.flatten(encoded)]
+        self.padded = tuple(lengths)
+
+    def specification(self) -> Any:
+        """Returns what `tensors` are, whatever the number of rows."""
+        return tf.nest.map_structure(_any_rows, self.tensors)
 
     def pick(self, at: tf.Tensor) -> Any:
         """Returns the rows at some numbers, padded as they were encoded."""
-        return tf.nest.map_structure(lambda part: part.pick(at), self._parts)
+        return pick(self.tensors, self.padded, at)
 
 
-@dataclass(frozen=True)
-class _Plain:
-    values: tf.Tensor
-
-    def pick(self, at: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self.values, at)
-
-
-@dataclass(frozen=True)
-class _Lists:
-    values: tf.RaggedTensor
-    shape: list[int | None]
-
-    def pick(self, at: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self.values, at).to_tensor(0, shape=self.shape)
+def pick(tensors: Any, padded: Sequence[int | None], at: tf.Tensor) -> Any:
+    """Returns some rows of what `HeldRows` holds; its program, which takes them as arguments."""
+    flat = tf.nest.flatten(tensors)
+    picked = [_rows(part, length, at) for part, length in zip(flat, padded, strict=True)]
+    return tf.nest.pack_sequence_as(tensors, picked)
 
 
-def _constant(part: np.ndarray | Trimmed) -> _Plain | _Lists:
+def _rows(part: Any, length: int | None, at: tf.Tensor) -> tf.Tensor:
+    some = tf.gather(part, at)
+    if length is None:
+        return some
+    return some.to_tensor(0, shape=[None, length, part.flat_values.shape[-1]])
+
+
+def _any_rows(part: Any) -> Any:
+    if isinstance(part, tf.RaggedTensor):
+        shape = [None, None, part.flat_values.shape[-1]]
+        return tf.RaggedTensorSpec(shape, part.dtype, ragged_rank=1, row_splits_dtype=tf.int64)
+    return tf.TensorSpec([None, *part.shape[1:]], part.dtype)
+
+
+def _constant(part: np.ndarray | Trimmed) -> tf.Tensor | tf.RaggedTensor:
     if not isinstance(part, Trimmed):
-        return _Plain(tf.constant(part))
-    lists = tf.RaggedTensor.from_row_lengths(
-        tf.constant(part.values), tf.constant(part.lengths, tf.int64), validate=False
-    )
-    return _Lists(lists, [None, part.length, part.values.shape[1]])
+        return _tensor(part)
+    lengths = tf.constant(part.lengths, tf.int64)
+    return tf.RaggedTensor.from_row_lengths(_tensor(part.values), lengths, validate=False)
+
+
+def _tensor(values: np.ndarray) -> tf.Tensor:
+    """Returns an array as a tensor, in the array's own memory where TensorFlow can read it there.
+
+    Nothing else may write to it: arrays from `aligned` have no other owner.
+    """
+    there = values.flags.c_contiguous and values.flags.writeable and values.size
+    if there and values.dtype.kind in "iuf" and values.ctypes.data % _ALIGNMENT == 0:
+        return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
+    return tf.constant(values)

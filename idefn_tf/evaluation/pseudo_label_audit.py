@@ -137,45 +137,66 @@ def audit_labels(
     )
 
 
+class Relabeller:
+    """Runs a model's relabelling over rows, by one program for every call.
+
+    Args:
+        model: a model of the Eq. 15 family (it has `pseudo_labels`), compiled if it will be.
+    """
+
+    def __init__(self, model: AllNegative) -> None:
+        self.model = model
+        self._step = tf.function(self._one_batch, reduce_retracing=True, autograph=False)
+
+    def __call__(
+        self, arrays: Mapping[str, np.ndarray], batch_size: int, seed: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Relabels all rows, in shuffled batches as in training.
+
+        Args:
+            arrays: `to_arrays` of the rows, labels included.
+            batch_size: rows a batch; plans depend on it.
+            seed: of the order.
+
+        Returns:
+            Which rows have a pseudo-label above the model's `label_floor`, boolean [rows], and
+            predicted CVR [rows], in the order of `arrays`.
+        """
+        rows = len(arrays["click"])
+        labels, cvr = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+        order = np.random.default_rng(seed).permutation(rows)
+        features = self.model.features
+        for start in range(0, rows, batch_size):
+            at = order[start : start + batch_size]
+            raw = {name: tf.constant(arrays[name][at]) for name in features.raw_names}
+            batch = (tf.constant(arrays[k][at]) for k in ("click", "conversion", "sample_weight"))
+            labels[at], cvr[at] = self._step(features.encode(raw), *batch)
+        return labels > self.model.label_floor, cvr
+
+    def _one_batch(self, encoded: Any, click: Any, conversion: Any, weight: Any) -> Any:
+        outputs = self.model.forward(self.model.features(encoded), training=False)
+        labels = self.model.pseudo_labels(outputs, Batch(click, conversion, weight))
+        return labels, outputs.probability("cvr")
+
+
 def relabel_rows(
     model: AllNegative,
     arrays: Mapping[str, np.ndarray],
     batch_size: int,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Runs a model's relabelling over all rows, in shuffled batches as in training.
+    """Runs a model's relabelling over all rows once, as `Relabeller` does.
 
     Args:
-        model: a model of the Eq. 15 family (it has `pseudo_labels`).
+        model: a model of the Eq. 15 family.
         arrays: `to_arrays` of the rows, labels included.
         batch_size: rows a batch; plans depend on it.
         seed: of the order.
 
     Returns:
-        Which rows have a pseudo-label above the model's `label_floor`, boolean [rows], and
-        predicted CVR [rows], in the order of `arrays`.
+        As `Relabeller` does.
     """
-    rows = len(arrays["click"])
-    labels, cvr = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
-    step = _relabel_step(model)
-    order = np.random.default_rng(seed).permutation(rows)
-    names = model.features.raw_names
-    for start in range(0, rows, batch_size):
-        at = order[start : start + batch_size]
-        encoded = model.features.encode({name: tf.constant(arrays[name][at]) for name in names})
-        batch = (arrays[k][at] for k in ("click", "conversion", "sample_weight"))
-        labels[at], cvr[at] = step(encoded, *(tf.constant(b) for b in batch))
-    return labels > model.label_floor, cvr
-
-
-def _relabel_step(model: AllNegative) -> Any:
-    @tf.function(reduce_retracing=True, autograph=False)
-    def step(encoded: Any, click: Any, conversion: Any, weight: Any) -> Any:
-        outputs = model.forward(model.features(encoded), training=False)
-        labels = model.pseudo_labels(outputs, Batch(click, conversion, weight))
-        return labels, outputs.probability("cvr")
-
-    return step
+    return Relabeller(model)(arrays, batch_size, seed)
 
 
 def _ratio(part: float, whole: float) -> float:

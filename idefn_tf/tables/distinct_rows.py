@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
+from idefn_tf.data.generated_dataset import made_of
 from idefn_tf.tables.packed_events import EVENTS, SEQUENCES, events_of, packed_events
 
 #: Under which name an encoded batch holds what `look_ahead` found, by table.
@@ -89,7 +91,17 @@ def look_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
         >>> sorted(found), sorted(found["distinct"]["4"]), int(found_rows(found, "4").count)
         (['distinct', 'rows'], ['count', 'position', 'rows'], 2)
     """
+    return made_of(_program(), dataset)
 
+
+@functools.cache
+def _program() -> Any:
+    """Returns the one program of `look_ahead`, traced for every form of data set."""
+    return tf.function(_look_ahead, autograph=False)
+
+
+def _look_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    @tf.autograph.experimental.do_not_convert
     def find(*element: Any) -> Any:
         encoded = dict(element[0])
         if DISTINCT not in encoded:

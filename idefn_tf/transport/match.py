@@ -204,7 +204,8 @@ def _traced(options: SolverOptions, jit_compile: bool = False) -> Any:
     def run(problem: TransportProblem) -> Plan:
         return _by_solver(problem, options)._replace(problem=cast(Any, None))  # the caller has it
 
-    return tf.function(run, jit_compile=jit_compile, reduce_retracing=not jit_compile)
+    how = {"jit_compile": jit_compile, "autograph": False, "reduce_retracing": not jit_compile}
+    return tf.function(run, **how)
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ import numpy as np
 from idefn_tf._files import atomic_path
 from idefn_tf.callbacks import read_history
 from idefn_tf.data import to_arrays
-from idefn_tf.evaluation.pseudo_label_audit import PseudoLabelAudit, audit_labels, relabel_rows
+from idefn_tf.evaluation.pseudo_label_audit import PseudoLabelAudit, Relabeller, audit_labels
 from idefn_tf.models import AllNegative, IdeFN, explain_regime
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
@@ -42,6 +42,7 @@ class Watch(keras.callbacks.Callback):
         super().__init__()
         self.data, self.config, self.run, self.console = data, config, run, console
         self._rows: tuple[dict[str, np.ndarray], np.ndarray] | None = None
+        self._relabel: Relabeller | None = None
         self._warned = False
         self._previous: np.ndarray | None = None
         before = self._relabelled_path(first_epoch - 1)
@@ -112,7 +113,9 @@ class Watch(keras.callbacks.Callback):
             self._rows = to_arrays(self.data.schema, table), truth[:AUDIT_ROWS]
         arrays, truth = self._rows
         settings = self.config.training
-        relabelled, cvr = relabel_rows(self.model, arrays, settings.batch_size, settings.seed)
+        if self._relabel is None:
+            self._relabel = Relabeller(self.model)
+        relabelled, cvr = self._relabel(arrays, settings.batch_size, settings.seed)
         found = audit_labels(relabelled, arrays["click"], truth, cvr, self._previous)
         self._previous = (arrays["click"] == 0) & relabelled
         return found

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import func_graph
 
 from idefn_tf.data import learn_vocabularies
 from idefn_tf.features import FeatureColumns
@@ -63,6 +64,30 @@ def one_by_one(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+class Traces:
+    """How many graphs TensorFlow has drawn from Python functions.
+
+    Attributes:
+        count: since the fixture began.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+@pytest.fixture
+def traces(monkeypatch: pytest.MonkeyPatch) -> Traces:
+    """Counts what TensorFlow traces; everything is traced as before."""
+    counter, draw = Traces(), func_graph.func_graph_from_py_func
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        counter.count += 1
+        return draw(*args, **kwargs)
+
+    monkeypatch.setattr(func_graph, "func_graph_from_py_func", counted)
+    return counter
 
 
 @pytest.fixture(scope="session")

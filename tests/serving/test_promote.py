@@ -149,6 +149,16 @@ def test_block_without_labels_or_policy_gets_them(tmp_path):
     assert found.policy.versions == (1,)
 
 
+def test_blocks_in_brackets_are_left_to_their_owner(tmp_path):
+    path = tmp_path / "models.config"
+    block = '{ name: "cvr" base_path: "/m/cvr" model_platform: "tensorflow" }'
+    path.write_text(f"model_config_list {{ config: [{block}, {block.replace('cvr', 'ctr')}] }}")
+    before = path.read_text()
+    with pytest.raises(ValueError, match=r"no `config .* in braces to edit"):
+        promote.set_label(ModelsConfig(path), "cvr", "stable", 1, at_once=True)
+    assert path.read_text() == before
+
+
 def test_file_behind_a_link_is_replaced_and_not_the_link(config, tmp_path):
     link = tmp_path / "link.config"
     link.symlink_to(config.path)

@@ -102,6 +102,8 @@ def test_wrong_arguments_are_told(tiny_run, tiny_url, tmp_path, rows, capsys):
     assert ask(tiny_run, tiny_url, tmp_path / "nothing.parquet") == 2
     assert ask(tiny_run, tiny_url, rows, "--model", "nobody") == 2
     assert "nobody" in capsys.readouterr().err
+    assert ask(tiny_run, tiny_url, rows, "--at", "2024-05-01") == 2
+    assert "--at: must stand beside --history" in capsys.readouterr().err
 
 
 def measure(tiny, frame):

@@ -5,12 +5,13 @@ import json
 import urllib.request
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
-from pipelines.datasets.registry import prepare
+from pipelines.datasets.registry import prepare, prepare_rows
 from pipelines.experiment.config import Config
 from pipelines.export import export
 from pipelines.run import embedded_server
@@ -22,6 +23,13 @@ from serving.client import Client
 pytestmark = pytest.mark.job
 
 QUIET = Console(quiet=True)
+USERS = {
+    "name": "users",
+    "labels": {"click": "c", "conversion": "v"},
+    "features": [
+        {"name": "user", "dtype": "int64", "side": "user", "kind": "hash", "num_buckets": 8}
+    ],
+}
 NAMES = (
     "Zeitpunkt",
     "Kunden-Nr.",
@@ -141,6 +149,30 @@ def test_a_conversion_may_be_empty_only_where_there_was_no_click(tmp_path, schem
     path.write_text(text, encoding="utf-8-sig")
     with pytest.raises(ValueError, match=r"Kauf\?.*a label must be 0 or 1"):
         prepare("table", path, tmp_path / "out", schema=schema, console=QUIET)
+
+
+def test_a_conversion_that_was_never_written_is_none_of_a_click(tmp_path):
+    rows = pd.DataFrame({"user": [1, 2, 3], "c": [0, 0, 0], "v": pd.array([None] * 3)})
+    rows.to_parquet(tmp_path / "raw.parquet")  # the column is of type null
+    schema = Schema.parse(USERS)
+    out = prepare_rows(schema, tmp_path / "raw.parquet", tmp_path / "out", console=QUIET)
+    assert out.table("all").column("conversion").to_pylist() == [0, 0, 0]
+
+
+def test_columns_that_preparation_makes_are_no_columns_of_a_table(tmp_path):
+    made_twice = {**USERS["features"][0], "name": "day"}
+    schema = Schema.parse({**USERS, "features": [made_twice]})
+    pd.DataFrame({"day": [1], "c": [1], "v": [0]}).to_parquet(tmp_path / "raw.parquet")
+    with pytest.raises(ValueError, match=r"makes the columns \['day'\] itself; rename them"):
+        prepare_rows(schema, tmp_path / "raw.parquet", tmp_path / "out", console=QUIET)
+
+
+def test_a_probability_that_no_column_holds_is_named(tmp_path):
+    labels = {**USERS["labels"], "exposure_probability": "shown"}
+    schema = Schema.parse({**USERS, "labels": labels})
+    pd.DataFrame({"user": [1], "c": [1], "v": [0]}).to_parquet(tmp_path / "raw.parquet")
+    with pytest.raises(ValueError, match=r"'shown'"):
+        prepare_rows(schema, tmp_path / "raw.parquet", tmp_path / "out", console=QUIET)
 
 
 def test_other_words_are_refused_with_a_cure(tmp_path, capsys):

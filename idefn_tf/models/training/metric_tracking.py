@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from idefn_tf._keras_private import NoSymbolicBuild, NotSavedByTensorFlow
+from idefn_tf.data.any_rows import AnyRows
 from idefn_tf.models.batch import Batch
 from idefn_tf.models.replica_sums import crosses_workers, replica_count
 from idefn_tf.models.training.loss_terms import REGULARIZATION
@@ -43,6 +44,7 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
     #: What `fit` and `evaluate` call; Keras' own, made by `make_train_function` and its like.
     train_function: Any
     test_function: Any
+    predict_function: Any
     #: Names of the terms that `compute_losses` returns.
     loss_names: tuple[str, ...] = ()
     #: Scalars that `compute_losses` puts into ``outputs.monitor``: {name: "mean" | "sum" | "max"}.
@@ -185,6 +187,14 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
             if self.reads_test_metrics_apart():
                 self.test_function = self._then_reading(self.test_function)
         return self.test_function
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Makes what `predict` calls, for batches of any size."""
+        if self.predict_function is None or force:
+            super().make_predict_function(force)
+            if not self.run_eagerly:
+                self.predict_function = AnyRows(self.predict_function)
+        return self.predict_function
 
     def _then_reading(self, take_steps: Any) -> Any:
         """Returns a function that takes steps, then reads the metrics.

@@ -161,11 +161,11 @@ def test_piecewise_linear_is_numpy_interp(x, y, probe):
 
 
 def test_smooth_targets_bear_separated_classes():
-    scores, labels = [0.1, 0.2, 0.7, 0.9], [0, 0, 1, 1]
+    scores, labels = [0.1, 0.2, 0.3, 0.7, 0.9], [0, 0, 0, 1, 1]  # targets 1 / 5 and 3 / 4
     with pytest.raises(ValueError, match=r"must overlap.*smooth_targets"):
         PlattCalibrator("clicked").fit(scores, labels)
     smooth = PlattCalibrator("clicked", smooth_targets=True).fit(scores, labels)
-    x, t = np.log(np.divide(scores, np.subtract(1, scores))), np.array([0.25, 0.25, 0.75, 0.75])
+    x, t = np.log(np.divide(scores, np.subtract(1, scores))), np.repeat([0.2, 0.75], [3, 2])
 
     def loss(theta):
         z = theta[0] * x + theta[1]
@@ -174,7 +174,7 @@ def test_smooth_targets_bear_separated_classes():
     best = minimize(loss, [1.0, 0.0], tol=1e-12).x
     assert [smooth.slope, smooth.intercept] == pytest.approx(best, abs=1e-5)
     # Weights scale nothing: the targets count rows.
-    light = PlattCalibrator("clicked", smooth_targets=True).fit(scores, labels, [0.01] * 4)
+    light = PlattCalibrator("clicked", smooth_targets=True).fit(scores, labels, [0.01] * 5)
     assert light.slope == pytest.approx(smooth.slope)
 
 

@@ -149,6 +149,6 @@ def test_wrong_labels_in_a_stream_of_records(tmp_path, monkeypatch):
         made.features.feature[name].int64_list.value.append(value)
     with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as writer:
         writer.write(made.SerializeToString())
-    monkeypatch.setattr("idefn_tf.data.dataset._hold", lambda chunks: None)
+    monkeypatch.setattr("idefn_tf.data.dataset._hold", lambda *given: None)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"label column .*conversion.* must"):
         list(open_dataset(COUNTED, tmp_path))

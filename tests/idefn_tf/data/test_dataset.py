@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from idefn_tf.data import open_dataset
+from idefn_tf.data import open_dataset, read_table
 from idefn_tf.schema import Schema
 
 SCHEMA = Schema.parse(
@@ -253,6 +253,21 @@ def test_lists_with_nulls_inside_and_a_number_alone():
 def test_errors_of_a_table(change, message):
     with pytest.raises(ValueError, match=message):
         open_dataset(SCHEMA, change(frame(8)))
+
+
+def test_files_whose_columns_are_of_other_types_are_named(tmp_path):
+    frame(8).to_parquet(tmp_path / "a.parquet")
+    frame(8).assign(price=[["dear"]] * 8).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet.* must be of one type in all files"):
+        read_table([str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")])
+
+
+def test_rows_without_the_history_that_the_schema_makes_are_refused():
+    past = {"aggregates": [{"key": "user", "events": ["exposure"], "measures": ["count"]}]}
+    value = SCHEMA.model_dump(mode="json", by_alias=True, exclude_unset=True) | {"history": past}
+    value["labels"] = {**value["labels"], "exposure_time": "at", "time_unit": "s"}
+    with pytest.raises(ValueError, match=r"received no 'user__exposure_count__all' \(of 1 that"):
+        open_dataset(Schema.parse(value), frame(8))
 
 
 def test_errors_of_files_and_options(tmp_path, sources):

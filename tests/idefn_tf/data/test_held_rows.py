@@ -1,11 +1,15 @@
 """Rows in memory: padded sequences lose their padding and come back as they were."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from idefn_tf.data import open_dataset
-from idefn_tf.data.held_rows import HeldRows, Trimmed, joined, trimmed
+from idefn_tf.data.encoded_rows import EncodedRows
+from idefn_tf.data.held_rows import Filling, HeldRows, Trimmed, aligned, joined, trimmed
 
 #: Full, with a hole, none, one part missing in the last event.
 PADDED = np.array(
@@ -57,3 +61,61 @@ def test_without_labels_rows_come_all_the_same(shop):
     layer = shop.features()
     held = open_dataset(shop.schema, shop.rows, batch_size=40, encode=layer, labels=False)
     assert [len(next(iter(batch[0]["rows"].values()))) for batch in held] == [40, 40, 16]
+
+
+@pytest.mark.parametrize("rows", [4, None])
+def test_pieces_fill_the_rows_in_their_order(rows):
+    plain, lists = Filling(rows), Filling(rows)
+    for piece in np.split(PADDED, [1, 1, 3]):
+        plain.add(piece[:, 0])
+        lists.add(Trimmed.of(piece))
+    np.testing.assert_array_equal(plain.whole(), PADDED[:, 0])
+    whole = lists.whole()
+    assert whole.lengths.tolist() == [3, 3, 0, 2]
+    np.testing.assert_array_equal(whole.values, PADDED[np.arange(3) < whole.lengths[:, None]])
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (7,), (0, 4)])
+def test_tensorflow_reads_filled_rows_where_they_lie(shape):
+    filling = Filling(shape[0])
+    given = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+    filling.add(given)
+    whole = filling.whole()
+    assert whole.ctypes.data % 64 == 0 or not whole.size
+    (tensor,) = HeldRows({"x": whole}).tensors.values()
+    np.testing.assert_array_equal(tensor, given)
+    whole += 1  # nothing was copied into the tensor
+    np.testing.assert_array_equal(tensor, given + 1)
+
+
+def test_text_is_held_as_it_is():
+    text = np.array([b"a", b"bc"], object)
+    assert aligned((2,), object).dtype == object
+    picked = HeldRows({"x": joined(text[:1], text[1:])}).pick(tf.constant([1, 0]))
+    assert picked["x"].numpy().tolist() == [b"bc", b"a"]
+
+
+def test_raw_rows_are_let_go_piece_by_piece():
+    """While rows are encoded, no more than one piece of the raw ones is alive."""
+    alive, pieces = [], []
+
+    class Watching:
+        raw_names = ("x",)
+
+        def encode(self, features):
+            return {"rows": {}, "coefficients": {}, "numbers": features["x"][:, None]}
+
+    def raw():
+        for start in range(0, 12, 4):
+            gc.collect()
+            alive.append(sum(piece() is not None for piece in pieces))
+            piece = {"x": np.arange(start, start + 4, dtype=np.float32), "click": np.ones(4)}
+            pieces.append(weakref.ref(piece["x"]))
+            yield piece
+            del piece
+
+    rows = EncodedRows.of(raw(), Watching(), (), ("click",), 12)
+    assert rows.features.pick(tf.constant([11, 4]))["numbers"].numpy().ravel().tolist() == [11, 4]
+    assert len(rows.arrays["click"]) == 12
+    assert max(alive) <= 1
+    assert EncodedRows.of(raw(), Watching(), (), ("click",), None, most=7) is None

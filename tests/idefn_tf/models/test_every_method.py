@@ -279,3 +279,8 @@ def test_every_method_names_its_class_and_says_its_formula():
         assert cls.method_name == name
         text = "".join(base.__doc__ or "" for base in cls.__mro__[:2])
         assert "Eq." in text or "Formula" in text
+
+
+def test_an_unknown_method_is_told_with_those_that_exist():
+    with pytest.raises(ValueError, match=r"^method: must be one of \['all_negative', .*'esmn'"):
+        idefn_tf.models.get_method("esmn")

@@ -1,6 +1,7 @@
 """What each column of a user's own table is taken for, and why."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -98,6 +99,22 @@ def test_the_command_shows_guesses_warnings_and_what_comes_next(folder, tmp_path
     assert "pipelines.run --raw" in said
     assert "pipelines.prepare table --raw" in said
     assert "pipelines.train --config" in said
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("clicked", "--click: 'clicked' must hold 0 or 1 on every row, received none on 2"),
+        ("bought", "'bought' must hold 0 or 1 on every clicked row, received none on 1"),
+    ],
+)
+def test_a_label_that_is_missing_is_refused_as_preparation_does(tmp_path, capsys, column, message):
+    rows = pd.DataFrame({"user": [*range(40)], "clicked": [1, 0] * 20, "bought": [1, 0, 0, 0] * 10})
+    rows[column] = rows[column].astype("Int64").where(rows.index > 1)  # a click and none
+    rows.to_csv(tmp_path / "shop.csv", index=False)
+    words = ["--click", "clicked", "--conversion", "bought", "--out", str(tmp_path / "s.yaml")]
+    assert command.main(["infer", str(tmp_path / "shop.csv"), *words, "--quiet"]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

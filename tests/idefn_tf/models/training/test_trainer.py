@@ -1,5 +1,8 @@
 """Training batch by batch, and tables that are read and not trained."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -96,3 +99,43 @@ def test_features_frozen_after_training_move_no_more(make_model, tiny_dataset):
     table = np.array(model.features.tables["4"])
     model.fit(tiny_dataset, epochs=2, verbose=0)
     np.testing.assert_array_equal(model.features.tables["4"], table)
+
+
+def data_set(rows, batch):
+    """A data set of the tiny rows' form in batches of its own size, a shorter one at the end."""
+    values = {name: rows[name] for name in ("user", "item", "price")}
+    labels = {name: rows[name] for name in ("click", "conversion")}
+    taken = (values, labels, np.ones(len(rows["item"]), np.float32))
+    return tf.data.Dataset.from_tensor_slices(taken).batch(batch)
+
+
+@pytest.mark.job
+@pytest.mark.parametrize("name", ["esmm", "idefn"])
+def test_a_new_data_set_of_the_same_form_traces_nothing(make_model, tiny_rows, traces, name):
+    options = {"transport": {"solver": "sinkhorn"}} if name == "idefn" else {}
+    model = make_model(name, **options)
+    model.compile(RowSparseAdam(0.02), jit_compile=False)
+    for turn, batch in enumerate((32, 36, 17)):
+        rows = {key: values[turn:] for key, values in tiny_rows.items()}
+        begun = traces.count
+        model.fit(data_set(rows, batch), verbose=0)
+        model.evaluate(data_set(rows, batch), verbose=0)
+        scores = model.predict(data_set(rows, batch), verbose=0)
+        assert scores["cvr"].shape == (96 - turn,)
+        assert (traces.count == begun) == (turn > 0)
+    called = model({name: tf.constant(rows[name]) for name in ("user", "item", "price")})
+    np.testing.assert_allclose(scores["cvr"], called["cvr"], rtol=1e-6)
+
+
+@pytest.mark.job
+def test_a_deleted_model_is_collected(make_model, tiny_rows):
+    """Nothing that fit, evaluate and predict leave behind holds the model or its tables."""
+    model = make_model("idefn", transport={"solver": "sinkhorn", "memory": 4})
+    model.compile(RowSparseAdam(0.02), jit_compile=False)
+    model.fit(data_set(tiny_rows, 48), validation_data=data_set(tiny_rows, 48), verbose=0)
+    model.predict(data_set(tiny_rows, 48), verbose=0)
+    watched = [weakref.ref(one) for one in (model, model.optimizer, model.features, model._step)]
+    assert None not in [one() for one in watched]
+    del model
+    gc.collect()
+    assert [one() for one in watched] == [None] * 4

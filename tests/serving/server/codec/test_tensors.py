@@ -164,3 +164,10 @@ def test_base64(text: str, value: bytes) -> None:
 def test_what_is_not_base64(text: str) -> None:
     with pytest.raises(StatusError, match="Unable to base64 decode"):
         exact_tensors.decode_base64({"b64": text})
+
+
+def test_rows_of_other_shapes_are_refused_by_both_shapes():
+    inputs = {"tags": spec("tags", "int64")}
+    document = {"instances": [{"tags": [[1, 2]]}, {"tags": [[1], [2]]}]}
+    with pytest.raises(StatusError, match=r"Expecting shape \[1,2\] but got: \[2,1\]"):
+        exact_tensors.exact_rows(document["instances"], inputs)

@@ -1,0 +1,157 @@
+"""One process of `benchmarks.training.memory`: its resident memory while it does one thing.
+
+It runs in any checkout (``python -P FILE SCENARIO``, with the checkout as its folder and in
+PYTHONPATH), so it asks for what every release has. It prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import json
+import os
+import resource
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FIELDS, IDS, WIDTH, BATCH = 20, 2_000, 16, 2048
+
+
+def resident() -> float:
+    """Returns this process's resident memory in MiB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 2)
+
+
+def peak() -> float:
+    """Returns the most that was resident, in MiB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def make_schema(fields: int = FIELDS) -> Any:
+    """Returns a schema of fields of whole numbers."""
+    from idefn_tf.schema import Schema
+
+    field = {"dtype": "int64", "side": "user", "kind": "identity", "num_buckets": IDS}
+    features = [{"name": f"f{i}", **field, "embedding": WIDTH} for i in range(fields)]
+    labels = {"click": "click", "conversion": "conversion"}
+    return Schema.parse({"name": "made", "labels": labels, "features": features})
+
+
+def make_model(schema: Any, method: str = "all_negative", units: tuple[int, ...] = (64, 32)) -> Any:
+    """Returns a compiled model."""
+    from idefn_tf.backbones import MLP
+    from idefn_tf.features import FeatureColumns
+    from idefn_tf.models import get_method
+    from idefn_tf.optimizers import RowSparseAdam
+
+    model = get_method(method)(FeatureColumns.from_schema(schema, {}), MLP(units))
+    model.compile(RowSparseAdam(1e-3))
+    return model
+
+
+def make_rows(rows: int, seed: int, fields: int = FIELDS) -> Any:
+    """Returns exposures as a DataFrame."""
+    import pandas as pd
+
+    rng = np.random.default_rng(seed)
+    made = {f"f{i}": rng.integers(0, IDS, rows) for i in range(fields)}
+    made["click"] = (rng.random(rows) < 0.3).astype(np.int64)
+    made["conversion"] = made["click"] * (rng.random(rows) < 0.2)
+    return pd.DataFrame(made)
+
+
+def nothing(_: Path) -> dict[str, Any]:
+    """Imports TensorFlow alone."""
+    importlib.import_module("tensorflow")
+    return {}
+
+
+def training(folder: Path) -> dict[str, Any]:
+    """Trains on Parquet files as `pipelines.train` opens them."""
+    import keras
+
+    from idefn_tf.data import open_dataset
+
+    keras.utils.set_random_seed(0)
+    schema = make_schema()
+    model = make_model(schema)
+    rows = open_dataset(
+        schema, folder, batch_size=BATCH, shuffle=True, drop_remainder=True, encode=model.features
+    )
+    opened = peak()
+    history = model.fit(rows, epochs=1, verbose=0).history
+    return {"opened_mib": opened, "loss": float(history["loss"][-1]).hex()}
+
+
+def over(turns: int, once: Callable[[int], None]) -> dict[str, Any]:
+    """Does something several times and notes the memory after each."""
+    sizes = []
+    for turn in range(turns):
+        once(turn)
+        gc.collect()
+        sizes.append(resident())
+    return {"resident_mib": sizes, "growth_after_the_third": round(sizes[-1] / sizes[2] - 1, 4)}
+
+
+def fit_and_export(method: str, fields: int, units: tuple[int, ...], seed: int) -> None:
+    """Builds, fits, exports and deletes one model."""
+    from idefn_tf.data import open_dataset
+    from idefn_tf.export import export_model
+
+    schema = make_schema(fields)
+    model = make_model(schema, method, units)
+    data = open_dataset(
+        schema, make_rows(2 * BATCH, seed, fields), batch_size=BATCH, encode=model.features
+    )
+    model.fit(data, verbose=0)
+    with tempfile.TemporaryDirectory() as base:
+        export_model(model, schema, Path(base) / "cvr")
+
+
+def models(_: Path) -> dict[str, Any]:
+    """Twenty models of one form, one after the other."""
+    return over(20, lambda turn: fit_and_export("all_negative", FIELDS, (64, 32), turn))
+
+
+def forms(_: Path) -> dict[str, Any]:
+    """Twenty models, each of another form."""
+    return over(20, lambda turn: fit_and_export("all_negative", 1 + turn, (64, 32), turn))
+
+
+def data_sets(_: Path) -> dict[str, Any]:
+    """One model that predicts on a hundred new data sets."""
+    from idefn_tf.data import open_dataset
+
+    schema = make_schema()
+    model = make_model(schema)
+
+    def once(turn: int) -> None:
+        model.predict(
+            open_dataset(schema, make_rows(3 * BATCH + turn, turn), batch_size=BATCH), verbose=0
+        )
+
+    return over(100, once)
+
+
+SCENARIOS = {f.__name__: f for f in (nothing, training, models, forms, data_sets)}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenario", choices=sorted(SCENARIOS))
+    parser.add_argument("--rows", type=Path, required=True, help="a folder of Parquet files")
+    given = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    found = SCENARIOS[given.scenario](given.rows)
+    print(json.dumps({**found, "peak_mib": peak()}))
+
+
+if __name__ == "__main__":
+    main()
