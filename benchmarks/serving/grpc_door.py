@@ -1,12 +1,13 @@
 """What the gRPC door costs beside handlers that do less, and beside REST.
 
-    python -m benchmarks.serving.grpc_door [MODEL_BASE] [--clients 16] [--seconds 1] [--rounds 9]
+    python -m benchmarks.serving.grpc_door [MODEL_BASE] [--before CHECKOUT] [--rounds 9]
 
 Without a folder a model of 46 inputs is exported. Server processes: one with both doors, one with
-REST alone, and three whose only call runs on the same gRPC server and does less
-(benchmarks.serving.grpc_floor). Threads of one client process ask each by turns; 100 different
-rows are sent one after the other. Then requests of 1,000 rows as raw tensor content against REST
-in columns. Ratios are taken within each round; medians over rounds are shown.
+REST alone, that of another checkout of this project if one is named, and three whose only call runs
+on the same gRPC server and does less (benchmarks.serving.grpc_floor). Threads of one client process
+ask each by turns; 100 different rows are sent one after the other. Then requests of 1,000 rows as
+raw tensor content against REST in columns. Ratios are taken within each round; medians over rounds
+are shown.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ RATIOS = {
     "grpc_to_empty_p50": ("grpc", "empty", "p50_ms"),
     "read_to_empty_p50": ("read", "empty", "p50_ms"),
     "session_to_empty_p50": ("session", "empty", "p50_ms"),
+    "before_to_empty_p50": ("before", "empty", "p50_ms"),
+    "grpc_to_before_calls": ("grpc", "before", "calls_per_second"),
     "rest_to_empty_p50": ("rest", "empty", "p50_ms"),
     "rest_to_rest_without_grpc_p50": ("rest", "rest_alone", "p50_ms"),
     "grpc_1000_to_rest_1000_rows": ("grpc_1000", "rest_1000", "calls_per_second"),
@@ -77,7 +80,12 @@ def closed_loop(call: Callable[[], Any], clients: int, seconds: float) -> dict[s
 
 
 def measure(
-    base: Path, rows: Mapping[str, np.ndarray], clients: int, seconds: float, rounds: int
+    base: Path,
+    rows: Mapping[str, np.ndarray],
+    clients: int,
+    seconds: float,
+    rounds: int,
+    before: Path | None = None,
 ) -> dict[str, Any]:
     """Runs everything by turns and returns the medians over rounds."""
     version = max(base.glob("[0-9]*"), key=lambda path: int(path.name))
@@ -85,7 +93,7 @@ def measure(
         [sys.executable, "-m", "benchmarks.serving.floor", str(version), "[1, 16, 1000]", "2"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    rest_port, rpc_port, alone_port, *floor_ports = free_ports(3 + len(FLOORS))
+    rest_port, rpc_port, alone_port, old_rest, old_rpc, *floor_ports = free_ports(5 + len(FLOORS))
     both, alone = f"http://127.0.0.1:{rest_port}", f"http://127.0.0.1:{alone_port}"
     processes = [
         _server(base, f"--rest_api_port={rest_port}", f"--port={rpc_port}"),
@@ -97,13 +105,17 @@ def measure(
             for kind, port in zip(FLOORS, floor_ports, strict=True)
         ],
     ]
+    if before is not None:
+        ports = f"--rest_api_port={old_rest}", f"--port={old_rpc}"
+        processes.append(_server(base, *ports, folder=before))
     try:
-        for url in (both, alone):
+        for url in (both, alone, *([f"http://127.0.0.1:{old_rest}"] if before else ())):
             _wait(f"{url}/v1/models/cvr")
         one = [{name: v[i : i + 1] for name, v in rows.items()} for i in range(_DIFFERENT)]
         calls = {
             **{k: (_rpc(p, one), clients) for k, p in zip(FLOORS, floor_ports, strict=True)},
             "grpc": (_rpc(rpc_port, one), clients),
+            **({"before": (_rpc(old_rpc, one), clients)} if before else {}),
             "rest": (_rest(both, one), clients),
             "rest_alone": (_rest(alone, one), clients),
             "grpc_1000": (_rpc(rpc_port, [rows]), 2),
@@ -128,14 +140,15 @@ def measure(
         "ratios": {
             name: round(statistics.median(r[a][key] / r[b][key] for r in found), 3)
             for name, (a, b, key) in RATIOS.items()
+            if {a, b} <= found[0].keys()
         },
     }
 
 
-def _server(base: Path, *flags: str) -> subprocess.Popen[bytes]:
+def _server(base: Path, *flags: str, folder: Path | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "serving.server", "--model_name=cvr"]
     command += [f"--model_base_path={base}", "--enable_serialization_as_tensor_content"]
-    return subprocess.Popen([*command, *flags], stdout=subprocess.DEVNULL)
+    return subprocess.Popen([*command, *flags], cwd=folder, stdout=subprocess.DEVNULL)
 
 
 def _wait(url: str) -> None:
@@ -185,6 +198,7 @@ def main() -> None:
     """The command line."""
     parser = command_parser("benchmarks.serving.grpc_door", __doc__)
     parser.add_argument("base", type=Path, nargs="?", help="a model's folder; else one is made")
+    parser.add_argument("--before", type=Path, help="another checkout to compare with")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=1.0, help="per measurement")
     parser.add_argument("--rounds", type=int, default=9)
@@ -207,7 +221,7 @@ def _measured(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         rows = many_inputs.rows(1000)
     else:
         rows = rows_of(base)
-    return measure(base, rows, given.clients, given.seconds, given.rounds)
+    return measure(base, rows, given.clients, given.seconds, given.rounds, given.before)
 
 
 if __name__ == "__main__":

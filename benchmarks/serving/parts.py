@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -181,6 +182,7 @@ class Parts:
             for number in range(1, 5):
                 shutil.rmtree(base / str(number))
             wait_for(server.url, name, {5})
+            time.sleep(3)  # a version ends before its memory is given back
             last = round(resident_mib(server.process.pid), 1)
         files = [path.stat().st_size for path in base.rglob("*") if path.is_file()]
         return {
