@@ -37,10 +37,10 @@ async def the_end_of_a_door() -> dict[str, Any]:
         found = {"health before": read(await health(b"")).status}
         long = ask(b"long")
         await began.wait()
-        stopping = door.stop(30)
+        stopping = door.stop(10)
         found["after the stop"] = await ask(b"short")
         found["health after"] = read(await health(b"")).status
-        while door._open.is_set():
+        while door._open.is_set() and not stopping.done():
             await asyncio.sleep(0.01)
         held = ask(b"held")
         found["held"] = await held
