@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
@@ -24,8 +25,7 @@ from idefn_tf.schema import CLICK, CONVERSION, FEEDBACK_LABELS, Schema
 
 #: Sources up to this many rows are converted once and kept in memory over epochs.
 CACHE_ROWS = 2_000_000
-#: Rows of a table that are converted at a time.
-_SLICE = 131_072
+_SLICE = 131_072  # rows of a table that are converted at a time
 
 #: Reads some files piece by piece.
 Reader = Callable[[Sequence[str]], Iterator[Arrays]]
@@ -280,11 +280,9 @@ def _native(files: Sequence[str], reader: str) -> Callable[..., tf.data.Dataset]
 
 def _some(pieces: Iterator[Arrays]) -> Iterator[Arrays]:
     """Yields the rows of files, of which there must be any."""
-    first = next(pieces, None)
-    if first is None:
+    if (first := next(pieces, None)) is None:
         raise ValueError("source: the files hold no row; check the path.")
-    yield first
-    yield from pieces
+    yield from itertools.chain([first], pieces)
 
 
 def _hold(pieces: Iterator[Arrays], rows: int | None, most: int | None) -> Arrays | None:
