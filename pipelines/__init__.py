@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 
 from pipelines.cli.xla_cache import keep_programs, without_noise
 
@@ -10,5 +11,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order every run
 # advice on retracing: a job loads several models and scores tables of several sizes on purpose
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
-if keep_programs(os.environ) is not None:
+try:
+    _kept = keep_programs(os.environ)
+except ValueError as error:
+    sys.stderr.write(f"error {error}\n")
+    sys.exit(2)
+if _kept is not None:
     without_noise()

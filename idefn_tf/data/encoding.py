@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +12,8 @@ from idefn_tf.data.generated_dataset import made_of
 
 #: The attribute of an encoder that holds its programs.
 _KEPT_AS = "_encoding_programs"
+#: What a class declares, itself, whose objects encode alike for as long as they live.
+UNCHANGING = "encodes_alike_for_life"
 
 
 class Encoder(Protocol):
@@ -40,25 +41,29 @@ class Encoder(Protocol):
 
 
 class EncodingPrograms:
-    """The programs of one encoder, traced once for every form of data; kept with the encoder.
+    """The programs of one encoder, traced once for every form of data.
+
+    They are kept with the encoder where its class declares that it does not change. Any other is
+    traced anew for every data set, for what it reads may be another by then.
 
     Attributes:
         rows: raw features of some rows to encoded ones.
     """
 
     def __init__(self, layer: Encoder) -> None:
-        self._encode = layer.encode
+        self._encode: Any = layer.encode
         self.rows = AnyRows(tf.function(layer.encode, autograph=False))
         self._datasets: dict[tuple[str, ...], Any] = {}
 
     @classmethod
     def of(cls, layer: Any) -> EncodingPrograms:
-        """Returns the programs of an encoder, made when it is first used."""
-        made: EncodingPrograms | None = getattr(layer, _KEPT_AS, None)
-        if made is None:
+        """Returns the programs of an encoder: its own, if it keeps them, else new ones."""
+        if not vars(type(layer)).get(UNCHANGING, False):  # a subclass may encode otherwise
+            return cls(layer)
+        made: EncodingPrograms | None = vars(layer).get(_KEPT_AS)
+        if made is None or made._encode.__self__ is not layer:  # a copy has its original's
             made = cls(layer)
-            with contextlib.suppress(AttributeError):  # an encoder that takes no attribute
-                setattr(layer, _KEPT_AS, made)
+            setattr(layer, _KEPT_AS, made)
         return made
 
     def dataset(self, keep: tuple[str, ...]) -> Any:

@@ -66,6 +66,9 @@ class FeatureColumns(SequenceColumns, TableAccess, keras.layers.Layer):
         [2, 9]
     """
 
+    #: Data sets of one form share what was traced for `encode` (`idefn_tf.data.encoding`).
+    encodes_alike_for_life = True
+
     def __init__(
         self,
         columns: Sequence[Any],

@@ -33,12 +33,21 @@ def keep_programs(environment: MutableMapping[str, str]) -> Path | None:
 
     Returns:
         The folder, or None where none was asked for.
+
+    Raises:
+        ValueError: if it is a file, or its path holds a blank, where TensorFlow cuts its flags.
     """
     asked = environment.get(VARIABLE)
     flags = environment.get(_TF_FLAGS, "")
     if not asked or "--tf_xla_persistent_cache_directory" in flags:
         return None
-    folder = Path(asked).expanduser().absolute() / _key(flags, environment.get(_XLA_FLAGS, ""))
+    root = Path(asked).expanduser().absolute()
+    if len(str(root).split()) != 1 or (root.exists() and not root.is_dir()):
+        raise ValueError(
+            f"{VARIABLE}: must be a folder whose path holds no blank, received {asked!r}; name "
+            "another one"
+        )
+    folder = root / _key(flags, environment.get(_XLA_FLAGS, ""))
     added = f"--tf_xla_persistent_cache_directory={folder}"
     environment[_TF_FLAGS] = f"{flags} {added}".strip()
     return folder

@@ -1,11 +1,14 @@
 """Batches encoded by a layer: once in memory, piece by piece from a stream, or by a map."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 
 from idefn_tf.data import encode_dataset, learn_vocabularies, open_dataset
+from idefn_tf.data.encoding import EncodingPrograms
 from idefn_tf.features import FeatureColumns
 from idefn_tf.schema import Schema
 
@@ -173,3 +176,51 @@ def test_vocabularies_of_tied_features_are_joined_and_cut():
     assert learned["log"]["mean"] == pytest.approx(1 / 3)
     constant = learn_vocabularies(schema, rows.assign(log=0.0))
     assert constant["log"]["std"] == 1.0
+
+
+class Scaled:
+    """An encoder that may change between two data sets."""
+
+    raw_names = ("price",)
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def encode(self, features):
+        numbers = features["price"][:, None] * self.scale
+        return {"rows": {}, "coefficients": {}, "numbers": numbers}
+
+
+class ScaledColumns(FeatureColumns):
+    scale = 1.0
+
+    def encode(self, features):
+        encoded = super().encode(features)
+        return encoded | {"numbers": encoded["numbers"] * self.scale}
+
+
+def test_an_encoder_that_changed_encodes_anew():
+    def first(encoder):
+        batch = next(iter(open_dataset(SCHEMA, frame(), batch_size=8, encode=encoder)))
+        return batch[0]["numbers"].numpy()
+
+    encoder = Scaled(1.0)
+    once = first(encoder)
+    encoder.scale = 3.0
+    np.testing.assert_array_equal(first(encoder), 3.0 * once)
+    other = copy.copy(encoder)
+    other.scale = 2.0
+    np.testing.assert_array_equal(first(other), 2.0 * once)
+    assert copy.deepcopy(encoder).scale == 3.0  # it can be copied after it was used
+    vocabularies = learn_vocabularies(SCHEMA, frame())
+    columns = ScaledColumns.from_schema(SCHEMA, vocabularies)
+    once = first(columns)
+    columns.scale = 5.0
+    np.testing.assert_allclose(first(columns), 5.0 * once, rtol=1e-6)
+
+
+def test_a_copy_of_a_layer_has_programs_of_its_own():
+    columns = FeatureColumns.from_schema(SCHEMA, learn_vocabularies(SCHEMA, frame()))
+    programs = EncodingPrograms.of(columns)
+    assert EncodingPrograms.of(columns) is programs
+    assert EncodingPrograms.of(copy.copy(columns)) is not programs

@@ -48,6 +48,22 @@ def test_other_processors_and_other_flags_have_other_folders(tmp_path, monkeypat
     assert len({folder("avx2 fma"), folder("avx2"), folder("avx2", "--xla_x=1")}) == 3
 
 
+def test_a_folder_that_tensorflow_could_not_use_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for asked in (f"{tmp_path}/my cache", f"{tmp_path}/file"):
+        environment = {"IDEFN_TF_XLA_CACHE": asked}
+        with pytest.raises(ValueError, match=r"^IDEFN_TF_XLA_CACHE: must be a folder whose path"):
+            keep_programs(environment)
+        assert "TF_XLA_FLAGS" not in environment
+    done = subprocess.run(
+        [sys.executable, "-c", "import pipelines"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "IDEFN_TF_XLA_CACHE": f"{tmp_path}/file"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error IDEFN_TF_XLA_CACHE: must be")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.process
 def test_the_second_process_finds_what_the_first_compiled_and_says_nothing_of_it(tmp_path):
     """From cold: TensorFlow reads its flags when it starts."""
