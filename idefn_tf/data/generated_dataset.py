@@ -89,5 +89,15 @@ def made_of(program: Any, dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _elements(number: np.ndarray) -> Iterator[Any]:
-    """Yields the elements of one epoch."""
-    yield from _generators[int(number)]()
+    """Yields the elements of one epoch.
+
+    Raises:
+        ValueError: if the data set is gone, of which another is all that TensorFlow has.
+    """
+    generator = _generators.get(int(number))
+    if generator is None:
+        raise ValueError(
+            "dataset: must live as long as what is made of it, received one that was deleted; keep "
+            "what open_dataset returned in a variable"
+        )
+    yield from generator()

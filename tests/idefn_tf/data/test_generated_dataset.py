@@ -22,8 +22,9 @@ SCHEMA = Schema.parse(
 
 
 class Doubled:
-    """An encoder of one number."""
+    """An encoder of one number, which does not change."""
 
+    encodes_alike_for_life = True
     raw_names = ("price",)
 
     def encode(self, features):
@@ -101,3 +102,14 @@ def test_an_iterator_outlives_its_data_set():
         [2.0, 3.0],
         [4.0, 5.0],
     ]
+
+
+def test_a_data_set_that_was_deleted_is_named():
+    source = generated(tf.TensorSpec([], tf.int64), lambda: iter([1, 2]))
+    spec = source.element_spec
+    alone = tf.data.experimental.from_variant(tf.data.experimental.to_variant(source), spec)
+    assert [int(one) for one in alone] == [1, 2]
+    del source
+    gc.collect()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="keep what open_dataset returned"):
+        list(alone)
