@@ -127,9 +127,9 @@ def _from_values(values: Any, kind: Any, count: int) -> np.ndarray:
         halves = np.array(values[:given], np.int64).astype(np.uint16)
         read = halves.view(np.float16)
     else:
-        read = np.array(values[:given], np.int64 if np.dtype(kind).kind in "iub" else None)
-        if np.dtype(kind) == np.uint64:
-            read = np.array(values[:given], np.uint64)
+        # int_val has signs, those of unsigned kinds too; uint64_val goes beyond int64
+        whole = np.uint64 if kind is np.uint64 else np.int64
+        read = np.array(values[:given], whole if np.dtype(kind).kind in "iub" else None)
         read = read.astype(kind)
     if given == count:
         return read

@@ -104,6 +104,9 @@ class RequestLayouts:
         numbers = [name for name in names if signature.inputs[name].type != "string"]
         usual = signature.stackable and all(map(_is_usual, signature.inputs.values()))
         self._first = numbers[0] if numbers and usual else None
+        self._least = sum(_least(spec) for spec in signature.inputs.values()) if usual else 0
+        texts = [spec for spec in signature.inputs.values() if spec.type == "string"]
+        self._most = min((_LONGEST_TEXTS // _least(spec) for spec in texts if usual), default=None)
         self._known: dict[int, tuple[int, list[_Numbers | _Texts]] | None] = {}
 
     def read(self, entries: Sequence[bytes]) -> StackedArrays | None:
@@ -122,9 +125,14 @@ class RequestLayouts:
         if length > _LONGEST:
             return None
         if length not in self._known:
+            rows = _rows(self._inputs[self._first], length)
+            # to make a layout costs as much as to write its request: a shorter one has none, yet
+            # another request whose first input is so long may
+            if rows * self._least > sum(map(len, entries)):
+                return None
             if len(self._known) >= _KEPT:
                 self._known.clear()
-            self._known[length] = self._layout(self._first, length)
+            self._known[length] = self._layout(rows)
         layout = self._known[length]
         if layout is None:
             return None
@@ -136,12 +144,9 @@ class RequestLayouts:
             feeds.append(feed)
         return StackedArrays(self._groups, feeds, layout[0])
 
-    def _layout(self, first: str, length: int) -> tuple[int, list[_Numbers | _Texts]] | None:
-        """The rows with which an input is so long, and how groups of so many rows are read."""
-        rows = length // _size(self._inputs[first], 1)
-        while rows and len(_entry(self._inputs[first], rows)) > length:
-            rows -= 1
-        if not rows or len(_entry(self._inputs[first], rows)) != length:
+    def _layout(self, rows: int) -> tuple[int, list[_Numbers | _Texts]] | None:
+        """The rows, and how groups of so many are read; None if they are never read so."""
+        if not rows or (self._most is not None and rows > self._most):
             return None
         return rows, [self._group(names, rows) for names in self._groups]
 
@@ -174,6 +179,39 @@ def _size(spec: TensorSpec, rows: int) -> int:
     """The bytes of an input's values."""
     itemsize: int = np.dtype(spec.dtype.as_numpy_dtype).itemsize
     return rows * math.prod((spec.shape or ())[1:]) * itemsize
+
+
+def _least(spec: TensorSpec) -> int:
+    """The bytes that a row's values take at least: an empty text has a tag and a length."""
+    if spec.type == "string":
+        return 2 * math.prod((spec.shape or ())[1:])
+    return _size(spec, 1)
+
+
+def _rows(spec: TensorSpec, length: int) -> int:
+    """The rows with which an input of numbers is so long; 0 if there is no such number."""
+    shortest = len(spec.key.encode()) + 10 + 4 * len(spec.shape or ())  # all but the values
+    rows = max(0, length - shortest) // _size(spec, 1)
+    while rows and _length(spec, rows) > length:
+        rows -= 1
+    return rows if rows and _length(spec, rows) == length else 0
+
+
+def _length(spec: TensorSpec, rows: int) -> int:
+    """The length of `_entry` for an input of numbers, which is not made for it."""
+    sizes = (rows, *(spec.shape or ())[1:])
+    shape = sum(_field(1 + _varint(size)) for size in sizes)
+    tensor = 2 + _field(shape) + _field(_size(spec, rows))
+    return _field(len(spec.key.encode())) + _field(tensor)
+
+
+def _field(length: int) -> int:
+    """The bytes of a field of so many bytes: tag, length, value."""
+    return 1 + _varint(length) + length
+
+
+def _varint(number: int) -> int:
+    return max(1, (number.bit_length() + 6) // 7)
 
 
 def _entry(spec: TensorSpec, rows: int) -> bytes:

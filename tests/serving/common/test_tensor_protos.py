@@ -30,6 +30,14 @@ def test_numbers_go_both_ways(kind, content):
     np.testing.assert_array_equal(to_array(own, MOST), values)
 
 
+@pytest.mark.parametrize("content", [False, True])
+def test_the_largest_whole_numbers_are_read(content):
+    values = np.array([2**63, 2**64 - 1, 0], np.uint64)
+    read = to_array(to_proto(values, content), MOST)
+    assert read.dtype == np.uint64
+    assert read.tolist() == values.tolist()
+
+
 def test_text_goes_both_ways_raw_content_too():
     values = np.array([b"a", b"", "\u00fc".encode() * 200], object)
     assert tf.make_ndarray(tensor(to_proto(values))).tolist() == values.tolist()

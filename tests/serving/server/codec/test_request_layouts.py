@@ -1,5 +1,6 @@
 """Reading by layout: what protobuf reads, or nothing."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from idefn_tf.export.serving_protos import message_class
 from serving.common.tensor_protos import from_message, to_proto
+from serving.server.codec import request_layouts
 from serving.server.codec.request_layouts import RequestLayouts, layouts_of
-from serving.server.runtime.signature import Signature
+from serving.server.runtime.signature import Signature, TensorSpec
 from serving.server.runtime.stacked_arrays import StackedArrays
 
 
@@ -186,3 +188,40 @@ def test_unknown_lengths_are_forgotten_before_they_are_many(signature: Signature
         entries = [entry("a", b"\0" * length)] + [entry(name, b"") for name in "bcdefghkw"]
         assert layouts.read(entries) is None
         assert len(layouts._known) <= 256
+
+
+def test_a_layout_is_made_for_whole_requests_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One long input and 200 empty ones make nothing, and do not keep others of its length out."""
+    names = [f"{place:03}" for place in range(201)]
+    specs = {name: TensorSpec(name, name, tf.int8, "int8", (-1,), "int8") for name in names}
+    signature: Any = SimpleNamespace(
+        groups=tuple((name,) for name in names), inputs=specs, stackable=True
+    )
+    made: list[int] = []
+    make = request_layouts._entry
+
+    def counted(spec: TensorSpec, rows: int) -> bytes:
+        made.append(rows)
+        return make(spec, rows)
+
+    monkeypatch.setattr(request_layouts, "_entry", counted)
+    layouts, rows = RequestLayouts(signature), 15_000
+    whole = [make(specs[name], rows) for name in names]
+    empty = to_proto(np.zeros(0, np.int8), content=True)
+    for _ in range(3):
+        assert layouts.read([whole[0]] + [entry(name, empty) for name in names[1:]]) is None
+    assert made == []
+    found = layouts.read(whole)
+    assert found is not None
+    assert found.rows == rows
+    assert made == [rows] * len(names)
+
+
+@pytest.mark.parametrize("rows", [1, 16, 127, 128, 255, 1000, 2047])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 3), (-1, 2, 130)])
+def test_an_inputs_length_is_reckoned(rows: int, shape: tuple[int, ...]) -> None:
+    spec = TensorSpec("a" * 130, "a", tf.float32, "float", shape, "float32")
+    length = len(request_layouts._entry(spec, rows))
+    assert request_layouts._length(spec, rows) == length
+    assert request_layouts._rows(spec, length) == rows
+    assert request_layouts._rows(spec, length + 1) == 0
