@@ -11,6 +11,8 @@ from idefn_tf.models.batch import Outputs
 
 EMBEDDINGS, HIDDEN, AVERAGE, CVR = "embeddings", "hidden", "hidden_average", "cvr"
 CLICKS, HISTORY, SEQUENCES = "hidden_ctr", "history", "sequences"
+#: Words that give way to a feature of that very name.
+YIELDING = (CLICKS, HISTORY, SEQUENCES)
 OWN = (EMBEDDINGS, HIDDEN, AVERAGE, CLICKS, CVR, HISTORY, SEQUENCES)
 
 
@@ -22,7 +24,8 @@ class Representation:
     the name of any feature (its columns of z). "history" stands for the names of all aggregates
     over past events, "sequences" for those of all behaviour sequences' parts: what the encoder made
     of them, which under "din", "target_attention" and "transformer" is the past as the row's item
-    attends to it. Rows that share an id have distance 0 in that
+    attends to it. Where a feature is itself called "hidden_ctr", "history" or "sequences", the word
+    means that feature. Rows that share an id have distance 0 in that
     feature's columns, so ``["video_id", "author_id"]`` matches within the item's neighbourhood and
     ``["user_id"]`` within the user's. Several parts are each divided by the root of the batch's
     mean squared distance from its mean, so that the widest does not decide alone; a part alone is
@@ -42,10 +45,12 @@ class Representation:
     def __init__(self, parts: str | Sequence[str], features: Any) -> None:
         self.names = (parts,) if isinstance(parts, str) else tuple(parts)
         self._slices: dict[str, slice] = features.field_slices()
+        self._features = {n for n in self._slices if n in YIELDING or n not in OWN}
         groups = {
             HISTORY: [f.name for f in features.fields if f.history],
             SEQUENCES: [f.name for f in features.fields if f.sequence is not None],
         }
+        groups = {n: names for n, names in groups.items() if n not in self._features}
         for name in self.names:
             if name in groups and not groups[name]:
                 raise ValueError(
@@ -65,7 +70,7 @@ class Representation:
         """Returns the number of columns, given those of a tower's last hidden layer."""
         hidden = dict.fromkeys((HIDDEN, AVERAGE, CLICKS), hidden_width)
         own = {EMBEDDINGS: self._width, CVR: 1, **hidden}
-        sizes = {**{n: s.stop - s.start for n, s in self._slices.items()}, **own}
+        sizes = {**own, **{n: self._slices[n].stop - self._slices[n].start for n in self._features}}
         return sum(sizes[name] for name in self._parts)
 
     def __call__(self, outputs: Outputs) -> tf.Tensor:
@@ -76,6 +81,8 @@ class Representation:
         return tf.concat([_of_unit_spread(part) for part in parts], axis=-1)
 
     def _part(self, name: str, outputs: Outputs) -> tf.Tensor:
+        if name in self._features:
+            return outputs.z[:, self._slices[name]]
         if name == EMBEDDINGS:
             return outputs.z
         if name == HIDDEN:
@@ -84,9 +91,7 @@ class Representation:
             return outputs.hidden["ctr"]
         if name == AVERAGE:
             return outputs.hidden[AVERAGE]
-        if name == CVR:
-            return outputs.logits["cvr"][:, None]
-        return outputs.z[:, self._slices[name]]
+        return outputs.logits["cvr"][:, None]
 
     def as_config(self) -> str | list[str]:
         """Returns the parts as a config writes them."""

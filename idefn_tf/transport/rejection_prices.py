@@ -73,7 +73,8 @@ def level_of_share(problem: TransportProblem, weights: tf.Tensor, share: tf.Tens
         share: Scalar in [0, 1].
 
     Returns:
-        Scalar, in the cost's own unit; 0 where there is no positive or no column.
+        Scalar, in the cost's own unit; 0 where there is no positive or no column, or where more
+        than the share lie at distance 0 of a positive: no row is labelled then.
     """
     infinite = tf.constant(float("inf"), problem.cost.dtype)
     costs = tf.where(problem.row_mask[:, None], problem.cost, infinite)
@@ -94,7 +95,8 @@ def solve_priced(problem: TransportProblem, prices: Any, options: SolverOptions)
 
     Args:
         problem: Costs, columns' masses, and as rows' masses what each positive brings at most.
-        prices: p_j in the cost's own unit, [U]; 0 or less rejects.
+        prices: p_j in the cost's own unit, [U]; 0 or less rejects: such a row never moves,
+            not even at distance 0.
         options: How to solve. Its scale is that of the costs without prices.
 
     Returns:
@@ -103,17 +105,25 @@ def solve_priced(problem: TransportProblem, prices: Any, options: SolverOptions)
     """
     dtype = problem.cost.dtype
     scale = cost_scale(problem.cost, problem.row_mask, problem.column_mask, options.scale)
-    worth = (problem.cost - as_type(prices, dtype)[None, :]) / scale
+    prices = as_type(prices, dtype)
+    worth = (problem.cost - prices[None, :]) / scale
+    # At a price of 0 a row that costs nothing would tie with its rejection, and rounding decide.
+    # Such rows are left out, but for costs that are no number, which the solver has to see.
+    sound = (problem.cost > -float("inf")) | ~problem.row_mask[:, None]  # a NaN compares as false
+    left_out = problem.column_mask & (prices <= 0) & tf.reduce_all(sound, axis=0)
+    none = tf.zeros_like(problem.column_mass)
+    asked = tf.where(left_out, none, problem.column_mass)
     # Without a column there is nothing to match; the rejection column must not hide that.
     kept = tf.where(tf.reduce_any(problem.column_mask), problem.matched_mass, 0)
     augmented = partial_problem(
         tf.pad(worth, [[0, 0], [0, 1]]),
-        marginals=(problem.row_mass, tf.concat([problem.column_mass, kept[None]], 0)),
+        marginals=(problem.row_mass, tf.concat([asked, kept[None]], 0)),
         row_mask=problem.row_mask,
-        column_mask=tf.concat([problem.column_mask, kept[None] > 0], 0),
+        column_mask=tf.concat([problem.column_mask & ~left_out, kept[None] > 0], 0),
     )
     plan = solve(augmented, dataclasses.replace(options, scale="none"))
-    whole = plan.matrix[:, :-1]
+    unmoved = tf.where(left_out, problem.column_mass, none)
+    whole = tf.concat([plan.matrix[:-1, :-1], plan.matrix[-1:, :-1] + unmoved], 0)
     brought = tf.reduce_sum(whole[:-1], axis=1)
     return plan._replace(
         problem=problem._replace(row_mass=brought, virtual_mass=tf.reduce_sum(whole[-1])),
@@ -121,5 +131,5 @@ def solve_priced(problem: TransportProblem, prices: Any, options: SolverOptions)
         fine=tf.zeros_like(plan.fine),
         epsilon=plan.epsilon * scale,
         transported=whole,
-        fraction=None if plan.fraction is None else plan.fraction[:-1],
+        fraction=None if plan.fraction is None else tf.where(left_out, none, plan.fraction[:-1]),
     )

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from idefn_tf.data import learn_vocabularies
 from idefn_tf.features import FeatureColumns
+from idefn_tf.features.field import Field
 from idefn_tf.history import attach
 from idefn_tf.models import Batch, Outputs
 from idefn_tf.models.representation import Representation
@@ -115,6 +116,21 @@ def test_the_past_stands_for_its_columns_and_for_no_others(with_past, group, nam
 def test_without_a_past_there_is_nothing_to_compare_by(tiny_features, group):
     with pytest.raises(ValueError, match=rf"representation: must name .* received '{group}'"):
         Representation(group, tiny_features())
+
+
+@pytest.mark.parametrize("name", ["hidden_ctr", "history", "sequences"])
+def test_a_feature_of_a_words_name_is_meant_before_the_word(outputs, name):
+    features = FeatureColumns(
+        [
+            Field("user", "identity", "int64", 4, known=20, table="user", side="user"),
+            Field("price", "numeric", "float32", 1, table="price"),
+            Field(name, "identity", "int64", 4, known=10, table=name, side="item"),
+        ]
+    )
+    chosen = Representation(name, features)
+    np.testing.assert_array_equal(chosen(outputs), outputs.z[:, 5:])
+    assert chosen.width(2) == 4
+    assert chosen.as_config() == name
 
 
 def test_a_features_name_matches_within_its_neighbourhood(make_model):

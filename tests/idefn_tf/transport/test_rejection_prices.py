@@ -47,6 +47,30 @@ def test_no_price_rejects_every_row():
     np.testing.assert_array_equal(accepted([[0.5, 1, 4]], [0.0, 0.0, 0.0]), [0, 0, 0])
 
 
+@pytest.mark.parametrize("solver", ["proximal", "sinkhorn", "greenkhorn", "exact"])
+@pytest.mark.parametrize(
+    ("rows", "columns", "near"),
+    [(2, 6, 6), (20, 280, 154)],
+    ids=["all at distance 0", "more than kappa at distance 0"],
+)
+def test_where_more_than_kappa_lie_at_distance_0_nothing_moves(rows, columns, near, solver):
+    # the level is the ratio of the row at rank .3 U, 0: every price is 0, and M - p = 0 a tie
+    cost = np.where(np.arange(columns) < near, 0.0, 4.0) * np.ones([rows, 1])
+    weights = tf.constant(np.random.default_rng(0).uniform(0.3, 1, columns), tf.float32)
+    problem = asked(cost)
+    level = level_of_share(problem, weights, tf.constant(0.3))
+    assert float(level) == 0
+    plan = solve_priced(problem, level * weights, SolverOptions(solver=solver))
+    assert int(plan.status) == Status.CONVERGED
+    np.testing.assert_array_equal(plan.matched_fraction, np.zeros(columns))
+    np.testing.assert_allclose(tf.reduce_sum(plan.matrix, 0), np.full(columns, 1 / columns), 1e-6)
+    assert set(plan.argmax.numpy().tolist()) == {-1}
+
+
+def test_a_row_at_price_0_leaves_the_others_their_matches():
+    np.testing.assert_array_equal(accepted([[0, 0, 0, 1]], [0.0, 1.0, -1.0, 2.0]), [0, 1, 0, 1])
+
+
 @pytest.mark.parametrize("cloud", [gaussian, clustered])
 @pytest.mark.parametrize(("kappa", "marginals"), [(1.0, "proportion"), (1.0, "literal")])
 def test_the_plan_costs_what_the_linear_program_does(cloud, kappa, marginals):
