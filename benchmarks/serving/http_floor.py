@@ -5,13 +5,13 @@ python -m benchmarks.serving.http_floor --rest_api_port PORT
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 from typing import Any
 
 import uvicorn
 
+from serving.common.command_line import command_parser
 from serving.server.rest.protocol import protocol
 
 _BODY = b'{\n    "outputs": {\n' + b'        "ctr": [0.123456],\n' * 3 + b"    }\n}"
@@ -34,7 +34,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = command_parser("benchmarks.serving.http_floor", __doc__)
     parser.add_argument("--rest_api_port", type=int, required=True)
     sys.setswitchinterval(0.0005)  # as the server has it
     gc.collect()

@@ -7,13 +7,14 @@ at which the process was started.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import os
 import time
 from pathlib import Path
 from typing import Any
+
+from serving.common.command_line import command_parser
 
 #: (stage, when it ended), in seconds since 1970.
 MARKS: list[tuple[str, float]] = []
@@ -102,7 +103,7 @@ def first_steps(data: Any, config: Any, steps: int, traces: Traces) -> dict[str,
 
 def main() -> None:
     """The command line; prints one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.training.first_step_process", __doc__)
     parser.add_argument("--data", type=Path, required=True, help="a prepared folder")
     parser.add_argument("--config", default="pipelines/configs/kuairand/idefn.yaml")
     parser.add_argument("--steps", type=int, default=20)

@@ -6,7 +6,6 @@ PYTHONPATH), so it asks for what every release has. It prints one line of JSON.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import importlib
 import json
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from serving.common.command_line import command_parser
 
 FIELDS, IDS, WIDTH, BATCH = 20, 2_000, 16, 2048
 
@@ -144,7 +145,7 @@ SCENARIOS = {f.__name__: f for f in (nothing, training, models, forms, data_sets
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("benchmarks.training.memory_process", __doc__)
     parser.add_argument("scenario", choices=sorted(SCENARIOS))
     parser.add_argument("--rows", type=Path, required=True, help="a folder of Parquet files")
     given = parser.parse_args()

@@ -19,8 +19,8 @@ SHIPPED = str(ROOT / "pipelines" / "configs" / "simulated" / "idefn.yaml")
 SCHEMA = ROOT / "schemas" / "config.json"
 TRANSPORT = (
     "['capacity', 'cost', 'epsilon', 'holdout_positives', 'jit_compile', 'label_value', 'memory', "
-    "'memory_age', 'normalize', 'scale', 'seed', 'solver', 'steps', 'warmup_steps'] "
-    "(TransportOptions)"
+    "'memory_age', 'normalize', 'rejection_price', 'scale', 'seed', 'solver', 'steps', "
+    "'warmup_steps'] (TransportOptions)"
 )
 ROW_SPARSE_ADAM = (
     "['amsgrad', 'beta_1', 'beta_2', 'clipnorm', 'clipvalue', 'ema_momentum', "
