@@ -61,13 +61,18 @@ def _split(first: date, last: date, validation: date, end: date) -> Split:
     return Split({"train": (first, last), "validation": (validation, end)})
 
 
+def delayed_schema(window_hours: float) -> Schema:
+    """The shipped schema of delays, with a window that closes within a short log."""
+    value = yaml.safe_load((SCHEMAS / "simulated_funnel_delay.yaml").read_text(encoding="utf-8"))
+    value["labels"]["attribution"] = {"window_hours": window_hours, "from": "click"}
+    return Schema.parse(value)
+
+
 def _simulate(law: str, folder: Path, raw: Path | None) -> Schema:
     """60,000 exposures in ten days, delays of three days in the mean, a window of five."""
     options = Options(exposures=60_000, delay=law, delay_days=3.0, delay_spread=0.5)
     simulated_funnel.simulate(folder, options, Console())
-    value = yaml.safe_load((SCHEMAS / "simulated_funnel_delay.yaml").read_text(encoding="utf-8"))
-    value["labels"]["attribution"] = {"window_hours": 120, "from": "click"}
-    return Schema.parse(value)
+    return delayed_schema(120)
 
 
 def _plant(law: str, folder: Path, raw: Path | None) -> Schema:

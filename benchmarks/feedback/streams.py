@@ -36,11 +36,11 @@ import numpy as np
 import yaml
 
 from benchmarks.common.machine import machine_facts
+from benchmarks.feedback.moment_logs import delayed_schema
 from benchmarks.paper.statistics import paired_difference
 from idefn_tf._files import write_json, write_text
-from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
-from pipelines.datasets.registry import SCHEMAS, prepare
+from pipelines.datasets.registry import prepare
 from pipelines.datasets.simulated_funnel import simulated_funnel
 from pipelines.datasets.simulated_funnel.funnel_world import Options
 from pipelines.experiment.config import Config
@@ -67,13 +67,6 @@ PRETRAIN_DAYS, STREAM_HOURS, EPOCHS = 5.0, 60, 3
 METRICS = ("auc", "pr_auc", "log_loss", "pcoc")
 
 
-def schema() -> Schema:
-    """The shipped schema of delays, with a window that closes within the pretraining days."""
-    value = yaml.safe_load((SCHEMAS / "simulated_funnel_delay.yaml").read_text(encoding="utf-8"))
-    value["labels"]["attribution"] = {"window_hours": WINDOW_HOURS, "from": "click"}
-    return Schema.parse(value)
-
-
 def prepare_all(work: Path, seeds: Sequence[int], drift: float) -> None:
     """Simulates and prepares one log for every seed."""
     for seed in seeds:
@@ -84,7 +77,10 @@ def prepare_all(work: Path, seeds: Sequence[int], drift: float) -> None:
             delay_days=DELAY_DAYS, drift=drift,
         )  # fmt: skip
         simulated_funnel.simulate(work / "raw" / str(seed), options, Console(quiet=True))
-        given: dict[str, Any] = {"schema": schema(), "console": Console(quiet=True)}
+        given: dict[str, Any] = {
+            "schema": delayed_schema(WINDOW_HOURS),
+            "console": Console(quiet=True),
+        }
         prepare("simulated_funnel", work / "raw" / str(seed), work / "data" / str(seed), **given)
 
 

@@ -15,13 +15,12 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.checkouts import told_by
 from benchmarks.common.machine import ROOT, code_fingerprint, machine_facts
 from idefn_tf._files import write_json
 from serving.common.command_line import command_parser
@@ -37,20 +36,10 @@ def process(
 ) -> dict[str, Any]:
     """Runs one process in a checkout and returns what it says."""
     script = ROOT / "benchmarks" / "training" / "first_step_process.py"
-    env = {**os.environ, **variables, "PYTHONPATH": str(checkout)}
     config = checkout / "pipelines" / "configs" / "kuairand" / f"{method}.yaml"
     options = ["--data", str(data), "--config", str(config), "--steps", str(steps)]
-    env["BENCHMARK_STARTED"] = repr(time.time())
-    done = subprocess.run(
-        [sys.executable, "-P", str(script), *options],
-        cwd=checkout,
-        env=env,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    began = {"BENCHMARK_STARTED": repr(time.time())}
+    return told_by(checkout, script, *options, variables={**variables, **began})
 
 
 def rounds(

@@ -14,15 +14,12 @@ forms       twenty models of twenty forms: what one more program keeps
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.checkouts import told_by
 from benchmarks.common.machine import ROOT, code_fingerprint, machine_facts
 from benchmarks.training.memory_process import make_rows
 from idefn_tf._files import write_json
@@ -39,16 +36,7 @@ GROWTH = 0.02
 def process(checkout: Path, scenario: str, rows: Path) -> dict[str, Any]:
     """Runs one process in a checkout and returns what it says."""
     script = ROOT / "benchmarks" / "training" / "memory_process.py"
-    env = {**os.environ, "PYTHONPATH": str(checkout)}
-    done = subprocess.run(
-        [sys.executable, "-P", str(script), scenario, "--rows", str(rows)],
-        cwd=checkout,
-        env=env,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found = told_by(checkout, script, scenario, "--rows", str(rows))
     print(checkout.name, scenario, found, flush=True)
     return found
 

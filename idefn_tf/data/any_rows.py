@@ -26,7 +26,7 @@ class AnyRows:
         parts = tf.nest.flatten(data)
         if not all(isinstance(part, tf.Tensor) and part.shape.rank for part in parts):
             return self.program(data)
-        specs = tf.nest.map_structure(_any_rows, data)
+        specs = tf.nest.map_structure(any_rows, data)
         form = repr(specs)
         if form not in self._traced:
             self._traced[form] = self.program.get_concrete_function(specs)
@@ -34,5 +34,6 @@ class AnyRows:
         return self._traced[form](data)
 
 
-def _any_rows(part: tf.Tensor) -> tf.TensorSpec:
+def any_rows(part: tf.Tensor) -> tf.TensorSpec:
+    """Returns what a tensor is, whatever its number of rows."""
     return tf.TensorSpec([None, *part.shape[1:]], part.dtype)

@@ -61,11 +61,11 @@ class EncodedRows:
             for encoded in encoded_pieces(layer, piece, keep):
                 if made is None:
                     made = tf.nest.map_structure(lambda _: Filling(rows), encoded)
-                tf.nest.map_structure(_fill, made, encoded)
+                tf.nest.map_structure(Filling.add, made, encoded)
             for name in targets:
                 given[name].add(piece[name])
         whole = {name: filling.whole() for name, filling in given.items()}
-        features = HeldRows(tf.nest.map_structure(_whole, made))
+        features = HeldRows(tf.nest.map_structure(Filling.whole, made))
         # without labels something must have as many rows
         return cls(features, HeldRows(whole), whole or {"": np.empty(size, bool)})
 
@@ -87,11 +87,3 @@ def encoded_pieces(layer: Encoder, arrays: Arrays, keep: Sequence[str] = ()) -> 
             **{name: some[name] for name in keep},
             **tf.nest.map_structure(trimmed, encoded),
         }
-
-
-def _fill(filling: Filling, piece: Any) -> None:
-    filling.add(piece)
-
-
-def _whole(filling: Filling) -> Any:
-    return filling.whole()

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf.data.any_rows import any_rows
+
 #: Where TensorFlow's kernels want memory to begin.
 _ALIGNMENT = 64
 
@@ -137,7 +139,7 @@ class HeldRows:
 
     def specification(self) -> Any:
         """Returns what `tensors` are, whatever the number of rows."""
-        return tf.nest.map_structure(_any_rows, self.tensors)
+        return tf.nest.map_structure(any_rows, self.tensors)
 
     def pick(self, at: tf.Tensor) -> Any:
         """Returns the rows at some numbers, padded as they were encoded."""
@@ -160,10 +162,6 @@ def _rows(part: Sequence[tf.Tensor], length: int, at: tf.Tensor) -> tf.Tensor:
 
 def _padded(part: np.ndarray | Trimmed) -> int:
     return part.length if isinstance(part, Trimmed) else 0
-
-
-def _any_rows(part: tf.Tensor) -> tf.TensorSpec:
-    return tf.TensorSpec([None, *part.shape[1:]], part.dtype)
 
 
 def _constants(part: np.ndarray | Trimmed) -> tuple[tf.Tensor, ...]:
