@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 
 from serving.common.command_line import command_parser
-from serving.server.rest.protocol import protocol
+from serving.server.rest.protocol import protocol, web_config
 
 _BODY = b'{\n    "outputs": {\n' + b'        "ctr": [0.123456],\n' * 3 + b"    }\n}"
 _HEAD = {
@@ -39,15 +39,5 @@ if __name__ == "__main__":
     sys.setswitchinterval(0.0005)  # as the server has it
     gc.collect()
     gc.freeze()
-    uvicorn.run(
-        app,
-        port=parser.parse_args().rest_api_port,
-        http=protocol(10.0),
-        loop="uvloop",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        ws="none",
-        server_header=False,
-        proxy_headers=False,
-    )
+    port = parser.parse_args().rest_api_port
+    uvicorn.Server(web_config(app, protocol(10.0), port=port, loop="uvloop")).run()

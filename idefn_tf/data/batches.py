@@ -83,8 +83,8 @@ class Batches:
         shuffle_rows: how many rows of chunks are mixed at a time.
         labels: whether rows have labels and a weight.
         shard: which of the workers that share every batch this is.
-        encode: what encodes the features; None leaves them raw.
-        encoded: all rows in memory, encoded already, in place of `held`.
+        encode: what encodes the features of a stream; None leaves them raw.
+        encoded: all rows in memory, encoded, in place of `held`.
         keep: raw features that stay beside the encoded ones.
         further: labels beside click and conversion.
     """
@@ -123,9 +123,6 @@ class Batches:
         Rows in memory are encoded once, before, so that epochs only pick rows. A stream is encoded
         batch by batch in the pipeline (TensorFlow code inside a generator could deadlock).
         """
-        if self.encode is not None and self.held is not None:
-            (held, self.held) = (self.held, None)
-            self.encoded = EncodedRows.of([held], self.encode, self.keep, self.targets, self.rows)
         if self.encoded is not None:
             return self._picked(self.encoded)
         dataset = generated(

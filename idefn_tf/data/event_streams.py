@@ -57,11 +57,16 @@ def newest(start: np.ndarray, end: np.ndarray, length: int) -> tuple[np.ndarray,
     Returns:
         places int64 [total] in the stream, and offsets int64 [n + 1] into them.
     """
-    first = np.maximum(start, end - length)
+    first = first_listed(start, end, length)
     counts = end - first
     offsets = np.concatenate([[0], np.cumsum(counts)])
     places = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], counts)
     return places, offsets
+
+
+def first_listed(start: np.ndarray, end: np.ndarray, length: int) -> np.ndarray:
+    """Returns where each row's newest `length` events begin, [n]; arguments as in `newest`."""
+    return np.maximum(start, end - length)
 
 
 def asked(names: Sequence[str] | None, marks: Sequence[Mapping[str, Any]]) -> list[str] | None:

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from idefn_tf.data.event_streams import first_listed
 from idefn_tf.history.sequences import Places
 from idefn_tf.schema import BehaviourSequence
-from pipelines.preparation.value_counts import ABSENT
+from pipelines.preparation.value_counts import ABSENT, summed
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def count(
     Returns:
         For each item feature, by the name of its list. Gaps of time are not counted.
     """
-    first = np.maximum(found.start, found.end - sequence.length)
+    first = first_listed(found.start, found.end, sequence.length)
     empty, listed = {}, {}
     for part in dict.fromkeys(parts.tolist()):
         own = parts == part
@@ -70,5 +71,4 @@ def _by_value(values: pa.ChunkedArray, rows: np.ndarray) -> pa.Table:
     table = pa.table({"value": values, "rows": pa.array(rows, pa.int64())})
     absent = ABSENT["int64" if pa.types.is_integer(values.type) else "string"]
     there = pc.and_(pc.greater(table["rows"], 0), pc.not_equal(table["value"], absent))
-    counted = table.filter(there).group_by("value").aggregate([("rows", "sum")])
-    return counted.rename_columns({"rows_sum": "rows"}).select(["value", "rows"])
+    return summed(table.filter(there))

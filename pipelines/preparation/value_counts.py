@@ -61,8 +61,7 @@ class ValueCounts:
         """
         counted = pa.concat_tables([self.of(self.first, feature) for feature in family])
         if len(family) > 1:
-            counted = counted.group_by("value").aggregate([("rows", "sum")])
-            counted = counted.rename_columns({"rows_sum": "rows"})
+            counted = summed(counted)
         counted = counted.filter(pc.greater_equal(counted["rows"], least)).sort_by(ORDER)
         values = counted["value"] if most is None else counted["value"].slice(0, most)
         return values.combine_chunks()
@@ -86,3 +85,9 @@ class ValueCounts:
         counted = values.group_by("value").aggregate(rows=ibis._.count().cast("int64"))
         with translated_errors(f"counting the values of {feature.name}"):
             return counted.to_pyarrow()
+
+
+def summed(counted: pa.Table) -> pa.Table:
+    """Returns each `value` once, with the sum of its `rows`."""
+    found = counted.group_by("value").aggregate([("rows", "sum")])
+    return found.rename_columns({"rows_sum": "rows"})

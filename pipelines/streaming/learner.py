@@ -13,6 +13,7 @@ from idefn_tf.callbacks import SetEpoch, StopOnNonFinite
 from idefn_tf.data.batch_sampler import BatchSampler
 from idefn_tf.data.batches import Batches, EpochClock
 from idefn_tf.data.dataset import feature_signature
+from idefn_tf.data.encoded_rows import EncodedRows
 from idefn_tf.models import EntireSpaceModel
 from idefn_tf.models.batch import ARRIVAL
 from idefn_tf.models.feedback import FEEDBACKS
@@ -165,11 +166,13 @@ class Learner:
     def _shuffled(
         self, held: dict[str, np.ndarray], size: int, clock: EpochClock
     ) -> tf.data.Dataset:
+        rows = len(held[CLICK])
+        targets = (CLICK, CONVERSION, *FEEDBACK_LABELS, "sample_weight")
         return Batches(
             signature=feature_signature(self.schema),
             sampler=BatchSampler(size),
-            rows=len(next(iter(held.values()))),
-            held=held,
+            rows=rows,
+            held=None,
             chunks=lambda rng: iter(()),
             span=None,
             shuffle=True,
@@ -178,7 +181,7 @@ class Learner:
             drop_remainder=True,
             shuffle_rows=0,
             labels=True,
-            encode=self.encoder,
+            encoded=EncodedRows.of([held], self.encoder, (), targets, rows),
             further=FEEDBACK_LABELS,
         ).dataset()
 

@@ -173,18 +173,12 @@ def _listen(
     settings: Settings, app: RestApp, manager: ModelManager, batcher: Batcher, metrics: Metrics
 ) -> None:
     found = settings.flags
-    web = uvicorn.Config(
+    web = protocol.web_config(
         app,
-        http=protocol.protocol(
+        protocol.protocol(
             found.rest_api_header_timeout_in_ms / 1000, found.rest_api_write_timeout_in_ms / 1000
         ),
         limit_concurrency=found.rest_api_max_connections,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        ws="none",
-        server_header=False,
-        proxy_headers=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, found.graceful_stop_in_ms // 1000),
     )

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httptools
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024
@@ -250,3 +251,24 @@ def protocol(head_seconds: float, write_seconds: float = 60.0) -> type[Protocol]
     """The connection class with these limits on the time of a head and of an unread answer."""
     limits = {"head_seconds": head_seconds, "write_seconds": write_seconds}
     return type("LimitedProtocol", (Protocol,), limits)
+
+
+def web_config(app: Any, connection: type[Protocol], **options: Any) -> uvicorn.Config:
+    """Uvicorn's settings for an application on these connections, and nothing beside it.
+
+    Args:
+        app: The ASGI application.
+        connection: What `protocol` gives.
+        options: Further ones of `uvicorn.Config`.
+    """
+    return uvicorn.Config(
+        app,
+        http=connection,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        **options,
+    )
