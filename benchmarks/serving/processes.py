@@ -20,12 +20,12 @@ QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"
 
 
 class Process:
-    """A server process and its address."""
+    """A server process and its address; `folder` is the checkout that it runs in."""
 
-    def __init__(self, command: Sequence[str], url: str = "") -> None:
+    def __init__(self, command: Sequence[str], url: str = "", folder: Path = ROOT) -> None:
         self.process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=folder,
             stdout=subprocess.DEVNULL if url else subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

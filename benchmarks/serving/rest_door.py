@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +25,7 @@ from benchmarks.common.free_ports import free_ports
 from benchmarks.common.machine import code_fingerprint, machine_facts
 from benchmarks.serving import saved_model
 from benchmarks.serving.floor import percentiles
+from benchmarks.serving.processes import ROOT, Process
 from serving.common.command_line import command_parser
 from serving.common.load_generator import Target, closed_loop, run
 from serving.load import made_up_body
@@ -36,7 +35,6 @@ from serving.server.lifecycle import session_config
 from serving.server.runtime.servable import Servable
 from serving.server.runtime.signature import DEFAULT
 
-ROOT = Path(__file__).resolve().parents[2]
 PATH = "/v1/models/cvr:predict"
 
 
@@ -55,24 +53,17 @@ def measure(base: Path, seconds: float, rounds: int, before: Path | None) -> dic
     if before is not None:
         servers["before"] = (before, "serving.server", flags)
     servers["empty"] = (ROOT, "benchmarks.serving.http_floor", [])
-    urls, processes = {}, []
-    try:
+    urls = {}
+    with contextlib.ExitStack() as running:
         for name, (folder, module, more) in servers.items():
             (port,) = free_ports(1)
             command = [sys.executable, "-m", module, f"--rest_api_port={port}", *more]
-            quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-            processes.append(
-                subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, env=quiet)
-            )
             urls[name] = f"http://127.0.0.1:{port}"
+            running.enter_context(Process(command, urls[name], folder))
         answers = {name: _first_answer(url) for name, url in urls.items()}
         body = made_up_body(json.loads(answers["rest"]), 1)
         session = session_call(base / "1", body)
         found = [_round(urls, body, session, seconds) for _ in range(rounds + 1)][1:]
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait()
     return _summary(found)
 
 
