@@ -243,5 +243,5 @@ def test_a_full_disk_leaves_the_former_snapshot_and_names_the_file(tmp_path, lim
     assert (e.value.errno, e.value.filename) == (errno.EFBIG, str(path))
     assert [left.name for left in tmp_path.iterdir()] == ["step.npz"]
     del e
-    gc.collect()  # an archive left open would complain here, which is an error in tests
+    gc.collect(1)  # an archive left open would complain here, which is an error in tests
     assert Snapshot.load(path, "").values[0].tolist() == [0.0, 1.0, 2.0]
