@@ -146,11 +146,10 @@ HOLDS = {
     "pipelines/test_train": """pipelines/evaluate pipelines/experiment/build
         pipelines/experiment/evaluation""",
     "pipelines/tuning/test_search": "pipelines/tune pipelines/tuning/trials",
-    "serving/server/codec/test_document": "serving/server/errors serving/server/json_text",
+    "serving/server/codec/test_document": "serving/server/json_text",
     "serving/server/codec/test_stacked_tensors": "serving/server/runtime/stacked_arrays",
     "serving/server/codec/test_tensors": "serving/server/codec/exact_tensors",
-    "serving/server/rest/test_conformance": """serving/server/codec/examples
-        serving/server/rest/app serving/server/rest/routes""",
+    "serving/server/rest/test_conformance": "serving/server/rest/app serving/server/rest/routes",
     "serving/server/rest/test_security": "serving/server/rest/tls",
     "serving/server/rpc/test_rpc": """serving/server/rpc/calls serving/server/rpc/parse
         serving/server/rpc/predict_call""",

@@ -289,3 +289,10 @@ def test_errors_of_files_and_options(tmp_path, sources):
     (tmp_path / "a.tfrecord").write_text("x" * 40)
     refuses(r"a\.tfrecord.* cannot be read", tmp_path / "a.tfrecord")
     refuses("reads Parquet here, received csv", sources["csv"], reader="tensorflow-io")
+
+
+def test_rows_without_their_history_are_refused(shop):
+    """The log as it was recorded, without what each user clicked before."""
+    told = r"^source: must hold the history features of the schema, received no 'clicks__brand' "
+    with pytest.raises(ValueError, match=told + r"\(of 3 that are missing\);\nadd them with"):
+        open_dataset(shop.schema, shop.log, batch_size=8)
