@@ -7,6 +7,7 @@ pass; a broken rule shows a few of its rows and stops preparation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -135,20 +136,7 @@ def validate(
             longer.append(feature.name)
     for i, (home, rule) in enumerate(rules):
         named[home][f"broken_{i}"] = rule.broken
-    pointers = {key: table[key] for side in sides for key in side.keys}
-    flags = table.select(part=table["part"], **pointers, **named[0])
-    for side, some in zip(sides, named[1:], strict=True):
-        flags = wide_joins.join(flags, side.table.select(*side.keys, **some), side.keys)
-    sums = {name: ibis._[name] for some in named for name in some}
-    sums = {n: (v.fill_null(True) if n.startswith("absent_") else v).sum() for n, v in sums.items()}
-    with translated_errors("checking the data"):
-        counted = (
-            flags.group_by("part")
-            .aggregate(rows=ibis._.count(), **sums)
-            .order_by("part")
-            .to_pyarrow()
-            .to_pylist()
-        )
+    counted = _counted(table, sides, named)
     report.rules += len(rules) + len(schema.recorded)
     for i, (home, rule) in enumerate(rules):
         rows = sum(row[f"broken_{i}"] or 0 for row in counted)
@@ -174,6 +162,28 @@ def validate(
         rows = sum(row[f"longer_{name}"] or 0 for row in counted)
         if rows:
             report.shortened[name] = rows
+
+
+def _counted(
+    table: ir.Table, sides: Sequence[Side], named: Sequence[Mapping[str, ir.BooleanValue]]
+) -> list[dict[str, Any]]:
+    """Counts by part the exposures on which each flag is true, of their own or of their record."""
+    own = table.select(part=table["part"], **named[0]).group_by("part")
+    asked = [own.aggregate(rows=ibis._.count(), **{name: ibis._[name].sum() for name in named[0]})]
+    for side, flags in zip(sides, named[1:], strict=True):
+        shown = table.group_by(["part", *side.keys]).aggregate(rows=ibis._.count())
+        shown = wide_joins.join(shown, side.table.select(*side.keys, **flags), side.keys)
+        sums = {}
+        for name in flags:
+            flag = shown[name].fill_null(name.startswith("absent_"))
+            sums[name] = ibis.ifelse(flag, shown["rows"], 0).sum()
+        asked.append(shown.group_by("part").aggregate(**sums))
+    found: dict[str, dict[str, Any]] = {}
+    with translated_errors("checking the data"):
+        for query in asked:
+            for row in query.order_by("part").to_pyarrow().to_pylist():
+                found.setdefault(row["part"], {}).update(row)
+    return list(found.values())
 
 
 def _funnel(table: ir.Table, schema: Schema) -> dict[str, ir.BooleanValue]:

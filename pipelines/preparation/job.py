@@ -40,6 +40,7 @@ from pipelines.preparation.prepared_folder import (
     replacing,
 )
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
+from pipelines.preparation.shared_records import shared
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
 from pipelines.preparation.value_counts import ValueCounts
 
@@ -193,7 +194,8 @@ class Job:
             console.note(f"history: {note}")
         added = None if past is None else past.added
         delays = delay_curve.describe(engine, rows, self.schema.labels)
-        slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows, added)
+        records = shared(engine, rows, exposures.sides, self.schema, split.parts)
+        slices = Slices(engine, rows, records, self.schema, settings.slice_rows, added)
         slices.write(root, split.parts, settings.part_rows, console)
         if past is not None:
             past.write(root)
@@ -202,7 +204,7 @@ class Job:
             {part: engine.read_all([*map(Path, files(part))]) for part in split.parts}
             for files in (prepared.files, prepared.report_files)
         )
-        counts, extended = ValueCounts(parts), dict[str, Any]()
+        counts, extended = ValueCounts(parts, records=records), dict[str, Any]()
         if self.learns:
             console.step("learns vocabularies on train")
             vocabularies.learn(counts, self.schema, root / VOCABULARIES, self.base)
