@@ -48,6 +48,8 @@ def entries(table: ir.Table, feature: Feature, words: Sequence[str] = ()) -> ir.
     """
     found = pieces(table[feature.source], feature)
     kept = found.filter(lambda entry: _there(entry, feature, words))
+    if found.type().value_type.is_int64() and feature.dtype == "int64":
+        return kept  # as they are
     typed: ir.ArrayValue = kept.map(lambda entry: as_dtype(entry, feature.dtype, words))
     return typed
 
@@ -63,6 +65,8 @@ def entry_weights(table: ir.Table, feature: Feature, words: Sequence[str] = ()) 
 
 def _there(entry: ir.Value, feature: Feature, words: Sequence[str]) -> ir.BooleanValue:
     """Returns whether an entry of a list is there: no missing value and no padding."""
+    if entry.type().is_int64() and feature.dtype == "int64":
+        return entry != lists.PADDING["int64"]  # null where the entry is, which filters drop
     there = present(entry, feature.dtype, words)
     if feature.dtype == "int64":
         there &= (as_dtype(entry, feature.dtype, words) != lists.PADDING[feature.dtype]).fill_null(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,13 +21,15 @@ from pipelines.cli.console import Console
 from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.history import Added
-from pipelines.preparation.prepared_folder import write_part
+from pipelines.preparation.prepared_folder import Unfinished, write_part
 from pipelines.preparation.read_ahead import read_ahead
 from pipelines.preparation.shared_records import Found, SharedRecords
 
 _BATCH_ROWS = 65_536
 #: Batches that wait while earlier ones are written; more take memory and no less time.
 _AHEAD = 1
+#: Files written at the same time, where there are as many threads.
+_WRITERS = 2
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,13 @@ class Slices:
         if self.added is not None:
             forms[0] = self.added.form(forms[0])
         spans, total = self._spans()
+        threads = min(_WRITERS, self.engine.threads)
         with console.progress(f"writes {total:,} rows", total) as advance:
             for part in parts:
                 made = self._batches(part, spans[part])
                 # closed on an error, too: the engine cannot end while the thread asks it
                 with closing(read_ahead(made, _AHEAD)) as batches:
-                    for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
+                    for n in write_part(root, part, batches, *forms, part_rows, threads):
                         advance(n)
 
     def _forms(self) -> list[pa.Schema]:
@@ -80,7 +84,7 @@ class Slices:
             for names in (["row_id", *of_features, *others], report)
         ]
 
-    def _batches(self, part: str, spans: Sequence[tuple[int, int]]) -> Iterator[pa.RecordBatch]:
+    def _batches(self, part: str, spans: Sequence[tuple[int, int]]) -> Iterator[Unfinished]:
         rows = self.rows.filter(self.rows["part"] == part)
         kept = [self._kept(records, part) for records in self.records]
         for first, last in spans:
@@ -90,9 +94,13 @@ class Slices:
                 for records, held in zip(self.records, kept, strict=True)
             ]
             for batch in self.engine.batches(some.order_by("row_id"), _BATCH_ROWS):
-                for records in found:
-                    batch = records.beside(batch)
-                yield batch if self.added is None else self.added(batch)
+                yield Unfinished(batch, partial(self._finish, found))
+
+    def _finish(self, found: Sequence[Found], batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Adds the columns that the engine does not make."""
+        for records in found:
+            batch = records.beside(batch)
+        return batch if self.added is None else self.added(batch)
 
     def _kept(self, records: SharedRecords, part: str) -> Found | None:
         """Reads a part's records at once, where a slice could hold as many."""
