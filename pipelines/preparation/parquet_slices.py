@@ -54,9 +54,9 @@ class Slices:
 
     def write(self, root: Path, parts: Sequence[str], part_rows: int, console: Console) -> None:
         """Writes every part as numbered Parquet files of `part_rows` rows."""
-        forms = self._forms()
+        features, report = self._forms()
         if self.added is not None:
-            forms[0] = self.added.form(forms[0])
+            features = self.added.form(features)
         spans, total = self._spans()
         threads = min(_WRITERS, self.engine.threads)
         with console.progress(f"writes {total:,} rows", total) as advance:
@@ -64,7 +64,7 @@ class Slices:
                 made = self._batches(part, spans[part])
                 # closed on an error, too: the engine cannot end while the thread asks it
                 with closing(read_ahead(made, _AHEAD)) as batches:
-                    for n in write_part(root, part, batches, *forms, part_rows, threads):
+                    for n in write_part(root, part, batches, features, report, part_rows, threads):
                         advance(n)
 
     def _forms(self) -> list[pa.Schema]:
