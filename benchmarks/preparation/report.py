@@ -66,7 +66,7 @@ def _beside(found: dict[str, Any]) -> list[str]:
         "",
         "The same raw files, prepared in turns, so that whatever else the machine does reaches "
         "all. Seconds are medians, and ratios are medians of those within a round. Command: "
-        "`python -m benchmarks.preparation --before CHECKOUT ... --millions .4 4 --kuairand FOLDER`.",
+        "`python -m benchmarks.preparation --before CHECKOUT ... --millions .4 4 --kuairand DATA`.",
         "",
         "| data set | rows | release | seconds | processor seconds | memory, GiB "
         "| now: rows/s over it | now: rows a processor second over it | now: memory over it |",
