@@ -160,7 +160,7 @@ HOLDS = {
         serving/server/models/folders serving/server/models/manager
         serving/server/models/versions""",
     "serving/common/test_onnx_connection": "serving/common/connect",
-    "serving/test_client": "serving/common/request serving/common/row_files",
+    "serving/test_client": "serving/common/request",
     "serving/test_history_requests": """serving/common/history_requests
         serving/common/skew_of_history""",
     "serving/test_sent_history": "serving/common/event_lists",
