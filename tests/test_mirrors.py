@@ -95,6 +95,8 @@ HOLDS = {
     "pipelines/datasets/test_ali_ccp": """pipelines/datasets/ali_ccp/ali_ccp
         pipelines/datasets/ali_ccp/ali_ccp_files pipelines/preparation/wide_joins""",
     "pipelines/datasets/test_ali_ccp_lines": "pipelines/datasets/ali_ccp/ali_ccp_lines",
+    "pipelines/datasets/test_number_words": """pipelines/datasets/ali_ccp/entry_order
+        pipelines/datasets/ali_ccp/number_words""",
     "pipelines/datasets/test_kuairand_pure": "pipelines/preparation/lookup_tables",
     "pipelines/datasets/test_simulated_funnel": """
         pipelines/datasets/simulated_funnel/funnel_options
