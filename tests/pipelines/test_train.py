@@ -293,3 +293,12 @@ def test_rows_of_another_schema_are_not_scored(finished, data):
     told = rf"^data: must be prepared by the run's schema, received rows without \['{name}'\];"
     with pytest.raises(ValueError, match=told):
         predict(finished.load_model(), other, data.table("test"))
+
+
+def test_a_part_of_a_file_is_refused(finished, tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    path.write_text("click\n1\n")
+    arguments = ["--run", str(finished.root), "--data", str(path), "--part", "test"]
+    assert evaluate.main(arguments) == 2
+    told = f"part: {path} is not a prepared folder, so it has no parts; leave it out"
+    assert told in " ".join(capsys.readouterr().err.split())

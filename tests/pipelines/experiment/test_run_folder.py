@@ -85,3 +85,10 @@ def test_an_unfinished_run_without_a_snapshot_is_not_taken_up(tmp_path):
         run.load_snapshot()
     run.state_path.write_text(json.dumps({"epoch": 0, "finished": True}))
     assert run.load_snapshot() is None
+
+
+def test_a_calibrator_that_is_none_is_told_with_those_there_are(tmp_path):
+    (tmp_path / "calibration.json").write_text('{"calibrator": "plat", "config": {}}')
+    told = r"calibration\.json: calibrator must be one of \[.*'platt'.*\], received 'plat'$"
+    with pytest.raises(ValueError, match=told):
+        Run(tmp_path).calibrator()
