@@ -158,11 +158,9 @@ HOLDS = {
     "serving/server/runtime/test_batching": """serving/server/runtime/row_independence
         serving/server/runtime/servable serving/server/runtime/signature
         serving/server/runtime/stacking""",
-    "serving/server/test_lifecycle": """serving/server/settings
-        serving/server/models/folders serving/server/models/manager
-        serving/server/models/versions""",
+    "serving/server/test_lifecycle": """serving/server/models/folders
+        serving/server/models/manager serving/server/models/versions""",
     "serving/common/test_onnx_connection": "serving/common/connect",
-    "serving/test_client": "serving/common/request serving/common/row_files",
     "serving/test_history_requests": """serving/common/history_requests
         serving/common/skew_of_history""",
     "serving/test_sent_history": "serving/common/event_lists",

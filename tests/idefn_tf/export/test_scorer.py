@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from idefn_tf.export import Scorer, card
+from idefn_tf.export import Scorer, card, serving_schema
 
 
 def test_a_signature_that_the_version_has_not_is_told_with_those_it_has(version):
@@ -26,3 +26,10 @@ def test_a_folder_that_is_no_version_is_refused(tmp_path):
         Scorer(tmp_path)
     with pytest.raises(ValueError, match=r"model_card\.json; it was not exported by idefn_tf\.exp"):
         card.read(tmp_path)
+
+
+def test_a_schema_that_serving_would_see_nothing_of_is_refused(tiny):
+    kept = tuple(feature for feature in tiny.SCHEMA.features if feature.train_only)
+    assert [feature.name for feature in kept] == ["position"]
+    with pytest.raises(ValueError, match=r"^schema: every feature is train_only, so a request wou"):
+        serving_schema(tiny.SCHEMA.model_copy(update={"features": kept}))
