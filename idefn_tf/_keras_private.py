@@ -6,6 +6,7 @@ without it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -30,6 +31,19 @@ def take_added_losses(model: Any) -> list[Any]:
     added = [loss for layer in layers for loss in layer._get_own_losses()]
     model._clear_losses()
     return added
+
+
+def with_steps(function: Any, wrap: Callable[[Any], Any]) -> Any:
+    """Returns what `fit` or `evaluate` calls, with the ``tf.function`` that takes steps wrapped.
+
+    It is a variable of the function around both; where there is none of the name, as in a model
+    that runs eagerly, nothing is wrapped.
+    """
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    cell = cells.get("multi_step_on_iterator")
+    if cell is not None and hasattr(cell.cell_contents, "get_concrete_function"):
+        cell.cell_contents = wrap(cell.cell_contents)
+    return function
 
 
 class SumsOverReplicas:

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 #: The library's packages from the ground up: each imports from those before it.
 LAYERS = (
-    ("_files", "_homes", "_keras_private", "_lazy", "_rules"),
-    ("_checks", "_options", "_schedule", "_types"),
+    ("_files", "_graph_form", "_homes", "_keras_private", "_lazy", "_rules", "_tensorflow_private"),
+    ("_checks", "_options", "_schedule", "_shared_programs", "_types"),
     ("_registry",),
     ("_front_door", "losses", "rates", "saving"),
     ("schema",),

@@ -79,6 +79,8 @@ HOLDS = {
     "idefn_tf/test_option_records": """idefn_tf/_options idefn_tf/_rules idefn_tf/_schedule
         idefn_tf/_types idefn_tf/optimizers/keras_options idefn_tf/transport/options""",
     "idefn_tf/test_registry": "idefn_tf/_registry idefn_tf/models/registry",
+    "idefn_tf/test_graph_form": "idefn_tf/_graph_form",
+    "idefn_tf/test_shared_programs": "idefn_tf/_shared_programs idefn_tf/_tensorflow_private",
     "idefn_tf/transport/test_match": "idefn_tf/_checks",
     "idefn_tf/transport/test_plan": "idefn_tf/transport/status",
     "idefn_tf/transport/reference/test_proximal_loop": """idefn_tf/transport/full_problem

@@ -6,15 +6,17 @@ PYTHONPATH), so it asks for what every release has. It prints one line of JSON.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
 import os
 import resource
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +29,29 @@ def resident() -> float:
     """Returns this process's resident memory in MiB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 2)
+
+
+class _Allocated(ctypes.Structure):
+    """What ``mallinfo2`` says, in its order."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def in_use() -> float:
+    """Returns what the C library's allocator handed out and has not back, in MiB.
+
+    Resident memory moves by what it keeps for later, too.
+    """
+    library = ctypes.CDLL("libc.so.6")
+    library.mallinfo2.restype = _Allocated
+    said = library.mallinfo2()
+    return round((said.uordblks + said.hblkhd) / 2**20, 2)
 
 
 def peak() -> float:
@@ -90,34 +115,45 @@ def training(folder: Path) -> dict[str, Any]:
     return {"opened_mib": opened, "loss": float(history["loss"][-1]).hex()}
 
 
-def over(turns: int, once: Callable[[int], None]) -> dict[str, Any]:
-    """Does something several times and notes the memory after each."""
-    sizes = []
+def over(turns: int, once: Callable[[int], float]) -> dict[str, Any]:
+    """Does something several times and notes the memory after each, and the seconds it says."""
+    sizes, used, seconds = [], [], []
     for turn in range(turns):
-        once(turn)
+        seconds.append(round(once(turn), 3))
         gc.collect()
         sizes.append(resident())
-    return {"resident_mib": sizes, "growth_after_the_third": round(sizes[-1] / sizes[2] - 1, 4)}
+        used.append(in_use())
+    return {
+        "resident_mib": sizes,
+        "growth_after_the_third": round(sizes[-1] / sizes[2] - 1, 4),
+        "in_use_mib": used,
+        "processor_seconds": seconds,
+    }
 
 
-def fit_and_export(method: str, fields: int, units: tuple[int, ...], seed: int) -> None:
-    """Builds, fits, exports and deletes one model."""
+def fit_and_export(method: str, fields: int, units: tuple[int, ...], seed: int) -> float:
+    """Builds, fits for two steps, exports and deletes one model; the seconds until it is fitted."""
     from idefn_tf.data import open_dataset
     from idefn_tf.export import export_model
 
-    schema = make_schema(fields)
+    schema, rows = make_schema(fields), make_rows(2 * BATCH, seed, fields)
+    begun = time.process_time()
     model = make_model(schema, method, units)
-    data = open_dataset(
-        schema, make_rows(2 * BATCH, seed, fields), batch_size=BATCH, encode=model.features
-    )
-    model.fit(data, verbose=0)
+    model.fit(open_dataset(schema, rows, batch_size=BATCH, encode=model.features), verbose=0)
+    seconds = time.process_time() - begun
     with tempfile.TemporaryDirectory() as base:
         export_model(model, schema, Path(base) / "cvr")
+    return seconds
 
 
-def models(_: Path) -> dict[str, Any]:
+def one_form(_: Path) -> dict[str, Any]:
     """Twenty models of one form, one after the other."""
     return over(20, lambda turn: fit_and_export("all_negative", FIELDS, (64, 32), turn))
+
+
+def one_form_idefn(_: Path) -> dict[str, Any]:
+    """The same with IdeFN, whose transport is the largest program."""
+    return over(20, lambda turn: fit_and_export("idefn", FIELDS, (64, 32), turn))
 
 
 def forms(_: Path) -> dict[str, Any]:
@@ -125,22 +161,38 @@ def forms(_: Path) -> dict[str, Any]:
     return over(20, lambda turn: fit_and_export("all_negative", 1 + turn, (64, 32), turn))
 
 
-def data_sets(_: Path) -> dict[str, Any]:
-    """One model that predicts on a hundred new data sets."""
+def predicting(more: int) -> dict[str, Any]:
+    """One model that predicts on a hundred new data sets, each with so many more rows."""
     from idefn_tf.data import open_dataset
 
     schema = make_schema()
     model = make_model(schema)
 
-    def once(turn: int) -> None:
-        model.predict(
-            open_dataset(schema, make_rows(3 * BATCH + turn, turn), batch_size=BATCH), verbose=0
-        )
+    def once(turn: int) -> float:
+        rows, begun = make_rows(3 * BATCH + more * turn, turn), time.process_time()
+        model.predict(open_dataset(schema, rows, batch_size=BATCH), verbose=0)
+        return time.process_time() - begun
 
     return over(100, once)
 
 
-SCENARIOS = {f.__name__: f for f in (nothing, training, models, forms, data_sets)}
+def data_sets(_: Path) -> dict[str, Any]:
+    """One model that predicts on a hundred new data sets, each a row longer."""
+    return predicting(1)
+
+
+def equal_data_sets(_: Path) -> dict[str, Any]:
+    """The same, with as many rows in each."""
+    return predicting(0)
+
+
+SCENARIOS = {
+    f.__name__: f
+    for f in (
+        *(nothing, training, one_form, one_form_idefn, forms),
+        *(data_sets, equal_data_sets),
+    )
+}
 
 
 def main() -> None:

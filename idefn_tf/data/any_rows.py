@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from idefn_tf._shared_programs import shared
+
 
 class AnyRows:
     """Calls a ``tf.function`` that reads batches, traced for any number of rows.
@@ -29,7 +31,7 @@ class AnyRows:
         specs = tf.nest.map_structure(any_rows, data)
         form = repr(specs)
         if form not in self._traced:
-            self._traced[form] = self.program.get_concrete_function(specs)
+            self._traced[form] = shared(self.program.get_concrete_function(specs))
         # called itself: a tf.function remembers the size of every batch that it was given
         return self._traced[form](data)
 

@@ -18,6 +18,7 @@ from idefn_tf.models import trunks
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.label_samples import LabelSamples, label_samples
 from idefn_tf.models.training.trainer import EntireSpaceTrainer
+from idefn_tf.models.training.variable_names import lasting_names
 from idefn_tf.rates import correct_funnel_downsampling
 
 #: The term of a label likelihood's own heads.
@@ -151,6 +152,11 @@ class EntireSpaceModel(EntireSpaceTrainer):
         """Creates every variable."""
         if self.built:
             return
+        with lasting_names():
+            self._build()
+        self.built = True
+
+    def _build(self) -> None:
         if not self.features.built:
             self.features.build()
         shape: tuple[int | None, ...] = (None, self.features.output_width)
@@ -164,7 +170,6 @@ class EntireSpaceModel(EntireSpaceTrainer):
         if not self.feedback.built:
             self.feedback.build(shape)
         self.build_method(shape)
-        self.built = True
 
     def build_method(self, z_shape: tuple[int | None, ...]) -> None:
         """Creates a method's own variables; the default has none."""

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from idefn_tf._keras_private import NoSymbolicBuild, NotSavedByTensorFlow
+from idefn_tf._keras_private import NoSymbolicBuild, NotSavedByTensorFlow, with_steps
+from idefn_tf._shared_programs import SharedSteps
 from idefn_tf.data.any_rows import AnyRows
 from idefn_tf.models.batch import Batch
 from idefn_tf.models.replica_sums import crosses_workers, replica_count
@@ -176,6 +177,7 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
         """Makes what `fit` calls; where metrics are read apart, once after all of its steps."""
         if self.train_function is None or force:
             super().make_train_function(force)
+            self.train_function = with_steps(self.train_function, SharedSteps)
             if self.reads_train_metrics_apart():
                 self.train_function = self._then_reading(self.train_function)
         return self.train_function
@@ -184,6 +186,7 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
         """Makes what `evaluate` calls; see `make_train_function`."""
         if self.test_function is None or force:
             super().make_test_function(force)
+            self.test_function = with_steps(self.test_function, SharedSteps)
             if self.reads_test_metrics_apart():
                 self.test_function = self._then_reading(self.test_function)
         return self.test_function

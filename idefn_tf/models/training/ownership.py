@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from idefn_tf._keras_private import built_variables
+from idefn_tf.models.training.variable_names import lasting_names
 from idefn_tf.optimizers import OPTIMIZERS, RowSparseAdam
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ def check_optimizer(model: keras.Model, optimizer: Any) -> None:
             "every model with an optimizer of its own, and once more after layers were unfrozen: "
             "type(optimizer).from_config(optimizer.get_config()) makes one"
         )
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Creates an optimizer's variables, in the order that a loaded model uses, too."""
+    if not model.optimizer.built:
+        with lasting_names(of_slots=True):
+            model.optimizer.build(model.trainable_variables)
 
 
 def claim_features(model: keras.Model, features: FeatureColumns) -> None:

@@ -211,8 +211,7 @@ class EntireSpaceTrainer(TrackedModel):
             self.build()
             ownership.claim_features(self, self.features)
             ownership.check_optimizer(self, self.optimizer)
-            if not self.optimizer.built:  # in the order that a loaded model uses, too
-                self.optimizer.build(self.trainable_variables)
+            ownership.build_optimizer(self)
 
     def evaluate(
         self,
@@ -317,4 +316,4 @@ class EntireSpaceTrainer(TrackedModel):
             optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
             given = {k: v for k, v in config.items() if k != "optimizer"}
             self.compile(optimizer, **keras.saving.deserialize_keras_object(given))
-            self.optimizer.build(self.trainable_variables)
+            ownership.build_optimizer(self)

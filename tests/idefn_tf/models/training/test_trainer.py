@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
+from idefn_tf import _shared_programs
 from idefn_tf.backbones import MLP
 from idefn_tf.optimizers import RowSparseAdam
 
@@ -99,6 +101,37 @@ def test_features_frozen_after_training_move_no_more(make_model, tiny_dataset):
     table = np.array(model.features.tables["4"])
     model.fit(tiny_dataset, epochs=2, verbose=0)
     np.testing.assert_array_equal(model.features.tables["4"], table)
+
+
+def a_life(make_model, data, **options):
+    """What a model gave that was built, fitted, evaluated, asked and deleted."""
+    keras.utils.set_random_seed(3)
+    model = make_model("all_negative", **options)
+    model.compile(RowSparseAdam(0.02), jit_compile=False)
+    losses = model.fit(data, epochs=2, verbose=0).history["loss"]
+    losses.append(model.evaluate(data, verbose=0)[0])
+    scores, gone = model.predict(data, verbose=0)["cvr"], weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+    return [loss.hex() for loss in losses], scores.tobytes()
+
+
+@pytest.mark.job
+def test_models_of_one_form_run_the_programs_of_the_first(make_model, tiny_dataset, monkeypatch):
+    """TensorFlow has as many functions after the sixth as after the third; results are a first's.
+
+    A third of alpha is no name: it is another program.
+    """
+    lives, functions = [], []
+    for alpha in (0.5, 0.5, 0.3, 0.5, 0.3, 0.5):
+        lives.append(a_life(make_model, tiny_dataset, alpha=alpha))
+        functions.append(len(context.context().list_function_names()))
+    assert functions[2] == functions[5]
+    monkeypatch.setattr(_shared_programs, "_kept", type(_shared_programs._kept)())
+    alone = {alpha: a_life(make_model, tiny_dataset, alpha=alpha) for alpha in (0.5, 0.3)}
+    assert lives == [alone[alpha] for alpha in (0.5, 0.5, 0.3, 0.5, 0.3, 0.5)]
+    assert alone[0.5] != alone[0.3]
 
 
 def data_set(rows, batch):
