@@ -19,6 +19,15 @@ _ORIGIN = frozenset({"_user_specified_name"})
 _PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 #: Attribute of operations whose kernels hold the state of a generator of random numbers.
 _SEED = "seed2"
+#: Operations by which a graph makes a queue, a table or a variable of its own.
+_MADE = re.compile(
+    r"Queue(V\d)?$|HashTable(OfTensors)?(V\d)?$|^(VarHandleOp|Barrier|Stack|StackV2)$"
+)
+#: Bytes of constants beyond which a graph has no form: who keeps its program keeps them, and a
+#: vocabulary's look-up array is of one model.
+LARGEST = 1 << 18
+#: Attribute that says beside which node one lies.
+_CLASS = "_class"
 #: Names the gradient of a node by a number of this process.
 _GRADIENT = "_gradient_op_type"
 _COLOCATED = re.compile(rb"^loc:@(.*)$")
@@ -30,7 +39,7 @@ def graph_form(concrete: Any) -> str | None:
     Names of nodes, arguments and inner functions do not count; operations, attributes, constants,
     shapes, devices and the structure of arguments and results do. Gradients that would be taken
     through the function do not count; those that it takes itself are part of its graph. A graph
-    that calls Python, or whose operations hold the state of random numbers, has no hash.
+    that calls Python, whose operations hold a state, or that has large constants, has no hash.
 
     Args:
         concrete: what ``tf.function(...).get_concrete_function`` returns.
@@ -49,7 +58,11 @@ def graph_form(concrete: Any) -> str | None:
         return None  # found by Python, or to be waited for, at every call
     definition = graph.as_graph_def(add_shapes=True)
     bodies = [definition.node, *(f.node_def for f in definition.library.function)]
-    if any(node.op in _PYTHON or _SEED in node.attr for nodes in bodies for node in nodes):
+    nodes = [node for body in bodies for node in body]
+    if any(node.op in _PYTHON or _SEED in node.attr or _MADE.search(node.op) for node in nodes):
+        return None
+    constants = (node.attr["value"].tensor for node in nodes if node.op == "Const")
+    if sum(tensor.ByteSize() for tensor in constants) > LARGEST:
         return None
     try:
         return _Form(definition).of(concrete)
@@ -121,15 +134,17 @@ class _Form:
     ) -> Iterable[tuple[str, Any]]:
         for name in sorted(attributes):
             if name not in _ORIGIN and name != _GRADIENT:
-                yield name, self._attribute(attributes[name], names)
+                value = attributes[name]
+                if name == _CLASS:
+                    yield name, [_colocated(text, names) for text in value.list.s]
+                else:
+                    yield name, self._attribute(value, names)
 
     def _attribute(self, value: Any, names: Mapping[str, str]) -> Any:
         if value.HasField("func"):
             return self._called(value.func, names)
         if value.HasField("list") and value.list.func:
             return [self._called(function, names) for function in value.list.func]
-        if value.HasField("list") and value.list.s:
-            return [_colocated(text, names) for text in value.list.s]
         return value.SerializeToString(deterministic=True)
 
     def _called(self, function: Any, names: Mapping[str, str]) -> Any:

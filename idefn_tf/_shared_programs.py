@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from idefn_tf._graph_form import graph_form
-from idefn_tf._tensorflow_private import BareFunction
+from idefn_tf._tensorflow_private import BareFunction, is_recorded
 
 #: How many functions are kept; what XLA compiled stays either way.
 KEPT = 256
@@ -28,7 +28,7 @@ _lock = threading.Lock()
 def shared(concrete: Any) -> Callable[..., Any]:
     """Returns what runs a traced function, by the program of an equal one where there is one.
 
-    No gradient passes through it.
+    Within a graph, or while a gradient tape is open, it is the traced function itself.
 
     Args:
         concrete: what ``tf.function(...).get_concrete_function`` returns.
@@ -54,7 +54,8 @@ def shared(concrete: Any) -> Callable[..., Any]:
         run = _kept[form].bind(concrete.captured_inputs)
 
     def call(*args: Any) -> Any:
-        return run(*args) if tf.executing_eagerly() else concrete(*args)
+        plain = tf.executing_eagerly() and not is_recorded()
+        return run(*args) if plain else concrete(*args)
 
     return call
 
@@ -69,17 +70,19 @@ class SharedSteps:
     def __init__(self, program: Any) -> None:
         self.program = program
         self._runs: dict[int, Callable[..., Any]] = {}
-        self._last: Callable[[], Any] = lambda: None
-        self._run: Callable[..., Any] = program
+        #: The last iterator and what runs on it, as one value: threads may call.
+        self._last: tuple[Callable[[], Any], Callable[..., Any]] = (lambda: None, program)
 
     def __call__(self, iterator: Any) -> Any:
         """Takes steps of a plain iterator; others, such as distributed ones, go to the program."""
         plain = isinstance(iterator, tf.data.Iterator) and tf.executing_eagerly()
         if not plain or tf.config.functions_run_eagerly():
             return self.program(iterator)
-        if self._last() is not iterator:
+        last, run = self._last
+        if last() is not iterator:
             concrete = self.program.get_concrete_function(iterator)
             if id(concrete) not in self._runs:  # the program keeps it
                 self._runs[id(concrete)] = shared(concrete)
-            self._run, self._last = self._runs[id(concrete)], weakref.ref(iterator)
-        return self._run(iterator)
+            run = self._runs[id(concrete)]
+            self._last = weakref.ref(iterator), run
+        return run(iterator)

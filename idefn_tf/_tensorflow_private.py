@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tensorflow.python.eager import context
+from tensorflow.python.eager import context, record
+
+
+def is_recorded() -> bool:
+    """Whether a gradient tape is open, outside of graphs, to which a call may matter."""
+    return bool(record.could_possibly_record())
 
 
 class BareFunction:

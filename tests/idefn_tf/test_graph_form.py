@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from idefn_tf import _graph_form
 from idefn_tf._graph_form import graph_form
 
 VECTOR = tf.TensorSpec([2])
@@ -80,9 +81,39 @@ def called(x):
     return tf.numpy_function(np.sin, [x], tf.float32)
 
 
-@pytest.mark.parametrize("function", [drawn, called, lambda x: tf.function(drawn)(x)])
-def test_state_of_random_numbers_and_python_have_no_form(function):
+def queued(x):
+    queue = tf.raw_ops.FIFOQueueV2(component_types=[tf.float32])
+    tf.raw_ops.QueueEnqueueV2(handle=queue, components=[x])
+    return x + tf.cast(tf.raw_ops.QueueSizeV2(handle=queue), tf.float32)
+
+
+@pytest.mark.parametrize("function", [drawn, called, lambda x: tf.function(drawn)(x), queued])
+def test_state_of_random_numbers_and_queues_and_python_have_no_form(function):
     assert form(function) is None
+
+
+def test_large_constants_have_no_form(monkeypatch):
+    """Who keeps the program would keep them, too."""
+    adds = lambda x: x + tf.constant(np.arange(2_000.0, dtype=np.float32))[:2]  # noqa: E731
+    assert form(adds) is not None
+    monkeypatch.setattr(_graph_form, "LARGEST", 7_999)
+    assert form(adds) is None
+
+
+def test_texts_that_look_like_places_count():
+    """Parsed are two keys, each named as some node's place would be."""
+
+    def parsed(key):
+        spec = {f"loc:@{key}": tf.io.FixedLenFeature([], tf.int64)}
+
+        def parse(serialized):
+            tf.identity(serialized, name=key)
+            return tf.io.parse_single_example(serialized, spec)[f"loc:@{key}"]
+
+        return parse
+
+    text = tf.TensorSpec([], tf.string)
+    assert form(parsed("aa"), text) not in (None, form(parsed("bb"), text))
 
 
 def test_an_argument_that_is_no_tensor_has_no_form():

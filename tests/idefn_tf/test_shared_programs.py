@@ -80,6 +80,21 @@ def test_within_a_graph_it_is_traced_as_any_function():
     np.testing.assert_array_equal(run(tf.constant([1.0, 2.0])), [2.0, 4.0])
 
 
+def test_a_gradient_tape_sees_through_it():
+    runs = [
+        shared(tf.function(lambda x: 3.0 * x * x).get_concrete_function(tf.TensorSpec([])))
+        for _ in range(2)
+    ]
+    x = tf.constant(2.0)
+    for run in runs:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = run(x)
+        assert float(tape.gradient(y, x)) == 12.0
+    assert float(runs[1](x)) == 12.0  # and without one, by the program of the first
+    assert len(_shared_programs._kept) == 1
+
+
 def test_functions_that_run_eagerly_are_not_traced():
     tf.config.run_functions_eagerly(True)
     try:
