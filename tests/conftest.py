@@ -28,8 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Spares every later collection of garbage what the imports brought: most of the objects."""
+    if hasattr(session.config, "workerinput"):
+        _dearest_first(session.items)
     gc.collect()
     gc.freeze()
 
@@ -188,6 +191,15 @@ _VERSIONS = (
 
 #: Folders whose files share what a session fixture trains: one worker each, which trains it once.
 _TOGETHER = ("tests/idefn_tf/export", "tests/pipelines/reports")
+#: About how many seconds a test takes, by its dearest mark.
+_SECONDS = {"slow": 15.0, "xla": 3.0, "job": 2.0}
+
+
+def _group(nodeid: str) -> str:
+    """The file, or the folder, whose tests one worker runs."""
+    file = nodeid.split("::")[0]
+    folder = file.rpartition("/")[0]
+    return folder if folder in _TOGETHER else file
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -197,13 +209,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         return None
     from xdist.scheduler import LoadFileScheduling
 
+    config.option.loadscopereorder = False  # by number of tests; `_dearest_first` knows better
+
     class ByFileOrFolder(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            folder = file.rpartition("/")[0]
-            return folder if folder in _TOGETHER else file
+            return _group(nodeid)
 
     return ByFileOrFolder(config, log)
+
+
+def _dearest_first(items: list[pytest.Item]) -> None:
+    """Sorts what workers share: a file of minutes that starts last would run alone."""
+    seconds: dict[str, float] = {}
+    for item in items:
+        marks = (_SECONDS.get(mark.name, 0.0) for mark in item.iter_markers())
+        group = _group(item.nodeid)
+        seconds[group] = seconds.get(group, 0.0) + max(marks, default=0.0) + 0.1
+    items.sort(key=lambda item: -seconds[_group(item.nodeid)])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -221,8 +243,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.versions)
         if _PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
-    if not config.getoption("quick"):
-        return
+    if config.getoption("quick"):
+        _keep_quick(config, items)
+
+
+def _keep_quick(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects what the quick lane leaves to the whole suite."""
     kept, left, seen = [], [], set()
     for item in items:
         test = (item.path, getattr(item, "originalname", None) or item.name, str(item.parent))

@@ -9,6 +9,7 @@ Each law is a simulated log of its own with the final labels of every row (`dela
 KuaiRand-Pure's with delays planted into its likes (`planted_delays`). Training and
 validation see what was known when the test days began; test rows are judged by the final labels. A
 cell is one training; it is saved as it ends, and a second run goes on with those that are missing.
+`table` keeps all cells in a file beside the table, which counts as done where WORK is gone.
 
 Expected, written before the first run of the grid (two cells of a smaller delay had been looked
 at). The window has 5 days and delays 3 in the mean, so some 15 to 25 % of train's conversions are
@@ -39,6 +40,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.feedback.kept_cells import keep_cells, restore_cells
 from benchmarks.feedback.moment_logs import LOGS, Log
 from benchmarks.paper.statistics import paired_difference
 from idefn_tf._files import write_json, write_text
@@ -163,6 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="the table; by default in results/feedback")
     given = parser.parse_args(arguments)
     log = LOGS[given.log]
+    name = "one_moment_table.md" if log is LOGS["simulated"] else "planted_likes_table.md"
+    out = given.out or RESULTS / name
+    restore_cells(out.with_suffix(".json"), given.work / "cells")
     if given.step == "prepare":
         for law in log.laws:
             log.prepare(law, given.work, given.raw)
@@ -170,8 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for cell in cells(given.seeds, log):
             run(cell, given.work, log)
     else:
-        name = "one_moment_table.md" if log is LOGS["simulated"] else "planted_likes_table.md"
-        table(given.work, given.out or RESULTS / name, log)
+        table(given.work, out, log)
+        keep_cells(given.work / "cells", out.with_suffix(".json"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ Every seed is a simulated log of its own (and the seed of its trainings). From t
 conversions are likelier (a drift of 1 in the logit), so that a model that learns no more falls
 behind. A cell is one `pipelines.stream` with
 `--controls`: its likelihood, the pretrained model and the oracle, all from the same weights. It is
-saved as it ends, and a second run goes on with those that are missing.
+saved as it ends, and a second run goes on with those that are missing. `table` keeps all cells in a
+file beside the table, which counts as done where WORK is gone.
 
 Expected, written before the first run of the grid. The papers' order (Yang et al. 2021; Chen et
 al. 2022): `defuse` and `es_dfm` ahead of `fnw`, `fnw` ahead of `observed`, `defer` between, all
@@ -36,6 +37,7 @@ import numpy as np
 import yaml
 
 from benchmarks.common.machine import machine_facts
+from benchmarks.feedback.kept_cells import keep_cells, restore_cells
 from benchmarks.feedback.moment_logs import delayed_schema
 from benchmarks.paper.statistics import paired_difference
 from idefn_tf._files import write_json, write_text
@@ -197,16 +199,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="logs, prepared data and cells")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", choices=[*METHODS], default=[*METHODS])
-    parser.add_argument("--drift", type=float, default=1.0, help="of the conversion's logit")
-    parser.add_argument("--out", type=Path, default=RESULTS / "streams_table.md")
+    parser.add_argument(
+        "--drift", type=float, default=1.0, help="of a conversion; alike at each step"
+    )
+    parser.add_argument("--out", type=Path, help="the table; by default in results/feedback")
     given = parser.parse_args(arguments)
+    name = {1.0: "streams", 0.0: "streams_no_drift"}.get(given.drift, f"streams_{given.drift:g}")
+    out = given.out or RESULTS / f"{name}_table.md"
+    restore_cells(out.with_suffix(".json"), given.work / "cells")
     if given.step == "prepare":
         prepare_all(given.work, given.seeds, given.drift)
     elif given.step == "run":
         for cell in cells(given.seeds, given.methods):
             run(*cell, given.work)
     else:
-        table(given.work, given.out)
+        table(given.work, out)
+        keep_cells(given.work / "cells", out.with_suffix(".json"))
 
 
 if __name__ == "__main__":

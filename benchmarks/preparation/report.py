@@ -41,6 +41,7 @@ def as_markdown(found: dict[str, Any]) -> str:
             f"{expected['rows']:,} rows in about {expected['seconds'] / 60:.0f} minutes "
             f"({expected['rows_per_second']:,} rows/s). {expected['note'].capitalize()}.",
         ]
+    lines += _beside(found)
     machine = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines += [
@@ -52,3 +53,43 @@ def as_markdown(found: dict[str, Any]) -> str:
         f"Command: `{found['command']}`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _beside(found: dict[str, Any]) -> list[str]:
+    """Writes the comparisons with earlier releases, and where the time goes."""
+    runs = found.get("side_by_side", ())
+    if not runs:
+        return []
+    lines = [
+        "",
+        "## Beside earlier releases",
+        "",
+        "The same raw files, prepared in turns, so that whatever else the machine does reaches "
+        "all. Seconds are medians, and ratios are medians of those within a round. Command: "
+        "`python -m benchmarks.preparation --before CHECKOUT ... --millions .4 4 --kuairand DATA`.",
+        "",
+        "| data set | rows | release | seconds | processor seconds | memory, GiB "
+        "| now: rows/s over it | now: rows a processor second over it | now: memory over it |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        for name, took in run["releases"].items():
+            ratios = run["now_over"].get(name, {})
+            shown = [run["data_set"], f"{run['rows']:,}", name]
+            shown += [f"{took['seconds']:,.1f}", f"{took['processor_seconds']:,.1f}"]
+            shown.append(f"{took['peak_memory_gib']:.2f}")
+            keys = ("rows_per_second", "rows_per_processor_second", "memory")
+            shown += [f"{ratios[key]:.2f}" if ratios else "" for key in keys]
+            lines.append(f"| {' | '.join(shown)} |")
+    lines += ["", "## Where the time goes", "", "Seconds of the processor, one run each.", ""]
+    names = list(dict.fromkeys(name for run in runs for name in run["releases"]))
+    columns = [(run, name) for run in runs for name in names if name in run["releases"]]
+    heads = [f"{run['data_set']} {run['rows']:,}: {name}" for run, name in columns]
+    lines += [f"| stage | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for stage in runs[0]["processor_seconds_by_stage"][names[-1]]:
+        cells = [f"{run['processor_seconds_by_stage'][n][stage]:.1f}" for run, n in columns]
+        lines.append(f"| {stage} | {' | '.join(cells)} |")
+    machine = found["machine_of_side_by_side"]
+    loads = ", ".join(str(run["load_at_the_start"][0]) for run in runs)
+    lines += ["", f"{machine['cpu']}, {machine['cores']} cores; load at the start {loads}."]
+    return lines

@@ -24,6 +24,13 @@ from google.protobuf import (
 PACKAGE = "tensorflow.serving"
 _POLICY = "FileSystemStoragePathSourceConfig.ServableVersionPolicy"
 _INT64, _BOOL = ".google.protobuf.Int64Value", ".google.protobuf.BoolValue"
+# What a PredictRequest may say beside its tensors. Nothing here reads it; it is declared so that a
+# damaged message is refused, as elsewhere, and not skipped for a field that is unknown.
+_ASIDE = (
+    ("predict_streamed_options", 5, "PredictStreamedOptions"),
+    ("client_id", 6, "bytes"),
+    ("request_options", 7, "RequestOptions"),
+)
 #: message: (field, number, type, oneof); "repeated" and "map" (from text) precede a type.
 _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...]] = {
     # requests and warm-up records
@@ -37,12 +44,16 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
         ("model_spec", 1, "ModelSpec"),
         ("inputs", 2, "map bytes"),
         ("output_filter", 3, "repeated string"),
+        *_ASIDE,
     ),
+    "PredictStreamedOptions": (("request_state", 1, "int32"), ("split_dimensions", 2, "map int32")),
+    "RequestOptions": (("client_id", 1, "bytes"), ("deterministic_mode", 2, "int32")),
     # PredictRequest with the entries of its map as their bytes, in the order that they came in
     "PredictEntries": (
         ("model_spec", 1, "ModelSpec"),
         ("inputs", 2, "repeated bytes"),
         ("output_filter", 3, "repeated string"),
+        *_ASIDE,
     ),
     "PredictResponse": (("outputs", 1, "map bytes"), ("model_spec", 2, "ModelSpec")),
     "ExampleList": (("examples", 1, "repeated bytes"),),
@@ -94,22 +105,44 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
     "Tensor": (
         ("dtype", 1, "int32"),
         ("tensor_shape", 2, "TensorShape"),
+        ("version_number", 3, "int32"),
         ("tensor_content", 4, "bytes"),
         ("float_val", 5, "repeated float"),
         ("double_val", 6, "repeated double"),
         ("int_val", 7, "repeated int32"),
         ("string_val", 8, "repeated bytes"),
+        ("scomplex_val", 9, "repeated float"),
         ("int64_val", 10, "repeated int64"),
         ("bool_val", 11, "repeated bool"),
+        ("dcomplex_val", 12, "repeated double"),
         ("half_val", 13, "repeated int32"),
+        ("resource_handle_val", 14, "repeated ResourceHandle"),
+        ("variant_val", 15, "repeated VariantTensorData"),
         ("uint32_val", 16, "repeated uint32"),
         ("uint64_val", 17, "repeated uint64"),
+        ("float8_val", 18, "bytes"),
+    ),
+    # what no model here takes, declared for the same reason as _ASIDE
+    "ResourceHandle": (
+        ("device", 1, "string"),
+        ("container", 2, "string"),
+        ("name", 3, "string"),
+        ("hash_code", 4, "uint64"),
+        ("maybe_type_name", 5, "string"),
+        ("dtypes_and_shapes", 6, "repeated ResourceHandle.DtypeAndShape"),
+    ),
+    "ResourceHandle.DtypeAndShape": (("dtype", 1, "int32"), ("shape", 2, "TensorShape")),
+    "VariantTensorData": (
+        ("type_name", 1, "string"),
+        ("metadata", 2, "bytes"),
+        ("tensors", 3, "repeated Tensor"),
     ),
     # PredictRequest and PredictResponse with their tensors read at once
     "TensorsRequest": (
         ("model_spec", 1, "ModelSpec"),
         ("inputs", 2, "map Tensor"),
         ("output_filter", 3, "repeated string"),
+        *_ASIDE,
     ),
     "TensorsResponse": (("outputs", 1, "map Tensor"), ("model_spec", 2, "ModelSpec")),
     "HealthCheckRequest": (("service", 1, "string"),),

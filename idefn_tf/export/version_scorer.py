@@ -59,7 +59,6 @@ class VersionScorer:
 
     def _among(self, signature: str, known: Mapping[str, Any]) -> Any:
         if signature not in known:
-            raise ValueError(
-                f"signature: {self.path} has none called {signature!r}, only {sorted(known)}"
-            )
+            named = sorted(name for name in known if not name.startswith("__"))  # TensorFlow's own
+            raise ValueError(f"signature: {self.path} has none called {signature!r}, only {named}")
         return known[signature]

@@ -35,6 +35,8 @@ def show_policy(values: Mapping[str, Mapping[str, Any]], console: Console) -> No
                 lines.append([words, *(_cell(found[reward], key) for reward in rewards)])
         facts = found[rewards[-1]]
         lines.append(["effective rows", f"{facts['effective_rows']:,.1f} of {facts['rows']:,}"])
+        held = (f"{found[reward]['effective_rewards']:,.1f}" for reward in rewards)
+        lines.append(["of these with a reward", *held])
         lines.append(["largest weight", f"{facts['largest_weight']:.2%} of all"])
         title = f"{part}: policy {found['policy']} by {found['score']}"
         wide = [[*line, *[""] * (1 + len(rewards) - len(line))] for line in lines]

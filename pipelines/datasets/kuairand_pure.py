@@ -95,8 +95,8 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     report.raise_if_failed()
     union = ibis.union(*parts) if len(parts) > 1 else parts[0]
     with translated_errors("reading the logs"):
-        total = union.count().execute()
-    log = engine.keep(union.distinct())
+        total = sum(table.count().execute() for _, table in raw_logs)
+    log = union.distinct()
     order = ["time_ms", *(name for name in wanted if name != "time_ms")]
     log = engine.keep(
         log.mutate(
@@ -108,9 +108,9 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     with translated_errors("reading the logs"):
         kept = log.count().execute()
     stems = {key: f"{stem}.csv" for key, stem in _SIDES.items()}
-    table = lookup_tables.join(engine, log, found, stems, request.schema, report)
+    table, sides = lookup_tables.join(engine, log, found, stems, request.schema, report)
     keys = ("user_id", "video_id", "time_ms")
-    return Exposures(table, duplicates=int(total - kept), keys=keys)
+    return Exposures(table, duplicates=int(total - kept), keys=keys, sides=sides)
 
 
 def read_events(
@@ -125,7 +125,7 @@ def read_events(
     some = request.schema.model_copy(update={"features": features})
     stems = {key: f"{stem}.csv" for key, stem in _SIDES.items()}
     numbered = union.mutate(event_id=ibis.row_number())
-    joined = lookup_tables.join(engine, numbered, found, stems, some, report)
+    joined, _ = lookup_tables.join(engine, numbered, found, stems, some, report)
     return joined.order_by("event_id").drop("event_id").to_pyarrow()
 
 

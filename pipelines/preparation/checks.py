@@ -7,6 +7,7 @@ pass; a broken rule shows a few of its rows and stops preparation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -120,40 +121,32 @@ def validate(
             often as exposures point to them. An exposure without a record lacks their values.
     """
     homes = [table, *(side.table for side in sides)]
-    shown = [tuple(keys), *(side.keys for side in sides)]
-    rules = [(0, rule) for rule in _label_rules(table, schema)]
+    joined = {i for i, side in enumerate(sides, 1) if side.joined}
+    shown = [tuple(keys), *(tuple(keys) if side.joined else side.keys for side in sides)]
+    rules = [(0, rule, rule) for rule in _label_rules(table, schema)]
     named: list[dict[str, ir.BooleanValue]] = [{} for _ in homes]
     named[0] |= _funnel(table, schema)
     words, longer = schema.missing_words, []
     for feature in schema.recorded:
-        home = next((i for i, t in enumerate(homes) if feature.source in t.columns), 0)
-        rules += [(home, rule) for rule in _feature_rules(homes[home], feature, words)]
+        home = _home(feature, table, sides)
+        # counted on the records, shown on the exposures
+        counted_rules = _feature_rules(homes[home], feature, words)
+        shown_rules = _feature_rules(table if home in joined else homes[home], feature, words)
+        rules += [(home, *pair) for pair in zip(counted_rules, shown_rules, strict=True)]
         named[home][f"absent_{feature.name}"] = _absent(homes[home], feature, words)
         if feature.max_length is not None:
             length = encode.entries(homes[home], feature, words).length()
             named[home][f"longer_{feature.name}"] = length > feature.max_length
             longer.append(feature.name)
-    for i, (home, rule) in enumerate(rules):
+    for i, (home, rule, _) in enumerate(rules):
         named[home][f"broken_{i}"] = rule.broken
-    pointers = {key: table[key] for side in sides for key in side.keys}
-    flags = table.select(part=table["part"], **pointers, **named[0])
-    for side, some in zip(sides, named[1:], strict=True):
-        flags = wide_joins.join(flags, side.table.select(*side.keys, **some), side.keys)
-    sums = {name: ibis._[name] for some in named for name in some}
-    sums = {n: (v.fill_null(True) if n.startswith("absent_") else v).sum() for n, v in sums.items()}
-    with translated_errors("checking the data"):
-        counted = (
-            flags.group_by("part")
-            .aggregate(rows=ibis._.count(), **sums)
-            .order_by("part")
-            .to_pyarrow()
-            .to_pylist()
-        )
+    counted = _counted(table, sides, named)
     report.rules += len(rules) + len(schema.recorded)
-    for i, (home, rule) in enumerate(rules):
+    for i, (home, _, rule) in enumerate(rules):
         rows = sum(row[f"broken_{i}"] or 0 for row in counted)
         if rows:
-            report.findings.append(_finding(homes[home], rule, rows, shown[home]))
+            place = table if home in joined else homes[home]
+            report.findings.append(_finding(place, rule, rows, shown[home]))
     total = sum(row["rows"] for row in counted)
     for name in ("click", "conversion"):
         if total and not sum(row[f"some_{name}"] or 0 for row in counted):
@@ -174,6 +167,39 @@ def validate(
         rows = sum(row[f"longer_{name}"] or 0 for row in counted)
         if rows:
             report.shortened[name] = rows
+
+
+def _home(feature: Feature, table: ir.Table, sides: Sequence[Side]) -> int:
+    """Returns where a feature's values are counted: 0 for the exposures, else a side from 1."""
+    needed = {feature.source, feature.weights or feature.source}
+    for i, side in enumerate(sides, 1):
+        if (side.joined and needed <= side.columns) or (
+            feature.source not in table.columns and feature.source in side.table.columns
+        ):
+            return i
+    return 0
+
+
+def _counted(
+    table: ir.Table, sides: Sequence[Side], named: Sequence[Mapping[str, ir.BooleanValue]]
+) -> list[dict[str, Any]]:
+    """Counts by part the exposures on which each flag is true, of their own or of their record."""
+    own = table.select(part=table["part"], **named[0]).group_by("part")
+    asked = [own.aggregate(rows=ibis._.count(), **{name: ibis._[name].sum() for name in named[0]})]
+    for side, flags in zip(sides, named[1:], strict=True):
+        shown = table.group_by(["part", *side.keys]).aggregate(rows=ibis._.count())
+        shown = wide_joins.join(shown, side.table.select(*side.keys, **flags), side.keys)
+        sums = {}
+        for name in flags:
+            flag = shown[name].fill_null(name.startswith("absent_"))
+            sums[name] = ibis.ifelse(flag, shown["rows"], 0).sum()
+        asked.append(shown.group_by("part").aggregate(**sums))
+    found: dict[str, dict[str, Any]] = {}
+    with translated_errors("checking the data"):
+        for query in asked:
+            for row in query.order_by("part").to_pyarrow().to_pylist():
+                found.setdefault(row["part"], {}).update(row)
+    return list(found.values())
 
 
 def _funnel(table: ir.Table, schema: Schema) -> dict[str, ir.BooleanValue]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -15,8 +16,6 @@ from pipelines.preparation.text_forms import as_dtype, present
 SAMPLE_WEIGHT = "sample_weight"
 # ASCII's unit separator, which is no sign of a regular expression
 _UNIT = "\x1f"
-#: A feature's column that was made of a record before exposures were joined to it.
-_MADE = "made__{}"
 
 
 def pieces(raw: ir.Value, feature: Feature) -> ir.ArrayValue:
@@ -49,6 +48,8 @@ def entries(table: ir.Table, feature: Feature, words: Sequence[str] = ()) -> ir.
     """
     found = pieces(table[feature.source], feature)
     kept = found.filter(lambda entry: _there(entry, feature, words))
+    if found.type().value_type.is_int64() and feature.dtype == "int64":
+        return kept  # as they are
     typed: ir.ArrayValue = kept.map(lambda entry: as_dtype(entry, feature.dtype, words))
     return typed
 
@@ -64,6 +65,8 @@ def entry_weights(table: ir.Table, feature: Feature, words: Sequence[str] = ()) 
 
 def _there(entry: ir.Value, feature: Feature, words: Sequence[str]) -> ir.BooleanValue:
     """Returns whether an entry of a list is there: no missing value and no padding."""
+    if entry.type().is_int64() and feature.dtype == "int64":
+        return entry != lists.PADDING["int64"]  # null where the entry is, which filters drop
     there = present(entry, feature.dtype, words)
     if feature.dtype == "int64":
         there &= (as_dtype(entry, feature.dtype, words) != lists.PADDING[feature.dtype]).fill_null(
@@ -72,15 +75,21 @@ def _there(entry: ir.Value, feature: Feature, words: Sequence[str]) -> ir.Boolea
     return there
 
 
-def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
-    """Returns the columns of a prepared row by name, in the order they are written."""
+def prepared_columns(
+    table: ir.Table, schema: Schema, apart: Collection[str] = ()
+) -> dict[str, ir.Value]:
+    """Returns the columns of a prepared row by name, in the order they are written.
+
+    Args:
+        table: the raw rows.
+        schema: what the columns are.
+        apart: features that come from elsewhere, by name.
+    """
     click = table[schema.labels.click].cast("int8")
     raw = table[schema.labels.conversion].cast("int8")
     columns: dict[str, ir.Value] = {"row_id": table["row_id"].cast("int64")}
     for feature in schema.recorded:
-        if _MADE.format(feature.name) in table.columns:
-            columns |= _filled(table, feature)
-        else:
+        if feature.name not in apart:
             columns |= feature_columns(table, feature, schema.missing_words)
     columns[CLICK] = click
     columns[CONVERSION] = (click * raw).cast("int8")
@@ -93,34 +102,20 @@ def prepared_columns(table: ir.Table, schema: Schema) -> dict[str, ir.Value]:
     return columns
 
 
-def made_once(records: ir.Table, features: Sequence[Feature], words: Sequence[str]) -> ir.Table:
-    """Returns records with features made of their raw columns, once for all their exposures.
-
-    Args:
-        records: of a side, which hold the raw columns of the features.
-        features: to make; `prepared_columns` finds them.
-        words: the schema's `missing_words`.
-    """
-    made = {}
-    for feature in features:
-        for name, value in feature_columns(records, feature, words).items():
-            made[_MADE.format(name)] = value
-    return records.mutate(**made)
+def prepared_names(feature: Feature) -> list[str]:
+    """Returns the prepared columns of a feature: its own, and that of its weights."""
+    return [feature.name, *([feature.weights_name] if feature.weights else [])]
 
 
-def _filled(table: ir.Table, feature: Feature) -> dict[str, ir.Value]:
-    """Returns a feature that was made of a record; exposures without a record lack the value."""
-    value = table[_MADE.format(feature.name)]
+def absent(feature: Feature) -> dict[str, Any]:
+    """Returns what stands in a feature's prepared columns where the raw values are absent."""
     if not feature.multi_valued:
-        return {feature.name: value if stays_null(feature) else value.fill_null(feature.fill)}
+        return {feature.name: None if stays_null(feature) else feature.fill}
     stand_in = lists.stand_in(feature) is not None
-    absent = ibis.literal([feature.fill] if stand_in else [], type=value.type())
-    columns: dict[str, ir.Value] = {feature.name: ibis.coalesce(value, absent)}
+    found: dict[str, Any] = {feature.name: [feature.fill] if stand_in else []}
     if feature.weights:
-        weights = table[_MADE.format(feature.weights_name)]
-        absent = ibis.literal([1.0] if stand_in else [], type=weights.type())
-        columns[feature.weights_name] = ibis.coalesce(weights, absent)
-    return columns
+        found[feature.weights_name] = [1.0] if stand_in else []
+    return found
 
 
 def stays_null(feature: Feature) -> bool:

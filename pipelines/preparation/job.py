@@ -25,6 +25,7 @@ from pipelines.preparation import (
     known_labels,
     preconditions,
     vocabularies,
+    wide_joins,
 )
 from pipelines.preparation import card as cards
 from pipelines.preparation.engine import Engine, translated_errors
@@ -40,6 +41,7 @@ from pipelines.preparation.prepared_folder import (
     replacing,
 )
 from pipelines.preparation.raw_log import Dataset, Exposures, Request
+from pipelines.preparation.shared_records import shared
 from pipelines.preparation.split import ALL, NamedParts, Split, days, from_number
 from pipelines.preparation.value_counts import ValueCounts
 
@@ -193,7 +195,9 @@ class Job:
             console.note(f"history: {note}")
         added = None if past is None else past.added
         delays = delay_curve.describe(engine, rows, self.schema.labels)
-        slices = Slices(engine, rows, exposures.sides, self.schema, settings.slice_rows, added)
+        own = wide_joins.own(rows, exposures.sides)
+        records = shared(engine, own, exposures.sides, self.schema, split.parts)
+        slices = Slices(engine, own, records, self.schema, settings.slice_rows, added)
         slices.write(root, split.parts, settings.part_rows, console)
         if past is not None:
             past.write(root)
@@ -202,7 +206,7 @@ class Job:
             {part: engine.read_all([*map(Path, files(part))]) for part in split.parts}
             for files in (prepared.files, prepared.report_files)
         )
-        counts, extended = ValueCounts(parts), dict[str, Any]()
+        counts, extended = ValueCounts(parts, records=records), dict[str, Any]()
         if self.learns:
             console.step("learns vocabularies on train")
             vocabularies.learn(counts, self.schema, root / VOCABULARIES, self.base)
@@ -263,7 +267,7 @@ class Job:
         if self.as_of is not None:
             earlier = [until(log, self.as_of) for log in earlier]
         table = known_labels.masked(exposures.table, self.schema.labels, immature)
-        sides = exposures.sides
+        sides = [side for side in exposures.sides if not side.joined]
         return history.look_back(engine, table, rows, sides, self.schema, earlier, priors)
 
 

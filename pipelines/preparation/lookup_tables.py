@@ -11,6 +11,7 @@ from idefn_tf.schema import DType, Schema
 from pipelines.preparation import checks
 from pipelines.preparation.checks import Report
 from pipelines.preparation.engine import Engine, translated_errors
+from pipelines.preparation.wide_joins import Side
 
 
 def join(
@@ -20,7 +21,7 @@ def join(
     stems: Mapping[str, str],
     schema: Schema,
     report: Report,
-) -> ir.Table:
+) -> tuple[ir.Table, tuple[Side, ...]]:
     """Adds the columns that the schema needs and the log does not have.
 
     Args:
@@ -31,6 +32,9 @@ def join(
         schema: says which columns are needed.
         report: takes values of the wrong type, repeated keys, and exposures without a match.
 
+    Returns:
+        The log with the columns, and the records they come from.
+
     Raises:
         ValueError: if a needed column is nowhere, or a check fails.
     """
@@ -40,7 +44,7 @@ def join(
         if feature.weights:
             wanted[feature.weights] = None
     wanted = {name: dtype for name, dtype in wanted.items() if name not in log.columns}
-    table, missing = log, set(wanted)
+    table, missing, found = log, set(wanted), []
     for key, path in sides.items():
         side = engine.read(path)
         columns: dict[str, DType | None] = {key: "int64"}
@@ -50,6 +54,7 @@ def join(
         checks.unique_key(side, key, path.name, report)
         report.raise_if_failed()
         side = engine.keep(side.filter(side[key].notnull()))
+        found.append(Side(side, (key,), joined=True))
         table = table.left_join(side, key).drop(f"{key}_right")
         with translated_errors(f"reading {path.name}"):
             strangers = int(log.anti_join(side, key).count().execute())
@@ -65,4 +70,4 @@ def join(
             f"schema: the features need the raw columns {sorted(missing)}, which no file holds; "
             f"{cure}, or remove the features"
         )
-    return table
+    return table, tuple(found)

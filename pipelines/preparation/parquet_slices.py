@@ -1,32 +1,35 @@
 """Writes the prepared rows in the order of row_id, one slice after the other.
 
-A slice is a span of row_id. It is joined to its sides, sorted and streamed out before the next one
-is begun, so that memory follows the slice and not the data.
+A slice is a span of row_id. Its exposures are sorted and streamed out before the next one is begun,
+and take what they share from records in memory, so that memory follows the slice and not the data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from idefn_tf.schema import Feature, Schema
+from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.history import Added
-from pipelines.preparation.prepared_folder import write_part
+from pipelines.preparation.prepared_folder import Unfinished, write_part
 from pipelines.preparation.read_ahead import read_ahead
-from pipelines.preparation.wide_joins import Side, widened
+from pipelines.preparation.shared_records import Found, SharedRecords
 
 _BATCH_ROWS = 65_536
 #: Batches that wait while earlier ones are written; more take memory and no less time.
 _AHEAD = 1
+#: Files written at the same time, where there are as many threads.
+_WRITERS = 2
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Slices:
     Attributes:
         engine: runs the expressions.
         rows: the exposures that belong to a part, with its name in `part`.
-        sides: tables with their further columns.
+        records: those that exposures share, with their further columns.
         schema: what the columns are.
         slice_rows: about how many rows a slice holds.
         added: further columns, found by row_id.
@@ -44,56 +47,76 @@ class Slices:
 
     engine: Engine
     rows: ir.Table
-    sides: Sequence[Side]
+    records: Sequence[SharedRecords]
     schema: Schema
     slice_rows: int
     added: Added | None = None
 
     def write(self, root: Path, parts: Sequence[str], part_rows: int, console: Console) -> None:
         """Writes every part as numbered Parquet files of `part_rows` rows."""
-        features = list(encode.prepared_columns(widened(self.rows, self.sides), self.schema))
-        report = list(encode.report_columns(self.rows, self.schema))
-        sides = [self._made_once(side) for side in self.sides]
-        wide = self._wide(self.rows, sides)
-        forms = [wide.select(*names).schema().to_pyarrow() for names in (features, report)]
+        features, report = self._forms()
         if self.added is not None:
-            forms[0] = self.added.form(forms[0])
+            features = self.added.form(features)
         spans, total = self._spans()
+        threads = min(_WRITERS, self.engine.threads)
         with console.progress(f"writes {total:,} rows", total) as advance:
             for part in parts:
-                made = self._batches(part, spans[part], sides)
+                made = self._batches(part, spans[part])
                 # closed on an error, too: the engine cannot end while the thread asks it
                 with closing(read_ahead(made, _AHEAD)) as batches:
-                    for n in write_part(root, part, batches, forms[0], forms[1], part_rows):
+                    for n in write_part(root, part, batches, features, report, part_rows, threads):
                         advance(n)
 
-    def _made_once(self, side: Side) -> Side:
-        """Makes the features of a side's records before exposures are joined to them."""
-        features = [
-            feature
-            for feature in self.schema.recorded
-            if not {feature.source, feature.weights} & set(self.rows.columns)
-            and {feature.source, feature.weights or feature.source} <= set(side.table.columns)
+    def _forms(self) -> list[pa.Schema]:
+        """Returns the columns that a model reads, and those that only reports read."""
+        rows = self._own(self.rows).schema().to_pyarrow()
+        kinds = {
+            field.name: field
+            for form in (rows, *(r.form() for r in self.records))
+            for field in form
+        }
+        of_features = [n for f in self.schema.recorded for n in encode.prepared_names(f)]
+        report = list(encode.report_columns(self.rows, self.schema))
+        others = [name for name in kinds if name not in {*of_features, *report}]
+        others = [name for name in others if name not in {r.record for r in self.records}]
+        return [
+            pa.schema([kinds[n] for n in names])
+            for names in (["row_id", *of_features, *others], report)
         ]
-        made = encode.made_once(side.table, features, self.schema.missing_words)
-        others = (feature for feature in self.schema.recorded if feature not in features)
-        spent = _raw_columns(features) - _raw_columns(others) - set(side.keys)
-        kept = made.drop(*spent)
-        return Side(self.engine.keep(kept) if features else side.table, side.keys)
 
-    def _batches(
-        self, part: str, spans: Sequence[tuple[int, int]], sides: Sequence[Side]
-    ) -> Iterator[pa.RecordBatch]:
+    def _batches(self, part: str, spans: Sequence[tuple[int, int]]) -> Iterator[Unfinished]:
         rows = self.rows.filter(self.rows["part"] == part)
+        kept = [self._kept(records, part) for records in self.records]
         for first, last in spans:
-            some = rows.filter(rows["row_id"].between(first, last))
-            batches = self.engine.batches(self._wide(some, sides).order_by("row_id"), _BATCH_ROWS)
-            yield from batches if self.added is None else map(self.added, batches)
+            some = self._own(rows.filter(rows["row_id"].between(first, last)))
+            found = [
+                held or records.read(self.engine, records.table.semi_join(some, records.record))
+                for records, held in zip(self.records, kept, strict=True)
+            ]
+            for batch in self.engine.batches(some.order_by("row_id"), _BATCH_ROWS):
+                yield Unfinished(batch, partial(self._finish, found))
 
-    def _wide(self, rows: ir.Table, sides: Sequence[Side]) -> ir.Table:
-        table = widened(rows, sides)
-        report = encode.report_columns(table, self.schema)
-        return table.select(**(report | encode.prepared_columns(table, self.schema)))
+    def _finish(self, found: Sequence[Found], batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Adds the columns that the engine does not make."""
+        for records in found:
+            batch = records.beside(batch)
+        return batch if self.added is None else self.added(batch)
+
+    def _kept(self, records: SharedRecords, part: str) -> Found | None:
+        """Reads a part's records at once, where a slice could hold as many."""
+        asked = records.of_part(part)
+        with translated_errors("counting rows"):
+            number = int(asked.count().execute())
+        return records.read(self.engine, asked) if number <= self.slice_rows else None
+
+    def _own(self, rows: ir.Table) -> ir.Table:
+        """Returns the columns of exposures that no record gives, and their records' numbers."""
+        for records in self.records:
+            rows = records.numbered(rows)
+        apart = {feature.name for records in self.records for feature in records.features}
+        report = encode.report_columns(rows, self.schema)
+        own = report | encode.prepared_columns(rows, self.schema, apart)
+        return rows.select(**own, **{r.record: rows[r.record] for r in self.records})
 
     def _spans(self) -> tuple[dict[str, list[tuple[int, int]]], int]:
         """Returns by part its spans of row_id, both ends included, and the number of all rows."""
@@ -112,7 +135,3 @@ class Slices:
             edges = [least + width * i // number for i in range(number + 1)]
             spans[found["part"]] = [(a, b - 1) for a, b in pairwise(edges)]
         return spans, sum(found["rows"] for found in counted)
-
-
-def _raw_columns(features: Iterable[Feature]) -> set[str]:
-    return {name for f in features for name in (f.source, f.weights) if name is not None}

@@ -18,7 +18,9 @@ The parts are train, validation and test, or "all" where nothing was split.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ from idefn_tf.schema import Schema
 from pipelines.preparation.object_store import fetch, on_disk
 
 SCHEMA, CARD, VOCABULARIES, REPORTS = "schema.yaml", "card.json", "vocabularies", "reports"
+#: Batches that wait for each thread that writes.
+_WAITING = 2
 PARTS = ("train", "validation", "test", "all")
 
 
@@ -147,15 +151,32 @@ class Prepared:
         return [f"{self.address}/{name}" for name in sorted(some)]
 
 
+Finish = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Rows whose last columns are made by the thread that writes them.
+
+    Attributes:
+        rows: the columns that are there.
+        finish: adds the others.
+    """
+
+    rows: pa.RecordBatch
+    finish: Finish
+
+
 def write_part(
     root: Path,
     part: str,
-    batches: Iterable[pa.RecordBatch],
+    batches: Iterable[pa.RecordBatch | Unfinished],
     features: pa.Schema,
     report: pa.Schema,
     part_rows: int,
+    threads: int = 1,
 ) -> Iterator[int]:
-    """Writes a part's rows as numbered files, and its report rows beside them.
+    """Writes a part's rows as numbered files, and their report rows beside them.
 
     Args:
         root: the folder under construction.
@@ -164,44 +185,87 @@ def write_part(
         features: the columns a model reads.
         report: the columns only reports read.
         part_rows: rows in each file but the last.
+        threads: files written at the same time.
 
     Yields:
-        The rows written by each batch.
+        The rows written, step by step.
     """
     (root / part).mkdir(parents=True)
     (root / REPORTS / part).mkdir(parents=True)
-    writers: list[pq.ParquetWriter] = []
-    room = number = 0
+    forms = {root / part: features, root / REPORTS / part: report}
+    writers = [_Writer(forms) for _ in range(threads)]
+    waiting: deque[tuple[Future[None], int]] = deque()
+    room, number = 0, -1
     try:
         for batch in batches:
+            rows, finish = (
+                (batch.rows, batch.finish) if isinstance(batch, Unfinished) else (batch, None)
+            )
             offset = 0
-            while offset < batch.num_rows:
+            while offset < rows.num_rows:
                 if room == 0:
-                    _close(writers)
-                    name = f"part-{number:05d}.parquet"
-                    writers = [
-                        _writer(root / part / name, features),
-                        _writer(root / REPORTS / part / name, report),
-                    ]
                     room, number = part_rows, number + 1
-                rows = batch.slice(offset, min(room, batch.num_rows - offset))
-                for writer in writers:
-                    writer.write_batch(rows.select(writer.schema.names).cast(writer.schema))
-                offset += rows.num_rows
-                room -= rows.num_rows
-            yield batch.num_rows
+                some = rows.slice(offset, min(room, rows.num_rows - offset))
+                done = writers[number % threads].write(number, some, finish)
+                waiting.append((done, some.num_rows))
+                offset += some.num_rows
+                room -= some.num_rows
+            while len(waiting) > _WAITING * threads:
+                yield _written(waiting)
+        while waiting:
+            yield _written(waiting)
     finally:
-        _close(writers)
+        for writer in writers:
+            writer.close()
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd")
+def _written(waiting: deque[tuple[Future[None], int]]) -> int:
+    done, rows = waiting.popleft()
+    done.result()
+    return rows
 
 
-def _close(writers: list[pq.ParquetWriter]) -> None:
-    for writer in writers:
-        writer.close()
-    writers.clear()
+class _Writer:
+    """Writes one numbered file after the other, and its reports, in a thread of its own."""
+
+    def __init__(self, forms: Mapping[Path, pa.Schema]) -> None:
+        self._forms = forms
+        self._number, self._open = -1, list[pq.ParquetWriter]()
+        self._pool = ThreadPoolExecutor(1, "write-part")
+
+    def write(self, number: int, rows: pa.RecordBatch, finish: Finish | None) -> Future[None]:
+        """Finishes rows and writes them to a file, once the thread comes to it."""
+        return self._pool.submit(self._write, number, rows, finish)
+
+    def close(self) -> None:
+        """Drops what waits, and closes the file."""
+        self._pool.shutdown(cancel_futures=True)
+        self._end()
+
+    def _write(self, number: int, rows: pa.RecordBatch, finish: Finish | None) -> None:
+        if number != self._number:
+            self._end()
+            self._number = number
+            for folder, form in self._forms.items():
+                self._open.append(_opened(folder / f"part-{number:05d}.parquet", form))
+        rows = rows if finish is None else finish(rows)
+        for writer in self._open:
+            writer.write_batch(rows.select(writer.schema.names).cast(writer.schema))
+
+    def _end(self) -> None:
+        for writer in self._open:
+            writer.close()
+        self._open.clear()
+
+
+def _opened(path: Path, form: pa.Schema) -> pq.ParquetWriter:
+    # numbers that differ on every row need no dictionary
+    coded = [
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in form
+        if field.name != "row_id"
+    ]
+    return pq.ParquetWriter(path, form, compression="zstd", use_dictionary=coded)
 
 
 @contextmanager

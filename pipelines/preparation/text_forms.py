@@ -37,7 +37,7 @@ def as_dtype(
             text = ibis.ifelse(text.isin(words), ibis.null("string"), text)
         if comma:
             text = _decimal_point(text)
-        return _whole_text(text) if dtype == "int64" else _number_text(text)
+        return _whole_cell(value, text, words) if dtype == "int64" else _number_text(text)
     if value.type().is_boolean():
         value = value.cast("int64")
     if not value.type().is_numeric():
@@ -56,7 +56,8 @@ def unreadable(
     value: ir.Value, dtype: DType, words: Sequence[str] = (), comma: bool = False
 ) -> ir.BooleanValue:
     """Returns where a raw value is there but is no `dtype`."""
-    return present(value, dtype, words) & as_dtype(value, dtype, words, comma).isnull()
+    null = as_dtype(value, dtype, words, comma).isnull()
+    return ibis.ifelse(null, present(value, dtype, words), False)  # few are looked at twice
 
 
 def present(value: ir.Value, dtype: DType, words: Sequence[str] = ()) -> ir.BooleanValue:
@@ -104,6 +105,21 @@ def _number_text(text: ir.StringValue) -> ir.FloatingValue:
     """Returns the number in text, null where it is none or no float64 holds it."""
     number = text.re_extract(cells.NUMBER, 0).try_cast("float64")
     return _if(number.abs() <= sys.float_info.max, number, "float64")
+
+
+def _whole_cell(raw: ir.StringValue, text: ir.StringValue, words: Sequence[str]) -> ir.IntegerValue:
+    """Returns the whole number in a cell; one written plainly, as most are, costs no pattern.
+
+    Args:
+        raw: the cell.
+        text: the same without blanks around it, null where it is a missing word.
+        words: the schema's `missing_words`.
+    """
+    number = raw.try_cast("int64")
+    plain = number.cast("string") == raw
+    if words:
+        plain &= ~raw.isin(words)
+    return ibis.ifelse(plain, number, _whole_text(text))
 
 
 def _whole_text(text: ir.StringValue) -> ir.IntegerValue:

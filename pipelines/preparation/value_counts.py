@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from idefn_tf.schema import Feature
 from pipelines.preparation.engine import translated_errors
+from pipelines.preparation.shared_records import SharedRecords
 
 #: What stands for no value.
 ABSENT = {"int64": -1, "string": ""}
@@ -26,10 +27,12 @@ class ValueCounts:
     Attributes:
         parts: the prepared rows of each part; the first is what is learned from.
         given: counts made elsewhere, by feature and part.
+        records: those that exposures share: a value of one counts for all its exposures.
     """
 
     parts: Mapping[str, ir.Table]
     given: Mapping[str, Mapping[str, pa.Table]] = field(default_factory=dict)
+    records: Sequence[SharedRecords] = ()
     _kept: dict[str, pa.Table] = field(default_factory=dict, repr=False)
 
     @property
@@ -78,11 +81,13 @@ class ValueCounts:
         self._kept.pop(feature.name, None)
 
     def _count(self, part: str, feature: Feature) -> pa.Table:
-        column = self.parts[part][feature.name]
+        home = next((r for r in self.records if feature in r.features), None)
+        table = self.parts[part] if home is None else home.counted(part)
+        column = table[feature.name]
         value = column.unnest() if feature.multi_valued else column
-        values = self.parts[part].select(value=value)
+        values = table.select(value=value, rows=1 if home is None else table["rows"])
         values = values.filter(values["value"] != ABSENT[feature.dtype])
-        counted = values.group_by("value").aggregate(rows=ibis._.count().cast("int64"))
+        counted = values.group_by("value").aggregate(rows=ibis._["rows"].sum().cast("int64"))
         with translated_errors(f"counting the values of {feature.name}"):
             return counted.to_pyarrow()
 

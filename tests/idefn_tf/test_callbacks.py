@@ -139,3 +139,8 @@ def test_a_history_that_counted_from_zero_is_read_and_gone_on_from_one(tmp_path)
     HistoryCSV(path, epochs=2).on_epoch_end(2, {"loss": 0.125})
     rows = read_history(path)
     assert [(row["epoch"], row["loss"]) for row in rows] == [(1, "0.5"), (2, "0.25"), (3, "0.125")]
+
+
+def test_a_patience_below_zero_is_refused():
+    with pytest.raises(ValueError, match=r"^patience: must be 0 or more, received -1$"):
+        SelectBest(patience=-1)

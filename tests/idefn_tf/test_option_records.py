@@ -219,6 +219,9 @@ def test_schedules_are_what_keras_makes_of_them():
     for bad in ({}, {"class_name": "Cosine", "config": {}}, {"class_name": "Adam", "config": {}}):
         assert not SCHEDULE.accepts(bad)
     assert not SCHEDULE.accepts({**DECAY, "config": {**DECAY["config"], "decay_steps": "ten"}})
+    assert not SCHEDULE.accepts({**DECAY, "config": {**DECAY["config"], "alpha": NAN}})
+    endless = {**DECAY["config"], "initial_learning_rate": float("inf")}
+    assert not SCHEDULE.accepts({**DECAY, "config": endless})
     assert float(RowSparseAdam(rate).learning_rate) == pytest.approx(0.001)
 
 

@@ -93,6 +93,11 @@ def test_a_profile_is_written_for_the_steps_asked_for(tracked):
     assert list((tracked[0] / "train" / "plugins" / "profile").rglob("*.xplane.pb"))
 
 
+def test_a_histogram_of_no_row_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^histogram_rows: must be 1 or more, received 0$"):
+        TensorBoardTracking(tmp_path, None, histogram_rows=0)
+
+
 def test_only_so_many_rows_go_into_a_histogram(tracked, tmp_path):
     _, _, model, rows = tracked
     validation = open_dataset(SCHEMA, rows, batch_size=50)

@@ -109,7 +109,12 @@ def test_only_clicked_rows_are_hidden_and_propensity_prefers_unlikely_clicks():
 
 @pytest.mark.parametrize(
     ("share", "way", "message"),
-    [(0.0, "uniform", "spy-share"), (1.0, "uniform", "spy-share"), (0.2, "odd", "way")],
+    [
+        (0.0, "uniform", "spy-share"),
+        (1.0, "uniform", "spy-share"),
+        (0.2, "odd", "way"),
+        (0.04, "uniform", "--spy-share: 0.04 of 10 clicked rows is none; audit more rows"),
+    ],
 )
 def test_wrong_shares_are_refused(share, way, message):
     with pytest.raises(ValueError, match=message):

@@ -151,6 +151,10 @@ def test_a_wrong_request_is_one_clear_message(run, data, folder, capsys):
     assert not (other.root / "calibration.json").exists()
     with pytest.raises(ValueError, match="for reports only"):
         calibrate.calibrate(run, data, "all_raw", "platt", QUIET)
+    with pytest.raises(
+        ValueError, match=r"^--method: must be one of .*'platt'.*, received 'plat'$"
+    ):
+        calibrate.calibrate(run, data, "clicked", "plat", QUIET)
 
 
 def test_rows_with_an_open_window_neither_fit_nor_judge(run, data, folder, capsys):

@@ -37,7 +37,7 @@ def spoiled(tiny, run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def rows(tiny, tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    tiny.make_frame(300, seed=8).to_parquet(path)
+    tiny.make_frame(300, seed=8).assign(window_open=[1, 0, 0] * 100).to_parquet(path)
     return path
 
 
@@ -108,6 +108,8 @@ def test_gate_refuses_what_moved_unless_forced(moved):
     assert card["gate"]["served"] == "1"
     assert moved.statuses == (2, 0)
     assert "the mean of cvr is" in moved.said
+    left_out = "100 rows with an open attribution window are left out, 200 rows count"
+    assert f"gate: {left_out}" in " ".join(moved.said.split())
     assert moved.left == [1, 2]
     card = json.loads((moved.base / "3" / "assets.extra" / "model_card.json").read_text())
     assert card["gate"]["forced"] is True

@@ -284,3 +284,21 @@ def test_the_report_columns_cannot_change_training(data, folder, finished):
 def test_opening_what_is_no_run_says_so(tmp_path):
     with pytest.raises(ValueError, match=r"pipelines\.train"):
         Run.open(tmp_path)
+
+
+def test_rows_of_another_schema_are_not_scored(finished, data):
+    """The prepared schema without a feature that the model reads."""
+    name = data.schema.features[0].name
+    other = data.schema.model_copy(update={"features": data.schema.features[1:]})
+    told = rf"^data: must be prepared by the run's schema, received rows without \['{name}'\];"
+    with pytest.raises(ValueError, match=told):
+        predict(finished.load_model(), other, data.table("test"))
+
+
+def test_a_part_of_a_file_is_refused(finished, tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    path.write_text("click\n1\n")
+    arguments = ["--run", str(finished.root), "--data", str(path), "--part", "test"]
+    assert evaluate.main(arguments) == 2
+    told = f"part: {path} is not a prepared folder, so it has no parts; leave it out"
+    assert told in " ".join(capsys.readouterr().err.split())

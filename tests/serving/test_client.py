@@ -177,11 +177,20 @@ def test_raw_column_names_are_accepted():
 @pytest.mark.parametrize(
     ("url", "kwargs", "message"),
     [("127.0.0.1:80", {}, "url: must begin"), ("http://x", {"version": 1, "label": "a"}, "one of"),
-     ("http://x", {"max_rows": 0}, "max_rows: must be 1")],
+     ("http://x", {"max_rows": 0}, "max_rows: must be 1"),
+     ("http://x", {"history": "e.parquet"}, "history: needs the schema, received none;\ngive the")],
 )  # fmt: skip
 def test_arguments_are_checked(url, kwargs, message):
     with pytest.raises(ValueError, match=message):
         Client(url, "cvr", **kwargs)
+
+
+def test_metadata_over_grpc_is_refused(tiny):
+    with (
+        Client("grpc://127.0.0.1:9", "cvr", tiny.SCHEMA) as client,
+        pytest.raises(ValueError, match=r"^url: metadata needs REST; give the schema, and rows$"),
+    ):
+        client.metadata()
 
 
 def test_command_line_prints_an_example_that_the_server_takes(

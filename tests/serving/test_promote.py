@@ -311,4 +311,7 @@ def test_gate_stops_a_promotion(two_versions, tiny, tiny_model, tmp_path, caplog
     assert "the distribution of cvr moved" in caplog.text
     assert "100 rows with an open attribution window are left out, 200 rows count" in caplog.text
     assert promote.main(["set", *at, "--rows", str(rows), "--force", "--at-once"]) == 0
-    assert dict(ModelsConfig(path).model("cvr").labels) == {"stable": 3}
+    at[5] = "canary"  # there is nothing yet to compare the first version of a label with
+    assert promote.main(["set", *at, "--rows", str(rows), "--at-once"]) == 0
+    assert "gate: no version has the label canary yet" in caplog.text
+    assert dict(ModelsConfig(path).model("cvr").labels) == {"stable": 3, "canary": 3}

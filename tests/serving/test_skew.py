@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from idefn_tf.export.replay import request_arrays
+from pipelines.cli.console import Console
 from serving import skew
 from serving.client import Client
 from serving.common import drift
@@ -104,6 +105,19 @@ def test_wrong_arguments_are_told(tiny_run, tiny_url, tmp_path, rows, capsys):
     assert "nobody" in capsys.readouterr().err
     assert ask(tiny_run, tiny_url, rows, "--at", "2024-05-01") == 2
     assert "--at: must stand beside --history" in capsys.readouterr().err
+
+
+def test_rows_whose_window_is_open_are_told(capsys):
+    drifted = {"features": {}, "drifted": {}, "rows": 1200, "open_rows": 34}
+    skew.show({"skew": {"outputs": {}}, "rows": 1234, "rates": {}, "drift": drifted}, Console())
+    said = capsys.readouterr().err
+    left = "34 rows with an open attribution window are left out, 1,200 rows count"
+    assert f"drift: {left}" in said
+    skew.show(
+        {"skew": {"outputs": {}}, "rows": 1234, "rates": {}, "drift": {**drifted, "open_rows": 0}},
+        Console(),
+    )
+    assert "window" not in capsys.readouterr().err
 
 
 def measure(tiny, frame):

@@ -18,6 +18,7 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from idefn_tf.schema import Schema
 from pipelines.datasets.ali_ccp import ali_ccp_files as files
@@ -175,12 +176,12 @@ def _complete(
     """Adds where a block's rows come from, their number, and the part of exposures."""
     count = table.num_rows
     number = np.arange(first + before, first + before + count)
-    added = {"row_id": pa.array(number), "origin": pa.array([origin] * count, pa.string())}
+    added = {"row_id": pa.array(number), "origin": pa.repeat(origin, count)}
     if "sample_id" in table.column_names:
-        part = np.full(count, origin, dtype=object)
+        added["part"] = added["origin"]
         if origin == "train":
-            part[files.drawn(table["sample_id"].to_numpy(), share, seed)] = "validation"
-        added["part"] = pa.array(part, pa.string())
+            drawn = pa.array(files.drawn(table["sample_id"].to_numpy(), share, seed))
+            added["part"] = pc.if_else(drawn, "validation", origin)
     for name, column in added.items():
         table = table.append_column(name, column)
     return table

@@ -19,6 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.datasets.ali_ccp.entry_order import ranked
+from pipelines.datasets.ali_ccp.number_words import Words, aligned, words_of
+
 #: The heads of the two kinds of file; all but the index are whole numbers.
 INDEX, COUNT = "common_feature_index", "feature_num"
 SKELETON_HEAD = ("sample_id", "click", "conversion", INDEX, COUNT)
@@ -34,6 +37,11 @@ _KINDS = np.zeros(256, np.uint8)
 _KINDS[:32] = _KINDS[127:] = _FOREIGN
 _KINDS[[ord("x"), ord("X"), ord(" ")]] = _FOREIGN  # hexadecimal numbers are none
 _KINDS[[ord(","), 1, 2, 3, ord("\n")]] = [_COMMA, _FEATURE, _ID, _VALUE, _LINE]
+_TABLE = _KINDS.tobytes()
+#: Which separator may follow which, as one number; the head is looked at apart.
+_FOLLOWS = np.zeros(64, bool)
+for _pair in ((1, 1), (1, 3), (1, 5), (3, 4), (4, 2), (4, 5), (2, 3), (5, 1)):
+    _FOLLOWS[8 * _pair[0] + _pair[1]] = True
 _WHOLE, _REAL = r"^[0-9]{1,18}$", r"^([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _LARGEST = 10**18
 _SHOWN = 3
@@ -139,14 +147,14 @@ class _Lines:
 
     def __init__(self, block: bytes, layout: Layout) -> None:
         self.block, self.layout = block, layout
-        self.bytes = np.frombuffer(block, np.uint8)
-        kinds = _KINDS[self.bytes]
-        self.ends = np.flatnonzero(kinds)  # of each piece: its separator
+        kinds = np.frombuffer(block.translate(_TABLE), np.uint8)
+        self.ends = np.flatnonzero(kinds != 0)  # of each piece: its separator
         self.kinds = kinds[self.ends]
         self.starts = np.concatenate(([0], self.ends[:-1] + 1))[: len(self.ends)]
         self.last = np.flatnonzero(self.kinds == _LINE)  # of each line: its last piece
         self.first = np.concatenate(([0], self.last[:-1] + 1))[: len(self.last)]
         self.pieces = self.last - self.first + 1
+        self.aligned = aligned(block)
 
     def reasons(self) -> np.ndarray:
         """Returns for each line 0, or why it is malformed; shape [lines]."""
@@ -154,44 +162,70 @@ class _Lines:
         if not len(self.last):
             self._read(np.zeros(0, np.int64))
             return np.zeros(0, np.uint8)
-        longest = int(self.pieces.max())
-        cycle = np.tile(np.array([_ID, _VALUE, _FEATURE], np.uint8), longest // 3 + 1)
-        pattern = np.concatenate([np.full(head, _COMMA, np.uint8), cycle])
-        place = np.arange(len(self.ends)) - np.repeat(self.first, self.pieces)
-        wrong = self.kinds != pattern[place]
         features = self.pieces - head
         empty = (features == 1) & (self.starts[self.last] == self.ends[self.last])
-        wrong[self.last] = ~(((features > 0) & (features % 3 == 0)) | empty)
-        reasons = np.logical_or.reduceat(wrong, self.first).astype(np.uint8)
-        if reasons.any():
-            return reasons
+        if not self._formed(features, empty):
+            longest = int(self.pieces.max())
+            cycle = np.tile(np.array([_ID, _VALUE, _FEATURE], np.uint8), longest // 3 + 1)
+            pattern = np.concatenate([np.full(head, _COMMA, np.uint8), cycle])
+            place = np.arange(len(self.ends)) - np.repeat(self.first, self.pieces)
+            wrong = self.kinds != pattern[place]
+            wrong[self.last] = ~(((features > 0) & (features % 3 == 0)) | empty)
+            reasons = np.logical_or.reduceat(wrong, self.first).astype(np.uint8)
+            if reasons.any():
+                return reasons
         return self._read(np.where(empty, 0, features // 3))
+
+    def _formed(self, features: np.ndarray, empty: np.ndarray) -> bool:
+        """Whether all lines are in the right form, by which separators follow each other."""
+        if features.min() < 1 or not _FOLLOWS[8 * self.kinds[:-1] + self.kinds[1:]].all():
+            return False
+        head = len(self.layout.head)
+        if any((self.kinds[self.first + i] != _COMMA).any() for i in range(head)):
+            return False
+        return not ((self.kinds[self.first + head] != _ID) & ~empty).any()
 
     def _read(self, features: np.ndarray) -> np.ndarray:
         """Reads all numbers of lines in the right form; returns reasons as `reasons` does."""
         reasons = np.zeros(len(features), np.uint8)
         self.head: dict[str, pa.Array] = {}
         for i, name in enumerate(self.layout.head):
-            texts = self._texts(self.first + i)
             if name == INDEX:
-                self.head[name] = texts
+                self.head[name] = texts = self._texts(self.first + i)
                 bad = pc.equal(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
             else:
-                whole, bad = _numbers(texts, pa.int64(), _WHOLE)
+                whole, bad = self._numbers(self.first + i, pa.int64())
                 self.head[name] = pa.array(whole)
             reasons[bad] = 2
         self.line = np.repeat(np.arange(len(features)), features)
         at = np.flatnonzero(self.kinds == _ID)
-        self.names = self._texts(at)
-        known = pa.array(self.layout.fields, pa.string())
-        found = pc.index_in(self.names, value_set=known).fill_null(-1)
-        self.field = found.to_numpy().astype(np.int8)
-        self.id, bad_id = _numbers(self._texts(at + 1), pa.int64(), _WHOLE)
-        self.value, bad_value = _numbers(self._texts(at + 2), pa.float64(), _REAL)
+        self.name_at = at
+        self.field = self._fields(at)
+        self.id, bad_id = self._numbers(at + 1, pa.int64())
+        self.value, bad_value = self._numbers(at + 2, pa.float64())
         reasons[self.line[bad_id | bad_value]] = 2
         counted = self.head[COUNT].to_numpy()
         reasons[(reasons == 0) & (counted != features)] = 3
         return reasons
+
+    def _fields(self, at: np.ndarray) -> np.ndarray:
+        """Returns the place of some pieces among the layout's fields, -1 for others."""
+        known = words_of(list(self.layout.fields))
+        order = np.argsort(known)
+        found = Words(self.aligned, self.starts[at], self.ends[at]).find(known[order])
+        return np.append(order, -1)[found].astype(np.int8)
+
+    def _numbers(self, at: np.ndarray, kind: pa.DataType) -> tuple[np.ndarray, np.ndarray]:
+        """Reads some pieces as numbers of 0 or more; returns them, and where they are none."""
+        words = Words(self.aligned, self.starts[at], self.ends[at])
+        real = kind == pa.float64()
+        values, read = words.real() if real else words.whole()
+        bad = np.zeros(len(at), bool)
+        if not read.all():
+            odd = np.flatnonzero(~read)
+            form = _REAL if real else _WHOLE
+            values[odd], bad[odd] = _numbers(self._texts(at[odd]), kind, form)
+        return values, bad
 
     def _texts(self, at: np.ndarray) -> pa.StringArray:
         """Returns some pieces as text."""
@@ -213,11 +247,11 @@ class _Lines:
     def without(self, bad: np.ndarray) -> bytes:
         """Returns the block without some of its lines."""
         sizes = np.diff(np.concatenate(([-1], self.ends[self.last])))
-        return self.bytes[np.repeat(~bad, sizes)].tobytes()
+        return np.frombuffer(self.block, np.uint8)[np.repeat(~bad, sizes)].tobytes()
 
     def table(self, tally: Tally) -> pa.Table:
         """Returns the columns; notes what is repeated and what does not belong."""
-        strangers = self.names.filter(pa.array(self.field < 0))
+        strangers = self._texts(self.name_at[self.field < 0])
         for entry in pc.value_counts(strangers).to_pylist():
             tally.unknown[entry["values"]] += entry["counts"]
         order = np.argsort(self.field, kind="stable")
@@ -242,28 +276,30 @@ class _Lines:
         absent = np.ones(len(self.last), bool)
         absent[line] = False
         columns = {}
-        for name, source in self._wanted(column).items():
+        for name, source in _wanted(column, self.id[at], self.value[at]).items():
             values = np.zeros(len(absent), source.dtype)
-            values[line] = source[at]
+            values[line] = source
             columns[name] = pa.array(values, mask=absent)
         return columns
 
     def _list(self, column: Column, at: np.ndarray, entries: int) -> dict[str, pa.Array]:
-        at = at[np.lexsort((self.id[at], -self.value[at], self.line[at]))]
-        found = np.bincount(self.line[at], minlength=len(self.last))
-        rank = np.arange(len(at)) - np.repeat(np.cumsum(found) - found, found)
-        at = at[rank < entries]
+        line, ids, values = ranked(self.line[at], self.id[at], self.value[at])
+        found = np.bincount(line, minlength=len(self.last))
+        if len(line) and found.max() > entries:
+            rank = np.arange(len(line)) - np.repeat(np.cumsum(found) - found, found)
+            ids, values = ids[rank < entries], values[rank < entries]
         offsets = np.concatenate(([0], np.cumsum(np.minimum(found, entries)))).astype(np.int32)
         return {
-            name: pa.ListArray.from_arrays(pa.array(offsets), pa.array(source[at]))
-            for name, source in self._wanted(column).items()
+            name: pa.ListArray.from_arrays(pa.array(offsets), pa.array(source))
+            for name, source in _wanted(column, ids, values).items()
         }
 
-    def _wanted(self, column: Column) -> dict[str, np.ndarray]:
-        wanted = {column.field: self.id} if column.ids else {}
-        if column.values:
-            wanted[f"{column.field}_value"] = self.value.astype(np.float32)
-        return wanted
+
+def _wanted(column: Column, ids: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
+    wanted = {column.field: ids} if column.ids else {}
+    if column.values:
+        wanted[f"{column.field}_value"] = values.astype(np.float32)
+    return wanted
 
 
 def _numbers(texts: pa.Array, kind: pa.DataType, form: str) -> tuple[np.ndarray, np.ndarray]:

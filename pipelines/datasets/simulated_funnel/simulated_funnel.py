@@ -165,12 +165,13 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
     checks.unique_key(log, "exposure_id", logs[0].name, report)
     report.raise_if_failed()
     found = {key: path for key, name in _SIDES.items() for path in files if path.name == name}
-    table = lookup_tables.join(engine, log, found, _SIDES, request.schema, report)
+    table, sides = lookup_tables.join(engine, log, found, _SIDES, request.schema, report)
     if oracles:
         oracle = engine.read_all(oracles)
         oracle = oracle.select("exposure_id", "oracle_conversion", "oracle_probability")
         table = table.left_join(oracle, "exposure_id").drop("exposure_id_right")
-    return Exposures(table.mutate(row_id=table["exposure_id"]), keys=("exposure_id",))
+    table = table.mutate(row_id=table["exposure_id"])
+    return Exposures(table, keys=("exposure_id",), sides=sides)
 
 
 def ceiling(raw: Path, out: Path) -> dict[str, Any]:

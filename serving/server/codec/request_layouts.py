@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -169,6 +169,20 @@ class RequestLayouts:
 
 #: The layouts of a signature, made once.
 layouts_of = functools.lru_cache(64)(RequestLayouts)
+
+
+def holds_once(entries: Sequence[bytes], inputs: Mapping[str, bytes]) -> bool:
+    """Whether the entries say each input once, with one name, one tensor and nothing else.
+
+    Of a map protobuf keeps the last entry of a name, and of bytes the last that came. What went
+    before has then not been looked into, or is a piece of the tensor.
+
+    Args:
+        entries: The entries of PredictRequest.inputs, each as its bytes.
+        inputs: The same as protobuf's map of them, tensors as bytes.
+    """
+    whole = sum(_field(len(key.encode())) + _field(len(value)) for key, value in inputs.items())
+    return len(entries) == len(inputs) and sum(map(len, entries)) == whole
 
 
 def _is_usual(spec: TensorSpec) -> bool:

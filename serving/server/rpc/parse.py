@@ -11,7 +11,7 @@ from serving.server.errors import invalid_argument
 
 
 def parse(kind: str, body: bytes) -> Any:
-    """Reads a request; PredictEntries is a PredictRequest that is read in part.
+    """Reads a request; PredictEntries and TensorsRequest are forms of a PredictRequest.
 
     Raises:
         StatusError: INVALID_ARGUMENT, it is no such message.
@@ -20,6 +20,6 @@ def parse(kind: str, body: bytes) -> Any:
     try:
         request.ParseFromString(body)
     except DecodeError:
-        said = "PredictRequest" if kind == "PredictEntries" else kind
+        said = "PredictRequest" if kind in ("PredictEntries", "TensorsRequest") else kind
         raise invalid_argument(f"The request is no {said}") from None
     return request

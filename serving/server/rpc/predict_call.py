@@ -14,7 +14,7 @@ import numpy as np
 
 from idefn_tf.export.serving_protos import message_class
 from serving.common.tensor_protos import TensorError, fill, from_message
-from serving.server.codec.request_layouts import layouts_of
+from serving.server.codec.request_layouts import holds_once, layouts_of
 from serving.server.codec.stacked_tensors import read_stacked
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.flags import Limits
@@ -54,7 +54,8 @@ def inputs_of(request: Any, body: bytes, signature: Signature, limits: Limits) -
         inputs = parse("PredictRequest", body).inputs
         _check_names(inputs, signature)
         _check_filter(request.output_filter, signature)
-        stacked = read_stacked(inputs, signature)
+        # the exact reading puts together what came in pieces
+        stacked = read_stacked(inputs, signature) if holds_once(request.inputs, inputs) else None
     else:
         _check_filter(request.output_filter, signature)
     if stacked is not None:

@@ -289,3 +289,18 @@ def test_errors_of_files_and_options(tmp_path, sources):
     (tmp_path / "a.tfrecord").write_text("x" * 40)
     refuses(r"a\.tfrecord.* cannot be read", tmp_path / "a.tfrecord")
     refuses("reads Parquet here, received csv", sources["csv"], reader="tensorflow-io")
+
+
+def test_rows_without_their_history_are_refused(shop):
+    """The log as it was recorded, without what each user clicked before."""
+    told = r"^source: must hold the history features of the schema, received no 'clicks__brand' "
+    with pytest.raises(ValueError, match=told + r"\(of 3 that are missing\);\nadd them with"):
+        open_dataset(shop.schema, shop.log, batch_size=8)
+
+
+def test_files_without_a_row_are_refused(tmp_path):
+    (tmp_path / "day.tfrecord").touch()
+    with pytest.raises(ValueError, match=r"^source: the files hold no row; check the path\.$"):
+        open_dataset(SCHEMA, tmp_path / "day.tfrecord", batch_size=8, shuffle=True)
+    with pytest.raises(ValueError, match=r"^source: TFRecord has no table form; open it with"):
+        read_table(tmp_path / "day.tfrecord")

@@ -19,6 +19,7 @@ def test_by_hand_with_weights_of_rows():
     assert found.effective_rows == pytest.approx(4.5**2 / (4 + 4 + 0.25))
     assert found.largest_weight == pytest.approx(2 / 4.5)
     assert found.mean_weight == pytest.approx(4.5 / 4)
+    assert found.effective_rewards == pytest.approx(found.effective_rows * 2 / 4)
     assert found.intervals == dict.fromkeys(("logged", "ips", "snips", "doubly_robust"))
     assert value_policy([1, 0], [1.0, 1.0], draws=0).doubly_robust is None
 
@@ -56,6 +57,32 @@ def test_doubtful_estimates_are_warned_of():
         "overlap: the mean weight is 0.60 where 1 is expected; the policy shows what the log could "
         "not, or the exposure probabilities are not those of the log",
     )
+
+
+def test_few_rewards_in_the_effective_rows_are_warned_of():
+    """1,000 rows of equal weight: ten rewards are enough, nine are not, of whatever size."""
+    for count, told in ((10, False), (9, True), (0, True)):
+        reward = np.r_[np.full(count, 7.5), np.zeros(1000 - count)]
+        found = value_policy(reward, np.ones(1000), draws=0)
+        assert found.effective_rewards == pytest.approx(count)
+        said = f"the effective rows hold {count}.0 rewards, below 10: intervals are too narrow"
+        assert [said in text for text in found.warnings] == [True] * told
+
+
+def test_an_interval_holds_the_value_as_often_as_it_says_from_ten_rewards_on():
+    """Weights as of a log that hardly shows half of the items; rewards know nothing of them."""
+    rng = np.random.default_rng(0)
+    weight = rng.choice([0.6, 6.0], 1000, p=[0.926, 0.074])
+    effective = weight.sum() ** 2 / np.dot(weight, weight)
+    held = {}
+    for rewards in (1, 30):
+        share, inside = rewards / effective, []
+        for seed in range(80):
+            reward = (rng.random(1000) < share).astype(float)
+            low, high = value_policy(reward, weight, draws=100, seed=seed).intervals["snips"]
+            inside.append(low <= share <= high)
+        held[rewards] = np.mean(inside)
+    assert held[30] > 0.85 > held[1]
 
 
 def test_what_is_not_defined_is_none_in_json():

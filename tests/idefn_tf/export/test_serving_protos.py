@@ -21,11 +21,15 @@ OWNERS = {
 
 
 def shape(descriptor):
-    """{field: (number, type, repeated, oneof)}, nested messages included."""
+    """{field: (number, type, repeated, oneof)}, nested messages included.
+
+    `optional x` is a oneof `_x` of its own, which changes no byte.
+    """
     found = {}
     for field in descriptor.fields:
         kind = "bytes" if field.type in (11, 12) else field.type
         oneof = field.containing_oneof.name if field.containing_oneof else ""
+        oneof = "" if oneof == f"_{field.name}" else oneof
         newer = hasattr(field, "is_repeated")  # protobuf 6 and later deprecate the label
         repeated = field.is_repeated if newer else field.label == field.LABEL_REPEATED
         found[field.name] = (field.number, kind, repeated, oneof)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from idefn_tf.export import Scorer, warmup
 from idefn_tf.export.corner_cases import edge_rows
 from idefn_tf.export.serving_protos import message_class
-from idefn_tf.export.warmup_records import parse_record, read_records
+from idefn_tf.export.warmup_records import FILE, parse_record, read_records
 
 
 def records(version):
@@ -43,6 +43,24 @@ def test_records_read_as_the_owners_messages(version):
             written = [m.SerializeToString(deterministic=True) for m in (again, record)]
             assert written[0] == written[1]
     assert set(kinds) == {"predict_log", "classify_log", "regress_log"}
+
+
+def test_a_record_that_asks_for_nothing_is_counted_and_not_run(tmp_path, version):
+    path = tmp_path / FILE
+    path.parent.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in (b"", records(version)[0]):
+            writer.write(record)
+    with Scorer(version) as scorer:
+        assert warmup.check(tmp_path, scorer) == 2
+
+
+def test_more_records_than_a_server_reads_are_refused(model, tiny, tmp_path, monkeypatch):
+    made = edge_rows(tiny.SCHEMA, model.features.fields)
+    monkeypatch.setattr(warmup, "MOST_RECORDS", 10)
+    with pytest.raises(ValueError, match=r"^records: must be at most 10, received 1[0-9]$"):
+        warmup.write(tmp_path, made, tiny.SCHEMA, "cvr")
+    assert not (tmp_path / FILE).exists()
 
 
 def test_failing_record_is_found(version, model, tiny, tmp_path):

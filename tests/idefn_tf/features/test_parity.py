@@ -237,3 +237,27 @@ def test_all_columns_in_one_layer(tmp_path):
         key = getattr(column.categorical_column, "key", None)
         layer.set_embedding(key or column.categorical_column.source_column.key, matrix)
     np.testing.assert_array_equal(layer(inputs), np.concatenate(expected, 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (
+            lambda: fc.bucketized_column(
+                fc.numeric_column("x", normalizer_fn=Standardize(1.0, 2.0)), [0.0, 1.0]
+            ),
+            "^columns: the source of bucketized 'x' must have no normalizer_fn; state the bound",
+        ),
+        (
+            lambda: fc.categorical_column_with_vocabulary_list("x", ["a", "b"], default_value=1),
+            "^columns: default_value of vocabulary column 'x' must be -1, received 1; use num_oov",
+        ),
+        (
+            lambda: fc.categorical_column_with_identity("x", 3, default_value=2),
+            "^columns: default_value of identity column 'x' must be None .*, received 2$",
+        ),
+    ],
+)
+def test_what_a_layer_would_do_otherwise_is_refused(make, told):
+    with quiet_deprecations(), pytest.raises(ValueError, match=told):
+        ours(embedded(make()), np.zeros((3, 3), np.float32), {"x": tf.constant([0])})

@@ -171,6 +171,14 @@ def test_label_times_are_no_features_either():
         ({"side": "shop"}, "'user', 'item' or 'context'"),
         ({"name": "1st"}, "must be text of the form ^[A-Za-z]"),
         ({"minimum": float("nan")}, "must be a finite number"),
+        (
+            {"kind": "numeric", "dtype": "float32", "minimum": 2, "maximum": 1},
+            "minimum must not exceed maximum, received 2.0 and 1.0",
+        ),
+        (
+            {"kind": "hash", "num_buckets": 9, "log1p": True},
+            "log1p means nothing for kind hash (it is read for numeric); remove it",
+        ),
     ],
 )
 def test_feature_rules(changes, message):
@@ -207,6 +215,10 @@ def test_the_user_key_must_be_a_feature():
 def test_label_rules():
     refuses(
         made(labels={"click": "a"}), "labels.conversion: must be given, received nothing; add it"
+    )
+    refuses(
+        made(labels={"click": "a", "conversion": "a"}),
+        "labels: click and conversion must be two columns, received 'a' for both",
     )
     refuses(made(labels={**BASE["labels"], "negative_keep_rate": 0}), "must be above 0, received 0")
     refuses(made(labels={**BASE["labels"], "time_unit": "h"}), "labels.time_unit")
@@ -289,3 +301,16 @@ def test_schemas_do_not_change():
     schema = Schema.parse(made())
     with pytest.raises(ValueError, match="frozen"):
         schema.name = "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name: s\n? [a, b]\n: 1\n", "<text>:2: a key must be a plain word"),
+        ("a: &all\n- *all\n", "<text>: an anchor refers to itself; write the value out"),
+    ],
+)
+def test_yaml_that_json_could_not_say_is_refused(text, told):
+    with pytest.raises(ValueError) as refused:
+        strict_yaml.parse(text)
+    assert str(refused.value) == told

@@ -117,6 +117,7 @@ def test_one_value_is_not_searched_but_put_in_where_it_applies():
         ({"a": {"values": [1, 2], "when": {"b": [1]}}}, "stands before"),
         ({"a": {"values": [1, 2]}, "b": {"values": [1, 2], "when": {"a": [3]}}}, "among"),
         ({"a": {"values": [1, 2]}, "b": {"values": [1, 2], "when": {"a": []}}}, "among"),
+        ({"a": {"values": [1, 2], "when": {"b": [1], "c": [1]}}}, "when: must name one key"),
         ({"a": {"low": 1.0, "high": 2.0}, "b": {"values": [1, 2], "when": {"a": [1]}}}, "values"),
     ],
 )

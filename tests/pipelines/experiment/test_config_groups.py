@@ -8,6 +8,7 @@ import pytest
 
 from idefn_tf._options import problems
 from idefn_tf.schema import strict_yaml
+from pipelines.experiment.build import make_optimizer
 from pipelines.experiment.config import Config
 from pipelines.experiment.config_groups import (
     features_options,
@@ -118,3 +119,20 @@ def test_features_take_what_the_layer_takes(given, key):
 def test_an_encoder_among_the_features_keys_is_sent_to_its_place():
     with pytest.raises(ValueError, match=r"features\.encoder: must stand at the top level"):
         Config.parse({"method": "esmm", "features": {"encoder": "din"}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("kuairand_idefn", "kuairand/idefn"), ("simulated_idefn_tune", "simulated/idefn.tune")],
+)
+def test_the_path_that_a_config_once_had_is_answered_with_its_own(old, new):
+    folder = CONFIGS[0].parents[1]
+    assert (folder / f"{new}.yaml").is_file()
+    with pytest.raises(ValueError) as refused:
+        Config.load(folder / f"{old}.yaml")
+    assert str(refused.value) == f"{folder}/{old}.yaml: has moved; give {folder}/{new}.yaml"
+
+
+def test_an_optimizer_that_is_none_is_told_with_those_there_are():
+    with pytest.raises(ValueError, match=r"^name: must be one of \[.*'row_sparse_adam'.*'adm'$"):
+        make_optimizer({"name": "adm"})

@@ -228,6 +228,22 @@ def test_a_broken_or_foreign_snapshot_is_refused(folder, tmp_path):
         Snapshot.load(path, "").restore(model)
 
 
+def test_a_snapshot_with_a_variable_too_few_is_refused(folder):
+    from pipelines.preparation.prepared_folder import Prepared
+
+    data = Prepared.open(folder / "data")
+    model = build_model(Config.parse(CONFIG), data.schema, read_vocabularies(data.vocabularies))
+    model.optimizer.build(model.trainable_variables)
+    whole = checkpoint.capture(model, 0, 7)
+    assert whole.names[-1] == "regularization/sums"
+    short = Snapshot(0, 7, [*whole.values[:-2], whole.values[-1]],
+                     [*whole.names[:-2], whole.names[-1]])  # fmt: skip
+    model.optimizer.iterations.assign(3)
+    with pytest.raises(ValueError, match="snapshot: the model's variables are others"):
+        short.restore(model)
+    assert int(model.optimizer.iterations.numpy()) == 3  # nothing of it was taken
+
+
 @pytest.mark.parametrize("limit", [0, 100, 250_000, 400_700])  # of 400,000 bytes and the names
 def test_a_full_disk_leaves_the_former_snapshot_and_names_the_file(tmp_path, limit):
     path = tmp_path / "step.npz"
@@ -243,5 +259,5 @@ def test_a_full_disk_leaves_the_former_snapshot_and_names_the_file(tmp_path, lim
     assert (e.value.errno, e.value.filename) == (errno.EFBIG, str(path))
     assert [left.name for left in tmp_path.iterdir()] == ["step.npz"]
     del e
-    gc.collect()  # an archive left open would complain here, which is an error in tests
+    gc.collect(1)  # an archive left open would complain here, which is an error in tests
     assert Snapshot.load(path, "").values[0].tolist() == [0.0, 1.0, 2.0]

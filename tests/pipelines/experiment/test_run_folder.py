@@ -62,3 +62,33 @@ def test_harmless_pairs_go_on(tmp_path):
     assert schema.feature("last").headroom == 5
     with pytest.raises(ValueError, match="headroom: must be 9"):
         Schema.load(root / "schema.yaml")
+
+
+def test_a_folder_with_a_run_on_other_data_is_not_taken_up(tmp_path):
+    root = folder(tmp_path / "data", "", "")
+    run = Run(tmp_path / "run")
+    run.begin(Config(method="esmm"), Prepared.open(root))
+    run.state_path.parent.mkdir(exist_ok=True)
+    run.state_path.write_text(json.dumps({"epoch": 0}))
+    (root / "card.json").write_text('{"fingerprint": "another"}')
+    with pytest.raises(ValueError, match=r"^out: .*/run holds a run on other data; give a new fol"):
+        run.begin(Config(method="esmm"), Prepared.open(root))
+
+
+def test_an_unfinished_run_without_a_snapshot_is_not_taken_up(tmp_path):
+    """As a release wrote it whose snapshot was no file of its own."""
+    run = Run(tmp_path / "run")
+    run.checkpoints.mkdir(parents=True)
+    run.state_path.write_text(json.dumps({"epoch": 0}))
+    told = r"^out: .*/run holds an unfinished run of an older version; delete it to train anew$"
+    with pytest.raises(ValueError, match=told):
+        run.load_snapshot()
+    run.state_path.write_text(json.dumps({"epoch": 0, "finished": True}))
+    assert run.load_snapshot() is None
+
+
+def test_a_calibrator_that_is_none_is_told_with_those_there_are(tmp_path):
+    (tmp_path / "calibration.json").write_text('{"calibrator": "plat", "config": {}}')
+    told = r"calibration\.json: calibrator must be one of \[.*'platt'.*\], received 'plat'$"
+    with pytest.raises(ValueError, match=told):
+        Run(tmp_path).calibrator()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from idefn_tf.schema import Feature, Schema
 from pipelines.preparation import checks, encode, text_forms
 from pipelines.preparation.engine import Engine
+from pipelines.preparation.wide_joins import Side
 
 LABELS = {"click": "click", "conversion": "buy"}
 TEXTS = st.one_of(
@@ -188,3 +189,33 @@ def test_batches_stream_in_order(engine):
 def test_settings_that_the_engine_refuses_are_a_users_error(tmp_path):
     with pytest.raises(ValueError, match="opening the engine"):
         Engine(tmp_path, memory="much")
+
+
+def test_rules_of_a_joined_table_are_counted_on_its_records_and_shown_on_exposures(engine):
+    users = table_of(engine, {"user": [1, 2, 3], "x": [5, -7, -9]})
+    log = table_of(engine, {"user": [2, 1, 2, 4, None], "o": [1] * 5, "r": [0] * 5,
+                            "part": ["all"] * 5, "id": [10, 11, 12, 13, 14]})  # fmt: skip
+    wide = log.left_join(users, "user").drop("user_right")
+    side = Side(users, ("user",), joined=True)
+    report = checks.Report()
+    checks.validate(wide, schema_of(minimum=0), ("id",), report, (side,))
+    (finding,) = report.findings
+    # user 3 has no exposure; users 4 and null have no record
+    assert (finding.column, finding.rows) == ("x", 2)
+    assert sorted(finding.examples) == ["x=-7, id=10", "x=-7, id=12"]
+    assert report.missing == {"all": {"x": 2 / 5}}
+    alone = checks.Report()
+    checks.validate(wide, schema_of(minimum=0), ("id",), alone)
+    assert (alone.findings[0].rows, alone.missing, alone.rules) == (2, report.missing, report.rules)
+
+
+def test_a_number_written_plainly_is_a_missing_word_where_the_schema_says_so(engine):
+    texts = ["-1", " -1 ", "7", "007", "+7", "7.0", "9223372036854775807", "", None]
+    table = table_of(engine, {"x": pa.array(texts, pa.string())})
+    asked = {
+        "value": text_forms.as_dtype(table.x, "int64", ["-1"]),
+        "bad": text_forms.unreadable(table.x, "int64", ["-1"]),
+    }
+    found = table.select(**asked).to_pyarrow()
+    assert found["value"].to_pylist() == [None, None, 7, 7, 7, 7, 2**63 - 1, None, None]
+    assert found["bad"].to_pylist() == [False] * 9

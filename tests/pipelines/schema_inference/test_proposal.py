@@ -125,6 +125,14 @@ def test_a_label_that_is_missing_is_refused_as_preparation_does(tmp_path, capsys
         (["--click", "clicked", "--conversion", "clicked"], "another column"),
         (["--click", "clicked", "--conversion", "bought", "--time", "price"], "--time"),
         (["--click", "clicked", "--conversion", "bought", "--user", "currenc"], "--user"),
+        (
+            ["--click", "clicked", "--conversion", "bought", "--user", "bought"],
+            "--user: 'bought' must be a column that may be a feature; it is a label",
+        ),
+        (
+            ["--click", "clicked", "--conversion", "bought", "--user", "sku", "--item", "sku"],
+            "--item: must be another column than --user, received 'sku'",
+        ),
     ],
 )
 def test_a_wrong_request_is_one_clear_message(folder, tmp_path, capsys, arguments, message):

@@ -33,3 +33,17 @@ def test_parquet_and_csv_of_the_same_rows_give_the_same_schema(tmp_path, frame, 
     table = read_sample(path)
     found = propose(table, "clicked", "bought", name="shop").schema()
     assert found == Schema.load(schema_path)
+
+
+def test_what_is_no_table_is_refused(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(ValueError, match=r"^FILE: .*a\.parquet cannot be read; "):
+        read_sample(tmp_path / "a.parquet", 10)
+    (tmp_path / "b.csv").write_text("user,clicked\n")
+    with pytest.raises(ValueError, match=r"^FILE: .*b\.csv must hold at least one row, received n"):
+        read_sample(tmp_path / "b.csv", 10)
+    (tmp_path / "c.tfrecord").touch()
+    with pytest.raises(
+        ValueError, match=r"^FILE: .*c\.tfrecord must be CSV or Parquet; convert it"
+    ):
+        read_sample(tmp_path / "c.tfrecord", 10)

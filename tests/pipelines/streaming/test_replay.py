@@ -12,7 +12,7 @@ from pipelines.stream import stream
 from pipelines.streaming.arrivals import Rule, arrivals
 from pipelines.streaming.growth import Growth
 from pipelines.streaming.hours import Hours
-from pipelines.streaming.learner import Learner
+from pipelines.streaming.learner import Learner, check_config
 from pipelines.streaming.replay import Replay, notes
 from pipelines.streaming.stream_log import StreamLog
 from tests.pipelines.streaming.test_landing import SCHEMA, exposure, table
@@ -104,3 +104,10 @@ def test_what_a_stream_does_not_learn_is_said():
     assert "es_dfm learns its heads in pretraining alone" in said["es_dfm"][0]
     assert "defuse learns" in said["defuse"][0]
     assert said["dfm"] == said["fnw"] == []
+
+
+def test_a_stream_on_several_devices_is_refused():
+    training = {"strategy": "mirrored", "batch_size": 64}
+    told = r"^training\.strategy: must be none in a stream, received 'mirrored';\nset training\.str"
+    with pytest.raises(ValueError, match=told):
+        check_config(Config.parse({"method": "esmm", "training": training}))

@@ -59,3 +59,12 @@ def test_a_trial_killed_before_it_was_noted_is_given_again(tmp_path):
         trial.trial_id,
         trial.hyperparameters.values,
     )
+
+
+def test_a_tuner_that_is_none_and_a_space_of_one_point_are_refused():
+    told = r"^--tuner: must be one of \['random', 'grid', .*\], received 'genetic'$"
+    with pytest.raises(ValueError, match=told):
+        make_oracle("genetic", SPACE, 9, 4, seed=3)
+    fixed = SearchSpace.model_validate({"model.kappa": {"values": [0.01]}})
+    with pytest.raises(ValueError, match=r"^tuning\.space: every key has one value; there is noth"):
+        make_oracle("random", fixed, 9, 4, seed=3)

@@ -125,6 +125,11 @@ def test_hyperband_goes_on_from_the_trial_it_promotes(data, folder, config, rows
         assert len(long.splitlines()) == 1 + values["tuner/epochs"]
 
 
+def test_a_search_of_no_trial_is_refused(data, tmp_path, config):
+    with pytest.raises(ValueError, match=r"^--trials: must be 1 or more, received 0$"):
+        tune(config(), data.root, tmp_path / "none", QUIET, trials=0)
+
+
 def test_a_config_without_a_space_is_one_clear_message(data, tmp_path, capsys, plain):
     path = tmp_path / "plain.yaml"
     path.write_text(yaml.safe_dump(plain), encoding="utf-8")

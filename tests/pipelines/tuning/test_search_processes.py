@@ -148,13 +148,13 @@ def test_a_chief_and_two_workers_over_loopback(data, folder, config_file, rows, 
 
 @pytest.fixture(scope="module")
 def apart(data, folder, config, processes):
-    """A search of five trials, each apart: the first is killed, the last cannot be built."""
+    """A search of four trials, each apart: the first is killed, the last cannot be built."""
     out, held = folder / "apart", []
     space = {
-        "model.alpha": {"values": [0.5, 0.6, 0.7, 0.8, 0.9]},
+        "model.alpha": {"values": [0.5, 0.6, 0.7, 0.8]},
         "features.shards": {
             "values": [["GPU:77"]],
-            "when": {"model.alpha": [0.9]},
+            "when": {"model.alpha": [0.8]},
         },  # none such
     }
     search = SimpleNamespace(pid=os.getpid())
@@ -177,7 +177,7 @@ def apart(data, folder, config, processes):
     )
     with pytest.MonkeyPatch.context() as patch:  # what is compiled is most of what would be left
         patch.setenv("IDEFN_TF_JIT", "1")
-        tune(compiled, data.root, out, QUIET, trials=5, tuner="grid", listener=tell)
+        tune(compiled, data.root, out, QUIET, trials=4, tuner="grid", listener=tell)
     killer.join()
     return SimpleNamespace(out=out, held=held)
 
@@ -185,9 +185,9 @@ def apart(data, folder, config, processes):
 @pytest.mark.slow
 @pytest.mark.xla
 def test_memory_does_not_grow_over_trials(apart, trained_by):
-    assert len(apart.held) == 3
+    assert len(apart.held) == 2
     assert apart.held[-1] - apart.held[0] < 20  # MiB; in one process each leaves many times as much
-    assert len({os.getpid(), *trained_by(apart.out)}) == 4
+    assert len({os.getpid(), *trained_by(apart.out)}) == 3
     files = apart.out.glob("trials/*/run/trial.json")
     peaks = [json.loads(p.read_text())["peak_mib"] for p in files]
     assert max(peaks) < 1.2 * min(peaks)
@@ -201,7 +201,7 @@ def test_a_trial_that_fails_or_is_killed_in_its_process_is_skipped(apart, rows):
     assert "its process was ended, with status -9; see" in killed["reason"]
     assert Path(killed["reason"].split("see ")[1]).name == "log.txt"
     assert "features.shards: ['GPU:77'] must be among the devices" in failed["reason"]
-    assert [row["status"] for row in done] == ["completed"] * 3
+    assert [row["status"] for row in done] == ["completed"] * 2
 
 
 @pytest.mark.job

@@ -140,3 +140,19 @@ def test_batching_config_that_splits_large_requests(tmp_path: Path) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model_config_file: cannot read '.*nothing'"):
         config.read_model_config(str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("max_batch_size { value: 0 }", "max_batch_size and num_batch_threads must be 1 or more"),
+        ("num_batch_threads { value: 0 }", "max_batch_size and num_batch_threads must be 1 or mo"),
+        ("batch_timeout_micros { value: -1 }", "batch_timeout_micros and max_enqueued_batches mu"),
+        ("max_enqueued_batches { value: -1 }", "batch_timeout_micros and max_enqueued_batches mu"),
+    ],
+)
+def test_sizes_and_times_below_their_least_are_refused(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^batching_parameters_file: {told}"):
+        config.read_batching_config(write(tmp_path, text))

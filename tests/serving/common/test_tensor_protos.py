@@ -86,3 +86,16 @@ def test_what_cannot_be_is_refused(change, said):
 def test_another_type_is_not_written():
     with pytest.raises(TensorError, match="complex64 has no TensorProto here"):
         to_proto(np.zeros(1, np.complex64))
+
+
+def test_bytes_that_are_no_tensor_and_lengths_that_lie_are_refused():
+    with pytest.raises(TensorError, match=r"^not a TensorProto$"):
+        to_array(b"\xff", MOST)
+    texts = tensor(b"")
+    texts.dtype = tf.string.as_datatype_enum
+    texts.tensor_shape.dim.add(size=2)
+    texts.tensor_content = b"\x01\x02abc"  # one byte and two
+    assert to_array(texts.SerializeToString(), MOST).tolist() == [b"a", b"bc"]
+    texts.tensor_content = b"\x01\x02abcd"
+    with pytest.raises(TensorError, match=r"^tensor_content has other lengths than it says$"):
+        to_array(texts.SerializeToString(), MOST)

@@ -17,6 +17,16 @@ from serving.server import flags as command_line
         (["--model_base_path=x", "--enable_batching=maybe"], "expected true or false"),
         (["--model_base_path=x", "--ssl_certfile=c"], "go together"),
         (["--model_base_path=x", "--batching_parameters_file=b"], "needs --enable_batching"),
+        (["--model_base_path=x", "--ssl_ca_certs=c"], "needs --ssl_certfile and --ssl_keyfile"),
+        (
+            ["--model_base_path=x", "--ssl_config_file=s", "--ssl_certfile=c", "--ssl_keyfile=k"],
+            "give either --ssl_config_file or --ssl_certfile and --ssl_keyfile",
+        ),
+        (["--model_base_path=x", "--grpc_socket_path=g"], "--grpc_socket_path needs --port"),
+        (
+            ["--model_base_path=x", "--port=8500", "--allow_grpc_reload"],
+            "--allow_grpc_reload needs --port and --bearer_token_file",
+        ),
     ],
 )
 def test_a_wrong_command_line_says_why(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from idefn_tf.export.serving_protos import message_class
 from serving.common.tensor_protos import from_message, to_proto
 from serving.server.codec import request_layouts
-from serving.server.codec.request_layouts import RequestLayouts, layouts_of
+from serving.server.codec.request_layouts import RequestLayouts, holds_once, layouts_of
 from serving.server.runtime.signature import Signature, TensorSpec
 from serving.server.runtime.stacked_arrays import StackedArrays
 
@@ -225,3 +225,18 @@ def test_an_inputs_length_is_reckoned(rows: int, shape: tuple[int, ...]) -> None
     assert request_layouts._length(spec, rows) == length
     assert request_layouts._rows(spec, length) == rows
     assert request_layouts._rows(spec, length + 1) == 0
+
+
+def test_what_comes_in_pieces_is_told_apart() -> None:
+    """By protobuf's own writing: one entry an input, one tensor an entry."""
+
+    def once(body: bytes) -> bool:
+        entries = message_class("PredictEntries").FromString(body).inputs
+        return holds_once(entries, message_class("PredictRequest").FromString(body).inputs)
+
+    whole = [entry("a", b"x" * 200), entry("é", b"")]
+    assert once(written(whole))
+    assert once(message_class("PredictRequest")(inputs={"a": b"x", "b": b"y"}).SerializeToString())
+    assert not once(written([*whole, entry("a", b"x" * 200)]))
+    assert not once(written([part(0x0A, b"a") + part(0x12, b"x") + part(0x12, b"y")]))
+    assert not once(written([entry("a", b"x") + part(0x1A, b"unknown")]))

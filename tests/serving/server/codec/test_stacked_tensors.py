@@ -121,6 +121,7 @@ def test_requests_are_joined_row_by_row(signature: Signature, values: Any) -> No
     stacked = [read_stacked(sent(arrays), signature) for arrays in (first, second)]
     assert all(isinstance(arrays, StackedArrays) for arrays in stacked)
     assert signature.row_shapes(stacked[0]) == signature.row_shapes(second)
+    assert signature.row_shapes({**second, "b": second["b"][:, None]}) is None  # unlike its "a"
     expected = 2 * np.concatenate([first["a"], second["a"]])
     expected -= np.concatenate([first["b"], second["b"]])
     for batch in (stacked, [first, stacked[1]], [stacked[0], second], [first, second]):

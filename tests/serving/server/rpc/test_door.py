@@ -12,6 +12,7 @@ import pytest
 
 from idefn_tf.export.serving_protos import message_class
 from serving.client import Client
+from serving.common.config import ConfigError
 from serving.common.connection import ConnectionFailedError, ServingError
 from serving.server import flags
 from serving.server.rpc import door as door_module
@@ -98,3 +99,10 @@ def test_clients_of_a_server_that_stops_are_answered_or_may_go_elsewhere(
         thread.join(60)
     assert [type(error) for error in errors] == [ConnectionFailedError] * 8
     assert "Traceback" not in server.log
+
+
+def test_channel_arguments_are_names_and_values() -> None:
+    read = flags.parser().parse_args
+    given = ["--grpc_channel_arguments=grpc.max_connection_age_ms=2000,grpc.name"]
+    with pytest.raises(ConfigError, match=r"^--grpc_channel_arguments: 'grpc.name' is no name=val"):
+        Door(read(given), {}, None)
