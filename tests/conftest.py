@@ -192,7 +192,7 @@ _VERSIONS = (
 #: Folders whose files share what a session fixture trains: one worker each, which trains it once.
 _TOGETHER = ("tests/idefn_tf/export", "tests/pipelines/reports")
 #: About how many seconds a test takes, by its dearest mark.
-_SECONDS = {"slow": 15.0, "xla": 3.0, "job": 2.0}
+_SECONDS = {"slow": 15.0, "xla": 0.6, "job": 0.6}
 
 
 def _group(nodeid: str) -> str:
