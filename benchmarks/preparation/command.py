@@ -202,7 +202,7 @@ def _beside(given: argparse.Namespace, found: dict[str, Any], millions: float | 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
     parser = command_parser("benchmarks.preparation", __doc__)
-    parser.add_argument("--millions", type=float, nargs="+", default=[0.5, 2.0])
+    parser.add_argument("--millions", type=float, nargs="*", default=[0.5, 2.0])
     parser.add_argument("--engine", default="duckdb")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory", default="2GB", help="the engine's memory")

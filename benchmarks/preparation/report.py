@@ -92,4 +92,6 @@ def _beside(found: dict[str, Any]) -> list[str]:
     machine = found["machine_of_side_by_side"]
     loads = ", ".join(str(run["load_at_the_start"][0]) for run in runs)
     lines += ["", f"{machine['cpu']}, {machine['cores']} cores; load at the start {loads}."]
+    if found.get("note"):
+        lines += ["", found["note"]]
     return lines
