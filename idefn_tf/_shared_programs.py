@@ -19,7 +19,7 @@ from idefn_tf._graph_form import graph_form
 from idefn_tf._tensorflow_private import BareFunction, is_recorded
 
 #: How many functions are kept; what XLA compiled stays either way.
-KEPT = 256
+KEPT = 64
 #: Functions by the form of their graph, the one asked for last at the end.
 _kept: OrderedDict[str, BareFunction] = OrderedDict()
 _lock = threading.Lock()
