@@ -36,11 +36,19 @@ def join(
         The log with the columns, and the records they come from.
 
     Raises:
-        ValueError: if a needed column is nowhere, or a check fails.
+        ValueError: if a needed column is nowhere, one is text to one feature and a number to
+            another, or a check fails.
     """
     wanted: dict[str, DType | None] = {}
     for feature in schema.recorded:
-        wanted[feature.source] = None if feature.multi_valued else feature.dtype
+        dtype = None if feature.multi_valued else feature.dtype
+        earlier = wanted.get(feature.source) or dtype
+        if dtype is not None and earlier != dtype and "string" in (earlier, dtype):
+            raise ValueError(
+                f"feature {feature.name!r}: must read column {feature.source!r} as the feature "
+                f"before it does, as {earlier}, received {dtype}; give both one dtype"
+            )
+        wanted[feature.source] = dtype
         if feature.weights:
             wanted[feature.weights] = None
     wanted = {name: dtype for name, dtype in wanted.items() if name not in log.columns}

@@ -20,7 +20,6 @@ from pipelines.preparation import encode, wide_joins
 from pipelines.preparation.engine import Engine
 from pipelines.preparation.wide_joins import Side
 
-_RECORD, _ROWS, _MADE = "record__{}", "rows__{}", "made__{}"
 _BATCH_ROWS = 65_536
 
 
@@ -34,7 +33,7 @@ class SharedRecords:
         keys: columns that the exposures have too.
         parts: of the split.
         features: those made of records.
-        record: the column of the number.
+        record: the column of the number. What else is no feature begins with this name.
         raw: further columns of the side, which features of the exposures need.
     """
 
@@ -50,10 +49,15 @@ class SharedRecords:
         """The prepared columns that records give."""
         return tuple(name for feature in self.features for name in encode.prepared_names(feature))
 
+    @property
+    def rows(self) -> str:
+        """The column of `counted` that holds how many exposures name a record."""
+        return f"{self.record}_rows"
+
     def form(self) -> pa.Schema:
         """Returns the types of `names`."""
-        form = self._made(self.table, number=self.table[self.record]).schema().to_pyarrow()
-        return form.remove(form.get_field_index("number"))
+        form = self._made(self.table, self.table[self.record]).schema().to_pyarrow()
+        return form.remove(form.get_field_index(self.record))
 
     def numbered(self, rows: ir.Table) -> ir.Table:
         """Adds to exposures the number of their record, and the raw columns still needed."""
@@ -63,10 +67,9 @@ class SharedRecords:
         return wide_joins.widened(rows, [Side(asked, self.keys)])
 
     def counted(self, part: str) -> ir.Table:
-        """Returns the features of a part's records, with the exposures of each in `rows`."""
-        number = self.table[_ROWS.format(self.parts.index(part))]
-        there = self.table.filter(number > 0)
-        return self._made(there, rows=there[number.get_name()])
+        """Returns the features of a part's records, with the exposures of each in `self.rows`."""
+        there = self.of_part(part)
+        return self._made(there, there[self._rows_of(part)].name(self.rows))
 
     def read(self, engine: Engine, records: ir.Table) -> Found:
         """Reads some of the records into memory.
@@ -75,7 +78,7 @@ class SharedRecords:
             engine: hands them over.
             records: those rows of `table`.
         """
-        asked = self._made(records, **{self.record: records[self.record]})
+        asked = self._made(records, records[self.record])
         batches = list(engine.batches(asked, _BATCH_ROWS))
         found = pa.Table.from_batches(batches, asked.schema().to_pyarrow())
         columns = {}
@@ -87,11 +90,14 @@ class SharedRecords:
 
     def of_part(self, part: str) -> ir.Table:
         """Returns the rows of `table` that a part's exposures name."""
-        return self.table.filter(self.table[_ROWS.format(self.parts.index(part))] > 0)
+        return self.table.filter(self.table[self._rows_of(part)] > 0)
 
-    def _made(self, records: ir.Table, **further: ir.Value) -> ir.Table:
-        made = {name: records[_MADE.format(name)] for name in self.names}
-        return records.select(**made, **further)
+    def _rows_of(self, part: str) -> str:
+        return _rows(self.record, self.parts.index(part))
+
+    def _made(self, records: ir.Table, further: ir.Value) -> ir.Table:
+        made = [records[_made(self.record, name)].name(name) for name in self.names]
+        return records.select(*made, further)
 
 
 @dataclass(frozen=True)
@@ -149,19 +155,37 @@ def _made_once(
     others = (feature for feature in schema.recorded if feature not in features)
     spent = set().union(*map(_raw_columns, features)) - set().union(*map(_raw_columns, others))
     raw = tuple(name for name in side.table.columns if name not in {*spent, *side.keys})
-    record = _RECORD.format(i)
-    numbers = {_ROWS.format(n): (ibis._["part"] == part).sum() for n, part in enumerate(parts)}
+    names = [n for feature in schema.recorded for n in encode.prepared_names(feature)]
+    record = _free(f"record{i}", [*rows.columns, *side.table.columns, *names])
+    numbers = {_rows(record, n): (ibis._["part"] == part).sum() for n, part in enumerate(parts)}
     named = rows.group_by(list(side.keys)).aggregate(**numbers)
     order = [named[key] for key in side.keys]
     named = named.mutate(**{record: ibis.row_number().over(order_by=order)})
     wide = wide_joins.join(named, side.table, side.keys)
     made = {
-        _MADE.format(name): value
+        _made(record, name): value
         for feature in features
         for name, value in encode.feature_columns(wide, feature, schema.missing_words).items()
     }
     table = engine.keep(wide.select(record, *side.keys, *numbers, *raw, **made))
     return SharedRecords(table, tuple(side.keys), tuple(parts), features, record, raw)
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """Returns a name that none of those taken begins with."""
+    while any(other.startswith(name) for other in taken):
+        name = f"_{name}"
+    return name
+
+
+def _rows(record: str, part: int) -> str:
+    """The column of a table of records that counts a part's exposures."""
+    return f"{record}_rows{part}"
+
+
+def _made(record: str, name: str) -> str:
+    """The column of a table of records that holds a prepared column."""
+    return f"{record}_made_{name}"
 
 
 def _raw_columns(feature: Feature) -> set[str]:

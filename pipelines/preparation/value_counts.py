@@ -85,7 +85,7 @@ class ValueCounts:
         table = self.parts[part] if home is None else home.counted(part)
         column = table[feature.name]
         value = column.unnest() if feature.multi_valued else column
-        values = table.select(value=value, rows=1 if home is None else table["rows"])
+        values = table.select(value=value, rows=1 if home is None else table[home.rows])
         values = values.filter(values["value"] != ABSENT[feature.dtype])
         counted = values.group_by("value").aggregate(rows=ibis._["rows"].sum().cast("int64"))
         with translated_errors(f"counting the values of {feature.name}"):

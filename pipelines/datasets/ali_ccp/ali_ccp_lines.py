@@ -304,13 +304,9 @@ def _wanted(column: Column, ids: np.ndarray, values: np.ndarray) -> dict[str, np
 
 def _numbers(texts: pa.Array, kind: pa.DataType, form: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads texts as numbers of 0 or more; returns them, and where they are none."""
-    try:
-        values = texts.cast(kind).to_numpy(zero_copy_only=False)
-        bad = np.zeros(len(values), bool)
-    except pa.ArrowInvalid:
-        fits = pc.match_substring_regex(texts, form)
-        values = pc.if_else(fits, texts, "0").cast(kind).to_numpy(zero_copy_only=False)
-        bad = ~fits.to_numpy(zero_copy_only=False)
+    fits = pc.match_substring_regex(texts, form)
+    values = pc.if_else(fits, texts, "0").cast(kind).to_numpy(zero_copy_only=False)
+    bad = ~fits.to_numpy(zero_copy_only=False)
     return values, bad | ~((values >= 0) & (values < _LARGEST))
 
 

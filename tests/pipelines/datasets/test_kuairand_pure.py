@@ -222,6 +222,17 @@ def test_offending_rows_are_shown(raw, tmp_path, capsys):
     assert f"user_id={first['user_id']}, video_id={first['video_id']}" in said
 
 
+def test_a_column_is_not_text_to_one_feature_and_a_number_to_another(raw, tmp_path):
+    text = SCHEMA.feature("onehot_feat3").model_copy(
+        update={"name": "again", "column": "onehot_feat3", "dtype": "string"}
+    )
+    features = (SCHEMA.feature("onehot_feat3"), text)
+    schema = SCHEMA.model_copy(update={"features": features})
+    said = "feature 'again': must read column 'onehot_feat3' .* as int64, received string"
+    with pytest.raises(ValueError, match=said):
+        prepare("kuairand_pure", raw, tmp_path / "out", schema=schema)
+
+
 def test_a_file_that_is_no_parquet_is_named(raw, tmp_path, capsys):
     (raw / STANDARD).rename(raw / STANDARD.replace(".csv", ".parquet"))
     assert main(["kuairand-pure", "--raw", str(raw), "--out", str(tmp_path / "out")]) == 2

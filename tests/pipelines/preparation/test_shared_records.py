@@ -54,7 +54,18 @@ WANTED = {
 
 
 @pytest.fixture
-def made(tmp_path):
+def schema(request):
+    """The tiny schema; a test may give some features other names."""
+    renamed = getattr(request, "param", {})
+    given = SCHEMA.model_dump(exclude_unset=True)
+    for feature in given["features"]:
+        feature["column"] = feature.get("column", feature["name"])
+        feature["name"] = renamed.get(feature["name"], feature["name"])
+    return Schema.model_validate(given)
+
+
+@pytest.fixture
+def made(tmp_path, schema):
     """The engine, the exposures and their records."""
     for name, table in (("rows", ROWS), ("users", USERS)):
         pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
@@ -62,13 +73,13 @@ def made(tmp_path):
     with Engine(tmp_path / "work", memory="500MB", threads=1) as engine:
         rows, users = (engine.read_all([tmp_path / f"{n}.parquet"]) for n in ("rows", "users"))
         sides = [Side(users, ("user",))]
-        yield engine, rows, shared(engine, rows, sides, SCHEMA, ("train", "test"))
+        yield engine, rows, shared(engine, rows, sides, schema, ("train", "test"))
 
 
 @pytest.mark.parametrize("slice_rows", [1, 2, 1000], ids=["read_by_slice", "two", "kept"])
-def test_rows_take_the_columns_of_their_record(made, tmp_path, slice_rows):
+def test_rows_take_the_columns_of_their_record(made, schema, tmp_path, slice_rows):
     engine, rows, records = made
-    slices = Slices(engine, rows, records, SCHEMA, slice_rows)
+    slices = Slices(engine, rows, records, schema, slice_rows)
     slices.write(tmp_path / "out", ("train", "test"), 4, Console(quiet=True))
     files = sorted((tmp_path / "out" / "train").glob("*.parquet"))
     assert [pq.read_metadata(file).num_rows for file in files] == [4, 1]
@@ -83,11 +94,11 @@ def test_rows_take_the_columns_of_their_record(made, tmp_path, slice_rows):
     assert found.column_names == [*names, "click", "conversion"]
 
 
-def test_a_value_counts_for_every_exposure_of_its_record(made):
+def test_a_value_counts_for_every_exposure_of_its_record(made, schema):
     _, rows, records = made
     parts = {part: rows.filter(rows["part"] == part) for part in ("train", "test")}
     counts = ValueCounts(parts, records=records)
-    features = {feature.name: feature for feature in SCHEMA.features}
+    features = {feature.name: feature for feature in schema.features}
 
     def counted(part, name):
         table = counts.of(part, features[name])
@@ -106,3 +117,28 @@ def test_only_records_that_exposures_name_are_kept(made):
     found = records.of_part("train").select("user", records.record).to_pyarrow().to_pylist()
     assert {row["user"] for row in found} == {"a", "b", "zz", NULL}
     assert len({row[records.record] for row in found}) == 4
+
+
+NAMES = [("number", "rows", "record0"), ("record0_rows", "record0_rows0", "record0_made_age")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "names"),
+    [(dict(zip(("age", "score", "words"), names, strict=True)), names) for names in NAMES],
+    indirect=["schema"],
+)
+def test_features_may_have_names_of_our_own_columns(made, schema, names, tmp_path):
+    engine, rows, records = made
+    Slices(engine, rows, records, schema, 2).write(
+        tmp_path / "out", ("train", "test"), 9, Console(quiet=True)
+    )
+    (file,) = (tmp_path / "out" / "train").glob("*.parquet")
+    found = pq.read_table(file)
+    assert found[names[0]].to_pylist() == WANTED["age"]
+    assert found[names[2]].to_pylist() == WANTED["words"]
+    counts = ValueCounts({"train": rows.filter(rows["part"] == "train")}, records=records)
+    table = counts.of("train", next(f for f in schema.features if f.name == names[0]))
+    assert dict(zip(*(table[c].to_pylist() for c in ("value", "rows")), strict=True)) == {
+        40: 2,
+        30: 1,
+    }
