@@ -171,7 +171,7 @@ def validate(
 
 def _home(feature: Feature, table: ir.Table, sides: Sequence[Side]) -> int:
     """Returns where a feature's values are counted: 0 for the exposures, else a side from 1."""
-    needed = {feature.source, feature.weights or feature.source}
+    needed = encode.raw_names(feature)
     for i, side in enumerate(sides, 1):
         if (side.joined and needed <= side.columns) or (
             feature.source not in table.columns and feature.source in side.table.columns

@@ -102,6 +102,11 @@ def prepared_columns(
     return columns
 
 
+def raw_names(feature: Feature) -> set[str]:
+    """Returns the raw columns that a feature is made of: its own, and that of its weights."""
+    return {feature.source, feature.weights or feature.source}
+
+
 def prepared_names(feature: Feature) -> list[str]:
     """Returns the prepared columns of a feature: its own, and that of its weights."""
     return [feature.name, *([feature.weights_name] if feature.weights else [])]

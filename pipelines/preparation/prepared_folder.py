@@ -170,7 +170,7 @@ class Unfinished:
 def write_part(
     root: Path,
     part: str,
-    batches: Iterable[pa.RecordBatch | Unfinished],
+    batches: Iterable[Unfinished],
     features: pa.Schema,
     report: pa.Schema,
     part_rows: int,
@@ -198,15 +198,12 @@ def write_part(
     room, number = 0, -1
     try:
         for batch in batches:
-            rows, finish = (
-                (batch.rows, batch.finish) if isinstance(batch, Unfinished) else (batch, None)
-            )
-            offset = 0
+            rows, offset = batch.rows, 0
             while offset < rows.num_rows:
                 if room == 0:
                     room, number = part_rows, number + 1
                 some = rows.slice(offset, min(room, rows.num_rows - offset))
-                done = writers[number % threads].write(number, some, finish)
+                done = writers[number % threads].write(number, some, batch.finish)
                 waiting.append((done, some.num_rows))
                 offset += some.num_rows
                 room -= some.num_rows
@@ -233,7 +230,7 @@ class _Writer:
         self._number, self._open = -1, list[pq.ParquetWriter]()
         self._pool = ThreadPoolExecutor(1, "write-part")
 
-    def write(self, number: int, rows: pa.RecordBatch, finish: Finish | None) -> Future[None]:
+    def write(self, number: int, rows: pa.RecordBatch, finish: Finish) -> Future[None]:
         """Finishes rows and writes them to a file, once the thread comes to it."""
         return self._pool.submit(self._write, number, rows, finish)
 
@@ -242,13 +239,13 @@ class _Writer:
         self._pool.shutdown(cancel_futures=True)
         self._end()
 
-    def _write(self, number: int, rows: pa.RecordBatch, finish: Finish | None) -> None:
+    def _write(self, number: int, rows: pa.RecordBatch, finish: Finish) -> None:
         if number != self._number:
             self._end()
             self._number = number
             for folder, form in self._forms.items():
                 self._open.append(_opened(folder / f"part-{number:05d}.parquet", form))
-        rows = rows if finish is None else finish(rows)
+        rows = finish(rows)
         for writer in self._open:
             writer.write_batch(rows.select(writer.schema.names).cast(writer.schema))
 

@@ -86,7 +86,10 @@ class SharedRecords:
             for name, value in encode.absent(feature).items():
                 last = pa.array([value], found.schema.field(name).type)
                 columns[name] = pa.concat_arrays([*found.column(name).chunks, last])
-        return Found(self.record, found.column(self.record).to_numpy(), columns)
+        numbers = found.column(self.record).to_numpy()
+        places = np.full(int(numbers.max(initial=-1)) + 2, len(numbers))
+        places[numbers] = np.arange(len(numbers))
+        return Found(self.record, places, columns)
 
     def of_part(self, part: str) -> ir.Table:
         """Returns the rows of `table` that a part's exposures name."""
@@ -106,24 +109,20 @@ class Found:
 
     Attributes:
         record: the column of their number.
-        numbers: of the records, in any order, [n].
+        places: where the record of each number stands in `columns`; the last of them, -1, is that
+            of exposures without a record.
         columns: by name, [n + 1]; the last row stands for exposures without a record.
     """
 
     record: str
-    numbers: np.ndarray
+    places: np.ndarray
     columns: Mapping[str, pa.Array]
 
     def beside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Returns exposures with the columns of their records in the place of the number."""
-        absent = len(self.numbers)
-        place = np.full(int(self.numbers.max(initial=-1)) + 2, absent)
-        place[self.numbers] = np.arange(absent)
-        at = pa.array(place[batch.column(self.record).fill_null(-1).to_numpy()])
+        at = pa.array(self.places[batch.column(self.record).fill_null(-1).to_numpy()])
         taken = {name: column.take(at) for name, column in self.columns.items()}
-        kept = {
-            name: batch.column(name) for name in batch.schema.names if name != self.record
-        }  # fmt: skip
+        kept = {name: batch.column(name) for name in batch.schema.names if name != self.record}
         return pa.RecordBatch.from_pydict(kept | taken)
 
 
@@ -149,11 +148,13 @@ def _made_once(
     features = tuple(
         feature
         for feature in schema.recorded
-        if not _raw_columns(feature) & set(rows.columns)
-        and _raw_columns(feature) <= set(side.table.columns)
+        if not encode.raw_names(feature) & set(rows.columns)
+        and encode.raw_names(feature) <= set(side.table.columns)
     )
     others = (feature for feature in schema.recorded if feature not in features)
-    spent = set().union(*map(_raw_columns, features)) - set().union(*map(_raw_columns, others))
+    spent = set().union(*map(encode.raw_names, features)) - set().union(
+        *map(encode.raw_names, others)
+    )
     raw = tuple(name for name in side.table.columns if name not in {*spent, *side.keys})
     names = [n for feature in schema.recorded for n in encode.prepared_names(feature)]
     record = _free(f"record{i}", [*rows.columns, *side.table.columns, *names])
@@ -186,7 +187,3 @@ def _rows(record: str, part: int) -> str:
 def _made(record: str, name: str) -> str:
     """The column of a table of records that holds a prepared column."""
     return f"{record}_made_{name}"
-
-
-def _raw_columns(feature: Feature) -> set[str]:
-    return {feature.source, feature.weights or feature.source}
