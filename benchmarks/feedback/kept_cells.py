@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from idefn_tf._files import write_json
+
+
+def read_cells(folder: Path) -> dict[str, Any]:
+    """Reads the cells of a folder, by name."""
+    paths = sorted(folder.glob("*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def keep_cells(folder: Path, path: Path) -> None:
@@ -15,10 +22,7 @@ def keep_cells(folder: Path, path: Path) -> None:
         folder: a JSON file a cell.
         path: the file, beside the table that is made of it.
     """
-    kept = _kept(path)
-    for cell in sorted(folder.glob("*.json")):
-        kept[cell.stem] = json.loads(cell.read_text(encoding="utf-8"))
-    write_json(path, dict(sorted(kept.items())))
+    write_json(path, dict(sorted((_kept(path) | read_cells(folder)).items())))
 
 
 def restore_cells(path: Path, folder: Path) -> int:
@@ -33,6 +37,6 @@ def restore_cells(path: Path, folder: Path) -> int:
     return len(missing)
 
 
-def _kept(path: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def _kept(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found

@@ -29,7 +29,6 @@ all of it (its law is right in the mean, authors' scales aside), `es_dfm` and `f
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.feedback.kept_cells import keep_cells, restore_cells
+from benchmarks.feedback.kept_cells import keep_cells, read_cells, restore_cells
 from benchmarks.feedback.moment_logs import LOGS, Log
 from benchmarks.paper.statistics import paired_difference
 from idefn_tf._files import write_json, write_text
@@ -114,9 +113,9 @@ SPACES = ("clicked", "all_funnel")
 def table(work: Path, out: Path, log: Log) -> str:
     """Writes the table: metrics over seeds, and what each likelihood has over `observed`."""
     found: dict[tuple[str, str, str], dict[int, Any]] = defaultdict(dict)
-    for path in sorted((work / "cells").glob("*.json")):
-        law, method, likelihood, seed = path.stem.split("-")
-        found[law, method, likelihood][int(seed)] = json.loads(path.read_text(encoding="utf-8"))
+    for name, cell in read_cells(work / "cells").items():
+        law, method, likelihood, seed = name.split("-")
+        found[law, method, likelihood][int(seed)] = cell
     lines = [
         "| law | method | likelihood | seeds | clicked AUC | minus observed | PCOC / oracle's | "
         "clicked log loss minus oracle's |",

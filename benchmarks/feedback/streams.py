@@ -37,7 +37,7 @@ import numpy as np
 import yaml
 
 from benchmarks.common.machine import machine_facts
-from benchmarks.feedback.kept_cells import keep_cells, restore_cells
+from benchmarks.feedback.kept_cells import keep_cells, read_cells, restore_cells
 from benchmarks.feedback.moment_logs import delayed_schema
 from benchmarks.paper.statistics import paired_difference
 from idefn_tf._files import write_json, write_text
@@ -123,9 +123,9 @@ Cells = Mapping[tuple[str, str], dict[int, Any]]
 def read(work: Path) -> Cells:
     """Reads the cells that there are, by method and likelihood."""
     found: dict[tuple[str, str], dict[int, Any]] = defaultdict(dict)
-    for path in sorted((work / "cells").glob("*.json")):
-        method, likelihood, seed = path.stem.split("-")
-        found[method, likelihood][int(seed)] = json.loads(path.read_text(encoding="utf-8"))
+    for name, cell in read_cells(work / "cells").items():
+        method, likelihood, seed = name.split("-")
+        found[method, likelihood][int(seed)] = cell
     return found
 
 
