@@ -13,8 +13,9 @@ from typing import Any
 
 import tensorflow as tf
 
-#: Attributes that say where a node came from, and nothing of what it computes.
-_ORIGIN = frozenset({"_user_specified_name"})
+#: Attributes that say nothing of what a node computes: where it came from, and its gradient by a
+#: number of this process.
+_ASIDE = frozenset({"_user_specified_name", "_gradient_op_type"})
 #: Operations that find a function of Python by a number.
 _PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 #: Attribute of operations whose kernels hold the state of a generator of random numbers.
@@ -28,8 +29,6 @@ _MADE = re.compile(
 LARGEST = 1 << 18
 #: Attribute that says beside which node one lies.
 _CLASS = "_class"
-#: Names the gradient of a node by a number of this process.
-_GRADIENT = "_gradient_op_type"
 _COLOCATED = re.compile(rb"^loc:@(.*)$")
 
 
@@ -133,7 +132,7 @@ class _Form:
         self, attributes: Mapping[str, Any], names: Mapping[str, str]
     ) -> Iterable[tuple[str, Any]]:
         for name in sorted(attributes):
-            if name not in _ORIGIN and name != _GRADIENT:
+            if name not in _ASIDE:
                 value = attributes[name]
                 if name == _CLASS:
                     yield name, [_colocated(text, names) for text in value.list.s]

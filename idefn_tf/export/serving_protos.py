@@ -24,13 +24,24 @@ from google.protobuf import (
 PACKAGE = "tensorflow.serving"
 _POLICY = "FileSystemStoragePathSourceConfig.ServableVersionPolicy"
 _INT64, _BOOL = ".google.protobuf.Int64Value", ".google.protobuf.BoolValue"
-# What a PredictRequest may say beside its tensors. Nothing here reads it; it is declared so that a
-# damaged message is refused, as elsewhere, and not skipped for a field that is unknown.
-_ASIDE = (
-    ("predict_streamed_options", 5, "PredictStreamedOptions"),
-    ("client_id", 6, "bytes"),
-    ("request_options", 7, "RequestOptions"),
-)
+
+
+def _predict_request(inputs: str) -> tuple[tuple[str, int, str], ...]:
+    """Returns the fields of a PredictRequest whose inputs are read as a type.
+
+    Nothing here reads the last three. They are declared so that a damaged message is refused, as
+    elsewhere, and not skipped for a field that is unknown.
+    """
+    return (
+        ("model_spec", 1, "ModelSpec"),
+        ("inputs", 2, inputs),
+        ("output_filter", 3, "repeated string"),
+        ("predict_streamed_options", 5, "PredictStreamedOptions"),
+        ("client_id", 6, "bytes"),
+        ("request_options", 7, "RequestOptions"),
+    )
+
+
 #: message: (field, number, type, oneof); "repeated" and "map" (from text) precede a type.
 _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...]] = {
     # requests and warm-up records
@@ -40,21 +51,11 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
         ("version_label", 4, "string", "version_choice"),
         ("signature_name", 3, "string"),
     ),
-    "PredictRequest": (
-        ("model_spec", 1, "ModelSpec"),
-        ("inputs", 2, "map bytes"),
-        ("output_filter", 3, "repeated string"),
-        *_ASIDE,
-    ),
+    "PredictRequest": _predict_request("map bytes"),
     "PredictStreamedOptions": (("request_state", 1, "int32"), ("split_dimensions", 2, "map int32")),
     "RequestOptions": (("client_id", 1, "bytes"), ("deterministic_mode", 2, "int32")),
     # PredictRequest with the entries of its map as their bytes, in the order that they came in
-    "PredictEntries": (
-        ("model_spec", 1, "ModelSpec"),
-        ("inputs", 2, "repeated bytes"),
-        ("output_filter", 3, "repeated string"),
-        *_ASIDE,
-    ),
+    "PredictEntries": _predict_request("repeated bytes"),
     "PredictResponse": (("outputs", 1, "map bytes"), ("model_spec", 2, "ModelSpec")),
     "ExampleList": (("examples", 1, "repeated bytes"),),
     "ExampleListWithContext": (("examples", 1, "repeated bytes"), ("context", 2, "bytes")),
@@ -122,7 +123,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
         ("uint64_val", 17, "repeated uint64"),
         ("float8_val", 18, "bytes"),
     ),
-    # what no model here takes, declared for the same reason as _ASIDE
+    # what no model here takes, declared for the reason that _predict_request gives
     "ResourceHandle": (
         ("device", 1, "string"),
         ("container", 2, "string"),
@@ -138,12 +139,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str] | tuple[str, int, str, str], ...
         ("tensors", 3, "repeated Tensor"),
     ),
     # PredictRequest and PredictResponse with their tensors read at once
-    "TensorsRequest": (
-        ("model_spec", 1, "ModelSpec"),
-        ("inputs", 2, "map Tensor"),
-        ("output_filter", 3, "repeated string"),
-        *_ASIDE,
-    ),
+    "TensorsRequest": _predict_request("map Tensor"),
     "TensorsResponse": (("outputs", 1, "map Tensor"), ("model_spec", 2, "ModelSpec")),
     "HealthCheckRequest": (("service", 1, "string"),),
     "HealthCheckResponse": (("status", 1, "int32"),),
