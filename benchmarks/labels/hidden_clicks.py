@@ -62,6 +62,7 @@ from pipelines.preparation.prepared_folder import (
     SCHEMA,
     VOCABULARIES,
     Prepared,
+    Unfinished,
     replacing,
     write_part,
 )
@@ -138,8 +139,9 @@ def write_world(
             both = rows.combine_chunks()
             for name in report.column_names[1:]:
                 both = both.append_column(name, report[name])
+            whole = [Unfinished(batch, lambda batch: batch) for batch in both.to_batches()]
             written = write_part(
-                building, part, both.to_batches(), rows.schema, report.schema, part_rows=250_000
+                building, part, whole, rows.schema, report.schema, part_rows=250_000
             )
             count = sum(written)
             clicks, likes = (int(np.sum(np.asarray(rows[n]))) for n in ("click", "conversion"))
