@@ -21,6 +21,7 @@ from typing import Any
 
 from idefn_tf._files import read_json, write_json, write_text
 from idefn_tf.export.user_modules import import_modules
+from idefn_tf.history.kept_history import PRIORS
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
@@ -37,7 +38,7 @@ from pipelines.streaming.hours import Hours
 from pipelines.streaming.landing import Landing
 from pipelines.streaming.learner import check_config
 from pipelines.streaming.replay import METHOD, Replay, notes
-from pipelines.streaming.stream_log import StreamLog
+from pipelines.streaming.stream_log import StreamLog, late_priors
 
 #: What a stream leaves beside its hours; `report` reads the second.
 SETTINGS, RESULT, PAGE = "stream_settings.json", "stream.json", "stream.html"
@@ -93,6 +94,8 @@ def stream(
     _begin(run, config, data, {"origin": origin, "controls": controls, "key": key})
     for note in notes(config):
         console.note(note)
+    if said := late_priors(data, origin):
+        console.warn(said)
     replay = Replay(config, log, origin, folder, controls)
     if landing is not None:  # before anything is compared with the log
         for hour in folder.done():
@@ -116,7 +119,7 @@ def stream(
             _say(told, console, full)
             if landing is not None:
                 write_json(run.root / RESULT, result(replay))
-    _finish(replay, run, console, draw)
+    _finish(replay, run, data.vocabularies / PRIORS, console, draw)
     return TERMINATED if alarm.rung else 0
 
 
@@ -210,7 +213,7 @@ def result(replay: Replay) -> dict[str, Any]:
     }
 
 
-def _finish(replay: Replay, run: Run, console: Console, draw: bool) -> None:
+def _finish(replay: Replay, run: Run, priors: Path, console: Console, draw: bool) -> None:
     """Writes the curves, the page, and a run that other jobs read."""
     found = result(replay)
     write_json(run.root / RESULT, found)
@@ -218,6 +221,8 @@ def _finish(replay: Replay, run: Run, console: Console, draw: bool) -> None:
     shutil.rmtree(run.vocabularies, ignore_errors=True)
     for name, learned in replay.growth.learned.items():
         write_json(run.vocabularies / f"{name}.json", learned)
+    if priors.is_file():  # of history's rates
+        shutil.copyfile(priors, run.vocabularies / PRIORS)
     run.checkpoints.mkdir(exist_ok=True)
     model.save(run.best_path)
     if found["hours"] and draw:

@@ -50,8 +50,10 @@ def to_arrays(
     """
     arrays: dict[str, np.ndarray] = {}
     _check_history(schema, table)
+    made = schema.generated
     for feature in schema.features:
-        _add_feature(arrays, feature, table, schema.missing_words, first_row)
+        newest = feature.name in made
+        _add_feature(arrays, feature, table, schema.missing_words, first_row, newest)
     if labels:
         arrays |= _labels(schema, table, first_row)
         weight = np.ones(table.num_rows, np.float32)
@@ -146,6 +148,7 @@ def _add_feature(
     table: pa.Table,
     words: Sequence[str],
     first_row: int,
+    newest: bool,
 ) -> None:
     names = set(table.column_names)
     found = next((n for n in (feature.name, feature.source) if n in names), None)
@@ -175,4 +178,4 @@ def _add_feature(
             raise ValueError(
                 f"source: column {feature.weights!r}, the weights of {feature.name!r}, is missing"
             )
-    arrays |= list_columns.read(feature, table, found, twin, words, first_row)
+    arrays |= list_columns.read(feature, table, found, twin, words, first_row, newest)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from idefn_tf.data import to_arrays
 from idefn_tf.data.feedback_labels import FeedbackLabels
 from idefn_tf.evaluation.row_weights import row_weights
+from idefn_tf.history.kept_history import read_priors
 from idefn_tf.schema import (
     CLICK,
     CONVERSION,
@@ -34,7 +35,8 @@ class StreamLog:
 
     Attributes:
         schema: what the columns are.
-        arrays: features, "click" and "sample_weight", by name.
+        arrays: features, those of history as of each row's time among them, "click" and
+            "sample_weight", by name.
         times: when things happened.
     """
 
@@ -132,12 +134,33 @@ def check_streams(data: Prepared) -> tuple[Schema, int]:
             f"data: must be prepared with immature: keep or drop, received weight in {data.place}, "
             "which counts rows by their age at the log's end;\nchange labels.immature"
         )
-    if schema.history is not None or schema.sequences:
-        raise ValueError(
-            f"data: must be without history and sequences, received {schema.name!r} with some: a "
-            "stream does not carry them forward yet;\nleave them out of the schema"
-        )
     return schema, int(immature["as_of"])
+
+
+def late_priors(data: Prepared, origin: int) -> str | None:
+    """Says whether history's rates are drawn to a prior that was not known when the stream began.
+
+    Args:
+        data: the prepared log.
+        origin: when the stream begins, in the schema's unit.
+
+    Returns:
+        None where there are no rates, or their prior is of an earlier log or of earlier rows.
+    """
+    schema = data.schema
+    if not any(c.measure == "rate" for a in schema.past.aggregates for c in a.columns):
+        return None
+    of = data.parts[0]
+    rows = data.table(of, [EXPOSURE_TIME, CLICK])
+    own = np.isclose(read_priors(data.vocabularies)[CLICK], np.mean(rows[CLICK].to_numpy()))
+    later = int((rows[EXPOSURE_TIME].to_numpy() >= origin).sum())
+    if not own or not later:
+        return None
+    return (
+        f"rates of history are drawn to the share among the rows of {of!r}, of which {later:,} of "
+        f"{len(rows):,} come after the stream begins; prepare the log with a --split whose train "
+        "ends there"
+    )
 
 
 def without_labels(arrays: Arrays) -> Arrays:
