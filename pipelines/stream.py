@@ -225,7 +225,8 @@ def _finish(replay: Replay, run: Run, priors: Path, console: Console, draw: bool
         shutil.copyfile(priors, run.vocabularies / PRIORS)
     run.checkpoints.mkdir(exist_ok=True)
     model.save(run.best_path)
-    if found["hours"] and draw:
+    drawn = bool(found["hours"]) and draw
+    if drawn:
         from pipelines.streaming.stream_page import stream_page  # matplotlib, for those who draw
 
         write_text(run.root / PAGE, stream_page(found))
@@ -233,7 +234,8 @@ def _finish(replay: Replay, run: Run, priors: Path, console: Console, draw: bool
         _show("rate after a click, mean of the hours", found["mean"], (*IMPROVING, "pcoc"), console)
     if "ri" in found:
         _show("relative improvement of these", found["ri"]["mean"], IMPROVING, console)
-    console.wrote(run.root, f"({RESULT}, {PAGE}, checkpoints/best.keras)")
+    files = [RESULT, *([PAGE] if drawn else []), "checkpoints/best.keras"]
+    console.wrote(run.root, f"({', '.join(files)})")
 
 
 def _show(title: str, told: dict[str, Any], metrics: Sequence[str], console: Console) -> None:

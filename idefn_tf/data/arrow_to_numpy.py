@@ -11,7 +11,7 @@ import pyarrow as pa
 from idefn_tf._rules import nearest
 from idefn_tf.data import list_columns
 from idefn_tf.data.convert import Place, convert, read
-from idefn_tf.data.feedback_labels import FeedbackLabels
+from idefn_tf.data.feedback_labels import FeedbackLabels, check_delays
 from idefn_tf.data.files import column_values
 from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema
 
@@ -124,8 +124,9 @@ def hide_labels(arrays: dict[str, np.ndarray]) -> None:
     """Sets the conversion of unclicked rows to 0: the one place where training loses sight of it.
 
     Raises:
-        ValueError: if a label is neither 0 nor 1, or a weight is negative or not a number.
+        ValueError: if a label is neither 0 nor 1, a delay or a weight negative or not a number.
     """
+    check_delays(arrays)
     for name in (CLICK, CONVERSION):
         arrays[name] = arrays[name].astype(np.float32)
         wrong = ~np.isin(arrays[name], (0.0, 1.0))

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._rules import nearest
 from idefn_tf.callbacks import SetEpoch, StopOnNonFinite
 from idefn_tf.data.batch_sampler import BatchSampler
 from idefn_tf.data.batches import Batches, EpochClock
@@ -205,7 +206,12 @@ def check_config(config: Config) -> None:
             f"arrived, received {settings.positives_per_batch};\nremove it"
         )
     name = config.feedback.get("name", NAMES["feedback"])
-    check_reads_streams(FEEDBACKS.get(name), name)
+    if name not in FEEDBACKS:
+        raise ValueError(
+            f"feedback: must be one of {sorted(FEEDBACKS)}, received {name!r}"
+            f"{nearest(name, FEEDBACKS)}"
+        )
+    check_reads_streams(FEEDBACKS[name], name)
 
 
 def _rows_read(encoded: Mapping[str, Any], table: str) -> np.ndarray:

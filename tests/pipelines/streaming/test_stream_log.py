@@ -30,7 +30,7 @@ PLAIN = SCHEMA.model_dump(mode="json", by_alias=True, exclude_none=True)
 PAST = Schema.parse(
     {
         **PLAIN,
-        "features": [{**feature, "headroom": 2} for feature in PLAIN["features"]],
+        "features": [{**feature, "headroom": 1} for feature in PLAIN["features"]],
         "history": {
             "burn_in_days": 0,
             "aggregates": [
@@ -69,8 +69,8 @@ def days_rows():
     rng, rows = np.random.default_rng(0), []
     for i in range(1200):
         at, user, item = i / 50, int(rng.integers(1, 9)), ITEMS[int(rng.integers(8))]
-        if i >= 600 and i % 10 == 1:
-            item = "new"
+        if i >= 600 and i % 10 in (1, 3):
+            item = "new" if i % 10 == 1 else "rare" if i % 50 == 3 else item
         clicked, bought = at if i % 2 else None, at + 0.5 if i % 6 == 1 else None
         rows.append(shown(f"p{i}", at, item, clicked, bought, user))
     return rows
@@ -124,7 +124,7 @@ def test_events_are_brought_up_to_date_before_they_are_read(log):
     for _ in range(5):
         learner.train(log, some_rows(learner, log, apart))
     asked = np.flatnonzero((clicks == b"b").any(1) & (log.arrays["item"] == b"a"))
-    assert len(asked) == 39
+    assert len(asked) == 37
     waited = learner.score(log, asked)["cvr"]
     raw = {name: log.take(asked)[name] for name in learner.encoder.raw_names}
     events = learner.encoder.encode(raw)["sequences"]["clicks"]["4"].numpy()[:, :, 0]
@@ -177,6 +177,9 @@ def test_a_run_of_a_stream_with_history_is_a_run(day, log, tmp_path, capsys):
     stream(CONFIG, day, out, Console(), hours=2, draw=False)
     said = " ".join(capsys.readouterr().err.split())
     assert "rates of history are drawn to the share among the rows of 'train'" in said
+    full = "the headroom of 'item' is full: 1 ids stay unknown from hour 0 on; give it more"
+    assert said.count("the headroom of") == said.count(full) == 1
+    assert f"{out} (stream.json, checkpoints/best.keras)" in said
     priors = json.loads((out / "vocabularies" / PRIORS).read_text())
     assert priors == json.loads((day.vocabularies / PRIORS).read_text())
     model = Run.open(out).load_model()
