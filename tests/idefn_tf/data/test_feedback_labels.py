@@ -251,6 +251,31 @@ def test_none_of_them_is_ever_a_feature(name, key):
         Schema.parse(value)
 
 
+@pytest.mark.parametrize("name", [*DELAY_COLUMNS, "clicked", "bought", "clicked_at", "bought_at"])
+def test_none_of_them_is_summed_into_a_history(name):
+    """A past exposure is known at once, what came of it later: its sum would tell the future."""
+    value = schema().model_dump(mode="json", by_alias=True, exclude_none=True)
+    past = {"key": "user", "events": ["exposure"], "measures": ["sum"]}
+    value["history"] = {"aggregates": [{**past, "value": name}]}
+    told = rf"history\.aggregates\[0\]\.value: must not be a label, .* received '{name}'; sum anoth"
+    with pytest.raises(ValueError, match=told):
+        Schema.parse(value)
+    value["history"] = {"aggregates": [{**past, "value": "price"}]}
+    assert Schema.parse(value).generated == {"user__exposure_sum__all"}
+
+
+def test_a_folder_of_before_that_sums_a_label_is_read(tmp_path):
+    past = "history: {aggregates: [{key: user, events: [click], measures: [sum], value: bought}]}"
+    text = (
+        "name: s\nlabels: {click: clicked, conversion: bought, exposure_time: at}\n"
+        "features: [{name: user, dtype: int64, side: user, kind: vocabulary}]\n" + past
+    )
+    (tmp_path / "schema.yaml").write_text(text)
+    with pytest.raises(ValueError, match="must not be a label"):
+        Schema.load(tmp_path / "schema.yaml")
+    assert Schema.load(tmp_path / "schema.yaml", kept=True).generated == {"user__click_sum__all"}
+
+
 def test_keep_needs_the_three_times():
     assert schema(immature="keep").labels.immature == "keep"
     with pytest.raises(ValueError, match="immature: must be drop or weight without exposure_time"):
