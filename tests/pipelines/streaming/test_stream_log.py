@@ -210,3 +210,38 @@ def test_rows_that_land_bring_what_was_known_as_of_their_time(log):
     without = read_table(table(shown("y", 30, "a")), PAST)
     with pytest.raises(ValueError, match=r"source: must hold the history features .* received no "):
         landed(PAST, without, START)
+
+
+LATER = {
+    "times": ({"click_time": None, "attribution": None, "immature": "drop"}, None,
+              r"must hold the times of .*received .*\['shown', 'bought'\];\nname labels\."),
+    "weight": ({"immature": "weight"}, None,
+               r"must be prepared with immature: keep or drop, received weight in .*;\nchange "),
+    "as-of": ({}, START + 23 * HOUR + HOUR // 2,
+              r"must hold all that the log says, received .*;\nprepare it without --as-of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", sorted(LATER))
+def test_a_log_that_hides_or_lacks_something_is_refused(tmp_path, case):
+    labels, as_of, said = LATER[case]
+    schema = Schema.parse({**PLAIN, "labels": {**PLAIN["labels"], **labels}})
+    table(*days_rows()).to_csv(tmp_path / "log.csv", index=False)
+    log = tmp_path / "log.csv"
+    data = prepare("table", log, tmp_path / "data", schema=schema, as_of=as_of)
+    with pytest.raises(ValueError, match=rf"^data: {said}"):
+        StreamLog.of(data)
+
+
+def test_a_stream_goes_on_with_its_own_log_alone(log, tmp_path):
+    """Two rows of before the stream are gone: everything that came after would be off by two."""
+    start, hours = log.begins() + 12 * log.hour, Hours(tmp_path / "hours")
+    replay = Replay(CONFIG, log, start, hours, False)
+    replay.begin(lambda text: None)
+    replay.run_hour()
+    other = Replay(CONFIG, log.part(np.arange(2, len(log))), start, hours, False)
+    other.begin(lambda text: None)
+    told = r"^data: must be the log .* received one with \d+ arrivals before hour 1 .*;\ngive that"
+    with pytest.raises(ValueError, match=told):
+        other.run_hour()
+    assert hours.done() == [0]
