@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from idefn_tf._files import read_json, write_json, write_text
+from idefn_tf.export.run_files import CALIBRATION
 from idefn_tf.export.user_modules import import_modules
 from idefn_tf.history.kept_history import PRIORS
 from pipelines.cli import console as consoles
@@ -102,7 +103,7 @@ def stream(
             files = folder.told(folder.place(hour)).get("files", {})
             replay.log = landing.again(replay.log, files, replay.span(hour)[0])
     replay.begin(console.step)
-    full: set[str] = set()
+    first, full = replay.next_hour, set[str]()
     with heeding_sigterm() as alarm:
         while not alarm.rung and (hours is None or replay.next_hour < hours):
             start, end = replay.span(replay.next_hour)
@@ -119,6 +120,8 @@ def stream(
             _say(told, console, full)
             if landing is not None:
                 write_json(run.root / RESULT, result(replay))
+    if replay.next_hour > first:
+        _forget(run, console)
     _finish(replay, run, data.vocabularies / PRIORS, console, draw)
     return TERMINATED if alarm.rung else 0
 
@@ -211,6 +214,17 @@ def result(replay: Replay) -> dict[str, Any]:
         "hours": [{**h, "metrics": m} for h, m in zip(told, metrics, strict=True)],
         **found,
     }
+
+
+def _forget(run: Run, console: Console) -> None:
+    """Removes what other jobs found out about the model of an earlier hour."""
+    for path, job in ((run.root / CALIBRATION, "calibrate"), (run.metrics_path, "evaluate")):
+        if path.is_file():
+            path.unlink()
+            console.warn(
+                f"{path.name} was of the model before these hours and is removed; run "
+                f"pipelines.{job} again"
+            )
 
 
 def _finish(replay: Replay, run: Run, priors: Path, console: Console, draw: bool) -> None:

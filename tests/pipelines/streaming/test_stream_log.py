@@ -192,6 +192,16 @@ def test_a_run_of_a_stream_with_history_is_a_run(day, log, tmp_path, capsys):
     np.testing.assert_allclose(found["cvr"], scores["cvr"], rtol=1e-5)
     assert evaluate(["--run", str(out), "--data", str(day.root), "--quiet"]) == 0
     assert late_priors(day, int(log.times.shown.max()) + 1) is None
+    # a calibrator of the model of before must not be exported with the next one
+    calibrator, metrics = out / "calibration.json", out / "metrics.json"
+    for hours, kept in ((2, True), (3, False)):
+        for path in (calibrator, metrics):
+            path.write_text("{}")
+        capsys.readouterr()
+        stream(CONFIG, day, out, Console(), hours=hours, draw=False)
+        assert calibrator.exists() == metrics.exists() == kept
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("calibration.json was of the model before these hours" in said) != kept
 
 
 def test_rows_that_land_bring_what_was_known_as_of_their_time(log):
