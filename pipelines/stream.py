@@ -205,12 +205,18 @@ def result(replay: Replay) -> dict[str, Any]:
     second = replay.log.hour // 3600
     begins = datetime.fromtimestamp(replay.origin // second, UTC)
     followed = any("files" in hour for hour in told)
+    rows = [replay.hours.scores(hour)["row"] for hour in done]
+    undecided = 0 if followed else sum(map(replay.log.undecided, rows))
+    label = "what is known by now" if followed else "final"
+    if undecided:
+        label = f"known at the log's end, when {undecided:,} clicks of these hours could convert"
     metrics = found.pop("hours")
     return {
         "method": replay.config.method,
         "feedback": replay.config.feedback.get("name", "observed"),
         "begins": begins.isoformat(timespec="seconds"),
-        "label": "what is known by now" if followed else "final",
+        "label": label,
+        "undecided_clicks": undecided,
         "hours": [{**h, "metrics": m} for h, m in zip(told, metrics, strict=True)],
         **found,
     }
@@ -231,6 +237,8 @@ def _finish(replay: Replay, run: Run, priors: Path, console: Console, draw: bool
     """Writes the curves, the page, and a run that other jobs read."""
     found = result(replay)
     write_json(run.root / RESULT, found)
+    if found["undecided_clicks"]:
+        console.note(f"labels are {found['label']} still, and count as none")
     model = replay.learners[METHOD].final_model(replay.growth.learned)
     shutil.rmtree(run.vocabularies, ignore_errors=True)
     for name, learned in replay.growth.learned.items():

@@ -38,11 +38,13 @@ class StreamLog:
         arrays: features, those of history as of each row's time among them, "click" and
             "sample_weight", by name.
         times: when things happened.
+        as_of: the moment of the log's labels; None for rows that landed.
     """
 
     schema: Schema
     arrays: Arrays
     times: Times
+    as_of: int | None = None
 
     @classmethod
     def of(cls, data: Prepared) -> StreamLog:
@@ -66,7 +68,7 @@ class StreamLog:
         final = click & (arrays[CONVERSION_FINAL] > 0)
         always = np.full(len(shown), ALWAYS)
         times = Times(day, shown, click, clicked, final, clicked + took, always, always)
-        return cls(schema, without_labels(arrays), times)
+        return cls(schema, without_labels(arrays), times, end)
 
     @staticmethod
     def units_a_day(schema: Schema) -> int:
@@ -94,6 +96,15 @@ class StreamLog:
         """Returns some rows as a log of their own."""
         kept = {f.name: getattr(self.times, f.name)[rows] for f in fields(Times) if f.name != "day"}
         return replace(self, arrays=self.take(rows), times=Times(self.times.day, **kept))
+
+    def undecided(self, rows: np.ndarray) -> int:
+        """Counts the clicks among some rows that could still convert at the log's end."""
+        window, times = self.schema.labels.attribution, self.times
+        if window is None or self.as_of is None:
+            return 0
+        opens = (times.clicked if window.from_ == "click" else times.shown)[rows]
+        silent = times.click[rows] & ~times.final[rows]
+        return int((silent & (opens + round(window.window_hours * self.hour) > self.as_of)).sum())
 
     def begins(self) -> int:
         """Returns the whole hour in which the first exposure lies."""

@@ -39,7 +39,10 @@ def prepared(folder, delay, fresh=None, schema=SCHEMA):
 
 
 def test_without_delays_the_method_is_the_oracle_bit_by_bit(tmp_path):
-    data, out = prepared(tmp_path, 0), tmp_path / "run"
+    window = SCHEMA.labels.attribution.model_copy(update={"window_hours": 6.0})
+    labels = SCHEMA.labels.model_copy(update={"attribution": window})
+    schema = SCHEMA.model_copy(update={"labels": labels})
+    data, out = prepared(tmp_path, 0, schema=schema), tmp_path / "run"
     stream(Config.parse(CONFIG), data, out, Console(quiet=True), hours=3, controls=True, draw=False)
     found = json.loads((out / "stream.json").read_text())
     for hour in found["hours"]:
@@ -50,6 +53,7 @@ def test_without_delays_the_method_is_the_oracle_bit_by_bit(tmp_path):
     assert set(found["ri"]["mean"]["method"]["clicked"].values()) <= {1.0, None}
     assert found["begins"] == "2023-11-15T10:00:00+00:00"  # half of the log's hours
     assert not (out / "stream.html").exists()
+    assert (found["label"], found["undecided_clicks"]) == ("final", 0)  # all windows are closed
 
 
 def test_a_new_id_is_read_from_the_hour_on_in_which_it_came(tmp_path):
