@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from idefn_tf.data import read_table
+from idefn_tf.history import attach
 from idefn_tf.history.kept_history import PRIORS
 from idefn_tf.optimizers import catch_up
 from idefn_tf.schema import Schema
@@ -220,6 +221,23 @@ def test_rows_that_land_bring_what_was_known_as_of_their_time(log):
     without = read_table(table(shown("y", 30, "a")), PAST)
     with pytest.raises(ValueError, match=r"source: must hold the history features .* received no "):
         landed(PAST, without, START)
+
+
+def test_a_stream_follows_files_whose_rows_hold_their_past(day, tmp_path):
+    """`attach` tells the past of rows that land; the third ends the hour."""
+    came = [shown("x", 24.1, "a", 24.1, user=99), shown("y", 24.3, "b", 24.3, 24.4, user=99),
+            shown("z", 25.5, "c", user=99)]  # fmt: skip
+    files = tmp_path / "landing"
+    files.mkdir()
+    made = attach(PAST, table(*came), table(*days_rows()), priors={"click": 0.5, "conversion": 0.2})
+    assert made["clicks__item"].tolist() == [[], ["a"], ["a", "b"]]
+    made.to_parquet(files / "late.parquet")
+    out = tmp_path / "run"
+    stream(CONFIG, day, out, Console(quiet=True), hours=1, follow=files, key="id", draw=False)
+    (hour,) = json.loads((out / "stream.json").read_text())["hours"]
+    assert (hour["exposures"], list(hour["files"])) == (2, ["late.parquet"])
+    assert hour["trained"]["method"]["late"] == 1 + 4  # of y, and of the log's last half hour
+    assert hour["metrics"]["method"]["clicked"]["rows"] == 2
 
 
 LATER = {
