@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from idefn_tf._files import read_json, write_json, write_text
+from idefn_tf.export.run_files import CALIBRATION
 from idefn_tf.export.user_modules import import_modules
+from idefn_tf.history.kept_history import PRIORS
 from pipelines.cli import console as consoles
 from pipelines.cli.arguments import job_parser
 from pipelines.cli.console import Console
@@ -37,7 +39,7 @@ from pipelines.streaming.hours import Hours
 from pipelines.streaming.landing import Landing
 from pipelines.streaming.learner import check_config
 from pipelines.streaming.replay import METHOD, Replay, notes
-from pipelines.streaming.stream_log import StreamLog
+from pipelines.streaming.stream_log import StreamLog, late_priors
 
 #: What a stream leaves beside its hours; `report` reads the second.
 SETTINGS, RESULT, PAGE = "stream_settings.json", "stream.json", "stream.html"
@@ -93,13 +95,15 @@ def stream(
     _begin(run, config, data, {"origin": origin, "controls": controls, "key": key})
     for note in notes(config):
         console.note(note)
+    if said := late_priors(data, origin):
+        console.warn(said)
     replay = Replay(config, log, origin, folder, controls)
     if landing is not None:  # before anything is compared with the log
         for hour in folder.done():
             files = folder.told(folder.place(hour)).get("files", {})
             replay.log = landing.again(replay.log, files, replay.span(hour)[0])
     replay.begin(console.step)
-    full: set[str] = set()
+    first, full = replay.next_hour, set[str]()
     with heeding_sigterm() as alarm:
         while not alarm.rung and (hours is None or replay.next_hour < hours):
             start, end = replay.span(replay.next_hour)
@@ -116,7 +120,9 @@ def stream(
             _say(told, console, full)
             if landing is not None:
                 write_json(run.root / RESULT, result(replay))
-    _finish(replay, run, console, draw)
+    if replay.next_hour > first:
+        _forget(run, console)
+    _finish(replay, run, data.vocabularies / PRIORS, console, draw)
     return TERMINATED if alarm.rung else 0
 
 
@@ -199,28 +205,50 @@ def result(replay: Replay) -> dict[str, Any]:
     second = replay.log.hour // 3600
     begins = datetime.fromtimestamp(replay.origin // second, UTC)
     followed = any("files" in hour for hour in told)
+    rows = [replay.hours.scores(hour)["row"] for hour in done]
+    undecided = 0 if followed else sum(map(replay.log.undecided, rows))
+    label = "what is known by now" if followed else "final"
+    if undecided:
+        label = f"known at the log's end, when {undecided:,} clicks of these hours could convert"
     metrics = found.pop("hours")
     return {
         "method": replay.config.method,
         "feedback": replay.config.feedback.get("name", "observed"),
         "begins": begins.isoformat(timespec="seconds"),
-        "label": "what is known by now" if followed else "final",
+        "label": label,
+        "undecided_clicks": undecided,
         "hours": [{**h, "metrics": m} for h, m in zip(told, metrics, strict=True)],
         **found,
     }
 
 
-def _finish(replay: Replay, run: Run, console: Console, draw: bool) -> None:
+def _forget(run: Run, console: Console) -> None:
+    """Removes what other jobs found out about the model of an earlier hour."""
+    for path, job in ((run.root / CALIBRATION, "calibrate"), (run.metrics_path, "evaluate")):
+        if path.is_file():
+            path.unlink()
+            console.warn(
+                f"{path.name} was of the model before these hours and is removed; run "
+                f"pipelines.{job} again"
+            )
+
+
+def _finish(replay: Replay, run: Run, priors: Path, console: Console, draw: bool) -> None:
     """Writes the curves, the page, and a run that other jobs read."""
     found = result(replay)
     write_json(run.root / RESULT, found)
+    if found["undecided_clicks"]:
+        console.note(f"labels are {found['label']} still, and count as none")
     model = replay.learners[METHOD].final_model(replay.growth.learned)
     shutil.rmtree(run.vocabularies, ignore_errors=True)
     for name, learned in replay.growth.learned.items():
         write_json(run.vocabularies / f"{name}.json", learned)
+    if priors.is_file():  # of history's rates
+        shutil.copyfile(priors, run.vocabularies / PRIORS)
     run.checkpoints.mkdir(exist_ok=True)
     model.save(run.best_path)
-    if found["hours"] and draw:
+    drawn = bool(found["hours"]) and draw
+    if drawn:
         from pipelines.streaming.stream_page import stream_page  # matplotlib, for those who draw
 
         write_text(run.root / PAGE, stream_page(found))
@@ -228,7 +256,8 @@ def _finish(replay: Replay, run: Run, console: Console, draw: bool) -> None:
         _show("rate after a click, mean of the hours", found["mean"], (*IMPROVING, "pcoc"), console)
     if "ri" in found:
         _show("relative improvement of these", found["ri"]["mean"], IMPROVING, console)
-    console.wrote(run.root, f"({RESULT}, {PAGE}, checkpoints/best.keras)")
+    files = [RESULT, *([PAGE] if drawn else []), "checkpoints/best.keras"]
+    console.wrote(run.root, f"({', '.join(files)})")
 
 
 def _show(title: str, told: dict[str, Any], metrics: Sequence[str], console: Console) -> None:

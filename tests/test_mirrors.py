@@ -145,7 +145,6 @@ HOLDS = {
         pipelines/preparation/raw_log""",
     "pipelines/streaming/test_row_delta": "pipelines/streaming/hours",
     "pipelines/test_stream": """pipelines/streaming/learner
-        pipelines/streaming/stream_log
         pipelines/streaming/stream_page""",
     "pipelines/test_train": """pipelines/evaluate pipelines/experiment/build
         pipelines/experiment/evaluation""",

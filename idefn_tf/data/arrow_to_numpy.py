@@ -11,7 +11,7 @@ import pyarrow as pa
 from idefn_tf._rules import nearest
 from idefn_tf.data import list_columns
 from idefn_tf.data.convert import Place, convert, read
-from idefn_tf.data.feedback_labels import FeedbackLabels
+from idefn_tf.data.feedback_labels import FeedbackLabels, check_delays
 from idefn_tf.data.files import column_values
 from idefn_tf.schema import CLICK, CONVERSION, Feature, Schema
 
@@ -50,8 +50,10 @@ def to_arrays(
     """
     arrays: dict[str, np.ndarray] = {}
     _check_history(schema, table)
+    made = schema.generated
     for feature in schema.features:
-        _add_feature(arrays, feature, table, schema.missing_words, first_row)
+        newest = feature.name in made
+        _add_feature(arrays, feature, table, schema.missing_words, first_row, newest)
     if labels:
         arrays |= _labels(schema, table, first_row)
         weight = np.ones(table.num_rows, np.float32)
@@ -122,8 +124,9 @@ def hide_labels(arrays: dict[str, np.ndarray]) -> None:
     """Sets the conversion of unclicked rows to 0: the one place where training loses sight of it.
 
     Raises:
-        ValueError: if a label is neither 0 nor 1, or a weight is negative or not a number.
+        ValueError: if a label is neither 0 nor 1, a delay or a weight negative or not a number.
     """
+    check_delays(arrays)
     for name in (CLICK, CONVERSION):
         arrays[name] = arrays[name].astype(np.float32)
         wrong = ~np.isin(arrays[name], (0.0, 1.0))
@@ -146,6 +149,7 @@ def _add_feature(
     table: pa.Table,
     words: Sequence[str],
     first_row: int,
+    newest: bool,
 ) -> None:
     names = set(table.column_names)
     found = next((n for n in (feature.name, feature.source) if n in names), None)
@@ -175,4 +179,4 @@ def _add_feature(
             raise ValueError(
                 f"source: column {feature.weights!r}, the weights of {feature.name!r}, is missing"
             )
-    arrays |= list_columns.read(feature, table, found, twin, words, first_row)
+    arrays |= list_columns.read(feature, table, found, twin, words, first_row, newest)

@@ -33,6 +33,13 @@ from idefn_tf.schema.moments import per_second, read_moment, wrong_unit
 
 Arrays = dict[str, np.ndarray]
 _DAY = 86_400
+#: What each label of delays must hold; a delay below 0 has no likelihood.
+RULES = {
+    ELAPSED: "must hold days since the click, 0 or more",
+    CONVERSION_DELAY: "must hold days from the click to the conversion, 0 or more",
+    CONVERSION_FINAL: "must hold 0 and 1",
+}
+_CURE = "write 0 where there is none, and leave out rows with a conversion before its click"
 
 
 @dataclass(frozen=True)
@@ -92,10 +99,13 @@ class FeedbackLabels:
                 "with --as-of, or open the raw rows"
             )
         words = schema.missing_words
-        return {
+        found = {
             name: convert(column_values(table, name), name, "float32", 0.0, words, first_row)
             for name in FEEDBACK_LABELS
         }
+        for name, wrong in wrong_delays(found).items():
+            _refuse(table, name, int(np.argmax(wrong)), first_row, RULES[name], _CURE)
+        return found
 
     def _raw(
         self, schema: Schema, table: pa.Table, given: Arrays, as_of: int, first_row: int
@@ -111,7 +121,8 @@ class FeedbackLabels:
         clicked = np.where(unclicked, shown, clicked)
         for name, wrong, rule, cure in (
             (names[0], unshown, "must hold a time on every row", "write it"),
-            (names[0], shown > as_of, f"must not lie after as_of={as_of}", "leave out the row"),
+            (names[0], shown > as_of, f"must not lie after as_of={as_of}",
+             "give a later as_of, or leave out the row"),
             (names[1], click & (clicked < shown), f"must not lie before {names[0]}", "correct it"),
             (names[2], converted & uncame, "must hold a time where there is a conversion",
              "write it, or leave out the row"),
@@ -135,6 +146,28 @@ class FeedbackLabels:
             ELAPSED: np.where(click, (as_of - clicked) / day, 0.0).astype(np.float32),
             CONVERSION_DELAY: np.where(known, (came - clicked) / day, 0.0).astype(np.float32),
         }
+
+
+def wrong_delays(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Returns by label of delays which rows break its rule, where any does."""
+    found = {
+        name: ~np.isin(values, (0.0, 1.0)) if name == CONVERSION_FINAL else ~(values >= 0.0)
+        for name, values in arrays.items()
+        if name in RULES
+    }
+    return {name: wrong for name, wrong in found.items() if wrong.any()}
+
+
+def check_delays(arrays: Arrays) -> None:
+    """Refuses labels of delays that were read without their rows' numbers.
+
+    Raises:
+        ValueError: naming the column and the first values.
+    """
+    for name, wrong in wrong_delays(arrays).items():
+        raise ValueError(
+            f"source: column {name!r} {RULES[name]}, received {arrays[name][wrong][:5]};\n{_CURE}"
+        )
 
 
 def check_times(labels: Labels, columns: Collection[str]) -> None:

@@ -22,6 +22,7 @@ def read(
     weights: str | None,
     words: Sequence[str] = (),
     first_row: int = 0,
+    newest: bool = False,
 ) -> dict[str, np.ndarray]:
     """Reads a list feature, and its weights, from a table.
 
@@ -32,6 +33,7 @@ def read(
         weights: the column of their weights; None for a list without.
         words: the schema's `missing_words`.
         first_row: the number of the first row, for errors.
+        newest: whether a list that is too long keeps its last entries, as sequences do.
 
     Returns:
         By name, the entries [n, max_length], padded with -1 or "", and float32 weights, padded
@@ -56,7 +58,7 @@ def read(
         wrong = np.zeros(len(lengths), bool)
         wrong[rows[present & ~np.isfinite(of_weights)]] = True
         _refuse(wrong, meaning.unweighted, table, (name, weights), first_row)
-    return _padded(feature, lengths, flat, present, of_weights)
+    return _padded(feature, lengths, flat, present, of_weights, newest)
 
 
 def one_entry(feature: Feature, value: Any, rows: int) -> dict[str, np.ndarray]:
@@ -86,13 +88,16 @@ def _padded(
     flat: np.ndarray,
     present: np.ndarray,
     weights: np.ndarray | None,
+    newest: bool = False,
 ) -> dict[str, np.ndarray]:
     """Drops absent entries, then pads or cuts every list to the feature's length."""
     rows = np.repeat(np.arange(len(lengths)), lengths)[present]
     counts = np.bincount(rows, minlength=len(lengths))
     places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     length = feature.max_length or 1
-    kept = places < length
+    if newest:
+        places -= np.repeat(np.maximum(counts - length, 0), counts)
+    kept = (places >= 0) & (places < length)
     at = rows[kept], places[kept]
     padding = _stored(meaning.PADDING[feature.dtype])
     made = {feature.name: np.full((len(lengths), length), padding, _kind(feature))}

@@ -26,9 +26,14 @@ def fill_empty(
 
 
 def densify(
-    feature: Feature, values: tf.RaggedTensor, weights: tf.RaggedTensor | None
+    feature: Feature,
+    values: tf.RaggedTensor,
+    weights: tf.RaggedTensor | None,
+    newest: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Drops absent entries of ragged lists, then pads or cuts them to the feature's length.
+
+    With `newest` a list without weights that is too long keeps its last entries.
 
     Raises:
         InvalidArgumentError: if entries and weights differ in number, or the weight of an entry is
@@ -45,7 +50,10 @@ def densify(
             flat = tf.identity(flat)
         weights = values.with_flat_values(flat)
         dense = tf.ragged.boolean_mask(weights, present).to_tensor(0.0, shape=shape)
-    kept = tf.ragged.boolean_mask(values, present).to_tensor(padding, shape=shape)
+    there = tf.ragged.boolean_mask(values, present)
+    if newest and feature.max_length:
+        there = there[:, -feature.max_length :]
+    kept = there.to_tensor(padding, shape=shape)
     missing = meaning.stand_in(feature)
     return fill_empty(kept, dense, meaning.PADDING[feature.dtype], missing)
 

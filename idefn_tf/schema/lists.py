@@ -5,7 +5,8 @@
 * An absent entry (a blank piece, a null, NaN, or the padding) is dropped together with the weight
   at its place. Entries and weights of different number are an error; so is an entry whose weight is
   no finite number.
-* What is left is cut to `max_length`. An empty list of a feature with `missing` is that one value
+* What is left is cut to its first `max_length` entries, a part of a sequence to its last, which are
+  the newest events. An empty list of a feature with `missing` is that one value
   with weight 1; without `missing` it stays empty and gives the zero vector.
 
 `idefn_tf.data.list_columns` says this to Arrow and NumPy, `idefn_tf.data.list_tensors` to

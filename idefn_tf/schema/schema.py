@@ -127,11 +127,14 @@ class Schema(Strict):
         if made:
             whole = ties.resolve((*recorded, *made), self.embedding_width, kept)
             object.__setattr__(self, "features", whole)
-        self._check_labels_use()
+        self._check_labels_use(kept)
         return self
 
-    def _check_labels_use(self) -> None:
-        """Refuses a window without its times, and sums of what is never a feature."""
+    def _check_labels_use(self, kept: bool) -> None:
+        """Refuses a window without its times, and sums of what is never a feature.
+
+        Sums in folders of earlier releases, `kept`, may add up labels.
+        """
         window = self.labels.attribution
         if window is not None and window.from_ == "click" and self.labels.click_time is None:
             raise ValueError(
@@ -139,11 +142,18 @@ class Schema(Strict):
                 "'click'; name the column of clicks' times, or write `from: exposure`"
             )
         shown = self.labels.probability_column
+        labels = set() if kept else {*self.labels.columns, *RESERVED}
         for i, aggregate in enumerate(self.past.aggregates):
             if shown is not None and aggregate.value == shown:
                 raise ValueError(
                     f"history.aggregates[{i}].value: must not be labels.exposure_probability, "
                     f"which is never a feature, received {shown!r}; sum another column"
+                )
+            if aggregate.value in labels:
+                raise ValueError(
+                    f"history.aggregates[{i}].value: must not be a label, its time or a delay, "
+                    "which are known later than the row that holds them, received "
+                    f"{aggregate.value!r}; sum another column, or count clicks or conversions"
                 )
 
     def feature(self, name: str) -> Feature:

@@ -131,13 +131,13 @@ class Arrivals:
         return {name: int((self.kind == kind).sum()) for name, kind in named}
 
 
-def check_reads_streams(likelihood: type[LabelLikelihood] | None, name: str) -> None:
+def check_reads_streams(likelihood: type[LabelLikelihood], name: str) -> None:
     """Refuses a likelihood that is for one row a click alone.
 
     Raises:
         ValueError: naming it.
     """
-    if likelihood is not None and FIRST not in likelihood.arrivals:
+    if FIRST not in likelihood.arrivals:
         raise ValueError(
             f"feedback: must be one that reads streams, received {name!r}; take another name, "
             "such as fnw, or train on prepared rows with pipelines.train"

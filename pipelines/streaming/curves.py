@@ -93,19 +93,24 @@ def _weighted(hours: Sequence[Mapping[str, Any]], metric: str) -> float | None:
 
 
 def improvement(method: Hour, pretrained: Hour, oracle: Hour) -> Hour:
-    """Computes RI of every space and metric; None where the oracle is no better or worse."""
+    """Computes RI of every space and metric; None where the oracle is no better."""
     return {
         space: {
-            metric: _improvement(*(curve[space][metric] for curve in (method, pretrained, oracle)))
+            metric: _improvement(
+                method[space][metric],
+                pretrained[space][metric],
+                oracle[space][metric],
+                -1.0 if metric == "log_loss" else 1.0,
+            )
             for metric in IMPROVING
         }
         for space in ("clicked", "all_funnel")
     }
 
 
-def _improvement(method: Any, pretrained: Any, oracle: Any) -> float | None:
-    if None in (method, pretrained, oracle) or abs(oracle - pretrained) < _LEAST:
-        return None
+def _improvement(method: Any, pretrained: Any, oracle: Any, sign: float) -> float | None:
+    if None in (method, pretrained, oracle) or sign * (oracle - pretrained) < _LEAST:
+        return None  # beside an oracle that is worse a better method would have a negative RI
     return float((method - pretrained) / (oracle - pretrained)) + 0.0  # no minus before a zero
 
 

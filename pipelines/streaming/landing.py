@@ -110,18 +110,17 @@ class Landing:
         for name in names:
             path = self.folder / name
             try:
-                table = read_table([str(path)], log.schema)
-                self.taken[name] = self._fresh[name] = path.stat().st_size
-                if not table.num_rows:
-                    continue
-                came = landed(log.schema, table, moment)
-                fresh = np.full(len(came), True)
-                if self.key is not None:
-                    log, fresh = self._known(log, came, table, moment, counts)
+                size, table = path.stat().st_size, read_table([str(path)], log.schema)
+                if table.num_rows:
+                    came = landed(log.schema, table, moment)
+                    fresh = np.full(len(came), True)
+                    if self.key is not None:
+                        log, fresh = self._known(log, came, table, moment, counts)
+                    counts["rows"] += int(fresh.sum())
+                    log = log.joined(came.part(np.flatnonzero(fresh)))
             except ValueError as error:
                 raise ValueError(f"{error} ({path})") from None
-            counts["rows"] += int(fresh.sum())
-            log = log.joined(came.part(np.flatnonzero(fresh)))
+            self.taken[name] = self._fresh[name] = size
         return log, counts
 
     def _known(
@@ -141,25 +140,25 @@ class Landing:
             )
         times, new = log.times, came.times
         final, converted, told = times.final.copy(), times.converted.copy(), times.told.copy()
-        fresh, after = np.full(len(came), True), len(log)
+        fresh, added = np.full(len(came), True), dict[Any, int]()
         for i, key in enumerate(table[self.key].to_pylist()):
-            row = self._rows.get(key)
-            if row is None:
-                self._rows[key] = after
-                after += 1
-                continue
-            fresh[i] = False
-            if row >= len(log):
+            if key in added:
                 raise ValueError(
                     f"--key: column {self.key!r} must tell the rows of a file apart, received "
                     f"{key!r} twice; leave out the older row"
                 )
+            row = self._rows.get(key)
+            if row is None:
+                added[key] = len(log) + len(added)
+                continue
+            fresh[i] = False
             if new.click[i] and not times.click[row]:
                 counts["clicks_left_out"] += 1
             elif new.final[i] and not final[row]:
                 final[row], told[row] = True, moment
                 converted[row] = times.clicked[row] + (new.converted[i] - new.clicked[i])
                 counts["conversions"] += 1
+        self._rows |= added
         return replace(
             log, times=replace(times, final=final, converted=converted, told=told)
         ), fresh

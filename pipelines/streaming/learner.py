@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from idefn_tf._rules import nearest
 from idefn_tf.callbacks import SetEpoch, StopOnNonFinite
 from idefn_tf.data.batch_sampler import BatchSampler
 from idefn_tf.data.batches import Batches, EpochClock
@@ -27,6 +28,7 @@ from idefn_tf.schema import (
     FEEDBACK_LABELS,
     Schema,
 )
+from idefn_tf.tables import SEQUENCES
 from pipelines.experiment.build import build_features, build_model
 from pipelines.experiment.checkpoint import Snapshot, capture
 from pipelines.experiment.config import Config
@@ -92,16 +94,16 @@ class Learner:
         size = min(1 << (count - 1).bit_length(), _SCORED)
         encoded = self._encoded(_filled(held, size))
         for name, table in self.model.features.tables.items():
-            self._bring(table, encoded["rows"][name])
+            self._bring(table, _rows_read(encoded, name))
         batches = tf.data.Dataset.from_tensor_slices((_in_batches(encoded, size),))
         with rows_wait(self.model.optimizer):
             scores = self.model.predict(batches, verbose=0)
         return {name: scores[name][:count] for name in ("ctr", "cvr", "ctcvr")}
 
-    def _bring(self, table: keras.Variable, rows: tf.Tensor) -> None:
+    def _bring(self, table: keras.Variable, rows: np.ndarray) -> None:
         """Brings rows up to date that are about to be read, and remembers them."""
         asked = np.zeros(int(table.shape[0]), bool)
-        asked[rows.numpy().ravel()] = True
+        asked[rows] = True
         before = self._brought.get(id(table))
         found = np.flatnonzero(asked)
         catch_up_rows(self.model.optimizer, table, found)
@@ -204,7 +206,19 @@ def check_config(config: Config) -> None:
             f"arrived, received {settings.positives_per_batch};\nremove it"
         )
     name = config.feedback.get("name", NAMES["feedback"])
-    check_reads_streams(FEEDBACKS.get(name), name)
+    if name not in FEEDBACKS:
+        raise ValueError(
+            f"feedback: must be one of {sorted(FEEDBACKS)}, received {name!r}"
+            f"{nearest(name, FEEDBACKS)}"
+        )
+    check_reads_streams(FEEDBACKS[name], name)
+
+
+def _rows_read(encoded: Mapping[str, Any], table: str) -> np.ndarray:
+    """Returns the rows of a table that features ask for, and events of sequences."""
+    parts = [encoded["rows"][table]]
+    parts += [rows[table] for rows in encoded.get(SEQUENCES, {}).values() if table in rows]
+    return np.concatenate([part.numpy().ravel() for part in parts])
 
 
 def _learned(model: keras.Model) -> list[Any]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from idefn_tf.data import to_arrays
 from idefn_tf.data.feedback_labels import FeedbackLabels
 from idefn_tf.evaluation.row_weights import row_weights
+from idefn_tf.history.kept_history import read_priors
 from idefn_tf.schema import (
     CLICK,
     CONVERSION,
@@ -34,13 +35,16 @@ class StreamLog:
 
     Attributes:
         schema: what the columns are.
-        arrays: features, "click" and "sample_weight", by name.
+        arrays: features, those of history as of each row's time among them, "click" and
+            "sample_weight", by name.
         times: when things happened.
+        as_of: the moment of the log's labels; None for rows that landed.
     """
 
     schema: Schema
     arrays: Arrays
     times: Times
+    as_of: int | None = None
 
     @classmethod
     def of(cls, data: Prepared) -> StreamLog:
@@ -64,7 +68,7 @@ class StreamLog:
         final = click & (arrays[CONVERSION_FINAL] > 0)
         always = np.full(len(shown), ALWAYS)
         times = Times(day, shown, click, clicked, final, clicked + took, always, always)
-        return cls(schema, without_labels(arrays), times)
+        return cls(schema, without_labels(arrays), times, end)
 
     @staticmethod
     def units_a_day(schema: Schema) -> int:
@@ -92,6 +96,15 @@ class StreamLog:
         """Returns some rows as a log of their own."""
         kept = {f.name: getattr(self.times, f.name)[rows] for f in fields(Times) if f.name != "day"}
         return replace(self, arrays=self.take(rows), times=Times(self.times.day, **kept))
+
+    def undecided(self, rows: np.ndarray) -> int:
+        """Counts the clicks among some rows that could still convert at the log's end."""
+        window, times = self.schema.labels.attribution, self.times
+        if window is None or self.as_of is None:
+            return 0
+        opens = (times.clicked if window.from_ == "click" else times.shown)[rows]
+        silent = times.click[rows] & ~times.final[rows]
+        return int((silent & (opens + round(window.window_hours * self.hour) > self.as_of)).sum())
 
     def begins(self) -> int:
         """Returns the whole hour in which the first exposure lies."""
@@ -132,12 +145,33 @@ def check_streams(data: Prepared) -> tuple[Schema, int]:
             f"data: must be prepared with immature: keep or drop, received weight in {data.place}, "
             "which counts rows by their age at the log's end;\nchange labels.immature"
         )
-    if schema.history is not None or schema.sequences:
-        raise ValueError(
-            f"data: must be without history and sequences, received {schema.name!r} with some: a "
-            "stream does not carry them forward yet;\nleave them out of the schema"
-        )
     return schema, int(immature["as_of"])
+
+
+def late_priors(data: Prepared, origin: int) -> str | None:
+    """Says whether history's rates are drawn to a prior that was not known when the stream began.
+
+    Args:
+        data: the prepared log.
+        origin: when the stream begins, in the schema's unit.
+
+    Returns:
+        None where there are no rates, or their prior is of an earlier log or of earlier rows.
+    """
+    schema = data.schema
+    if not any(c.measure == "rate" for a in schema.past.aggregates for c in a.columns):
+        return None
+    of = data.parts[0]
+    rows = data.table(of, [EXPOSURE_TIME, CLICK])
+    own = np.isclose(read_priors(data.vocabularies)[CLICK], np.mean(rows[CLICK].to_numpy()))
+    later = int((rows[EXPOSURE_TIME].to_numpy() >= origin).sum())
+    if not own or not later:
+        return None
+    return (
+        f"rates of history are drawn to the share among the rows of {of!r}, of which {later:,} of "
+        f"{len(rows):,} come after the stream begins; prepare the log with a --split whose train "
+        "ends there"
+    )
 
 
 def without_labels(arrays: Arrays) -> Arrays:

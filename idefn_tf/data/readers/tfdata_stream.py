@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from idefn_tf.data.batch_sampler import Shard
 from idefn_tf.data.batches import EpochClock
+from idefn_tf.data.feedback_labels import RULES
 from idefn_tf.schema import CLICK, CONVERSION
 
 
@@ -100,6 +101,12 @@ def split(columns: dict[str, tf.Tensor], further: Sequence[str] = ()) -> Any:
             ["source: sample_weight must be 0 or more, received", weight],
         )
     )
+    checks += [
+        tf.debugging.Assert(
+            tf.reduce_all(values >= 0), [f"source: column {name!r} {RULES[name]}, received", values]
+        )
+        for name, values in beside.items()
+    ]
     with tf.control_dependencies(checks):
         labels[CONVERSION] = labels[CONVERSION] * labels[CLICK]
     return columns, {**labels, **beside}, weight

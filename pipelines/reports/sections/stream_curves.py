@@ -72,7 +72,10 @@ def add_totals(section: Section, found: Mapping[str, Any]) -> None:
                 columns += [f"RI {_METRICS[metric]}" for metric in improved]
             section.table(f"{told}: rate {where}", columns, rows)
     if "ri" in found:
-        section.note("RI is 0 for the model that never learns again, and 1 for the oracle.")
+        section.note(
+            "RI is 0 for the model that never learns again, and 1 for the oracle. Where the oracle "
+            "is no better than that model there is none."
+        )
     else:
         section.note("Without --controls there is nothing that an improvement is relative to.")
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from idefn_tf.data import open_dataset
 from idefn_tf.data.tensorflow_io_plugin import load_tensorflow_io
-from idefn_tf.schema import Schema
+from idefn_tf.schema import DELAY_COLUMNS, Schema
 from tests.idefn_tf.data.timed_rows import DAY, HOUR, START, timed_schema
 
 try:
@@ -114,6 +114,12 @@ def test_times_that_no_funnel_has_are_refused_with_column_row_and_cure(row, colu
     assert f"in row {row}; " in str(caught.value)
 
 
+def test_a_moment_before_the_first_exposure_is_refused_with_both_cures():
+    told = r"'shown_at' must not lie after as_of=1714521599, received 1714521600 in row 0; give a "
+    with pytest.raises(ValueError, match=told + "later as_of, or leave out the row"):
+        labels_of(frame(), START - 1)
+
+
 def test_seconds_in_a_schema_of_milliseconds_are_refused():
     with pytest.raises(ValueError, match="in row 5; if these are seconds, set"):
         labels_of(frame(), made=schema(time_unit="ms"))
@@ -193,6 +199,42 @@ def test_a_record_without_a_label_of_delays_is_named(tmp_path):
         list(open_dataset(schema(), str(tmp_path / "rows.tfrecord"), feedback_labels=True))
 
 
+BROKEN = [
+    ("elapsed", -1.0, "must hold days since the click, 0 or more"),
+    ("conversion_delay", -0.5, "must hold days from the click to the conversion, 0 or more"),
+    ("conversion_final", 2.0, "must hold 0 and 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "rule"), BROKEN)
+def test_delays_that_no_likelihood_has_are_refused_with_column_row_and_cure(name, value, rule):
+    """A delay below 0 would make the likelihood of delays grow without bound."""
+    table = prepared_frame()
+    table.loc[7, name] = value
+    told = (
+        rf"source: column '{name}' {rule}, received {value} in row 7; write 0 where there is none"
+    )
+    with pytest.raises(ValueError, match=told):
+        open_dataset(schema(), table, feedback_labels=True)
+
+
+@pytest.mark.parametrize(("name", "value", "rule"), BROKEN[:2])
+@pytest.mark.parametrize("form", ["tfrecord", pytest.param("tensorflow-io", marks=needs_io)])
+@pytest.mark.parametrize("cache", [1000, 10], ids=["held", "streamed"])
+def test_every_reader_refuses_them(tmp_path, monkeypatch, form, cache, name, value, rule):
+    monkeypatch.setattr("idefn_tf.data.dataset.CACHE_ROWS", cache)
+    table, options = prepared_frame(), {}
+    table.loc[7, name] = value
+    path = tmp_path / ("rows.tfrecord" if form == "tfrecord" else "rows.parquet")
+    if form == "tfrecord":
+        write_records(path, table)
+    else:
+        table.to_parquet(path)
+        options["reader"] = form
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=f"{name}.+ {rule}"):
+        list(open_dataset(schema(), str(path), feedback_labels=True, **options))
+
+
 def test_raw_times_are_read_by_pyarrow_alone(tmp_path):
     path = tmp_path / "rows.parquet"
     frame().to_parquet(path)
@@ -200,15 +242,38 @@ def test_raw_times_are_read_by_pyarrow_alone(tmp_path):
         open_dataset(schema(), str(path), feedback_labels=True, as_of=START, reader="tensorflow-io")
 
 
-@pytest.mark.parametrize(
-    "name", ["elapsed", "conversion_delay", "conversion_final", "clicked_at", "bought_at"]
-)
+@pytest.mark.parametrize("name", [*DELAY_COLUMNS, "clicked_at", "bought_at"])
 @pytest.mark.parametrize("key", ["name", "column"])
 def test_none_of_them_is_ever_a_feature(name, key):
     value = schema().model_dump(mode="json", by_alias=True, exclude_none=True)
     value["features"][0] |= {"name": "fine", key: name}
     with pytest.raises(ValueError, match=f"{name!r} is a label, a reserved or a forbidden column"):
         Schema.parse(value)
+
+
+@pytest.mark.parametrize("name", [*DELAY_COLUMNS, "clicked", "bought", "clicked_at", "bought_at"])
+def test_none_of_them_is_summed_into_a_history(name):
+    """A past exposure is known at once, what came of it later: its sum would tell the future."""
+    value = schema().model_dump(mode="json", by_alias=True, exclude_none=True)
+    past = {"key": "user", "events": ["exposure"], "measures": ["sum"]}
+    value["history"] = {"aggregates": [{**past, "value": name}]}
+    told = rf"history\.aggregates\[0\]\.value: must not be a label, .* received '{name}'; sum anoth"
+    with pytest.raises(ValueError, match=told):
+        Schema.parse(value)
+    value["history"] = {"aggregates": [{**past, "value": "price"}]}
+    assert Schema.parse(value).generated == {"user__exposure_sum__all"}
+
+
+def test_a_folder_of_before_that_sums_a_label_is_read(tmp_path):
+    past = "history: {aggregates: [{key: user, events: [click], measures: [sum], value: bought}]}"
+    text = (
+        "name: s\nlabels: {click: clicked, conversion: bought, exposure_time: at}\n"
+        "features: [{name: user, dtype: int64, side: user, kind: vocabulary}]\n" + past
+    )
+    (tmp_path / "schema.yaml").write_text(text)
+    with pytest.raises(ValueError, match="must not be a label"):
+        Schema.load(tmp_path / "schema.yaml")
+    assert Schema.load(tmp_path / "schema.yaml", kept=True).generated == {"user__click_sum__all"}
 
 
 def test_keep_needs_the_three_times():

@@ -1,5 +1,8 @@
 """Label likelihoods inside methods: expectations over a known law, and who sees a duplicate."""
 
+import contextlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -263,3 +266,19 @@ def test_labels_that_evaluation_lacks_are_as_observed(make_model):
     plain = Batch(*(tf.constant(OPEN[k], tf.float32) for k in ("click", "conversion", "weight")))
     assert model.samples(outputs, plain).weights is None
     assert float(model.further_losses(outputs, plain)["feedback_loss"]) == 0
+
+
+def test_the_page_tells_which_method_takes_which_likelihood(make_model):
+    """docs/choose-a-method.md: every method and likelihood, and a dash where a pair is refused."""
+    text = (Path(__file__).parents[3] / "docs/choose-a-method.md").read_text(encoding="utf-8")
+    lines = text.partition("## Delayed feedback")[2].splitlines()
+    head, _, *rows = [line.strip("| ").split("|") for line in lines if line.startswith("|")]
+    kinds = [cell.strip(" `") for cell in head[1:]]
+    told = {row[0].strip(" `"): [cell.strip() for cell in row[1:]] for row in rows}
+    assert sorted(kinds) == sorted(feedback.FEEDBACKS)
+    assert set(told) == {n for n in NAMES if METHODS[n].__module__.startswith("idefn_tf")}
+    for name, cells in told.items():
+        for kind, cell in zip(kinds, cells, strict=True):
+            refused = pytest.raises(ValueError, match="feedback: must be")
+            with refused if cell == "-" else contextlib.nullcontext():
+                make_model(name, feedback=likelihood(kind), **seeded(name))

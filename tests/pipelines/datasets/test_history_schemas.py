@@ -33,14 +33,15 @@ def rows_of(prepared, part):
 
 def test_there_is_one_for_every_data_set_with_times():
     assert WITH_HISTORY == [
-        "kuairand_pure_derived", "kuairand_pure_history", "simulated_funnel_history",
+        "kuairand_pure_derived", "kuairand_pure_history", "simulated_funnel_delay_history",
+        "simulated_funnel_history",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WITH_HISTORY)
 def test_it_is_the_schema_without_history_plus_history(name):
     schema = shipped(name)
-    plain = shipped(schema.name)
+    plain = shipped("simulated_funnel_delay" if schema.labels.delayed else schema.name)
     assert schema.recorded == plain.features
     assert schema.never_features == plain.never_features
     zone = {"time_zone": schema.labels.time_zone}

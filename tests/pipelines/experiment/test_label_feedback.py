@@ -146,6 +146,8 @@ def test_a_run_learns_from_delays_and_keeps_its_likelihood(data, tmp_path):
     assert best.feedback.window == 2.0
     metrics = json.loads(run.metrics_path.read_text())
     assert set(metrics) == {"validation", "test"}
+    said = {part: {space["label"] for space in found.values()} for part, found in metrics.items()}
+    assert said == {"validation": {"known at 2024-05-06 00:00:00 UTC"}, "test": {"final"}}
     assert "feedback_loss" in run.history_path.read_text().splitlines()[0]
     report(run.root, QUIET, data=data)
     page = (run.root / "report.html").read_text("utf-8")

@@ -241,3 +241,44 @@ def test_the_message_names_columns_row_and_both_lists(engine):
     with pytest.raises(tf.errors.InvalidArgumentError, match="x_weights: must hold") as caught:
         through_tfrecord(engine, schema_of(), [[1], [1, None, 2]], [[1.0], [1.0, 3.0]])
     assert re.search(said, str(caught.value), re.DOTALL)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "string"])
+def test_a_sequence_that_is_too_long_keeps_its_newest_events(engine, dtype):
+    """Rows that hold lists of their own: two, three and five events of which three are read."""
+    user = {"name": "u", "dtype": "int64", "side": "user", "kind": "vocabulary"}
+    item = {"name": "x", "dtype": dtype, "side": "item", "kind": "hash", "num_buckets": 9}
+    clicks = {"name": "c", "key": "u", "condition": "clicked", "items": ["x"], "length": 3}
+    schema = Schema.parse(
+        {
+            "name": "s",
+            "labels": {"click": "o", "conversion": "r", "exposure_time": "t"},
+            "features": [user, item],
+            "sequences": [clicks],
+        }
+    )
+    of = str if dtype == "string" else int
+    cells = [[of(e) for e in events] for events in ([1, 2], [1, 2, 3], [1, 2, 3, 4, 5])]
+    blank = "" if dtype == "string" else -1
+    expected = [[of(1), of(2), blank], [of(1), of(2), of(3)], [of(3), of(4), of(5)]]
+    kind = pa.list_(KINDS[dtype])
+    rows = pa.table({"u": [1, 1, 1], "x": [of(9)] * 3, "c__x": pa.array(cells, kind)})
+    assert plain({"x": to_arrays(schema, rows, labels=False)["c__x"]})["x"] == expected
+    sent = RequestBuilder.from_schema(schema).columns(rows.to_pylist())["c__x"]
+    assert plain({"x": np.asarray(sent)})["x"] == expected
+    alone = schema.model_copy(update={"features": (schema.feature("c__x"),)})
+    assert alone.generated == {"c__x"}
+    found = through_tfrecord(engine, schema_of(dtype, weights=None), cells, None)["x"]
+    assert plain({"x": found})["x"][2] == [of(1), of(2), of(3)]  # any other list keeps its first
+    examples = [
+        tf.train.Example(features=tf.train.Features(feature={"c__x": held(cell)})) for cell in cells
+    ]
+    parsed = parse_examples(alone, tf.constant([e.SerializeToString() for e in examples]))
+    assert plain({"x": parsed["c__x"].numpy()})["x"] == expected
+
+
+def held(cell):
+    if isinstance(cell[0], str):
+        entries = tf.train.BytesList(value=[entry.encode() for entry in cell])
+        return tf.train.Feature(bytes_list=entries)
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=cell))

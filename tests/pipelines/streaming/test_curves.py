@@ -63,6 +63,19 @@ def test_improvement_is_relative_to_the_two_controls():
     assert "ri" not in curves.summarize([{"method": hour([0.5, 0.6, 0.2])}])
 
 
+def test_beside_an_oracle_that_is_no_better_there_is_no_improvement():
+    """As a ratio of two losses a better method would have a negative one."""
+
+    def hour(auc, loss):
+        return {s: {"auc": auc, "pr_auc": 0.5, "log_loss": loss} for s in ("clicked", "all_funnel")}
+
+    pretrained, worse, better = hour(0.7, 0.30), hour(0.6, 0.31), hour(0.8, 0.28)
+    none = {"auc": None, "pr_auc": None, "log_loss": None}
+    assert curves.improvement(better, pretrained, worse)["clicked"] == none
+    found = curves.improvement(worse, pretrained, better)["clicked"]
+    assert found == {"auc": pytest.approx(-1), "pr_auc": None, "log_loss": pytest.approx(-0.5)}
+
+
 def test_hours_count_by_their_rows():
     good = curves.measure(rows([1, 1], [1, 0], [0.9, 0.1]))
     bad = curves.measure(rows([1] * 4, [1, 0, 0, 0], [0.1, 0.9, 0.9, 0.9]))

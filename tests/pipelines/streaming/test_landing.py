@@ -118,6 +118,8 @@ def test_files_that_do_not_fit_are_named(folder):
     table(exposure("a", 1), exposure("a", 2)).to_csv(path / "twice.csv", index=False)
     with pytest.raises(ValueError, match=r"--key: .*received 'a' twice.*twice\.csv"):
         landing.take(log, ["twice.csv"], START)
+    table(exposure("a", 1), exposure("b", 2)).to_csv(path / "twice.csv", index=False)
+    assert landing.take(log, ["twice.csv"], START)[1]["rows"] == 2
     table(exposure("z", 1)).drop(columns="user").to_csv(path / "short.csv", index=False)
     with pytest.raises(ValueError, match=r"user.*short\.csv"):
         landing.take(log, ["short.csv"], START)
@@ -125,6 +127,28 @@ def test_files_that_do_not_fit_are_named(folder):
         landing.again(log, {"short.csv": 7}, START)
     with pytest.raises(ValueError, match="--follow: must be a folder"):
         Landing(path / "none")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("bought", START + HOUR - 1, "'bought' must not lie before clicked, received"),
+        ("clicked", START - 1, "'clicked' must not lie before shown, received"),
+        ("shown", 1000 * START, "'shown' must hold s since 1970, received"),
+        ("bought", None, "'bought' must hold a time where there is a conversion, received None"),
+    ],
+)
+def test_times_that_no_funnel_has_are_refused_with_file_row_and_cure(folder, column, value, said):
+    path, landing, _ = folder
+    log = landed(SCHEMA, read(exposure("first", 0)), START)
+    rows = exposure("a", 0, 0.5), exposure("b", 0, 1, 2)
+    rows[1][column] = value
+    table(*rows).to_parquet(path / "odd.parquet")
+    with pytest.raises(ValueError, match=rf"{said}.* in row 1; .+ \(.*odd\.parquet\)"):
+        landing.take(log, ["odd.parquet"], START)
+    assert not landing.taken
+    table(rows[0]).to_parquet(path / "odd.parquet")  # put right, it is taken
+    assert landing.take(log, ["odd.parquet"], START)[1]["rows"] == 1
 
 
 def write(folder, name, *rows):

@@ -8,7 +8,7 @@ import pytest
 from pipelines.cli.console import Console
 from pipelines.experiment.config import Config
 from pipelines.prepare import prepare
-from pipelines.stream import stream
+from pipelines.stream import main, stream
 from pipelines.streaming.arrivals import Rule, arrivals
 from pipelines.streaming.growth import Growth
 from pipelines.streaming.hours import Hours
@@ -39,7 +39,10 @@ def prepared(folder, delay, fresh=None, schema=SCHEMA):
 
 
 def test_without_delays_the_method_is_the_oracle_bit_by_bit(tmp_path):
-    data, out = prepared(tmp_path, 0), tmp_path / "run"
+    window = SCHEMA.labels.attribution.model_copy(update={"window_hours": 6.0})
+    labels = SCHEMA.labels.model_copy(update={"attribution": window})
+    schema = SCHEMA.model_copy(update={"labels": labels})
+    data, out = prepared(tmp_path, 0, schema=schema), tmp_path / "run"
     stream(Config.parse(CONFIG), data, out, Console(quiet=True), hours=3, controls=True, draw=False)
     found = json.loads((out / "stream.json").read_text())
     for hour in found["hours"]:
@@ -50,6 +53,7 @@ def test_without_delays_the_method_is_the_oracle_bit_by_bit(tmp_path):
     assert set(found["ri"]["mean"]["method"]["clicked"].values()) <= {1.0, None}
     assert found["begins"] == "2023-11-15T10:00:00+00:00"  # half of the log's hours
     assert not (out / "stream.html").exists()
+    assert (found["label"], found["undecided_clicks"]) == ("final", 0)  # all windows are closed
 
 
 def test_a_new_id_is_read_from_the_hour_on_in_which_it_came(tmp_path):
@@ -111,3 +115,33 @@ def test_a_stream_on_several_devices_is_refused():
     told = r"^training\.strategy: must be none in a stream, received 'mirrored';\nset training\.str"
     with pytest.raises(ValueError, match=told):
         check_config(Config.parse({"method": "esmm", "training": training}))
+
+
+def test_a_name_that_is_no_likelihood_is_refused_before_anything_is_read(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text(json.dumps(CONFIG))
+    given = ["--config", tmp_path / "config.yaml", "--data", tmp_path, "--out", tmp_path / "run"]
+    assert main([*map(str, given), "--feedback", "fwn"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "feedback: must be one of ['defer', 'defuse', 'dfm'," in said
+    assert "received 'fwn'; did you mean 'fnw'?" in said
+    assert not (tmp_path / "run" / "hours").exists()
+
+
+def test_a_duplicate_is_no_further_exposure_to_vocabularies(tmp_path):
+    """A late row of a user whose one exposure waits for a second one lets it in no sooner."""
+    twice = SCHEMA.features[0].model_copy(update={"min_count": 2})
+    schema = SCHEMA.model_copy(update={"features": (twice, *SCHEMA.features[1:])})
+    rows = [exposure(f"p{i}", i / 50, i / 50, None, 1) for i in range(1200)]
+    rows[650]["user"], rows[660]["user"] = 77, 88
+    rows[650] |= {"buy": 1, "bought": rows[650]["clicked"] + 60}
+    rows[670]["user"] = 88
+    table(*rows).to_csv(tmp_path / "log.csv", index=False)
+    data = prepare("table", tmp_path / "log.csv", tmp_path / "data", schema=schema)
+    log = StreamLog.of(data)
+    config = Config.parse({**CONFIG, "feedback": {"name": "fnw"}})
+    replay = Replay(config, log, log.begins() + 13 * log.hour, Hours(tmp_path / "hours"), False)
+    replay.begin(lambda text: None)
+    told = replay.run_hour()
+    assert told["trained"]["method"] == {"first": 50, "late": 1, "revisit": 0}
+    assert replay.growth.learned["user"]["values"] == [1, 88]
+    assert replay.growth.waiting["user"] == {77: 1}

@@ -137,6 +137,21 @@ def test_without_a_conversion_no_row_is_a_whole_positive(name):
     assert samples.head_loss is None or np.isfinite(float(samples.head_loss))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_with_conversions_alone_nothing_but_delay_is_a_negative(name):
+    """One class: what came within the wait pulls up; the samples of before do as published."""
+    rows = [(s, 1, 1, e, d) for s, *_ in CLICKS for e, d in ((9.0, 0.05), (9.0, 2.0), (3.0, 0.05))]
+    found, samples = gradients(name, rows)
+    weights = np.array([published(name, *row) for row in rows])
+    p = np.array([sigmoid(row[0]) for row in rows])
+    np.testing.assert_allclose(found, weights[:, 1] * p - weights[:, 0] * (1 - p), rtol=2e-5)
+    fast = np.array([row[4] for row in rows]) <= WAIT
+    negative = weights[:, 1] > 0
+    assert negative.any() == (name in ("fnw", "fnc", "es_dfm", "defuse", "defer"))
+    assert negative[fast].any() == (name in ("fnw", "fnc"))
+    assert samples.head_loss is None or np.isfinite(float(samples.head_loss))
+
+
 #: A law: rate .3, sixty of a hundred conversions within the wait; heads at its truth.
 RATE, EARLY = 0.3, 0.6
 LAW = [  # (probability, y, delay)
