@@ -9,29 +9,28 @@ fails.
 Small batches of a signature that has proved quick run in the event loop's own thread, as all the
 requests that arrived together: handing a batch to a thread and its outputs back costs more than
 such a run. Where requests come in company, a batch is run once some turns of the loop have brought
-no further one, for a run costs about the same whatever its rows.
+no further one, for a run costs about the same whatever its rows. Where they come one by one, a
+request is run as soon as it is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import logging
+import functools
 import queue
 import threading
-import time
+from collections.abc import Callable
 
 import numpy as np
 
 from serving.common.config import BatchingConfig
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.metrics import Metrics
-from serving.server.runtime.job_queue import SMALL, Job, Lane, give_up, resolve
+from serving.server.runtime.batch_execution import BatchExecution
+from serving.server.runtime.job_queue import SMALL, Job, Lane, Outcome, resolve
 from serving.server.runtime.servable import Servable
 from serving.server.runtime.signature import Arrays, Signature
 from serving.server.runtime.stacked_arrays import StackedArrays
-
-log = logging.getLogger("serving.server")
 
 
 class Batcher:
@@ -52,9 +51,9 @@ class Batcher:
         max_pending: int = 1000,
         mixing: str = "independent",
     ) -> None:
-        self._metrics = metrics
         self._strict = config is not None
         self._config = config or BatchingConfig()
+        self._execution = BatchExecution(metrics, self._config)
         self._max_pending = max_pending
         self._mixing = mixing
         self._lanes: dict[Signature, Lane] = {}
@@ -91,6 +90,40 @@ class Batcher:
         Raises:
             StatusError: The graph refused the values, the queue is full, or the time is over.
         """
+        future = asyncio.get_running_loop().create_future()
+        reply = functools.partial(_resolve_future, future)
+        job = self.submit(servable, signature, arrays, deadline, api, reply)
+        try:
+            outputs: dict[str, np.ndarray] = await future
+            return outputs
+        finally:
+            job.drop()
+
+    def submit(
+        self,
+        servable: Servable,
+        signature: Signature,
+        arrays: Arrays,
+        deadline: float,
+        api: str,
+        reply: Callable[[Outcome], None],
+    ) -> Job:
+        """Takes one request; a lone small one of a quick signature is run before this returns.
+
+        Args:
+            servable: The version; the caller holds it until `reply` is called.
+            signature: Its signature.
+            arrays: The inputs.
+            deadline: When to give up, on the event loop's clock.
+            api: "Predict", "Classify" or "Regress", for the metrics.
+            reply: Gets the outputs of these inputs alone, or what was wrong; must not raise.
+
+        Returns:
+            The job; `drop` it if the outcome is not wanted any more.
+
+        Raises:
+            StatusError: The shapes are not the signature's, or the queue is full.
+        """
         signature.check_shapes(arrays)
         loop = asyncio.get_running_loop()
         rows, shapes = self._mixable(signature, arrays)
@@ -113,19 +146,17 @@ class Batcher:
             )
         fed = arrays.feeds if isinstance(arrays, StackedArrays) else arrays.values()
         numbers = sum([array.size for array in fed])
-        job = Job(
-            signature, servable.name, api, arrays, rows, shapes, numbers, loop.create_future()
-        )
-        lane.waiting.append(job)
-        if not self._strict and lane.quick and signature.bounded and job.numbers <= SMALL:
-            self._start_here(loop, lane)
-        else:
+        job = Job(signature, servable.name, api, arrays, rows, shapes, numbers, reply, deadline)
+        if self._strict or not lane.quick or not signature.bounded or numbers > SMALL:
+            lane.waiting.append(job)
+            job.watch(loop)
             self._start(loop, lane)
-        timer = loop.call_at(deadline, give_up, job)
-        try:
-            return await job.future
-        finally:
-            timer.cancel()
+        elif lane.may_run_at_once(loop):
+            resolve([job], lane, self._execution.run([job]))
+        else:
+            lane.waiting.append(job)
+            self._start_here(loop, lane)
+        return job
 
     def _mixable(
         self, signature: Signature, arrays: Arrays
@@ -179,8 +210,10 @@ class Batcher:
             return
         lane.note_company(len(batch))
         if lane.quick and sum([job.numbers for job in batch]) <= SMALL:
-            resolve(batch, lane, self._run(batch))
+            resolve(batch, lane, self._execution.run(batch))
         else:
+            for job in batch:
+                job.watch(loop)
             lane.running += 1
             self._work.put((loop, batch))
         if lane.waiting:
@@ -207,7 +240,7 @@ class Batcher:
         rows, left = 0, []
         while lane.waiting:
             job = lane.waiting.popleft()
-            if job.future.done():  # its time is over
+            if job.over:
                 continue
             if not batch:
                 batch.append(job)
@@ -225,82 +258,12 @@ class Batcher:
     def _serve(self) -> None:
         while (work := self._work.get()) is not None:
             loop, batch = work
-            seconds = self._run(batch)
+            seconds = self._execution.run(batch)
             try:
                 loop.call_soon_threadsafe(self._finish, loop, batch, seconds)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
             work = batch = None  # type: ignore[assignment]  # no arrays kept while idle
-
-    def _run(self, batch: list[Job]) -> float:
-        """Gives every job its outcome; returns the seconds that this thread computed for it."""
-        started = time.thread_time()
-        try:
-            self._run_jobs(batch)
-        except BaseException as error:
-            log.exception("A batch failed")
-            for job in batch:
-                job.outcome = StatusError("INTERNAL", type(error).__name__)
-        return time.thread_time() - started
-
-    def _run_jobs(self, batch: list[Job]) -> None:
-        if len(batch) > 1 or self._config.allowed_batch_sizes or self._is_large(batch[0]):
-            outputs = self._run_in_parts(batch[0]) if self._is_large(batch[0]) else None
-            outputs = outputs or self._run_together(batch)
-            if outputs is not None:
-                start = 0
-                for job in batch:
-                    end = start + job.rows
-                    job.outcome = {name: array[start:end] for name, array in outputs.items()}
-                    start = end
-                return
-        for job in batch:
-            try:
-                job.outcome = self._timed(job, [job.arrays])
-            except StatusError as error:
-                job.outcome = error
-
-    def _is_large(self, job: Job) -> bool:
-        """Whether a request is run in several parts."""
-        splits = self._config.split_large and job.shapes is not None
-        return splits and job.rows > self._config.execution_rows
-
-    def _run_in_parts(self, job: Job) -> dict[str, np.ndarray] | None:
-        """Outputs of a large request's rows, part by part; None if they are not by row."""
-        parts = []
-        for start in range(0, job.rows, self._config.execution_rows):
-            end = min(start + self._config.execution_rows, job.rows)
-            arrays = _rows(job.arrays, start, end)
-            part = dataclasses.replace(job, arrays=arrays, rows=end - start)
-            outputs = self._run_together([part])
-            if outputs is None:
-                return None
-            parts.append({name: array[: part.rows] for name, array in outputs.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def _run_together(self, batch: list[Job]) -> dict[str, np.ndarray] | None:
-        """Outputs of all rows; None if the jobs must be run one by one."""
-        first = batch[0]
-        if first.shapes is None:
-            return None
-        rows = sum(job.rows for job in batch)
-        size = next((size for size in self._config.allowed_batch_sizes if size >= rows), rows)
-        sets = [job.arrays for job in batch]
-        if size > rows:
-            sets += [_rows(first.arrays, 0, 1)] * (size - rows)
-        try:
-            outputs = self._timed(first, sets)
-        except StatusError:
-            return None
-        if any(array.ndim == 0 or array.shape[0] != size for array in outputs.values()):
-            return None
-        return outputs
-
-    def _timed(self, job: Job, sets: list[Arrays]) -> dict[str, np.ndarray]:
-        signature, started = job.signature, time.perf_counter()
-        outputs = signature.run(sets[0]) if len(sets) == 1 else signature.run_together(sets)
-        self._metrics.runtime(job.model, job.api, time.perf_counter() - started)
-        return outputs
 
     def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], seconds: float) -> None:
         lane = self._lanes[batch[0].signature]
@@ -309,7 +272,10 @@ class Batcher:
         self._start(loop, lane)
 
 
-def _rows(arrays: Arrays, start: int, end: int) -> Arrays:
-    if isinstance(arrays, StackedArrays):
-        return arrays.part(start, end)
-    return {name: array[start:end] for name, array in arrays.items()}
+def _resolve_future(future: asyncio.Future[dict[str, np.ndarray]], outcome: Outcome) -> None:
+    if future.done():  # cancelled a moment ago
+        return
+    if isinstance(outcome, StatusError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
