@@ -68,9 +68,21 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     Returns:
         The body.
     """
-    tokens = _tokens(outputs)
-    texts = [_nested(tokens[name], array.shape) for name, array in outputs.items()]
+    texts = _short_texts(outputs)
+    if texts is None:
+        tokens = _tokens(outputs)
+        texts = [_nested(tokens[name], array.shape) for name, array in outputs.items()]
     return (_form(tuple(outputs)) % tuple(texts)).encode("utf-8", "surrogateescape")
+
+
+def _short_texts(outputs: Mapping[str, np.ndarray]) -> list[str] | None:
+    """The texts of short lists of float32; None if there is anything else."""
+    texts = []
+    for array in outputs.values():
+        if array.ndim != 1 or array.size >= _SMALL or array.dtype != _SINGLE:
+            return None
+        texts.append(f"[{', '.join([json_text.decimal(v, True) for v in array.tolist()])}]")
+    return texts
 
 
 @functools.lru_cache(256)

@@ -137,6 +137,7 @@ def _quick_columns(
 ) -> Arrays | None:
     """Every input's column at once, those of one type and shape in one array."""
     groups = []
+    rows = 0
     for names in alike:
         try:
             lists = _getter(names)(columns)
@@ -146,8 +147,12 @@ def _quick_columns(
         if group is None or group.ndim < 2:  # a column is a list
             return None
         groups.append(group)
-    if stacked and (whole := _stacked(groups, inputs, alike)) is not None:
-        return whole
+        rows = rows or group.shape[1]
+        stacked = stacked and group.shape[1] == rows
+        stacked = stacked and inputs[names[0]].accepts(group.shape[1:])
+    if stacked:
+        feeds = [g if len(names) > 1 else g[0] for names, g in zip(alike, groups, strict=True)]
+        return StackedArrays(alike, feeds, rows)
     arrays: dict[str, np.ndarray] = {}
     for names, group in zip(alike, groups, strict=True):
         arrays.update(zip(names, group, strict=True))
@@ -160,19 +165,6 @@ def _getter(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Sequence[An
     if len(names) > 1:
         return itemgetter(*names)
     return lambda columns: (columns[names[0]],)
-
-
-def _stacked(
-    groups: list[np.ndarray], inputs: Mapping[str, TensorSpec], alike: Alike
-) -> StackedArrays | None:
-    """The arrays as the session is fed with them; None if shapes are not what it takes."""
-    rows = groups[0].shape[1] if groups[0].ndim > 1 else 0
-    for names, group in zip(alike, groups, strict=True):
-        shape = group.shape[1:]
-        if shape[:1] != (rows,) or not inputs[names[0]].accepts(shape):
-            return None
-    feeds = [g if len(names) > 1 else g[0] for names, g in zip(alike, groups, strict=True)]
-    return StackedArrays(alike, feeds, rows)
 
 
 def _quick(values: Sequence[Any], spec: TensorSpec) -> np.ndarray | None:

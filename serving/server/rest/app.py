@@ -159,9 +159,11 @@ class RestApp:
             return False
 
         def end(code: str, status: int, answer: bytes) -> None:
-            work.servable.release()
-            self._note(scope, target, route, code, status, answer, started)
-            reply(status, [_JSON, *self._last_headers(answer)], answer)
+            try:  # what is noted of an answer does not hold it up
+                reply(status, [_JSON, *self._last_headers(answer)], answer)
+            finally:
+                work.servable.release()
+                self._note(scope, target, route, code, status, answer, started)
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, StatusError):

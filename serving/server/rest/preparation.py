@@ -51,10 +51,9 @@ class Preparation:
             StatusError: In TensorFlow Serving's order of checks and words.
         """
         request = document.parse(body, self._limits.max_depth)
-        if tensors.row_count(request) > self._limits.max_rows:
-            raise invalid_argument(
-                f"Request has more rows than the server accepts: {self._limits.max_rows}"
-            )
+        most = self._limits.max_rows
+        if len(body) > most and tensors.row_count(request) > most:  # a row takes a byte or more
+            raise invalid_argument(f"Request has more rows than the server accepts: {most}")
         name = request.get("signature_name", "")
         if type(name) is not str:
             raise invalid_argument(

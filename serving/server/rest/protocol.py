@@ -186,10 +186,9 @@ class Protocol(HttpToolsProtocol):
         lines = [b"%s: %s\r\n" % pair for pair in (*cycle.default_headers, *headers)]
         if not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
-        cycle.response_started = cycle.response_complete = True
-        cycle.message_event.set()
         head = STATUS_LINE[status] + b"".join(lines) + b"\r\n"
         self.transport.write_whole(head + body)  # type: ignore[attr-defined]
+        cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()

@@ -32,6 +32,8 @@ from serving.server.runtime.servable import Servable
 from serving.server.runtime.signature import Arrays, Signature
 from serving.server.runtime.stacked_arrays import StackedArrays
 
+_FULL = "The batch scheduling queue to which this task was submitted is full"
+
 
 class Batcher:
     """Runs signatures in threads of its own, for one event loop.
@@ -126,37 +128,45 @@ class Batcher:
         """
         signature.check_shapes(arrays)
         loop = asyncio.get_running_loop()
-        rows, shapes = self._mixable(signature, arrays)
-        if self._strict and shapes is not None and not self._config.split_large:
-            limit = self._config.max_batch_size
-            if rows > limit:
-                raise invalid_argument(
-                    f"Task size {rows} is larger than maximum input batch size {limit}"
-                )
-        lane = self._lanes.get(signature)
-        if lane is None:
-            self._lanes = {
-                known: lane for known, lane in self._lanes.items() if known.bound or lane.running
-            }
-            lane = self._lanes[signature] = Lane()
-        if self._full(lane, rows):
-            raise StatusError(
-                "UNAVAILABLE",
-                "The batch scheduling queue to which this task was submitted is full",
-            )
+        lane = self._lanes.get(signature) or self._new_lane(signature)
+        if len(lane.waiting) >= self._max_pending:
+            raise StatusError("UNAVAILABLE", _FULL)
         fed = arrays.feeds if isinstance(arrays, StackedArrays) else arrays.values()
         numbers = sum([array.size for array in fed])
-        job = Job(signature, servable.name, api, arrays, rows, shapes, numbers, reply, deadline)
-        if self._strict or not lane.quick or not signature.bounded or numbers > SMALL:
-            lane.waiting.append(job)
+        here = not self._strict and lane.quick and signature.bounded and numbers <= SMALL
+        job = Job(signature, servable.name, api, arrays, numbers, reply, deadline)
+        if here and lane.may_run_at_once(loop):
+            resolve([job], lane, self._execution.run([job]))
+            return job
+        job.rows, job.shapes = self._mixable(signature, arrays)
+        if self._strict:
+            self._check_limits(lane, job)
+        lane.waiting.append(job)
+        if here:
+            self._start_here(loop, lane)
+        else:
             job.watch(loop)
             self._start(loop, lane)
-        elif lane.may_run_at_once(loop):
-            resolve([job], lane, self._execution.run([job]))
-        else:
-            lane.waiting.append(job)
-            self._start_here(loop, lane)
         return job
+
+    def _new_lane(self, signature: Signature) -> Lane:
+        """A queue for a signature; those of versions that are gone are forgotten."""
+        self._lanes = {
+            known: lane for known, lane in self._lanes.items() if known.bound or lane.running
+        }
+        lane = self._lanes[signature] = Lane()
+        return lane
+
+    def _check_limits(self, lane: Lane, job: Job) -> None:
+        """Refuses what a batching file does not allow."""
+        limit = self._config.max_batch_size
+        if job.rows > limit and job.shapes is not None and not self._config.split_large:
+            raise invalid_argument(
+                f"Task size {job.rows} is larger than maximum input batch size {limit}"
+            )
+        enqueued = sum(other.rows for other in lane.waiting)
+        if enqueued + job.rows > limit * max(1, self._config.max_enqueued_batches):
+            raise StatusError("UNAVAILABLE", _FULL)
 
     def _mixable(
         self, signature: Signature, arrays: Arrays
@@ -173,14 +183,6 @@ class Batcher:
         if self._mixing == "independent" and not signature.row_independent:
             return rows, None
         return rows, signature.row_shapes(arrays)
-
-    def _full(self, lane: Lane, rows: int) -> bool:
-        if len(lane.waiting) >= self._max_pending:
-            return True
-        if not self._strict:
-            return False
-        limit = self._config.max_batch_size * max(1, self._config.max_enqueued_batches)
-        return sum(job.rows for job in lane.waiting) + rows > limit
 
     def _start(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
         while lane.waiting and lane.running < self._config.num_batch_threads:

@@ -33,11 +33,11 @@ class Job:
         model: The model's name, for the metrics.
         api: "Predict", "Classify" or "Regress", for the metrics.
         arrays: The inputs.
-        rows: How many rows they have.
-        shapes: Inner shapes, group by group; None if the job is not to be mixed.
         numbers: How many input values there are.
         reply: Gets the outcome, once, in the event loop's thread; must not raise.
         deadline: When to give up, on the event loop's clock.
+        rows: How many rows the inputs have.
+        shapes: Inner shapes, group by group; None if the job is not to be mixed.
         outcome: What the run gave.
         over: Whether `reply` was called, or nobody waits for it any more.
         timer: Set while the deadline is watched.
@@ -47,11 +47,11 @@ class Job:
     model: str
     api: str
     arrays: Arrays
-    rows: int
-    shapes: tuple[tuple[int, ...], ...] | None
     numbers: int
     reply: Callable[[Outcome], None]
     deadline: float = math.inf
+    rows: int = 1
+    shapes: tuple[tuple[int, ...], ...] | None = None
     outcome: Outcome | None = None
     over: bool = False
     timer: asyncio.TimerHandle | None = None

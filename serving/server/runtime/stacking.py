@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
@@ -31,15 +30,12 @@ class Stack:
     Attributes:
         keys: Their names, in the order of the first dimension.
         placeholder: The stacked tensor.
-        parts: The tensors it is taken apart into; feedable one by one as well, together with
-            `nothing` for the placeholder.
-        nothing: An empty array for the placeholder.
+        parts: The tensors it is taken apart into; a session can be fed with them as well.
     """
 
     keys: tuple[str, ...]
     placeholder: tf.Tensor
     parts: tuple[tf.Tensor, ...]
-    nothing: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,13 +133,8 @@ def build(
             for group in listed:
                 size = len(group.keys)
                 placeholder = tf.compat.v1.placeholder(group.dtype, [size, *group.shape])
-                parts = tuple(
-                    tf.compat.v1.placeholder_with_default(part, group.shape)
-                    for part in tf.unstack(placeholder, num=size)
-                )
-                inner = [0 if dim is None else dim for dim in group.shape]
-                nothing = np.zeros([size, *inner], group.dtype.as_numpy_dtype)
-                stacks[name].append(Stack(group.keys, placeholder, parts, nothing))
+                parts = tuple(tf.unstack(placeholder, num=size))
+                stacks[name].append(Stack(group.keys, placeholder, parts))
                 replaced.update(zip(group.tensors, parts, strict=True))
     return stacks, replaced
 

@@ -149,7 +149,7 @@ def test_trust_is_lost_at_once_and_comes_back_slowly() -> None:
 def test_a_lone_job_waits_for_none_and_company_ends_after_quiet_turns() -> None:
     lane = job_queue.Lane()
     assert not lane.expects_more()  # nothing waits: what waited has gone to a thread
-    job = job_queue.Job(None, "m", "Predict", {}, 1, None, 10, None)  # type: ignore[arg-type]
+    job = job_queue.Job(None, "m", "Predict", {}, 10, None)  # type: ignore[arg-type]
     lane.waiting.append(job)
     assert not lane.expects_more()
     lane.waiting.append(job)
