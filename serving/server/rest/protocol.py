@@ -38,7 +38,7 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._take = getattr(self.app, "take", None)
+        self._take: Any = getattr(self.app, "take", None)
         self._parsing = False
         self._offered: Any = None  # the cycle of a request that `take` is to see when it is whole
         self._head_timer: asyncio.TimerHandle | None = None
