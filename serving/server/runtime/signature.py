@@ -129,7 +129,7 @@ class Signature:
         placeholders = [stack.placeholder for stack in stacks]
         self._call = session_callable(session, fetches, [*placeholders, *singles])
         parts = [part for stack in stacks for part in stack.parts]
-        self._call_loose = session_callable(session, fetches, [*parts, *singles])
+        self._call_loose = session_callable(session, fetches, [*placeholders, *parts, *singles])
         self.groups = (*(stack.keys for stack in stacks), *((key,) for key in self._single))
         if self.stackable and set(self.groups) == set(self.alike):
             self.alike, self.feeds_alike = list(self.groups), True
@@ -234,7 +234,8 @@ class Signature:
 
     def _run_loose(self, arrays: Arrays) -> dict[str, np.ndarray]:
         """Every input by itself: their numbers of rows differ."""
-        feeds = [arrays[key] for stack in self._stacks for key in stack.keys]
+        feeds = [stack.nothing for stack in self._stacks]
+        feeds += [arrays[key] for stack in self._stacks for key in stack.keys]
         feeds += [arrays[key] for key in self._single]
         return self._fetch(self._call_loose, feeds)
 

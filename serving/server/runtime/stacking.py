@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
@@ -30,12 +31,15 @@ class Stack:
     Attributes:
         keys: Their names, in the order of the first dimension.
         placeholder: The stacked tensor.
-        parts: The tensors it is taken apart into; a session can be fed with them as well.
+        parts: The tensors it is taken apart into; a session can be fed with them as well, together
+            with `nothing` for the placeholder, which control dependencies may still ask for.
+        nothing: An empty array for the placeholder.
     """
 
     keys: tuple[str, ...]
     placeholder: tf.Tensor
     parts: tuple[tf.Tensor, ...]
+    nothing: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +138,9 @@ def build(
                 size = len(group.keys)
                 placeholder = tf.compat.v1.placeholder(group.dtype, [size, *group.shape])
                 parts = tuple(tf.unstack(placeholder, num=size))
-                stacks[name].append(Stack(group.keys, placeholder, parts))
+                inner = [0 if dim is None else dim for dim in group.shape]
+                nothing = np.zeros([size, *inner], group.dtype.as_numpy_dtype)
+                stacks[name].append(Stack(group.keys, placeholder, parts, nothing))
                 replaced.update(zip(group.tensors, parts, strict=True))
     return stacks, replaced
 
