@@ -44,32 +44,34 @@ _CONFIG: dict[str, Any] = {
 _TOLERANCE = 2e-3
 
 
-def measure(data: Path, folder: Path, workers: int) -> dict[str, Any]:
+def measure(data: Path, folder: Path, workers: int, cores: int = 1) -> dict[str, Any]:
     """Trains with some workers and reads what they noted.
 
     Args:
         data: a prepared folder.
-        folder: where the run goes.
+        folder: where the run goes, beside `config.yaml`, which this writes.
         workers: processes; 1 trains without a strategy.
+        cores: that each of them has for itself.
 
     Returns:
-        {"workers", "step_ms" (median of the slowest worker), "rows_per_second", "losses"}.
+        {"workers", "cores", "step_ms" (median of the slowest worker), "rows_per_second", "losses"}.
 
     Raises:
         ValueError: if a worker failed.
     """
-    out = folder / f"run-{workers}"
-    noted = [folder / f"steps-{workers}-{index}.json" for index in range(workers)]
+    write_json(folder / "config.yaml", _CONFIG)
+    out = folder / f"run-{workers}-{cores}"
+    noted = [folder / f"steps-{workers}-{cores}-{index}.json" for index in range(workers)]
     processes = [
         subprocess.Popen(
-            _command(data, folder, out, noted[core], core, workers),
+            _command(data, folder, out, noted[index], held(index, cores), workers),
             cwd=ROOT,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **task},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for core, task in enumerate(_tasks(workers))
+        for index, task in enumerate(_tasks(workers))
     ]
     said = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
@@ -80,6 +82,7 @@ def measure(data: Path, folder: Path, workers: int) -> dict[str, Any]:
     batch = _CONFIG["training"]["batch_size"]
     return {
         "workers": workers,
+        "cores": cores,
         "step_ms": round(step, 2),
         "rows_per_second": round(1e3 * batch / step),
         "losses": losses,
@@ -92,12 +95,17 @@ def _median(path: Path, epochs: int) -> float:
     return statistics.median(steps[len(steps) // epochs :])
 
 
+def held(index: int, cores: int) -> list[str]:
+    """The words that hold a process to cores of its own."""
+    there = sorted(os.sched_getaffinity(0))
+    own = {str(there[(index * cores + n) % len(there)]) for n in range(cores)}
+    return ["taskset", "-c", ",".join(sorted(own))]
+
+
 def _command(
-    data: Path, folder: Path, out: Path, noted: Path, core: int, workers: int
+    data: Path, folder: Path, out: Path, noted: Path, held: Sequence[str], workers: int
 ) -> list[str]:
-    cores = sorted(os.sched_getaffinity(0))
-    command = ["taskset", "-c", str(cores[core % len(cores)])]
-    command += [sys.executable, "-m", "benchmarks.distribution.worker"]
+    command = [*held, sys.executable, "-m", "benchmarks.distribution.worker"]
     strategy = "none" if workers == 1 else "multi_worker"
     options = {"config": folder / "config.yaml", "data": data, "out": out, "steps": noted}
     for name, value in options.items():
@@ -133,6 +141,16 @@ def compare(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def prepare_simulated(folder: Path, exposures: int) -> Path:
+    """Prepares made exposures; returns their folder."""
+    data = folder / "data"
+    prepare = ["simulated-funnel", "--out", str(data), "--exposures", str(exposures)]
+    subprocess.run(
+        [sys.executable, "-m", "pipelines.prepare", *prepare, "--quiet"], cwd=ROOT, check=True
+    )
+    return data
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
     parser = command_parser("benchmarks.distribution", __doc__)
@@ -141,12 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        (folder / "config.yaml").write_text(json.dumps(_CONFIG), encoding="utf-8")
-        data = folder / "data"
-        prepare = ["simulated-funnel", "--out", str(data), "--exposures", str(given.exposures)]
-        subprocess.run(
-            [sys.executable, "-m", "pipelines.prepare", *prepare, "--quiet"], cwd=ROOT, check=True
-        )
+        data = prepare_simulated(folder, given.exposures)
         one, two = (measure(data, folder, workers) for workers in (1, 2))
     found = {
         "what": "ESMM, towers 160-80, global batch 4,096, RowSparseAdam; each process on one core",

@@ -2,6 +2,7 @@
 
 ``python -m benchmarks.history``                  0.1 and 1 million exposures
 ``python -m benchmarks.history --millions 10``    ten million
+``... --before CHECKOUT``                         beside an earlier release, without history
 
 Simulates exposures once a size, prepares them without history and with five aggregates over three
 windows of four keys and the last 50 clicks, each in a process of its own; checks that no row was
@@ -41,13 +42,16 @@ _DAY = 86_400_000
 _SAMPLE = 20
 
 
-def measure(millions: float, folder: Path, memory: str) -> dict[str, Any]:
+def measure(
+    millions: float, folder: Path, memory: str, before: Path | None = None
+) -> dict[str, Any]:
     """Simulates, prepares both ways and checks one size.
 
     Args:
         millions: million exposures.
         folder: where raw and prepared files go.
         memory: the most memory the engine may hold.
+        before: a working tree of an earlier release, which prepares without history, too.
 
     Raises:
         ValueError: if preparation failed, or lost or miscounted something.
@@ -56,25 +60,29 @@ def measure(millions: float, folder: Path, memory: str) -> dict[str, Any]:
     raw = folder / "raw"
     simulate(raw, Options(exposures=rows, preset="easy", seed=1))
     found: dict[str, Any] = {"rows": rows, "engine_memory": memory}
-    for name, schema in (("without", without_history()), ("with", with_history())):
+    ways = {"before": (without_history(), before or ROOT)} if before else {}
+    ways |= {"without": (without_history(), ROOT), "with": (with_history(), ROOT)}
+    for name, (schema, checkout) in ways.items():
         schema.save(folder / f"{name}.yaml")
         out = folder / name
         command = [sys.executable, "-m", "pipelines.prepare", "simulated-funnel", "--raw", str(raw)]
         command += ["--exposures", str(rows), "--preset", "easy", "--seed", "1", "--quiet"]
         command += ["--schema", str(folder / f"{name}.yaml"), "--out", str(out)]
-        found[name] = _watched([*command, "--memory", memory])
+        found[name] = _watched([*command, "--memory", memory], checkout)
         sizes = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
         found[name]["prepared_bytes"] = sum(sizes)
     _gate(raw, Prepared(folder / "without"), Prepared(folder / "with"), with_history())
     found["times"] = round(found["with"]["seconds"] / found["without"]["seconds"], 2)
+    if before:
+        found["before"]["release"] = before.name
     return found
 
 
-def _watched(command: Sequence[str]) -> dict[str, Any]:
-    """Runs a command; returns its seconds, processor time, peak of memory, and the load."""
+def _watched(command: Sequence[str], checkout: Path) -> dict[str, Any]:
+    """Runs a command in a checkout; returns seconds, processor time, peak of memory, and load."""
     load = os.getloadavg()[0]
     begun = time.perf_counter()
-    job = subprocess.Popen(command, cwd=ROOT)
+    job = subprocess.Popen(command, cwd=checkout)
     _, status, usage = os.wait4(job.pid, 0)
     seconds = time.perf_counter() - begun
     if status:
@@ -121,6 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--millions", type=float, nargs="*", default=[0.1, 1.0])
     parser.add_argument("--memory", default="2GB", help="the engine's memory")
     parser.add_argument("--folder", type=Path, help="work here (default: a temporary folder)")
+    parser.add_argument(
+        "--before", type=Path, metavar="CHECKOUT", help="a release to prepare with, too"
+    )
     parser.add_argument("--rivals", metavar="FILE", type=Path, help="takes in rivals' numbers")
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args(arguments)
@@ -129,7 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = json.loads(given.out.read_text(encoding="utf-8"))
     for millions in given.millions:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            run = measure(millions, Path(folder), given.memory)
+            before = given.before.resolve() if given.before else None
+            run = measure(millions, Path(folder), given.memory, before)
         kept = [old for old in found["runs"] if old["rows"] != run["rows"]]
         found["runs"] = sorted([*kept, run], key=lambda run: run["rows"])
         print(json.dumps(run), flush=True)

@@ -24,11 +24,11 @@ def as_markdown(found: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for run in found["runs"]:
-        for name in ("without", "with"):
+        for name in (name for name in ("before", "without", "with") if name in run):
             one = run[name]
             cells = (
                 f"{run['rows']:,}",
-                name,
+                f"without, at {one['release']}" if name == "before" else name,
                 f"{one['seconds']:,}",
                 f"{one['processor_seconds']:,}",
                 f"{one['peak_memory_gib']:.2f}",
@@ -42,6 +42,16 @@ def as_markdown(found: dict[str, Any]) -> str:
         for run in found["runs"]
     )
     lines += ["", f"With history over without, by the clock: {times}; in processor time: {used}."]
+    lines += [
+        "",
+        *(
+            f"At {run['rows']:,} rows with history over {run['before']['release']} without: "
+            f"{_over_before(run, 'seconds'):.2f} by the clock, "
+            f"{_over_before(run, 'processor_seconds'):.2f} in processor time; the aim is at most 2."
+            for run in found["runs"]
+            if "before" in run
+        ),
+    ]
     lines += _rivals(found.get("rivals"))
     if "machine" in found:
         machine = found["machine"]
@@ -53,6 +63,10 @@ def as_markdown(found: dict[str, Any]) -> str:
         ]
     lines += ["", f"Command: `{found['command']}`"]
     return "\n".join(lines) + "\n"
+
+
+def _over_before(run: dict[str, Any], measure: str) -> float:
+    return float(run["with"][measure] / run["before"][measure])
 
 
 def _rivals(found: dict[str, Any] | None) -> Iterator[str]:
