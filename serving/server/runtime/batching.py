@@ -94,7 +94,8 @@ class Batcher:
         """
         future = asyncio.get_running_loop().create_future()
         reply = functools.partial(_resolve_future, future)
-        job = self.submit(servable, signature, arrays, deadline, api, reply)
+        # what comes by tasks comes one by one, company or not: a turn's arrivals say nothing
+        job = self.submit(servable, signature, arrays, deadline, api, reply, at_once=False)
         try:
             outputs: dict[str, np.ndarray] = await future
             return outputs
@@ -109,6 +110,7 @@ class Batcher:
         deadline: float,
         api: str,
         reply: Callable[[Outcome], None],
+        at_once: bool = True,
     ) -> Job:
         """Takes one request; a lone small one of a quick signature is run before this returns.
 
@@ -119,6 +121,7 @@ class Batcher:
             deadline: When to give up, on the event loop's clock.
             api: "Predict", "Classify" or "Regress", for the metrics.
             reply: Gets the outputs of these inputs alone, or what was wrong; must not raise.
+            at_once: Whether a lone request may be run so, for requests that come as they are read.
 
         Returns:
             The job; `drop` it if the outcome is not wanted any more.
@@ -135,7 +138,7 @@ class Batcher:
         numbers = sum([array.size for array in fed])
         here = not self._strict and lane.quick and signature.bounded and numbers <= SMALL
         job = Job(signature, servable.name, api, arrays, numbers, reply, deadline)
-        if here and lane.may_run_at_once(loop):
+        if here and at_once and lane.may_run_at_once(loop):
             resolve([job], lane, self._execution.run([job]))
             return job
         job.rows, job.shapes = self._mixable(signature, arrays)

@@ -18,7 +18,7 @@ from serving.server.runtime.signature import Arrays, Signature
 SMALL, _PROOF, _QUICK_SECONDS, _FADING = 2_000, 16, 0.002, 0.98
 # Jobs come in company if two wait, or batches of late had more jobs than this on average; then so
 # many turns of the event loop without a further one end the wait.
-_COMPANY, _TURNS = 1.5, 4
+_COMPANY, _TURNS = 1.5, 16
 
 
 Outcome = dict[str, np.ndarray] | StatusError

@@ -100,8 +100,8 @@ def test_quick_requests_run_without_a_thread(
         batcher.close()
     here = threading.current_thread().name
     assert all(name.startswith("run-") for name in calls.threads[:16])
-    assert calls.threads[16:-1] == [here] * 5  # the first at once; the others together, then alone
-    assert calls.rows[16:-1] == [2, 6, 2, 2, 2]
+    assert calls.threads[16:-1] == [here] * 5  # once together, which fails, then each alone
+    assert calls.rows[16:-1] == [8, 2, 2, 2, 2]
     assert calls.threads[-1].startswith("run-")  # a large one never holds up the others
     assert [outcome["y"].tolist() for outcome in (found[0], found[1], found[3])] == [
         [2.0, 2.0],
@@ -153,9 +153,9 @@ def test_a_lone_job_waits_for_none_and_company_ends_after_quiet_turns() -> None:
     lane.waiting.append(job)
     assert not lane.expects_more()
     lane.waiting.append(job)
-    assert [lane.expects_more() for _ in range(5)] == [True] * 4 + [False]
+    assert [lane.expects_more() for _ in range(17)] == [True] * 16 + [False]
     lane.waiting.append(job)  # a newcomer: the turns are counted anew
-    assert [lane.expects_more() for _ in range(5)] == [True] * 4 + [False]
+    assert [lane.expects_more() for _ in range(17)] == [True] * 16 + [False]
     lane.waiting.extend([job] * (job_queue.SMALL // 10))  # no longer a small batch
     assert not lane.expects_more()
     lane.waiting.clear()
