@@ -152,11 +152,15 @@ HOLDS = {
     "serving/server/codec/test_document": "serving/server/json_text",
     "serving/server/codec/test_stacked_tensors": "serving/server/runtime/stacked_arrays",
     "serving/server/codec/test_tensors": "serving/server/codec/exact_tensors",
-    "serving/server/rest/test_conformance": "serving/server/rest/app serving/server/rest/routes",
+    "serving/server/rest/test_conformance": """serving/server/rest/preparation
+        serving/server/rest/routes""",
+    "serving/server/rest/test_limits": "serving/server/rest/request_body",
+    "serving/server/rest/test_whole_requests": "serving/server/rest/corked_transport",
     "serving/server/rest/test_security": "serving/server/rest/tls",
     "serving/server/rpc/test_rpc": """serving/server/rpc/calls serving/server/rpc/parse
         serving/server/rpc/predict_call""",
-    "serving/server/runtime/test_batching": """serving/server/runtime/row_independence
+    "serving/server/runtime/test_batching": """serving/server/runtime/batch_execution
+        serving/server/runtime/row_independence
         serving/server/runtime/servable serving/server/runtime/signature
         serving/server/runtime/stacking""",
     "serving/server/test_lifecycle": """serving/server/models/folders

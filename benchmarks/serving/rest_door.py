@@ -3,9 +3,10 @@
     python -m benchmarks.serving.rest_door [--before CHECKOUT] [--seconds 1] [--rounds 9]
 
 By turns in one run: the quickest call of the session in this process; an application that reads a
-request and gives a fixed answer, on the same HTTP server (benchmarks.serving.http_floor); the
-server; and the server of another checkout of this project, if one is named. One row a request, at
-one client and at 16. Ratios are taken within each round; medians over rounds are shown.
+request and gives a fixed answer, on the same HTTP server (benchmarks.serving.http_floor); that
+application with the session's call in each request ("called"); the server; and the server of
+another checkout of this project, if one is named. One row a request, at one client and at 16.
+Ratios are taken within each round; medians over rounds are shown.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def measure(base: Path, seconds: float, rounds: int, before: Path | None) -> dic
     if before is not None:
         servers["before"] = (before, "serving.server", flags)
     servers["empty"] = (ROOT, "benchmarks.serving.http_floor", [])
+    servers["called"] = (ROOT, "benchmarks.serving.http_floor", [f"--version={base / '1'}"])
     urls = {}
     with contextlib.ExitStack() as running:
         for name, (folder, module, more) in servers.items():
@@ -90,7 +92,9 @@ def _summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         return float(one["session"]["p50_ms"] + one["empty_1"]["p50_ms"])
 
     ratios = {
-        "one_row_p50_to_session_and_empty": median(lambda r: r["rest_1"]["p50_ms"] / floor(r))
+        "one_row_p50_to_session_and_empty": median(lambda r: r["rest_1"]["p50_ms"] / floor(r)),
+        "one_row_p50_to_called": median(lambda r: r["rest_1"]["p50_ms"] / r["called_1"]["p50_ms"]),
+        "called_to_session_and_empty": median(lambda r: r["called_1"]["p50_ms"] / floor(r)),
     }
     if "before_1" in found[0]:
         ratios["before_to_session_and_empty"] = median(lambda r: r["before_1"]["p50_ms"] / floor(r))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from typing import Any
@@ -97,10 +98,8 @@ def decimal(value: float, single: bool) -> str:
     Returns:
         Text with a point or an exponent, or NaN, Infinity, -Infinity.
     """
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
+    if not math.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
     text = f"{value:g}"
     back = float(text)
     if single:

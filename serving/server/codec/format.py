@@ -17,6 +17,7 @@ import numpy as np
 from serving.server import json_text
 from serving.server.errors import invalid_argument
 
+_SINGLE = np.dtype(np.float32)
 _SMALL = 12  # below this many numbers plain Python is quicker than NumPy
 
 
@@ -67,19 +68,35 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     Returns:
         The body.
     """
-    tokens = _tokens(outputs)
-    texts = {name: _nested(tokens[name], array.shape) for name, array in outputs.items()}
-    if len(texts) == 1:
-        text = next(iter(texts.values()))
-    else:
-        fields = ",\n".join([f"        {_key(name)}: {text}" for name, text in texts.items()])
-        text = f"{{\n{fields}\n    }}"
-    return f'{{\n    "outputs": {text}\n}}'.encode("utf-8", "surrogateescape")
+    texts = _short_texts(outputs)
+    if texts is None:
+        tokens = _tokens(outputs)
+        texts = [_nested(tokens[name], array.shape) for name, array in outputs.items()]
+    return (_form(tuple(outputs)) % tuple(texts)).encode("utf-8", "surrogateescape")
+
+
+def _short_texts(outputs: Mapping[str, np.ndarray]) -> list[str] | None:
+    """The texts of short lists of float32; None if there is anything else."""
+    texts = []
+    for array in outputs.values():
+        if array.ndim != 1 or array.size >= _SMALL or array.dtype != _SINGLE:
+            return None
+        texts.append(f"[{', '.join([json_text.decimal(v, True) for v in array.tolist()])}]")
+    return texts
+
+
+@functools.lru_cache(256)
+def _form(names: tuple[str, ...]) -> str:
+    """The answer in columnar form, with %s for the text of each output."""
+    if len(names) == 1:
+        return '{\n    "outputs": %s\n}'
+    fields = ",\n".join(["        " + _key(name).replace("%", "%%") + ": %s" for name in names])
+    return '{\n    "outputs": {\n' + fields + "\n    }\n}"
 
 
 def _tokens(outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
     """The JSON texts of every output's values; outputs of float32 are written in one go."""
-    singles = [name for name, array in outputs.items() if array.dtype == np.float32]
+    singles = [name for name, array in outputs.items() if array.dtype == _SINGLE]
     if len(singles) < 2 or sum([array.size for array in outputs.values()]) < _SMALL:
         return {name: leaves(name, array) for name, array in outputs.items()}
     joined = floats(np.concatenate([outputs[name].ravel() for name in singles]))
@@ -131,7 +148,7 @@ def leaves(name: str, array: np.ndarray) -> list[str]:
     """
     kind = array.dtype.kind
     values = array.ravel()
-    if array.dtype == np.float32:
+    if array.dtype == _SINGLE:
         return floats(values)
     if (kind == "f" and array.dtype.itemsize in (2, 4, 8)) or array.dtype.name == "bfloat16":
         wide = values if array.dtype.itemsize == 8 else values.astype(np.float32)
@@ -164,7 +181,7 @@ def floats(values: np.ndarray) -> list[str]:
     Returns:
         One token per number.
     """
-    single = values.dtype == np.float32
+    single = values.dtype == _SINGLE
     if values.size < _SMALL:
         return [json_text.decimal(value, single) for value in values.tolist()]
     finite = np.isfinite(values)

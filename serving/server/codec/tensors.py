@@ -7,8 +7,10 @@ to find the message it would send. What the exact reading accepts is served all 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -98,11 +100,13 @@ def _from_rows(
         if len(inputs) == 1:
             quick = _quick_columns(dict.fromkeys(inputs, listed), inputs, alike, stacked)
     elif all(type(row) is dict and len(row) == len(inputs) for row in listed):
+        names = tuple(inputs)
         try:
-            columns = {name: [row[name] for row in listed] for name in inputs}
+            by_row = list(map(_getter(names), listed))
         except KeyError:
-            columns = None
-        if columns is not None:
+            by_row = None
+        if by_row is not None:
+            columns = dict(zip(names, map(list, zip(*by_row, strict=True)), strict=True))
             quick = _quick_columns(columns, inputs, alike, stacked)
     return exact_rows(listed, inputs) if quick is None else quick
 
@@ -117,11 +121,9 @@ def _from_columns(
                 "input tensors required as per tensorinfo_map"
             )
         value = dict.fromkeys(inputs, value)
-    missing = next((name for name in inputs if name not in value), None)
-    if missing is None:
-        quick = _quick_columns(value, inputs, alike, stacked)
-        if quick is not None:
-            return quick
+    quick = _quick_columns(value, inputs, alike, stacked)
+    if quick is not None:
+        return quick
     arrays = {}
     for name, spec in inputs.items():
         if name not in value:
@@ -135,36 +137,37 @@ def _quick_columns(
 ) -> Arrays | None:
     """Every input's column at once, those of one type and shape in one array."""
     groups = []
+    rows = 0
     for names in alike:
-        lists = [columns[name] for name in names]
-        if set(map(type, lists)) != {list}:
+        try:
+            lists = _getter(names)(columns)
+        except KeyError:
             return None
         group = _quick(lists, inputs[names[0]])
-        if group is None:
+        if group is None or group.ndim < 2:  # a column is a list
             return None
         groups.append(group)
-    if stacked and (whole := _stacked(groups, inputs, alike)) is not None:
-        return whole
+        rows = rows or group.shape[1]
+        stacked = stacked and group.shape[1] == rows
+        stacked = stacked and inputs[names[0]].accepts(group.shape[1:])
+    if stacked:
+        feeds = [g if len(names) > 1 else g[0] for names, g in zip(alike, groups, strict=True)]
+        return StackedArrays(alike, feeds, rows)
     arrays: dict[str, np.ndarray] = {}
     for names, group in zip(alike, groups, strict=True):
         arrays.update(zip(names, group, strict=True))
     return arrays
 
 
-def _stacked(
-    groups: list[np.ndarray], inputs: Mapping[str, TensorSpec], alike: Alike
-) -> StackedArrays | None:
-    """The arrays as the session is fed with them; None if shapes are not what it takes."""
-    rows = groups[0].shape[1] if groups[0].ndim > 1 else 0
-    for names, group in zip(alike, groups, strict=True):
-        shape = group.shape[1:]
-        if shape[:1] != (rows,) or not inputs[names[0]].accepts(shape):
-            return None
-    feeds = [g if len(names) > 1 else g[0] for names, g in zip(alike, groups, strict=True)]
-    return StackedArrays(alike, feeds, rows)
+@functools.lru_cache(1024)
+def _getter(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """What takes these columns out of a request."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda columns: (columns[names[0]],)
 
 
-def _quick(values: list[Any], spec: TensorSpec) -> np.ndarray | None:
+def _quick(values: Sequence[Any], spec: TensorSpec) -> np.ndarray | None:
     """A rectangular list of lists as an array; None if anything needs the exact reading."""
     shape = [len(values)]
     types = set(map(type, values))

@@ -7,33 +7,29 @@ short text, and its details go to the log only.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import functools
 import hmac
 import logging
 import re
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from serving.server import json_text
-from serving.server.codec import document, examples, format, tensors
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.flags import Limits
 from serving.server.metrics import Metrics
 from serving.server.models.manager import ModelManager
-from serving.server.rest import routes
+from serving.server.rest import request_body, routes
+from serving.server.rest.preparation import Preparation, PreparedRequest
+from serving.server.rest.request_body import DisconnectedError, Receive, Scope, header
 from serving.server.runtime.batching import Batcher
-from serving.server.runtime.servable import Servable
-from serving.server.runtime.signature import Arrays, Signature
+from serving.server.runtime.job_queue import Outcome
 
 log = logging.getLogger("serving.server")
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
+Headers = list[tuple[bytes, bytes]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
@@ -43,27 +39,14 @@ _CORS = (
     (b"access-control-allow-headers", b"Content-Type"),
 )
 _RUNS = ("predict", "classify", "regress")
-_LARGE_BODY = 256 * 1024
+_SMALL_BODY = 16 * 1024
 _MANY_NUMBERS = 20_000
 _ORIGIN = re.compile(rb"https?://")
+_INTERNAL = ("INTERNAL", 500, json_text.error_body("Internal error"))
 _NOT_FOUND_PAGE = (
     b"<html><head><title>404 Not Found</title></head>"
     b"<body><h1>Not Found</h1><p>The requested URL was not found on this server.</p></body></html>"
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Work:
-    """A request on its way to the graph, and how its outputs are written."""
-
-    servable: Servable
-    signature: Signature
-    arrays: Arrays
-    write: Callable[[Mapping[str, np.ndarray]], bytes]
-
-
-class DisconnectedError(Exception):
-    """The client left before its request was complete."""
 
 
 class RestApp:
@@ -97,9 +80,10 @@ class RestApp:
         self._batcher = batcher
         self._metrics = metrics
         self._limits = limits
+        self._most_bytes = min(_SMALL_BODY, limits.max_body_bytes)
+        self._prepare = Preparation(manager, limits, check_method).prepare
         self._metrics_path = metrics_path
         self._cors = cors
-        self._check_method = check_method
         self._log_requests = log_requests
         self._token = token.encode() if token else None
 
@@ -111,7 +95,7 @@ class RestApp:
         """Answers one request (the ASGI entry point)."""
         if scope["type"] != "http":
             return
-        headers: list[tuple[bytes, bytes]] = [_JSON]
+        headers: Headers = [_JSON]
         started = time.perf_counter()
         target = _target(scope)
         route = None
@@ -126,14 +110,13 @@ class RestApp:
                     headers = [(b"content-type", b"text/html")]
                 status, body = 404, _NOT_FOUND_PAGE
             elif scope["method"] == "OPTIONS":
-                origin = _header(scope, b"origin")
+                origin = header(scope, b"origin")
                 status, body = (200 if _ORIGIN.search(origin) else 400), b""
             else:
                 route = routes.parse(scope["method"], target)
                 status, body = 200, await self._answer(route, scope, receive)
         except StatusError as error:
-            code, status = error.code, error.http_status
-            body = b"" if error.bare else json_text.error_body(error.message)
+            code, status, body = _refusal(error)
             if status == 401:
                 headers.append((b"www-authenticate", b"Bearer"))
             if status in (408, 413):
@@ -142,7 +125,77 @@ class RestApp:
             return
         except Exception:
             log.exception("%s %s failed", scope["method"], target)
-            code, status, body = "INTERNAL", 500, json_text.error_body("Internal error")
+            code, status, body = _INTERNAL
+        self._note(scope, target, route, code, status, body, started)
+        headers.extend(self._last_headers(body))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+    def take(self, scope: Scope, body: bytes, reply: Callable[[int, Headers, bytes], None]) -> bool:
+        """Answers a whole small predict request without a task of the event loop.
+
+        Args:
+            scope: The request, as `__call__` gets it.
+            body: Its body, as sent.
+            reply: Gets status, headers and body of the answer: before this returns, or later.
+
+        Returns:
+            Whether `reply` was or will be called. If not, `__call__` is to answer: the request is
+            another one, or it is refused, for which `__call__` has the words.
+        """
+        target = _target(scope)
+        if len(body) > self._most_bytes or target == self._metrics_path:
+            return False
+        started = time.perf_counter()
+        try:
+            self._authorize(scope)
+            route = routes.parse(scope["method"], target)
+            if route.verb != "predict" or header(scope, b"content-encoding"):
+                return False
+            work = self._prepare(route, body)
+        except Exception:  # noqa: BLE001 - it comes again in __call__, and is told there
+            return False
+
+        def end(code: str, status: int, answer: bytes) -> None:
+            try:  # what is noted of an answer does not hold it up
+                reply(status, [_JSON, *self._last_headers(answer)], answer)
+            finally:
+                work.servable.release()
+                self._note(scope, target, route, code, status, answer, started)
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, StatusError):
+                end(*_refusal(outcome))
+            elif _is_many(outcome):  # written in a thread, so that others get their turn
+                aside = loop.run_in_executor(None, _written, work, outcome, target)
+                aside.add_done_callback(lambda found: end(*found.result()))
+            else:
+                end(*_written(work, outcome, target))
+
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._limits.timeout_seconds
+        try:
+            self._batcher.submit(
+                work.servable, work.signature, work.arrays, deadline, "Predict", done
+            )
+        except StatusError:
+            work.servable.release()
+            return False
+        return True
+
+    def _note(
+        self,
+        scope: Scope,
+        target: str,
+        route: routes.Route | None,
+        code: str,
+        status: int,
+        body: bytes,
+        started: float,
+    ) -> None:
+        """Counts an answer, and logs it if that is asked for."""
         if route is not None and route.verb in _RUNS and route.model in self._manager.names():
             self._metrics.count(route.model, code)
             if code == "OK":
@@ -150,18 +203,15 @@ class RestApp:
         if self._log_requests:
             taken = 1000 * (time.perf_counter() - started)
             log.info("%s %s %d %d %.1f ms", scope["method"], target, status, len(body), taken)
-        if self._cors:
-            headers.extend(_CORS)
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        if scope["method"] == "HEAD":
-            body = b""
-        await send({"type": "http.response.body", "body": body})
+
+    def _last_headers(self, body: bytes) -> Headers:
+        length = (b"content-length", b"%d" % len(body))
+        return [*_CORS, length] if self._cors else [length]
 
     def _authorize(self, scope: Scope) -> None:
         if self._token is None:
             return
-        scheme, _, shown = _header(scope, b"authorization").partition(b" ")
+        scheme, _, shown = header(scope, b"authorization").partition(b" ")
         if scheme.lower() != b"bearer" or not hmac.compare_digest(shown.strip(), self._token):
             raise StatusError("UNAUTHENTICATED", "A valid bearer token is required")
 
@@ -179,119 +229,42 @@ class RestApp:
                 return servable.metadata
             finally:
                 servable.release()
-        body = await self._read(scope, receive)
+        body = await request_body.read(scope, receive, self._limits)
         deadline = asyncio.get_running_loop().time() + self._limits.timeout_seconds
         # What takes long is done in a thread, so that other requests get their turn.
-        large = len(body) > _LARGE_BODY
+        large = len(body) > request_body.LARGE_BODY
         work = await asyncio.to_thread(self._prepare, route, body) if large else None
         work = work or self._prepare(route, body)
         try:
             outputs = await self._batcher.run(
                 work.servable, work.signature, work.arrays, deadline, route.verb.capitalize()
             )
-            if large or sum(array.size for array in outputs.values()) > _MANY_NUMBERS:
+            if large or _is_many(outputs):
                 return await asyncio.to_thread(work.write, outputs)
             return work.write(outputs)
         finally:
             work.servable.release()
 
-    def _prepare(self, route: routes.Route, body: bytes) -> _Work:
-        """Everything up to the graph, in TensorFlow Serving's order of checks."""
-        request = document.parse(body, self._limits.max_depth)
-        if tensors.row_count(request) > self._limits.max_rows:
-            raise invalid_argument(
-                f"Request has more rows than the server accepts: {self._limits.max_rows}"
-            )
-        name = request.get("signature_name", "")
-        if type(name) is not str:
-            raise invalid_argument(
-                f"JSON Value: {json_text.quote(request)} not formatted correctly. "
-                "'signature_name' key must be a string value."
-            )
-        predict = route.verb == "predict"
-        serialized = None if predict else examples.serialize(request)
-        servable = self._manager.acquire(route.model, route.version, route.label)
-        try:
-            if serialized is not None:
-                signature = examples.find(route.verb, servable, name, self._check_method)
-                write = functools.partial(examples.results, route.verb, count=len(serialized))
-                return _Work(servable, signature, {"inputs": serialized}, write)
-            signature = servable.find(name)
-            arrays, rows = tensors.from_request(
-                request, signature.inputs, signature.alike, signature.feeds_alike
-            )
-            answer = format.predictions if rows else format.columns
-            return _Work(servable, signature, arrays, answer)
-        except BaseException:
-            servable.release()
-            raise
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        limit = self._limits.max_body_bytes
-        declared = _header(scope, b"content-length")
-        if declared.isdigit() and int(declared) > limit:
-            raise _too_large(limit)
-        if scope.get("state", {}).get("whole"):  # `Protocol` has all of it: no clock is needed
-            body = await _collect(receive, limit)
-        else:
-            try:
-                async with asyncio.timeout(self._limits.timeout_seconds):
-                    body = await _collect(receive, limit)
-            except TimeoutError:
-                raise StatusError(
-                    "DEADLINE_EXCEEDED", "The request body did not arrive in time", http_status=408
-                ) from None
-        if b"gzip" in _header(scope, b"content-encoding").lower():
-            large = len(body) > _LARGE_BODY
-            return await asyncio.to_thread(_gunzip, body, limit) if large else _gunzip(body, limit)
-        return body
+def _refusal(error: StatusError) -> tuple[str, int, bytes]:
+    return error.code, error.http_status, b"" if error.bare else json_text.error_body(error.message)
 
 
-async def _collect(receive: Receive, limit: int) -> bytes:
-    """The body, as far as it is not too large."""
-    chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise DisconnectedError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def _written(
+    work: PreparedRequest, outputs: Mapping[str, np.ndarray], target: str
+) -> tuple[str, int, bytes]:
+    try:
+        return "OK", 200, work.write(outputs)
+    except StatusError as error:
+        return _refusal(error)
+    except Exception:
+        log.exception("POST %s failed", target)
+        return _INTERNAL
 
 
-def _too_large(limit: int) -> StatusError:
-    return StatusError(
-        "RESOURCE_EXHAUSTED", f"Request body is larger than {limit} bytes", http_status=413
-    )
-
-
-def _gunzip(body: bytes, limit: int) -> bytes:
-    """The decompressed body, all members of it; what is not gzip counts as empty."""
-    plain, unpacked = [], 0
-    while body:
-        unzip = zlib.decompressobj(wbits=31)
-        try:
-            plain.append(unzip.decompress(body, limit + 1 - unpacked))
-        except zlib.error:
-            return b""
-        unpacked += len(plain[-1])
-        if unpacked > limit:
-            raise _too_large(limit)
-        if not unzip.eof:
-            return b""
-        body = unzip.unused_data.lstrip(b"\0")  # padding, as gzip has it
-    return b"".join(plain)
-
-
-def _header(scope: Scope, name: bytes) -> bytes:
-    for key, value in scope["headers"]:
-        if key == name:
-            return value
-    return b""
+def _is_many(outputs: Mapping[str, np.ndarray]) -> bool:
+    """Whether writing the outputs takes so long that others should get their turn."""
+    return sum([array.size for array in outputs.values()]) > _MANY_NUMBERS
 
 
 def _target(scope: Scope) -> str:

@@ -6,6 +6,8 @@ followed by a while in which the rest is read and dropped: a connection that is 
 data reaches the client as a reset, without the answer.
 An offer of another protocol (Java's client offers HTTP/2 with each request) is not taken up: the
 request is answered as if it had made none, as TensorFlow Serving does.
+A small request whose body came with its head is offered to the application's `take`, if it has one,
+which answers without a task of the event loop. Whatever it leaves goes the usual way (ASGI).
 When the server stops, an idle connection stays open a moment longer, so that a request already on
 its way is answered rather than cut off.
 """
@@ -13,50 +15,19 @@ its way is answered rather than cut off.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from serving.server.rest.corked_transport import CorkedTransport
 
 _MAX_HEAD_BYTES = 64 * 1024
 _LINGER_SECONDS = 0.25
 #: What of a refused body is read and dropped before the connection ends.
 _DROP_SECONDS, _DROP_BYTES = 5.0, 256 * 1024 * 1024
-
-
-class _Corked:
-    """A transport that sends an answer's head together with its body: one packet, one wake-up."""
-
-    def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
-        self._transport = transport
-        self._lingers = lingers
-        self._held = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Sends; holds back a head until what follows it."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
-            self._held = data
-            return
-        self._transport.write(data)
-
-    def flush(self) -> None:
-        """Sends a head that nothing follows."""
-        if self._held:
-            self._transport.write(self._held)
-            self._held = b""
-
-    def close(self) -> None:
-        """Sends what is held, then closes, unless the connection has something to read first."""
-        self.flush()
-        if not self._lingers():
-            self._transport.close()
 
 
 class Protocol(HttpToolsProtocol):
@@ -67,6 +38,9 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._take: Any = getattr(self.app, "take", None)
+        self._parsing = False
+        self._offered: Any = None  # the cycle of a request that `take` is to see when it is whole
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
@@ -81,7 +55,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock for the first head."""
-        super().connection_made(_Corked(transport, self._drop_the_rest))  # type: ignore[arg-type]
+        super().connection_made(CorkedTransport(transport, self._drop_the_rest))  # type: ignore[arg-type]
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -101,8 +75,13 @@ class Protocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
+        self._parsing = True
         while data:
             data = self._feed(data)
+        self._parsing = False
+        if self._offered is not None:  # the rest of its body is still to come
+            cycle, self._offered = self._offered, None
+            super()._start_asgi_task(cycle, self.app)
         if self.transport.is_closing() or not self._in_head:
             self._unwatch_head()
         elif self._head_bytes > _MAX_HEAD_BYTES:
@@ -138,6 +117,7 @@ class Protocol(HttpToolsProtocol):
         """A request begins."""
         self._in_head = True
         self._fields = 0
+        self._unset_keepalive_if_required()  # it may follow another one in the same piece
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -179,6 +159,39 @@ class Protocol(HttpToolsProtocol):
             if not self.parser.should_keep_alive():  # a trailer may say so: no more is parsed
                 self.cycle.keep_alive = False
             super().on_message_complete()
+            if self._offered is not None:
+                self._offer()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Starts the application, or waits for the end of a request that it may take whole."""
+        offers = self._parsing and self._take is not None and app is self.app
+        if offers and self.scope["method"] == "POST" and not self.expect_100_continue:
+            self._offered = cycle
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _offer(self) -> None:
+        """Offers a whole request to the application; starts a task where it is left."""
+        cycle, self._offered = self._offered, None
+        reply = functools.partial(self._reply, cycle)
+        if self.flow.write_paused or not self._take(self.scope, bytes(cycle.body), reply):
+            super()._start_asgi_task(cycle, self.app)
+
+    def _reply(
+        self, cycle: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> None:
+        """Sends a whole answer."""
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        lines = [b"%s: %s\r\n" % pair for pair in (*cycle.default_headers, *headers)]
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        head = STATUS_LINE[status] + b"".join(lines) + b"\r\n"
+        self.transport.write_whole(head + body)  # type: ignore[attr-defined]
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _body_comes(self) -> None:
         """Keeps the connection of a client that asked whether to send its body.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +16,9 @@ _POST = re.compile(
 _GET = re.compile(
     r"(?i)/v1/models(?:/([^/:]+))?(?:/versions/([0-9]+)|/labels/([^/:]+))?(?:/(metadata))?"
 )
+
+# Addresses of at most this length are remembered once read.
+_SHORT = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,10 @@ def parse(method: str, target: str) -> Route:
     Raises:
         StatusError: INVALID_ARGUMENT, in TensorFlow Serving's words.
     """
+    return _remembered(method, target) if len(target) <= _SHORT else _parse(method, target)
+
+
+def _parse(method: str, target: str) -> Route:
     pattern = {"POST": _POST, "GET": _GET}.get(method)
     match = pattern.fullmatch(target) if pattern else None
     if match is None:
@@ -69,3 +77,6 @@ def parse(method: str, target: str) -> Route:
     else:
         verb = "metadata" if last == "metadata" else "status"
     return Route(verb, _decoded(name or ""), version, _decoded(label) if label else None)
+
+
+_remembered = functools.lru_cache(1024)(_parse)

@@ -9,29 +9,30 @@ fails.
 Small batches of a signature that has proved quick run in the event loop's own thread, as all the
 requests that arrived together: handing a batch to a thread and its outputs back costs more than
 such a run. Where requests come in company, a batch is run once some turns of the loop have brought
-no further one, for a run costs about the same whatever its rows.
+no further one, for a run costs about the same whatever its rows. Where they come one by one, a
+request is run as soon as it is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import logging
+import functools
 import queue
 import threading
-import time
+from collections.abc import Callable
 
 import numpy as np
 
 from serving.common.config import BatchingConfig
 from serving.server.errors import StatusError, invalid_argument
 from serving.server.metrics import Metrics
-from serving.server.runtime.job_queue import SMALL, Job, Lane, give_up, resolve
+from serving.server.runtime.batch_execution import BatchExecution
+from serving.server.runtime.job_queue import SMALL, Job, Lane, Outcome, resolve
 from serving.server.runtime.servable import Servable
 from serving.server.runtime.signature import Arrays, Signature
 from serving.server.runtime.stacked_arrays import StackedArrays
 
-log = logging.getLogger("serving.server")
+_FULL = "The batch scheduling queue to which this task was submitted is full"
 
 
 class Batcher:
@@ -52,9 +53,9 @@ class Batcher:
         max_pending: int = 1000,
         mixing: str = "independent",
     ) -> None:
-        self._metrics = metrics
         self._strict = config is not None
         self._config = config or BatchingConfig()
+        self._execution = BatchExecution(metrics, self._config)
         self._max_pending = max_pending
         self._mixing = mixing
         self._lanes: dict[Signature, Lane] = {}
@@ -91,41 +92,84 @@ class Batcher:
         Raises:
             StatusError: The graph refused the values, the queue is full, or the time is over.
         """
+        future = asyncio.get_running_loop().create_future()
+        reply = functools.partial(_resolve_future, future)
+        # what comes by tasks comes one by one, company or not: a turn's arrivals say nothing
+        job = self.submit(servable, signature, arrays, deadline, api, reply, at_once=False)
+        try:
+            outputs: dict[str, np.ndarray] = await future
+            return outputs
+        finally:
+            job.drop()
+
+    def submit(
+        self,
+        servable: Servable,
+        signature: Signature,
+        arrays: Arrays,
+        deadline: float,
+        api: str,
+        reply: Callable[[Outcome], None],
+        at_once: bool = True,
+    ) -> Job:
+        """Takes one request; a lone small one of a quick signature is run before this returns.
+
+        Args:
+            servable: The version; the caller holds it until `reply` is called.
+            signature: Its signature.
+            arrays: The inputs.
+            deadline: When to give up, on the event loop's clock.
+            api: "Predict", "Classify" or "Regress", for the metrics.
+            reply: Gets the outputs of these inputs alone, or what was wrong; must not raise.
+            at_once: Whether a lone request may be run so, for requests that come as they are read.
+
+        Returns:
+            The job; `drop` it if the outcome is not wanted any more.
+
+        Raises:
+            StatusError: The shapes are not the signature's, or the queue is full.
+        """
         signature.check_shapes(arrays)
         loop = asyncio.get_running_loop()
-        rows, shapes = self._mixable(signature, arrays)
-        if self._strict and shapes is not None and not self._config.split_large:
-            limit = self._config.max_batch_size
-            if rows > limit:
-                raise invalid_argument(
-                    f"Task size {rows} is larger than maximum input batch size {limit}"
-                )
-        lane = self._lanes.get(signature)
-        if lane is None:
-            self._lanes = {
-                known: lane for known, lane in self._lanes.items() if known.bound or lane.running
-            }
-            lane = self._lanes[signature] = Lane()
-        if self._full(lane, rows):
-            raise StatusError(
-                "UNAVAILABLE",
-                "The batch scheduling queue to which this task was submitted is full",
-            )
+        lane = self._lanes.get(signature) or self._new_lane(signature)
+        if len(lane.waiting) >= self._max_pending:
+            raise StatusError("UNAVAILABLE", _FULL)
         fed = arrays.feeds if isinstance(arrays, StackedArrays) else arrays.values()
         numbers = sum([array.size for array in fed])
-        job = Job(
-            signature, servable.name, api, arrays, rows, shapes, numbers, loop.create_future()
-        )
+        here = not self._strict and lane.quick and signature.bounded and numbers <= SMALL
+        job = Job(signature, servable.name, api, arrays, numbers, reply, deadline)
+        if here and at_once and lane.may_run_at_once(loop):
+            resolve([job], lane, self._execution.run([job]))
+            return job
+        job.rows, job.shapes = self._mixable(signature, arrays)
+        if self._strict:
+            self._check_limits(lane, job)
         lane.waiting.append(job)
-        if not self._strict and lane.quick and signature.bounded and job.numbers <= SMALL:
+        if here:
             self._start_here(loop, lane)
         else:
+            job.watch(loop)
             self._start(loop, lane)
-        timer = loop.call_at(deadline, give_up, job)
-        try:
-            return await job.future
-        finally:
-            timer.cancel()
+        return job
+
+    def _new_lane(self, signature: Signature) -> Lane:
+        """A queue for a signature; those of versions that are gone are forgotten."""
+        self._lanes = {
+            known: lane for known, lane in self._lanes.items() if known.bound or lane.running
+        }
+        lane = self._lanes[signature] = Lane()
+        return lane
+
+    def _check_limits(self, lane: Lane, job: Job) -> None:
+        """Refuses what a batching file does not allow."""
+        limit = self._config.max_batch_size
+        if job.rows > limit and job.shapes is not None and not self._config.split_large:
+            raise invalid_argument(
+                f"Task size {job.rows} is larger than maximum input batch size {limit}"
+            )
+        enqueued = sum(other.rows for other in lane.waiting)
+        if enqueued + job.rows > limit * max(1, self._config.max_enqueued_batches):
+            raise StatusError("UNAVAILABLE", _FULL)
 
     def _mixable(
         self, signature: Signature, arrays: Arrays
@@ -142,14 +186,6 @@ class Batcher:
         if self._mixing == "independent" and not signature.row_independent:
             return rows, None
         return rows, signature.row_shapes(arrays)
-
-    def _full(self, lane: Lane, rows: int) -> bool:
-        if len(lane.waiting) >= self._max_pending:
-            return True
-        if not self._strict:
-            return False
-        limit = self._config.max_batch_size * max(1, self._config.max_enqueued_batches)
-        return sum(job.rows for job in lane.waiting) + rows > limit
 
     def _start(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
         while lane.waiting and lane.running < self._config.num_batch_threads:
@@ -179,8 +215,10 @@ class Batcher:
             return
         lane.note_company(len(batch))
         if lane.quick and sum([job.numbers for job in batch]) <= SMALL:
-            resolve(batch, lane, self._run(batch))
+            resolve(batch, lane, self._execution.run(batch))
         else:
+            for job in batch:
+                job.watch(loop)
             lane.running += 1
             self._work.put((loop, batch))
         if lane.waiting:
@@ -207,7 +245,7 @@ class Batcher:
         rows, left = 0, []
         while lane.waiting:
             job = lane.waiting.popleft()
-            if job.future.done():  # its time is over
+            if job.over:
                 continue
             if not batch:
                 batch.append(job)
@@ -225,82 +263,12 @@ class Batcher:
     def _serve(self) -> None:
         while (work := self._work.get()) is not None:
             loop, batch = work
-            seconds = self._run(batch)
+            seconds = self._execution.run(batch)
             try:
                 loop.call_soon_threadsafe(self._finish, loop, batch, seconds)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
             work = batch = None  # type: ignore[assignment]  # no arrays kept while idle
-
-    def _run(self, batch: list[Job]) -> float:
-        """Gives every job its outcome; returns the seconds that this thread computed for it."""
-        started = time.thread_time()
-        try:
-            self._run_jobs(batch)
-        except BaseException as error:
-            log.exception("A batch failed")
-            for job in batch:
-                job.outcome = StatusError("INTERNAL", type(error).__name__)
-        return time.thread_time() - started
-
-    def _run_jobs(self, batch: list[Job]) -> None:
-        if len(batch) > 1 or self._config.allowed_batch_sizes or self._is_large(batch[0]):
-            outputs = self._run_in_parts(batch[0]) if self._is_large(batch[0]) else None
-            outputs = outputs or self._run_together(batch)
-            if outputs is not None:
-                start = 0
-                for job in batch:
-                    end = start + job.rows
-                    job.outcome = {name: array[start:end] for name, array in outputs.items()}
-                    start = end
-                return
-        for job in batch:
-            try:
-                job.outcome = self._timed(job, [job.arrays])
-            except StatusError as error:
-                job.outcome = error
-
-    def _is_large(self, job: Job) -> bool:
-        """Whether a request is run in several parts."""
-        splits = self._config.split_large and job.shapes is not None
-        return splits and job.rows > self._config.execution_rows
-
-    def _run_in_parts(self, job: Job) -> dict[str, np.ndarray] | None:
-        """Outputs of a large request's rows, part by part; None if they are not by row."""
-        parts = []
-        for start in range(0, job.rows, self._config.execution_rows):
-            end = min(start + self._config.execution_rows, job.rows)
-            arrays = _rows(job.arrays, start, end)
-            part = dataclasses.replace(job, arrays=arrays, rows=end - start)
-            outputs = self._run_together([part])
-            if outputs is None:
-                return None
-            parts.append({name: array[: part.rows] for name, array in outputs.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def _run_together(self, batch: list[Job]) -> dict[str, np.ndarray] | None:
-        """Outputs of all rows; None if the jobs must be run one by one."""
-        first = batch[0]
-        if first.shapes is None:
-            return None
-        rows = sum(job.rows for job in batch)
-        size = next((size for size in self._config.allowed_batch_sizes if size >= rows), rows)
-        sets = [job.arrays for job in batch]
-        if size > rows:
-            sets += [_rows(first.arrays, 0, 1)] * (size - rows)
-        try:
-            outputs = self._timed(first, sets)
-        except StatusError:
-            return None
-        if any(array.ndim == 0 or array.shape[0] != size for array in outputs.values()):
-            return None
-        return outputs
-
-    def _timed(self, job: Job, sets: list[Arrays]) -> dict[str, np.ndarray]:
-        signature, started = job.signature, time.perf_counter()
-        outputs = signature.run(sets[0]) if len(sets) == 1 else signature.run_together(sets)
-        self._metrics.runtime(job.model, job.api, time.perf_counter() - started)
-        return outputs
 
     def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[Job], seconds: float) -> None:
         lane = self._lanes[batch[0].signature]
@@ -309,7 +277,10 @@ class Batcher:
         self._start(loop, lane)
 
 
-def _rows(arrays: Arrays, start: int, end: int) -> Arrays:
-    if isinstance(arrays, StackedArrays):
-        return arrays.part(start, end)
-    return {name: array[start:end] for name, array in arrays.items()}
+def _resolve_future(future: asyncio.Future[dict[str, np.ndarray]], outcome: Outcome) -> None:
+    if future.done():  # cancelled a moment ago
+        return
+    if isinstance(outcome, StatusError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -44,9 +44,12 @@ class TensorSpec:
         """Whether an array of this shape may be fed."""
         if self.shape is None:
             return True
-        return len(shape) == len(self.shape) and all(
-            want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
-        )
+        if len(shape) != len(self.shape):
+            return False
+        for want, got in zip(self.shape, shape, strict=True):  # noqa: SIM110 - asked per request
+            if want not in (-1, got):
+                return False
+        return True
 
     @property
     def batched(self) -> bool:

@@ -31,8 +31,8 @@ class Stack:
     Attributes:
         keys: Their names, in the order of the first dimension.
         placeholder: The stacked tensor.
-        parts: The tensors it is taken apart into; feedable one by one as well, together with
-            `nothing` for the placeholder.
+        parts: The tensors it is taken apart into; a session can be fed with them as well, together
+            with `nothing` for the placeholder, which control dependencies may still ask for.
         nothing: An empty array for the placeholder.
     """
 
@@ -137,10 +137,7 @@ def build(
             for group in listed:
                 size = len(group.keys)
                 placeholder = tf.compat.v1.placeholder(group.dtype, [size, *group.shape])
-                parts = tuple(
-                    tf.compat.v1.placeholder_with_default(part, group.shape)
-                    for part in tf.unstack(placeholder, num=size)
-                )
+                parts = tuple(tf.unstack(placeholder, num=size))
                 inner = [0 if dim is None else dim for dim in group.shape]
                 nothing = np.zeros([size, *inner], group.dtype.as_numpy_dtype)
                 stacks[name].append(Stack(group.keys, placeholder, parts, nothing))

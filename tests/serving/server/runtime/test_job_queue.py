@@ -149,7 +149,7 @@ def test_trust_is_lost_at_once_and_comes_back_slowly() -> None:
 def test_a_lone_job_waits_for_none_and_company_ends_after_quiet_turns() -> None:
     lane = job_queue.Lane()
     assert not lane.expects_more()  # nothing waits: what waited has gone to a thread
-    job = job_queue.Job(None, "m", "Predict", {}, 1, None, 10, None)  # type: ignore[arg-type]
+    job = job_queue.Job(None, "m", "Predict", {}, 10, None)  # type: ignore[arg-type]
     lane.waiting.append(job)
     assert not lane.expects_more()
     lane.waiting.append(job)
@@ -166,3 +166,58 @@ def test_a_lone_job_waits_for_none_and_company_ends_after_quiet_turns() -> None:
     for _ in range(40):
         lane.note_company(1)
     assert not lane.expects_more()
+
+
+def test_a_lone_job_runs_at_once_and_the_second_of_a_turn_does_not() -> None:
+    lane = job_queue.Lane()
+
+    async def turns() -> list[bool]:
+        loop = asyncio.get_running_loop()
+        found = []
+        for jobs in (1, 1, 2, 1):
+            found += [lane.may_run_at_once(loop) for _ in range(jobs)]
+            await asyncio.sleep(0)
+        return found
+
+    assert asyncio.run(turns()) == [True, True, True, False, True]
+    assert lane.company == pytest.approx(1.09)  # 1 + .1 of the one turn of two, less .1 of that
+
+    async def crowd() -> None:
+        for _ in range(7):
+            for _ in range(2):
+                lane.may_run_at_once(asyncio.get_running_loop())
+            await asyncio.sleep(0)
+
+    asyncio.run(crowd())
+    assert 1.5 < lane.company < 1.6  # 2 - .91 * .9 ** 7 = 1.56
+    assert not asyncio.run(_ask(lane))  # jobs come in company now
+    lane.company = 1.0
+    lane.waiting.append(job_queue.Job(None, "m", "Predict", {}, 10, print))  # type: ignore[arg-type]
+    assert not asyncio.run(_ask(lane))  # one waits already
+
+
+async def _ask(lane: job_queue.Lane) -> bool:
+    return lane.may_run_at_once(asyncio.get_running_loop())
+
+
+def test_a_job_ends_once_and_not_when_it_is_dropped() -> None:
+    given: list[Any] = []
+
+    async def session() -> None:
+        loop = asyncio.get_running_loop()
+        jobs = [
+            job_queue.Job(None, "m", "Predict", {}, 1, given.append, loop.time() + 0.01)  # type: ignore[arg-type]
+            for _ in range(3)
+        ]
+        for job in jobs:
+            job.watch(loop)
+        jobs[0].end({"y": np.float32([1])})
+        jobs[1].drop()
+        await asyncio.sleep(0.1)
+        for job in jobs:
+            job.end({"y": np.float32([2])})
+
+    asyncio.run(session())
+    assert given[0]["y"].tolist() == [1.0]
+    assert [type(outcome) for outcome in given] == [dict, StatusError]
+    assert given[1].code == "DEADLINE_EXCEEDED"
