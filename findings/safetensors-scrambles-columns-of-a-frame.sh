@@ -3,7 +3,7 @@
 #
 # Guess:  save and load give the same array, as np.save does; what cannot be kept is refused, as its PyTorch side
 #         refuses tensors that are not contiguous.
-# Found:  safetensors 0.8.0, NumPy 2.4.2, pandas 2.3.3: the vectors of a DataFrame's columns, a transposed table and
+# Found:  safetensors 0.8.0, NumPy 2.2.6, pandas 2.3.3: the vectors of a DataFrame's columns, a transposed table and
 #         every second row come back with the right shape and dtype, and with other numbers in their places: an item
 #         has other items' components. No message. 0.7.0 wrote them right.
 #         frame.to_numpy() and factors.T are in the other order, so item tables made from them are scrambled;
