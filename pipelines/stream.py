@@ -116,6 +116,8 @@ def stream(
                 time.sleep(POLL)
                 continue
             files = {} if landing is None else landing.fresh()
+            if replay.next_hour == first:  # before an hour is whole: a kill may come after it
+                _forget(run, console)
             told = replay.run_hour({"files": files} if landing is not None else None)
             _say(told, console, full)
             if landing is not None:

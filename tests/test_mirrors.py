@@ -114,8 +114,7 @@ HOLDS = {
     "pipelines/experiment/test_warm_start": "pipelines/preparation/attribution_window",
     "pipelines/preparation/test_checks": """pipelines/preparation/encode
         pipelines/preparation/findings""",
-    "pipelines/preparation/test_lists": """idefn_tf/data/list_columns idefn_tf/data/list_tensors
-        idefn_tf/schema/lists""",
+    "pipelines/preparation/test_lists": "idefn_tf/data/list_tensors idefn_tf/schema/lists",
     "pipelines/preparation/test_object_store": "pipelines/preparation/prepared_folder",
     "pipelines/preparation/test_spark": "pipelines/preparation/engines",
     "pipelines/preparation/test_times": "idefn_tf/schema/zones",

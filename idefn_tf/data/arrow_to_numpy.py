@@ -50,10 +50,13 @@ def to_arrays(
     """
     arrays: dict[str, np.ndarray] = {}
     _check_history(schema, table)
-    made = schema.generated
+    sequences = schema.parts_by_sequence
+    of_events = {part.name for parts in sequences.values() for part in parts}
     for feature in schema.features:
-        newest = feature.name in made
-        _add_feature(arrays, feature, table, schema.missing_words, first_row, newest)
+        if feature.name not in of_events:
+            _add_feature(arrays, feature, table, schema.missing_words, first_row)
+    for parts in sequences.values():
+        arrays |= list_columns.read_events(parts, table, schema.missing_words, first_row)
     if labels:
         arrays |= _labels(schema, table, first_row)
         weight = np.ones(table.num_rows, np.float32)
@@ -149,7 +152,6 @@ def _add_feature(
     table: pa.Table,
     words: Sequence[str],
     first_row: int,
-    newest: bool,
 ) -> None:
     names = set(table.column_names)
     found = next((n for n in (feature.name, feature.source) if n in names), None)
@@ -179,4 +181,4 @@ def _add_feature(
             raise ValueError(
                 f"source: column {feature.weights!r}, the weights of {feature.name!r}, is missing"
             )
-    arrays |= list_columns.read(feature, table, found, twin, words, first_row, newest)
+    arrays |= list_columns.read(feature, table, found, twin, words, first_row)

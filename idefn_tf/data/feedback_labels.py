@@ -39,7 +39,7 @@ RULES = {
     CONVERSION_DELAY: "must hold days from the click to the conversion, 0 or more",
     CONVERSION_FINAL: "must hold 0 and 1",
 }
-_CURE = "write 0 where there is none, and leave out rows with a conversion before its click"
+CURE = "write 0 where there is none, and leave out rows with a conversion before its click"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class FeedbackLabels:
             for name in FEEDBACK_LABELS
         }
         for name, wrong in wrong_delays(found).items():
-            _refuse(table, name, int(np.argmax(wrong)), first_row, RULES[name], _CURE)
+            _refuse(table, name, int(np.argmax(wrong)), first_row, RULES[name], CURE)
         return found
 
     def _raw(
@@ -166,7 +166,7 @@ def check_delays(arrays: Arrays) -> None:
     """
     for name, wrong in wrong_delays(arrays).items():
         raise ValueError(
-            f"source: column {name!r} {RULES[name]}, received {arrays[name][wrong][:5]};\n{_CURE}"
+            f"source: column {name!r} {RULES[name]}, received {arrays[name][wrong][:5]};\n{CURE}"
         )
 
 

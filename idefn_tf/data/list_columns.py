@@ -22,7 +22,6 @@ def read(
     weights: str | None,
     words: Sequence[str] = (),
     first_row: int = 0,
-    newest: bool = False,
 ) -> dict[str, np.ndarray]:
     """Reads a list feature, and its weights, from a table.
 
@@ -33,7 +32,6 @@ def read(
         weights: the column of their weights; None for a list without.
         words: the schema's `missing_words`.
         first_row: the number of the first row, for errors.
-        newest: whether a list that is too long keeps its last entries, as sequences do.
 
     Returns:
         By name, the entries [n, max_length], padded with -1 or "", and float32 weights, padded
@@ -43,13 +41,8 @@ def read(
         ValueError: if entries and weights differ in number, naming columns, row and both lists, or
             a value cannot be read.
     """
-    column = _listed(column_values(table, name), name, feature, first_row)
-    lengths = _lengths(column)
-    padding = _stored(meaning.PADDING[feature.dtype])
+    lengths, flat, present = _entries(feature, table, name, words, first_row)
     rows = np.repeat(np.arange(len(lengths)), lengths)
-    fill = meaning.PADDING[feature.dtype]
-    flat = convert(column.flatten(), name, feature.dtype, fill, words, rows + first_row)
-    present = np.asarray(flat != padding, bool)
     of_weights: np.ndarray | None = None
     if weights is not None:
         twin = _listed(column_values(table, weights), weights, feature, first_row)
@@ -58,7 +51,51 @@ def read(
         wrong = np.zeros(len(lengths), bool)
         wrong[rows[present & ~np.isfinite(of_weights)]] = True
         _refuse(wrong, meaning.unweighted, table, (name, weights), first_row)
-    return _padded(feature, lengths, flat, present, of_weights, newest)
+    return _padded(feature, lengths, flat, present, of_weights)
+
+
+def read_events(
+    parts: Sequence[Feature], table: pa.Table, words: Sequence[str] = (), first_row: int = 0
+) -> dict[str, np.ndarray]:
+    """Reads the lists of a sequence, which stand side by side; the newest events are kept.
+
+    Args:
+        parts: what an event consists of.
+        table: holds them by their names.
+        words: the schema's `missing_words`.
+        first_row: the number of the first row, for errors.
+
+    Returns:
+        As `read`. An event that lacks a part is left out whole.
+
+    Raises:
+        ValueError: if the lists of a row differ in length, or a value cannot be read.
+    """
+    found = [_entries(part, table, part.name, words, first_row) for part in parts]
+    lengths, _, there = found[0]
+    for part, (own, _, present) in zip(parts, found, strict=True):
+        if (wrong := own != lengths).any():
+            row = int(np.argmax(wrong))
+            received = f"{own[row]} beside {lengths[row]} in row {first_row + row}"
+            rule, cure = meaning.uneven((parts[0].name, part.name))
+            raise ValueError(f"source: column {rule}, received {received}; {cure}")
+        there = there & present
+    made: dict[str, np.ndarray] = {}
+    for part, (_, flat, _) in zip(parts, found, strict=True):
+        made |= _padded(part, lengths, flat, there, None, newest=True)
+    return made
+
+
+def _entries(
+    feature: Feature, table: pa.Table, name: str, words: Sequence[str], first_row: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the lengths of lists, their entries, and which of these are there."""
+    column = _listed(column_values(table, name), name, feature, first_row)
+    lengths = _lengths(column)
+    fill = meaning.PADDING[feature.dtype]
+    rows = np.repeat(np.arange(len(lengths)), lengths) + first_row
+    flat = convert(column.flatten(), name, feature.dtype, fill, words, rows)
+    return lengths, flat, np.asarray(flat != _stored(fill), bool)
 
 
 def one_entry(feature: Feature, value: Any, rows: int) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -26,14 +27,9 @@ def fill_empty(
 
 
 def densify(
-    feature: Feature,
-    values: tf.RaggedTensor,
-    weights: tf.RaggedTensor | None,
-    newest: bool = False,
+    feature: Feature, values: tf.RaggedTensor, weights: tf.RaggedTensor | None
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Drops absent entries of ragged lists, then pads or cuts them to the feature's length.
-
-    With `newest` a list without weights that is too long keeps its last entries.
 
     Raises:
         InvalidArgumentError: if entries and weights differ in number, or the weight of an entry is
@@ -50,12 +46,53 @@ def densify(
             flat = tf.identity(flat)
         weights = values.with_flat_values(flat)
         dense = tf.ragged.boolean_mask(weights, present).to_tensor(0.0, shape=shape)
-    there = tf.ragged.boolean_mask(values, present)
-    if newest and feature.max_length:
-        there = there[:, -feature.max_length :]
-    kept = there.to_tensor(padding, shape=shape)
+    kept = tf.ragged.boolean_mask(values, present).to_tensor(padding, shape=shape)
     missing = meaning.stand_in(feature)
     return fill_empty(kept, dense, meaning.PADDING[feature.dtype], missing)
+
+
+def densify_events(
+    parts: Sequence[Feature], lists: Mapping[str, tf.RaggedTensor]
+) -> dict[str, tf.Tensor]:
+    """Pads the lists of a sequence, or cuts them to their newest events.
+
+    An event that lacks a part is left out whole.
+
+    Raises:
+        InvalidArgumentError: if the lists of a row differ in length.
+    """
+    first = lists[parts[0].name]
+    with tf.control_dependencies([_side_by_side(parts, lists, part) for part in parts[1:]]):
+        splits = tf.identity(first.row_splits)
+    there = [tf.not_equal(lists[part.name].flat_values, _padding(part, lists)) for part in parts]
+    present = tf.RaggedTensor.from_row_splits(tf.reduce_all(there, 0), splits, validate=False)
+    made = {}
+    for part in parts:
+        values = tf.RaggedTensor.from_row_splits(
+            lists[part.name].flat_values, splits, validate=False
+        )
+        kept = tf.ragged.boolean_mask(values, present)[:, -(part.max_length or 1) :]
+        padding = _padding(part, lists)
+        dense = kept.to_tensor(padding, shape=[None, part.max_length])
+        made[part.name], _ = fill_empty(dense, None, padding, meaning.stand_in(part))
+    return made
+
+
+def _padding(part: Feature, lists: Mapping[str, tf.RaggedTensor]) -> tf.Tensor:
+    return tf.constant(meaning.PADDING[part.dtype], lists[part.name].dtype)
+
+
+def _side_by_side(
+    parts: Sequence[Feature], lists: Mapping[str, tf.RaggedTensor], part: Feature
+) -> tf.Operation | None:
+    first, own = (lists[found.name].row_lengths() for found in (parts[0], part))
+    row = _first(tf.where(tf.not_equal(first, own))[:, 0])
+    rule, cure = meaning.uneven((parts[0].name, part.name))
+    counts = [tf.concat([lengths, [0]], 0)[row] for lengths in (own, first)]
+    return tf.debugging.Assert(
+        tf.reduce_all(tf.equal(first, own)),
+        [rule + ", received", counts[0], "beside", counts[1], "in row", row, "; " + cure],
+    )
 
 
 def _equal_lengths(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 
 from idefn_tf.data import list_columns
@@ -46,20 +45,7 @@ def request_arrays(schema: Schema, rows: Source) -> Arrays:
 
     Of a behaviour sequence with too many events the newest are kept, as a client keeps them.
     """
-    table = _newest(schema, read_table(rows, schema))
-    return to_arrays(serving_schema(schema), table, labels=False)
-
-
-def _newest(schema: Schema, table: pa.Table) -> pa.Table:
-    for sequence in schema.sequences:
-        for name in set(sequence.names) & set(table.column_names):
-            column = table.column(name)
-            longest = pc.max(pc.list_value_length(column)).as_py() or 0
-            if longest > sequence.length:
-                cut = [None if e is None else e[-sequence.length :] for e in column.to_pylist()]
-                at = table.column_names.index(name)
-                table = table.set_column(at, name, pa.array(cut, column.type))
-    return table
+    return to_arrays(serving_schema(schema), read_table(rows, schema), labels=False)
 
 
 def python_scores(

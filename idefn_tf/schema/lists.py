@@ -5,6 +5,8 @@
 * An absent entry (a blank piece, a null, NaN, or the padding) is dropped together with the weight
   at its place. Entries and weights of different number are an error; so is an entry whose weight is
   no finite number.
+* The lists of a sequence stand side by side: an event that lacks a part is left out whole, and
+  lists of different length are an error.
 * What is left is cut to its first `max_length` entries, a part of a sequence to its last, which are
   the newest events. An empty list of a feature with `missing` is that one value
   with weight 1; without `missing` it stays empty and gives the zero vector.
@@ -101,4 +103,12 @@ def unweighted(names: tuple[str, str], row: int, entries: Any, weights: Any) -> 
     return (
         f"{names[1]}: every weight of an entry of {names[0]} must be a finite number, received "
         f"{weights!r} for {entries!r} in row {row}; give the weight, or leave out the entry."
+    )
+
+
+def uneven(names: tuple[str, str]) -> tuple[str, str]:
+    """Returns rule and cure for a part of a sequence with more or fewer entries than the first."""
+    return (
+        f"{names[1]!r} must hold one entry for each event, as {names[0]!r} does",
+        "send every part of an event, or leave all lists of the sequence empty",
     )

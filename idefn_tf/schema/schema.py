@@ -182,6 +182,13 @@ class Schema(Strict):
         return frozenset(name for names in made for name in names)
 
     @property
+    def parts_by_sequence(self) -> dict[str, list[Feature]]:
+        """The features that an event consists of, by sequence, of those that are there."""
+        named = {feature.name: feature for feature in self.features}
+        found = {s.name: [named[n] for n in s.names if n in named] for s in self.sequences}
+        return {name: parts for name, parts in found.items() if parts}
+
+    @property
     def recorded(self) -> tuple[Feature, ...]:
         """The features that the schema lists: raw tables hold these."""
         made = self.generated

@@ -98,12 +98,17 @@ class StreamLog:
         return replace(self, arrays=self.take(rows), times=Times(self.times.day, **kept))
 
     def undecided(self, rows: np.ndarray) -> int:
-        """Counts the clicks among some rows that could still convert at the log's end."""
+        """Counts the clicks among some rows that could still convert at the log's end.
+
+        Without a window every click that has not converted could.
+        """
         window, times = self.schema.labels.attribution, self.times
-        if window is None or self.as_of is None:
+        if self.as_of is None:
             return 0
-        opens = (times.clicked if window.from_ == "click" else times.shown)[rows]
         silent = times.click[rows] & ~times.final[rows]
+        if window is None:
+            return int(silent.sum())
+        opens = (times.clicked if window.from_ == "click" else times.shown)[rows]
         return int((silent & (opens + round(window.window_hours * self.hour) > self.as_of)).sum())
 
     def begins(self) -> int:

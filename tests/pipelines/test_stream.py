@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from idefn_tf.data import open_dataset
+from idefn_tf.export.run_files import CALIBRATION
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.datasets.registry import prepare
@@ -210,13 +211,20 @@ def test_the_saved_model_scores_the_next_hour_as_the_stream_does(
 
 
 def test_killed_at_any_hour_it_ends_as_if_left_alone(streamed, delayed, tmp_path, warm_processes):
-    """Killed in hour 0, right after pretraining, and again in hour 2."""
+    """Killed in hour 0, right after pretraining, and again in hour 2.
+
+    A calibrator of before is gone as soon as an hour is whole.
+    """
+    calibrator = tmp_path / "run" / CALIBRATION
     for place in ("pretrained", "000001"):
         process = command(warm_processes, tmp_path, delayed, *OPTIONS, "--hours", HOURS)
         wait_for(process, tmp_path / "run/hours" / place)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert not (tmp_path / "run" / RESULT).exists()
+        assert not calibrator.exists()
+        if place == "pretrained":
+            calibrator.write_text("{}")
     said = finish(warm_processes, tmp_path, delayed, *OPTIONS, "--hours", HOURS)
     assert "goes on with hour" in said
     assert told(tmp_path / "run") == told(streamed)

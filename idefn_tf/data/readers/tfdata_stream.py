@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from idefn_tf.data.batch_sampler import Shard
 from idefn_tf.data.batches import EpochClock
-from idefn_tf.data.feedback_labels import RULES
-from idefn_tf.schema import CLICK, CONVERSION
+from idefn_tf.data.feedback_labels import CURE, RULES
+from idefn_tf.schema import CLICK, CONVERSION, CONVERSION_FINAL
 
 
 def stream(
@@ -90,7 +90,7 @@ def split(columns: dict[str, tf.Tensor], further: Sequence[str] = ()) -> Any:
     weight = tf.cast(columns.pop("sample_weight"), tf.float32)
     checks = [
         tf.debugging.Assert(
-            tf.reduce_all(tf.logical_or(tf.equal(label, 0.0), tf.equal(label, 1.0))),
+            _all_binary(label),
             [f"source: label column {name!r} must hold 0 and 1, received", label],
         )
         for name, label in labels.items()
@@ -103,10 +103,15 @@ def split(columns: dict[str, tf.Tensor], further: Sequence[str] = ()) -> Any:
     )
     checks += [
         tf.debugging.Assert(
-            tf.reduce_all(values >= 0), [f"source: column {name!r} {RULES[name]}, received", values]
+            _all_binary(values) if name == CONVERSION_FINAL else tf.reduce_all(values >= 0),
+            [f"source: column {name!r} {RULES[name]}, received", values, f"; {CURE}"],
         )
         for name, values in beside.items()
     ]
     with tf.control_dependencies(checks):
         labels[CONVERSION] = labels[CONVERSION] * labels[CLICK]
     return columns, {**labels, **beside}, weight
+
+
+def _all_binary(label: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_all(tf.logical_or(tf.equal(label, 0.0), tf.equal(label, 1.0)))

@@ -62,14 +62,14 @@ def parse_examples(
     The other arguments are those of `example_spec`.
     """
     parsed = tf.io.parse_example(serialized, example_spec(schema, labels, lacking, further))
-    made = schema.generated
+    for parts in schema.parts_by_sequence.values():
+        parsed |= list_tensors.densify_events(parts, parsed)
     for feature in schema.features:
-        if feature.multi_valued:
-            newest = feature.name in made
+        if feature.multi_valued and isinstance(parsed[feature.name], tf.RaggedTensor):
             if feature.name in lacking:  # every list is empty
                 feature = feature.model_copy(update={"missing": feature.serving_value})
             weights = None if feature.weights is None else parsed[feature.weights_name]
-            values, weights = list_tensors.densify(feature, parsed[feature.name], weights, newest)
+            values, weights = list_tensors.densify(feature, parsed[feature.name], weights)
             parsed[feature.name] = values
             if feature.weights is not None:
                 parsed[feature.weights_name] = weights

@@ -218,7 +218,7 @@ def test_delays_that_no_likelihood_has_are_refused_with_column_row_and_cure(name
         open_dataset(schema(), table, feedback_labels=True)
 
 
-@pytest.mark.parametrize(("name", "value", "rule"), BROKEN[:2])
+@pytest.mark.parametrize(("name", "value", "rule"), BROKEN)
 @pytest.mark.parametrize("form", ["tfrecord", pytest.param("tensorflow-io", marks=needs_io)])
 @pytest.mark.parametrize("cache", [1000, 10], ids=["held", "streamed"])
 def test_every_reader_refuses_them(tmp_path, monkeypatch, form, cache, name, value, rule):

@@ -275,10 +275,13 @@ def test_a_stream_goes_on_with_its_own_log_alone(log, tmp_path):
     assert hours.done() == [0]
 
 
-@pytest.mark.parametrize(("start", "hours"), [("click", 5), ("exposure", 3)])
+@pytest.mark.parametrize(("start", "hours"), [("click", 5), ("exposure", 3), (None, None)])
 def test_clicks_that_could_still_convert_at_the_logs_end_are_counted(tmp_path, start, hours):
-    """At 10 h, the log's end, clicks of after 5 h in windows of five; a conversion is certain."""
-    window = {"attribution": {"window_hours": hours, "from": start}}
+    """At 10 h, the log's end, clicks of after 5 h in windows of five; a conversion is certain.
+
+    Without a window a click of any age could.
+    """
+    window = {"attribution": start and {"window_hours": hours, "from": start}}
     schema = Schema.parse({**PLAIN, "labels": {**PLAIN["labels"], **window}})
     rows = [
         shown("1", 0, "a", 1), shown("2", 4, "a", 5), shown("3", 5, "a", 5.5), shown("4", 6, "a"),
@@ -286,7 +289,7 @@ def test_clicks_that_could_still_convert_at_the_logs_end_are_counted(tmp_path, s
     ]  # fmt: skip
     log = StreamLog.of(prepared(tmp_path, rows, schema))
     assert log.as_of == START + 10 * HOUR
-    counted = {"click": 3, "exposure": 1}[start]  # of 3, 5 and 7; of 7
+    counted = {"click": 3, "exposure": 1, None: 5}[start]  # of 3, 5 and 7; of 7; of all but 4, 6
     assert log.undecided(np.arange(7)) == counted
-    assert log.undecided(np.arange(2)) == 0
+    assert log.undecided(np.arange(2)) == (2 if start is None else 0)
     assert log.undecided(np.array([6])) == 1
