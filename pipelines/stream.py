@@ -226,13 +226,14 @@ def result(replay: Replay) -> dict[str, Any]:
 
 def _forget(run: Run, console: Console) -> None:
     """Removes what other jobs found out about the model of an earlier hour."""
-    for path, job in ((run.root / CALIBRATION, "calibrate"), (run.metrics_path, "evaluate")):
+    cures = {
+        run.root / CALIBRATION: "run pipelines.calibrate again",
+        run.metrics_path: "pipelines.evaluate measures the model of now",
+    }
+    for path, cure in cures.items():
         if path.is_file():
             path.unlink()
-            console.warn(
-                f"{path.name} was of the model before these hours and is removed; run "
-                f"pipelines.{job} again"
-            )
+            console.warn(f"{path.name} was of the model before these hours and is removed; {cure}")
 
 
 def _finish(replay: Replay, run: Run, priors: Path, console: Console, draw: bool) -> None:
