@@ -105,6 +105,7 @@ def test_a_finished_run_asked_for_again_is_left_as_it_is(data, finished):
     assert len(history(finished)) == 4
 
 
+@pytest.mark.job
 def test_a_loss_that_is_not_finite_ends_the_job_in_one_sentence(data, folder, capsys):
     settings = {**SMALL, "optimizer": {"name": "row_sparse_adam", "learning_rate": 1e30}}
     path = folder / "diverging.json"
@@ -165,6 +166,7 @@ def test_evaluate_prepares_a_raw_folder_it_has_never_seen(folder, finished, caps
     assert sorted(p.read_bytes() for p in finished.vocabularies.glob("*.json")) == vocabularies
 
 
+@pytest.mark.job
 def test_evaluate_says_that_the_raw_rows_are_those_of_training(folder, finished, capsys):
     words = ["--run", str(finished.root), "--raw", str(folder / "raw"), "--quiet"]
     assert evaluate.main(words) == 0
@@ -198,6 +200,7 @@ def test_a_log_that_nothing_was_taken_out_of_is_weighed_so(data, folder, finishe
     assert "warning" not in said
 
 
+@pytest.mark.job
 def test_evaluate_values_the_top_tenth_of_each_days_rows(data, finished, capsys):
     words = ["--run", str(finished.root), "--data", str(data.root), "--json", "-"]
     assert evaluate.main([*words, "--policy", "--exposure-probability", "0.5"]) == 0

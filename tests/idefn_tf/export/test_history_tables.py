@@ -14,6 +14,8 @@ from idefn_tf.history import attach
 from idefn_tf.history.as_of import next_refresh
 from idefn_tf.history.snapshot import take_snapshot
 
+pytestmark = pytest.mark.job
+
 
 @pytest.fixture(scope="module")
 def snapshot(past):
@@ -141,7 +143,6 @@ def version(past, past_model, snapshot, tmp_path_factory):
     return export_model(past_model, past.SCHEMA, base, replay=past.make_frame(), snapshot=snapshot)
 
 
-@pytest.mark.job
 def test_plain_ids_are_answered_with_the_history_of_the_day(past, past_model, snapshot, version):
     rows, truth = asked(past, snapshot)
     expected = python_scores(past_model, past.SCHEMA, request_arrays(past.SCHEMA, truth))
@@ -155,7 +156,6 @@ def test_plain_ids_are_answered_with_the_history_of_the_day(past, past_model, sn
     assert np.ptp(plain) > 1e-3
 
 
-@pytest.mark.job
 def test_a_served_row_may_say_its_time(past, past_model, snapshot, version):
     rows, _ = asked(past, snapshot)
     given = {**{n: np.asarray(rows[n]) for n in rows}, "city": rows["city"].to_numpy(object)}

@@ -268,6 +268,7 @@ def test_labels_that_evaluation_lacks_are_as_observed(make_model):
     assert float(model.further_losses(outputs, plain)["feedback_loss"]) == 0
 
 
+@pytest.mark.job
 def test_the_page_tells_which_method_takes_which_likelihood(make_model):
     """docs/choose-a-method.md: every method and likelihood, and a dash where a pair is refused."""
     text = (Path(__file__).parents[3] / "docs/choose-a-method.md").read_text(encoding="utf-8")

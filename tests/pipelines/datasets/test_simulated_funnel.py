@@ -127,6 +127,7 @@ def test_users_and_items_repeat_as_in_real_logs(prepared):
     assert 0.005 < out_of_vocabulary["test"] < 0.2
 
 
+@pytest.mark.job
 def test_the_same_options_give_the_same_files_and_other_ones_do_not(tmp_path):
     def files(name, **options):
         simulate(tmp_path / name, Options(exposures=500, **options))
@@ -256,6 +257,7 @@ def test_help_tells_meaning_and_default_of_every_option(capsys):
         assert f"(default: {field.default})" in of_field or "by default" in of_field, field.name
 
 
+@pytest.mark.job
 @pytest.mark.parametrize(
     ("delay", "schema", "told"),
     [("exponential", None, True), ("exponential", DELAYED, False), ("none", None, False)],

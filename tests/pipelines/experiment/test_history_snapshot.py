@@ -18,6 +18,8 @@ from pipelines.experiment.run_folder import Run
 from pipelines.experiment.stale_history import both_ways, sentence
 from pipelines.preparation.prepared_folder import Prepared
 
+pytestmark = pytest.mark.job
+
 
 @pytest.fixture(scope="module")
 def run(past, tmp_path_factory):
@@ -122,7 +124,6 @@ def main(run, base, *more):
     return export.main(["--run", str(run.root), "--model-base", str(base), *map(str, more)])
 
 
-@pytest.mark.job
 def test_the_job_writes_a_version_that_takes_ids_alone(past, run, data, tmp_path, capsys):
     base = tmp_path / "models" / "past"
     wanted = ("--with-history", "--data", data.root)

@@ -16,6 +16,8 @@ from pipelines.preparation.split import parse
 from pipelines.train import train
 from tests.pipelines.experiment.test_label_feedback import CONFIG, DAY, HOUR, START, schema
 
+pytestmark = pytest.mark.job
+
 #: Train three days, validate two; labels are as of the end of the sixth, windows have 48 hours.
 SPLIT = parse("train=2024-05-01..2024-05-03,validation=2024-05-04..2024-05-05,test=2024-05-06")
 
@@ -75,7 +77,6 @@ def test_windows_that_are_over_or_left_out_change_nothing(tmp_path):
     assert short.note == ""
 
 
-@pytest.mark.job
 def test_a_training_selects_by_them_and_its_card_counts_them(tmp_path, capsys):
     data, config = prepared(tmp_path), Config.parse(CONFIG)
     run = train(config, data, tmp_path / "run", Console(), evaluate=False)

@@ -7,6 +7,8 @@ from idefn_tf.schema import Labels
 from pipelines.preparation.delay_curve import estimate, shares
 from tests.pipelines.preparation.timed_shop import DAY, HOUR, START, prepared, schema
 
+pytestmark = pytest.mark.job
+
 LABELS = Labels(click="c", conversion="v", exposure_time="e", click_time="t", conversion_time="b")
 
 

@@ -15,6 +15,8 @@ from pipelines.datasets.registry import Settings, prepare, prepare_rows
 from pipelines.preparation import history
 from pipelines.preparation.split import parse
 
+pytestmark = pytest.mark.job
+
 BEGIN = pd.Timestamp("2024-03-28", tz="Europe/Berlin")  # clocks change on the 31st
 DAYS = 9
 SCHEMA = {
@@ -140,7 +142,6 @@ def test_the_order_of_the_raw_rows_and_files_changes_nothing(prepared, tmp_path)
     assert_same(rows_of(other), rows_of(prepared))
 
 
-@pytest.mark.job
 def test_a_later_day_sees_an_earlier_folder_as_it_sees_the_earlier_file(raw, tmp_path):
     log = made_log()
     cut = (BEGIN + pd.Timedelta(days=7)).value // 1_000_000

@@ -24,6 +24,8 @@ from tests.pipelines.preparation.timed_shop import (
     settings,
 )  # fmt: skip
 
+pytestmark = pytest.mark.job
+
 
 def test_without_an_as_of_everything_the_log_says_is_known(tmp_path):
     found = prepared(tmp_path)

@@ -16,6 +16,8 @@ from pipelines.experiment.run_folder import Run
 from pipelines.preparation.object_store import on_disk
 from pipelines.preparation.prepared_folder import Prepared
 
+pytestmark = pytest.mark.job
+
 ROOT = Path(__file__).resolve().parents[3]
 ADDRESS = "s3://prepared/somewhere/data"
 WORDS = ["--config", "pipelines/configs/simulated/all_negative.yaml", "--no-report", "--quiet"]

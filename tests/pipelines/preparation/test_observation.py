@@ -13,6 +13,8 @@ from tests.pipelines.preparation.timed_shop import (
     settings,
 )  # fmt: skip
 
+pytestmark = pytest.mark.job
+
 
 def test_a_moment_before_the_first_exposure_is_refused(tmp_path):
     with pytest.raises(ValueError) as caught:

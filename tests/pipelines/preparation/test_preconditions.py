@@ -18,6 +18,8 @@ from pipelines.datasets.simulated_funnel.simulated_funnel import simulate
 from pipelines.preparation.prepared_folder import replacing
 from pipelines.prepare import Settings, main, prepare
 
+pytestmark = pytest.mark.job
+
 ROOT = Path(__file__).parents[3]
 MADE = ROOT / "tests" / "data" / "kuairand_made"
 SCHEMA = Schema.load(ROOT / "schemas" / "kuairand_pure.yaml")
@@ -54,14 +56,12 @@ def test_running_again_touches_nothing(tmp_path, capsys):
     assert digest(tmp_path / "out") == before
 
 
-@pytest.mark.job
 def test_two_preparations_are_the_same_bytes(tmp_path):
     one = again(tmp_path / "one", settings=Settings(threads=1, part_rows=100))
     two = again(tmp_path / "two", settings=Settings(threads=3, part_rows=100))
     assert content(one.root) == content(two.root)
 
 
-@pytest.mark.job
 @pytest.mark.parametrize("what", ["schema", "options", "settings", "raw", "damage"])
 def test_anything_that_matters_makes_it_anew(tmp_path, what):
     out = tmp_path / "out"
@@ -116,7 +116,6 @@ def test_a_killed_run_leaves_what_was_there_and_the_next_one_cleans_up(
     assert json.loads((out / "card.json").read_text())["dataset"] == "kuairand_pure"
 
 
-@pytest.mark.job
 def test_an_error_in_the_middle_leaves_what_was_there(tmp_path):
     out = tmp_path / "out"
     again(out)

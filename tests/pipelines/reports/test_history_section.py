@@ -16,6 +16,8 @@ from pipelines.reports.permutation_importance import SEEDS, groups, measure, sam
 from pipelines.reports.rows import Rows
 from pipelines.reports.sections import history_section, importance, slices
 
+pytestmark = pytest.mark.job
+
 PART = {"without_history": 0.25, "events_per_row": [0.0, 4.0, 9.5]}
 CARD = {
     "events": 200,
@@ -45,7 +47,6 @@ def html(section, read_page):
     return read_page(whole_page("t", [], [section], "now"))
 
 
-@pytest.mark.job
 def test_coverage_is_the_cards_and_has_a_legend(found, read_page):
     shown = html(history_section.section(found), read_page)
     assert shown.cells["history/events of user/train/without"][0] == 0.25
@@ -90,7 +91,6 @@ def test_groups_are_features_keys_and_sequences(past):
     assert made["sequence clicks"] == ("clicks__video", "clicks__tag", "clicks__gap")
 
 
-@pytest.mark.job
 def test_the_drop_is_that_of_rows_whose_columns_moved_together(found, past):
     measured, rows = measure(found)
     frame = past.make_frame()
@@ -119,7 +119,6 @@ def test_the_drop_is_that_of_rows_whose_columns_moved_together(found, past):
     assert max(m.drop for m in measured) > 0.005
 
 
-@pytest.mark.job
 def test_the_section_shows_every_group_with_interval_and_legend(found, read_page):
     shown = html(importance.section(found), read_page)
     assert "importance/sequence clicks" in shown.cells

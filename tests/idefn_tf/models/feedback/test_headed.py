@@ -121,6 +121,7 @@ def test_duplicates_are_no_exposures(make_model, delayed):
         assert found[key] == pytest.approx(expected[key], rel=1e-6), key
 
 
+@pytest.mark.job
 def test_a_saved_model_keeps_its_likelihood(make_model, delayed, tmp_path):
     likelihood = ESDFMFeedback(wait=0.5, window=7, units=(6,))
     model = compiled(make_model("all_negative", feedback=likelihood))
