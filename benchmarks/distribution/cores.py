@@ -131,7 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         make(folder / "raw", given.rows)
         for engine in engines:
             for cores in steps:
-                run = prepare(folder / "raw", folder / "prepared", engine, cores)
+                out = folder / f"{engine}-{cores}"  # one that is there would be left as it is
+                run = prepare(folder / "raw", out, engine, cores)
                 if runs and run["counted"] != runs[0]["counted"]:
                     raise ValueError(f"gate: {run['counted']} of {engine}, {runs[0]['counted']}")
                 runs.append(run)
