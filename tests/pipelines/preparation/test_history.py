@@ -29,9 +29,7 @@ SCHEMA = {
     "labels": {"click": "c", "conversion": "v", "exposure_time": "at",
                "time_zone": "Europe/Berlin"},
     "history": {
-        "refresh": "hourly",
-        "lag": "1h",
-        "burn_in_days": 2,
+        "refresh": "hourly", "lag": "1h", "burn_in_days": 2,
         "aggregates": [
             {"key": "user", "events": ["exposure", "click"], "windows": ["6h", "2d", "all"],
              "measures": ["count", "rate", "hours_since"]},
