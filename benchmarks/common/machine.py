@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,19 @@ def machine_facts(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         "versions": {name: version for name in packages if (version := _version(name))},
         "load": [round(value, 1) for value in os.getloadavg()],
     }
+
+
+def machine_sentence(facts: Mapping[str, Any]) -> str:
+    """Returns what a page says of the machine.
+
+    Args:
+        facts: of `machine_facts`.
+    """
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    return (
+        f"Machine: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, "
+        f"{facts['system']}, Python {facts['python']}; {versions}."
+    )
 
 
 def code_fingerprint(*packages: str) -> str:

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.machine import ROOT, machine_facts
+from benchmarks.common.machine import ROOT, machine_facts, machine_sentence
 from benchmarks.distribution.command import compare, held, measure, prepare_simulated
 from benchmarks.preparation.raw_rows import make
 from idefn_tf._files import write_json, write_text
@@ -87,8 +87,6 @@ def grown(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def as_markdown(found: dict[str, Any]) -> str:
     """Writes the runs as a table, and the machine."""
-    machine = found["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines = [
         "# What further cores bring",
         "",
@@ -102,9 +100,7 @@ def as_markdown(found: dict[str, Any]) -> str:
             for run in found["runs"]
         ),
         "",
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
-        f"{machine['system']}, Python {machine['python']}; {versions}. "
-        f"Load at the start: {found['load']}.",
+        f"{machine_sentence(found['machine'])} Load at the start: {found['load']}.",
         "",
         f"Command: `{found['command']}`",
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.common.machine import machine_sentence
+
 
 def as_markdown(found: dict[str, Any]) -> str:
     """Writes the measurements as tables, and the machine.
@@ -54,13 +56,7 @@ def as_markdown(found: dict[str, Any]) -> str:
     ]
     lines += _rivals(found.get("rivals"))
     if "machine" in found:
-        machine = found["machine"]
-        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-        lines += [
-            "",
-            f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
-            f"{machine['system']}, Python {machine['python']}; {versions}.",
-        ]
+        lines += ["", machine_sentence(found["machine"])]
     lines += ["", f"Command: `{found['command']}`"]
     return "\n".join(lines) + "\n"
 

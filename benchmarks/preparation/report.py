@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.common.machine import machine_sentence
+
 
 def as_markdown(found: dict[str, Any]) -> str:
     """Writes the measurements as a table, what they let expect, and the machine.
@@ -43,12 +45,9 @@ def as_markdown(found: dict[str, Any]) -> str:
         ]
     lines += _beside(found)
     machine = found["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines += [
         "",
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
-        f"{machine['system']}, Python {machine['python']}; {versions}. "
-        f"Load before the last run: {machine['load'][0]}.",
+        f"{machine_sentence(machine)} Load before the last run: {machine['load'][0]}.",
         "",
         f"Command: `{found['command']}`",
     ]
