@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.history.kuairand_cells import keep, spread
 from benchmarks.paper.bootstrap import Ranking
 from idefn_tf.evaluation.resampling import WAYS, resample_ways, widened
 
 RESULTS = Path(__file__).parents[1] / "results" / "history"
 SPACES = ("all_raw", "all_funnel", "clicked")
+COLUMNS = ("validation all_funnel", *(f"test {space}" for space in SPACES))
 DRAWS = 300
 Truth = Mapping[str, np.ndarray]
 
@@ -67,37 +69,54 @@ def difference(
     return mean, float(low), float(high)
 
 
+def columns_of(
+    scores: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]], validation: Truth, test: Truth
+) -> dict[str, dict[int, dict[str, float]]]:
+    """Returns the AUCs of every cell at hand, by row of the table, seed and column."""
+    found: dict[str, dict[int, dict[str, float]]] = defaultdict(dict)
+    for name, by_seed in scores["test"].items():
+        for seed, score in by_seed.items():
+            rows, label = select(validation, "all_funnel")
+            cell = {COLUMNS[0]: auc(label, scores["validation"][name][seed][rows])}
+            for column, space in zip(COLUMNS[1:], SPACES, strict=True):
+                rows, label = select(test, space)
+                cell[column] = auc(label, score[rows])
+            found[name][seed] = {column: round(value, 6) for column, value in cell.items()}
+    return found
+
+
 def write_table(work: Path, validation: Truth, test: Truth) -> None:
-    """Writes the table and the differences as Markdown."""
+    """Writes the table and the differences as Markdown, and keeps every cell's AUCs beside it."""
     scores = {"validation": load(work, "validation"), "test": load(work, "test")}
+    cells = keep(RESULTS / "kuairand_cells.json", columns_of(scores, validation, test))
     lines = [
-        "| history, method, encoder | seeds | validation all_funnel "
-        "| test all_raw | test all_funnel | test clicked |",
+        f"| history, method, encoder | seeds | {' | '.join(COLUMNS)} |",
         "|---|---|---|---|---|---|",
     ]
-    for name, by_seed in scores["test"].items():
-        rows, label = select(validation, "all_funnel")
-        cells = [_spread([auc(label, s[rows]) for s in scores["validation"][name].values()])]
-        for space in SPACES:
-            rows, label = select(test, space)
-            cells.append(_spread([auc(label, s[rows]) for s in by_seed.values()]))
-        lines.append(f"| {name.replace('-', ', ')} | {len(by_seed)} | {' | '.join(cells)} |")
-    lines += ["", "| difference, test all_raw | mean | 95 % interval |", "|---|---|---|"]
-    rows, label = select(test, "all_raw")
-    found = scores["test"]
-    reference = found.get("aggregates-boosting-none", {})
-    for name in found:
-        if "boosting" in name or not reference:
-            continue
-        mean, low, high = difference(
-            found[name], reference, label, test["user_id"], test["video_id"]
-        )
-        row = name.replace("-", ", ")
-        lines.append(f"| {row} minus boosting | {mean:+.4f} | {low:+.4f} .. {high:+.4f} |")
+    for name, by_seed in cells.items():
+        found = [spread(by_seed, column) for column in COLUMNS]
+        texts = " | ".join(_text(mean, deviation) for _, mean, deviation in found)
+        lines.append(f"| {name.replace('-', ', ')} | {found[0][0]} | {texts} |")
+    lines += ["", *_differences(scores["test"], test)]
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "kuairand_table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _spread(values: list[float]) -> str:
-    spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.4f}{spread}"
+def _differences(found: Mapping[str, Mapping[int, np.ndarray]], test: Truth) -> list[str]:
+    """Returns the table of paired differences to boosting."""
+    lines = ["| difference, test all_raw | seeds | mean | 95 % interval |", "|---|---|---|---|"]
+    _, label = select(test, "all_raw")
+    reference = found.get("aggregates-boosting-none", {})
+    for name, by_seed in sorted(found.items()):
+        seeds = sorted(set(by_seed) & set(reference))
+        if "boosting" in name or not seeds:
+            continue
+        mean, low, high = difference(by_seed, reference, label, test["user_id"], test["video_id"])
+        row = f"{name.replace('-', ', ')} minus boosting"
+        which = ", ".join(str(seed) for seed in seeds)
+        lines.append(f"| {row} | {which} | {mean:+.4f} | {low:+.4f} .. {high:+.4f} |")
+    return lines
+
+
+def _text(mean: float, deviation: float) -> str:
+    return f"{mean:.4f}" if np.isnan(deviation) else f"{mean:.4f} ± {deviation:.4f}"
