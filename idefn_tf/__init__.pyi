@@ -70,6 +70,7 @@ from idefn_tf.models.feedback.fnc import FNCFeedback as FNCFeedback
 from idefn_tf.models.feedback.fnw import FNWFeedback as FNWFeedback
 from idefn_tf.models.feedback.observed import ObservedFeedback as ObservedFeedback
 from idefn_tf.models.feedback.oracle import OracleFeedback as OracleFeedback
+from idefn_tf.models.feedback.trace import TRACEFeedback as TRACEFeedback
 from idefn_tf.models.feedback.wait import WaitFeedback as WaitFeedback
 from idefn_tf.models.feedback.weigh import WeighFeedback as WeighFeedback
 from idefn_tf.models.methods.all_negative import AllNegative as AllNegative

@@ -15,6 +15,7 @@ from idefn_tf.models.feedback.headed import HeadedLikelihood
 from idefn_tf.models.feedback.likelihood import Clicks, LabelLikelihood, Weights
 from idefn_tf.models.feedback.observed import ObservedFeedback
 from idefn_tf.models.feedback.oracle import OracleFeedback
+from idefn_tf.models.feedback.trace import TRACEFeedback
 from idefn_tf.models.feedback.wait import WaitFeedback
 from idefn_tf.models.feedback.weigh import WeighFeedback
 from idefn_tf.models.feedback.windowed import WindowedLikelihood
@@ -51,6 +52,7 @@ __all__ = [
     "LabelLikelihood",
     "ObservedFeedback",
     "OracleFeedback",
+    "TRACEFeedback",
     "WaitFeedback",
     "WeighFeedback",
     "Weights",

@@ -47,6 +47,16 @@ TRUE_HEADS = {
     "delayed_positive": logit(DELAYED),
     "real_negative": logit((1 - P) / (1 - P + DELAYED)),
     "hazard": 0.0,
+    **{f"arrived_{i}": logit(EARLY) for i in range(2)},
+    **{f"believed_{i}": logit(P * (1 - EARLY) / (1 - P * EARLY)) for i in range(2)},
+}
+#: Of the open windows: nothing has come after the wait, SEEN after a day.
+OPEN_HEADS = {
+    **TRUE_HEADS,
+    "arrived_0": -30.0,
+    "arrived_1": logit(SEEN),
+    "believed_0": logit(P),
+    "believed_1": logit(P * (1 - SEEN) / (1 - P * SEEN)),
 }
 
 
@@ -65,6 +75,8 @@ def likelihood(name):
     options = {"window": W} if issubclass(cls, feedback.WindowedLikelihood) else {}
     if name in ("es_dfm", "defer", "defuse"):
         options["wait"] = WAIT
+    if name == "trace":
+        options["horizons"] = (WAIT, 1.0)
     return cls(**options)
 
 
@@ -80,13 +92,13 @@ def outputs_of(model: EntireSpaceModel, rows, **logits):
     return Outputs(z, {t: tf.fill([rows], values[t]) for t in model.tasks}, hidden, training=True)
 
 
-def pulls(model, rows, heads=True, **logits):
+def pulls(model, rows, heads=TRUE_HEADS, **logits):
     """Returns the sum of the gradient in every task's logit, and the losses."""
     model.build()
     if model.feedback.heads and heads:
         last = model.feedback.network[-1]
         last.kernel.assign(tf.zeros_like(last.kernel))
-        last.bias.assign([TRUE_HEADS[name] for name in model.feedback.heads])
+        last.bias.assign([heads[name] for name in model.feedback.heads])
     outputs = outputs_of(model, len(rows["click"]), **logits)
     with tf.GradientTape() as tape:
         tape.watch(outputs.logits)
@@ -104,7 +116,7 @@ def seeded(name):
 def test_in_expectation_every_method_is_pulled_as_by_final_labels(make_model, name):
     """At the true rate, when every duplicate has come: exact sums over the law, no sampling."""
     expected, _ = pulls(make_model(name, feedback="oracle", **seeded(name)), ALL)
-    for kind in ("observed", "wait", "weigh", "fnw", "es_dfm", "defer", "defuse", "dfm"):
+    for kind in ("observed", "wait", "weigh", "fnw", "es_dfm", "defer", "defuse", "dfm", "trace"):
         model = make_model(name, feedback=likelihood(kind), **seeded(name))
         found, _ = pulls(model, ALL)
         assert found == pytest.approx(expected, rel=2e-4, abs=1e-5), kind
@@ -113,8 +125,10 @@ def test_in_expectation_every_method_is_pulled_as_by_final_labels(make_model, na
 @pytest.mark.parametrize("name", sorted(set(NAMES) - BY_KNOWN))
 def test_the_posterior_of_silence_stands_in_for_what_is_still_to_come(make_model, name):
     expected, _ = pulls(make_model(name, feedback="oracle"), OPEN)
-    found, _ = pulls(make_model(name, feedback=likelihood("dfm")), OPEN)
-    assert found == pytest.approx(expected, rel=2e-4, abs=1e-5)
+    for kind in ("dfm", "trace"):
+        model = make_model(name, feedback=likelihood(kind))
+        found, _ = pulls(model, OPEN, heads=OPEN_HEADS)
+        assert found == pytest.approx(expected, rel=2e-4, abs=1e-5), kind
     if name != "oracle_relabel":  # and without it the gradient is another
         blind, _ = pulls(make_model(name), OPEN)
         assert blind != pytest.approx(expected, rel=1e-2, abs=1e-3)
@@ -252,7 +266,7 @@ def test_where_everything_has_arrived_losses_are_the_oracles_bit_by_bit(make_mod
             last = model.feedback.network[-1]
             last.kernel.assign(tf.zeros_like(last.kernel))
             last.bias.assign([heads[head] for head in model.feedback.heads])
-        _, found = pulls(model, rows, heads=False)
+        _, found = pulls(model, rows, heads=None)
         twice = 2 if (kind, name) == ("defer", "click_only") else 1  # as published: two samples
         for term, value in expected.items():
             times = 1 if term == "ctr_loss" else twice

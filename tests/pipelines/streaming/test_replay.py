@@ -104,9 +104,10 @@ def test_a_batch_holds_what_arrived_and_rows_without_weight(tmp_path):
 
 def test_what_a_stream_does_not_learn_is_said():
     said = {name: notes(Config.parse({**CONFIG, "feedback": {"name": name}})) for name in
-            ("es_dfm", "defuse", "dfm", "fnw")}  # fmt: skip
+            ("es_dfm", "defuse", "trace", "dfm", "fnw")}  # fmt: skip
     assert "es_dfm learns its heads in pretraining alone" in said["es_dfm"][0]
     assert "defuse learns" in said["defuse"][0]
+    assert "trace learns" in said["trace"][0]
     assert said["dfm"] == said["fnw"] == []
 
 

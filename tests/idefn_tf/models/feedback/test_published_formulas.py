@@ -10,6 +10,9 @@ from idefn_tf.models.feedback import FEEDBACKS
 from idefn_tf.models.label_samples import label_samples
 
 W, WAIT, MEAN, HAZARD = 7.0, 0.1, 2.0, 0.5
+#: TRACE's share of conversions that have come after WAIT and after a day.
+ARRIVED = (0.6, 0.6)
+RATE, EARLY = 0.3, 0.6
 P_DP, P_RN = 0.04, 0.8
 NAMES = sorted(FEEDBACKS)
 #: (logit, y, final, elapsed, delay): immediate, delayed, real negatives, open ones, and too young.
@@ -25,6 +28,35 @@ CLICKS = [
 
 def sigmoid(s):
     return 1 / (1 + np.exp(-s))
+
+
+def trace(p, y, e, d):
+    """Posteriors of two horizons and the window's end, Eq. 6 and 11 of that paper."""
+    ends, g, q = [WAIT, 1.0, W], [*ARRIVED, 1.0], [after(p, share) for share in ARRIVED]
+    came = [bool(y) and d <= t for t in ends]
+    seen = np.array([e >= t for t in ends])
+    if not seen.any():
+        return 0.0, 0.0
+    r = [1.0 if o else after(p, share) for o, share in zip(came, g, strict=True)]
+    entropy = np.array([(1 - p * s) * bits(after(p, s)) for s in g])
+    h = np.arange(1, 4)
+    eta = seen * np.exp(-h / 3 - 2 * entropy / entropy.max()) / (4 - h)
+    a = np.dot(eta, r) / eta.sum()
+    k = seen.sum() - 1
+    if k < 2 and not came[k]:
+        believed = after(RATE, ARRIVED[k])
+        gate = sigmoid(bits(q[k])) * sigmoid(1 - bits(believed)) * sigmoid(1 - (k + 1) / 3)
+        a += 0.1 * gate * (believed - q[k])
+    return a, 1 - a
+
+
+def after(p, share):
+    """The posterior of a conversion where a share of them would have come and has not."""
+    return p * (1 - share) / (1 - p * share)
+
+
+def bits(p):
+    return -p * np.log2(p) - (1 - p) * np.log2(1 - p) if 0 < p < 1 else 0.0
 
 
 def published(name, s, y, final, e, d):
@@ -56,6 +88,8 @@ def published(name, s, y, final, e, d):
         positive = sampled * fast + certain * y
         negative = sampled * (not fast) + certain * (1 - y)
         return positive * of_positive, negative * of_negative
+    if name == "trace":
+        return trace(p, y, e, d)
     silent = 0.0 if old else np.exp(-HAZARD * e) - np.exp(-HAZARD * W)
     left = silent / (1 - np.exp(-HAZARD * W))
     q = 1.0 if y else p * left / (1 - p + p * left)  # dfm: the posterior of a conversion
@@ -68,10 +102,14 @@ def make(name):
         options["window"] = W
     options |= {"wait": WAIT} if name in ("es_dfm", "defuse", "defer") else {}
     options |= {"mean_delay": MEAN} if name == "weigh" else {}
+    options |= {"horizons": (WAIT, 1.0, 9.0)} if name == "trace" else {}
     likelihood = cls(**options)
     likelihood.build((None, 3))
     if likelihood.heads:
-        truth = {"delayed_positive": P_DP, "real_negative": P_RN}
+        truth = {"delayed_positive": P_DP, "real_negative": P_RN, "arrived_2": 0.5}
+        for i, share in enumerate(ARRIVED):
+            truth |= {f"arrived_{i}": share, f"believed_{i}": after(RATE, share)}
+        truth["believed_2"] = 0.5  # past the window, and not read
         logits = {k: np.log(p / (1 - p)) for k, p in truth.items()}
         logits["hazard"] = 12.0 * np.arctanh(np.log(HAZARD) / 12.0)  # bounded softly
         last = likelihood.network[-1]
@@ -123,7 +161,7 @@ def test_without_a_click_nothing_is_weighed(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_conversion_no_row_is_a_whole_positive(name):
-    """Of silent clicks `dfm` and `defuse` alone believe a part of each."""
+    """Of silent clicks `dfm`, `defuse` and `trace` alone believe a part of each."""
     rows = [(s, 0, 0, e, 0.0) for s, _, _, e, _ in CLICKS]
     found, samples = gradients(name, rows)
     expected = [published(name, *row) for row in rows]
@@ -132,7 +170,7 @@ def test_without_a_conversion_no_row_is_a_whole_positive(name):
         found, [b * q - a * (1 - q) for (a, b), q in zip(expected, p, strict=True)], rtol=2e-5
     )
     positive = np.array([a for a, _ in expected])
-    assert (positive.max() > 0) == (name in ("dfm", "defuse"))
+    assert (positive.max() > 0) == (name in ("dfm", "defuse", "trace"))
     assert positive.max() < 0.7
     assert samples.head_loss is None or np.isfinite(float(samples.head_loss))
 
@@ -147,13 +185,12 @@ def test_with_conversions_alone_nothing_but_delay_is_a_negative(name):
     np.testing.assert_allclose(found, weights[:, 1] * p - weights[:, 0] * (1 - p), rtol=2e-5)
     fast = np.array([row[4] for row in rows]) <= WAIT
     negative = weights[:, 1] > 0
-    assert negative.any() == (name in ("fnw", "fnc", "es_dfm", "defuse", "defer"))
+    assert negative.any() == (name in ("fnw", "fnc", "es_dfm", "defuse", "defer", "trace"))
     assert negative[fast].any() == (name in ("fnw", "fnc"))
     assert samples.head_loss is None or np.isfinite(float(samples.head_loss))
 
 
 #: A law: rate .3, sixty of a hundred conversions within the wait; heads at its truth.
-RATE, EARLY = 0.3, 0.6
 LAW = [  # (probability, y, delay)
     (RATE * EARLY, 1, 0.05), (RATE * (1 - EARLY), 1, 2.0), (1 - RATE, 0, 0.0),
 ]  # fmt: skip
