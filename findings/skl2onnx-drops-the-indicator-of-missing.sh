@@ -6,8 +6,8 @@
 # Found:  skl2onnx 1.20.0, scikit-learn 1.7.2, onnx 1.18.0, onnxruntime 1.32.0: the graph is Imputer and
 #         LinearClassifier, without the indicator's columns, and the weights of three columns are laid over rows of
 #         two. Rows with a missing value: mean .05 where scikit-learn says .27; rows without: .13 instead of .05.
-#         Neither the converter nor the runtime says anything; the label output is wrong with it. A missing value
-#         (no price, no earlier visit) is just what the indicator was added for.
+#         Neither the converter nor the runtime says anything, and a missing value (no price, no earlier visit) is just
+#         what the indicator was added for.
 # Cure:   make the indicator a column before the pipeline; compare the file with the model on rows with gaps.
 set -euo pipefail
 work=$(mktemp -d)
