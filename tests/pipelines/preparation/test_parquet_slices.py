@@ -1,4 +1,4 @@
-"""Writing slices: what ends it early frees the engine, and parts follow each other."""
+"""Writing slices: what ends it early frees the engine."""
 
 import threading
 from contextlib import contextmanager
