@@ -62,10 +62,9 @@ from pipelines.preparation.prepared_folder import (
     SCHEMA,
     VOCABULARIES,
     Prepared,
-    Unfinished,
     replacing,
-    write_part,
 )
+from pipelines.preparation.row_files import Unfinished, write_rows
 from pipelines.train import train
 from serving.common.command_line import command_parser
 
@@ -139,10 +138,8 @@ def write_world(
             both = rows.combine_chunks()
             for name in report.column_names[1:]:
                 both = both.append_column(name, report[name])
-            whole = [Unfinished(batch, lambda batch: batch) for batch in both.to_batches()]
-            written = write_part(
-                building, part, whole, rows.schema, report.schema, part_rows=250_000
-            )
+            whole = [Unfinished(part, batch, lambda batch: batch) for batch in both.to_batches()]
+            written = write_rows(building, whole, rows.schema, report.schema, part_rows=250_000)
             count = sum(written)
             clicks, likes = (int(np.sum(np.asarray(rows[n]))) for n in ("click", "conversion"))
             splits[part] = {"rows": count, "clicks": clicks, "conversions": likes}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import ibis.expr.types as ir
@@ -21,8 +21,8 @@ from pipelines.cli.console import Console
 from pipelines.preparation import encode
 from pipelines.preparation.engine import Engine, translated_errors
 from pipelines.preparation.history import Added
-from pipelines.preparation.prepared_folder import Unfinished, write_part
 from pipelines.preparation.read_ahead import read_ahead
+from pipelines.preparation.row_files import Unfinished, write_rows
 from pipelines.preparation.shared_records import Found, SharedRecords
 
 _BATCH_ROWS = 65_536
@@ -60,12 +60,11 @@ class Slices:
         spans, total = self._spans()
         threads = min(_WRITERS, self.engine.threads)
         with console.progress(f"writes {total:,} rows", total) as advance:
-            for part in parts:
-                made = self._batches(part, spans[part])
-                # closed on an error, too: the engine cannot end while the thread asks it
-                with closing(read_ahead(made, _AHEAD)) as batches:
-                    for n in write_part(root, part, batches, features, report, part_rows, threads):
-                        advance(n)
+            made = chain.from_iterable(self._batches(part, spans[part]) for part in parts)
+            # closed on an error, too: the engine cannot end while the thread asks it
+            with closing(read_ahead(made, _AHEAD)) as batches:
+                for n in write_rows(root, batches, features, report, part_rows, threads):
+                    advance(n)
 
     def _forms(self) -> list[pa.Schema]:
         """Returns the columns that a model reads, and those that only reports read."""
@@ -94,7 +93,7 @@ class Slices:
                 for records, held in zip(self.records, kept, strict=True)
             ]
             for batch in self.engine.batches(some.order_by("row_id"), _BATCH_ROWS):
-                yield Unfinished(batch, partial(self._finish, found))
+                yield Unfinished(part, batch, partial(self._finish, found))
 
     def _finish(self, found: Sequence[Found], batch: pa.RecordBatch) -> pa.RecordBatch:
         """Adds the columns that the engine does not make."""

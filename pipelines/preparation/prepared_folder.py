@@ -1,4 +1,4 @@
-"""The prepared form on disk: its paths, its writer, its reader.
+"""The prepared form on disk: its paths and its reader (`row_files` writes the rows).
 
 ::
 
@@ -18,16 +18,13 @@ The parts are train, validation and test, or "all" where nothing was split.
 from __future__ import annotations
 
 import fnmatch
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from idefn_tf._files import PREFIX, atomic_folder, read_json, remove_leftovers
 from idefn_tf.data import read_table
@@ -36,8 +33,6 @@ from idefn_tf.schema import Schema
 from pipelines.preparation.object_store import fetch, on_disk
 
 SCHEMA, CARD, VOCABULARIES, REPORTS = "schema.yaml", "card.json", "vocabularies", "reports"
-#: Batches that wait for each thread that writes.
-_WAITING = 2
 PARTS = ("train", "validation", "test", "all")
 
 
@@ -149,120 +144,6 @@ class Prepared:
         inside = [name for name in self.listing if name.rpartition("/")[0] == folder]
         some = fnmatch.filter(inside, f"{folder}/{pattern}")
         return [f"{self.address}/{name}" for name in sorted(some)]
-
-
-Finish = Callable[[pa.RecordBatch], pa.RecordBatch]
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """Rows whose last columns are made by the thread that writes them.
-
-    Attributes:
-        rows: the columns that are there.
-        finish: adds the others.
-    """
-
-    rows: pa.RecordBatch
-    finish: Finish
-
-
-def write_part(
-    root: Path,
-    part: str,
-    batches: Iterable[Unfinished],
-    features: pa.Schema,
-    report: pa.Schema,
-    part_rows: int,
-    threads: int = 1,
-) -> Iterator[int]:
-    """Writes a part's rows as numbered files, and their report rows beside them.
-
-    Args:
-        root: the folder under construction.
-        part: the part's name.
-        batches: rows in order, with the columns of both schemas.
-        features: the columns a model reads.
-        report: the columns only reports read.
-        part_rows: rows in each file but the last.
-        threads: files written at the same time.
-
-    Yields:
-        The rows written, step by step.
-    """
-    (root / part).mkdir(parents=True)
-    (root / REPORTS / part).mkdir(parents=True)
-    forms = {root / part: features, root / REPORTS / part: report}
-    writers = [_Writer(forms) for _ in range(threads)]
-    waiting: deque[tuple[Future[None], int]] = deque()
-    room, number = 0, -1
-    try:
-        for batch in batches:
-            rows, offset = batch.rows, 0
-            while offset < rows.num_rows:
-                if room == 0:
-                    room, number = part_rows, number + 1
-                some = rows.slice(offset, min(room, rows.num_rows - offset))
-                done = writers[number % threads].write(number, some, batch.finish)
-                waiting.append((done, some.num_rows))
-                offset += some.num_rows
-                room -= some.num_rows
-            while len(waiting) > _WAITING * threads:
-                yield _written(waiting)
-        while waiting:
-            yield _written(waiting)
-    finally:
-        for writer in writers:
-            writer.close()
-
-
-def _written(waiting: deque[tuple[Future[None], int]]) -> int:
-    done, rows = waiting.popleft()
-    done.result()
-    return rows
-
-
-class _Writer:
-    """Writes one numbered file after the other, and its reports, in a thread of its own."""
-
-    def __init__(self, forms: Mapping[Path, pa.Schema]) -> None:
-        self._forms = forms
-        self._number, self._open = -1, list[pq.ParquetWriter]()
-        self._pool = ThreadPoolExecutor(1, "write-part")
-
-    def write(self, number: int, rows: pa.RecordBatch, finish: Finish) -> Future[None]:
-        """Finishes rows and writes them to a file, once the thread comes to it."""
-        return self._pool.submit(self._write, number, rows, finish)
-
-    def close(self) -> None:
-        """Drops what waits, and closes the file."""
-        self._pool.shutdown(cancel_futures=True)
-        self._end()
-
-    def _write(self, number: int, rows: pa.RecordBatch, finish: Finish) -> None:
-        if number != self._number:
-            self._end()
-            self._number = number
-            for folder, form in self._forms.items():
-                self._open.append(_opened(folder / f"part-{number:05d}.parquet", form))
-        rows = finish(rows)
-        for writer in self._open:
-            writer.write_batch(rows.select(writer.schema.names).cast(writer.schema))
-
-    def _end(self) -> None:
-        for writer in self._open:
-            writer.close()
-        self._open.clear()
-
-
-def _opened(path: Path, form: pa.Schema) -> pq.ParquetWriter:
-    # numbers that differ on every row need no dictionary
-    coded = [
-        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
-        for field in form
-        if field.name != "row_id"
-    ]
-    return pq.ParquetWriter(path, form, compression="zstd", use_dictionary=coded)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Writing slices: files in order whatever the threads, and what ends it early frees the engine."""
+"""Writing slices: what ends it early frees the engine."""
 
 import threading
 from contextlib import contextmanager
@@ -11,7 +11,6 @@ from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.preparation.engine import Engine
 from pipelines.preparation.parquet_slices import Slices
-from pipelines.preparation.prepared_folder import Unfinished, write_part
 
 SCHEMA = Schema.model_validate(
     {
@@ -49,38 +48,3 @@ def test_an_interrupt_ends_the_reading_thread_before_the_engine(tmp_path):
             left = [t for t in threading.enumerate() if t.name.startswith("read-ahead")]
     assert kept.value.__traceback__ is not None  # its frames are still held
     assert left == []
-
-
-def doubled(batch):
-    if batch.column("row_id")[0].as_py() < 0:
-        raise OSError("no space left")
-    return pa.RecordBatch.from_pydict(
-        {"row_id": batch.column("row_id"), "y": pa.array([2 * n.as_py() for n in batch[0]])}
-    )
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_rows_stand_in_order_whatever_the_threads_that_write(tmp_path, threads):
-    starts = range(0, 90, 10)
-    batches = (
-        Unfinished(pa.RecordBatch.from_pydict({"row_id": list(range(n, n + 10))}), doubled)
-        for n in starts
-    )
-    forms = [pa.schema([("row_id", pa.int64()), ("y", pa.int64())]), pa.schema([("y", pa.int64())])]
-    assert sum(write_part(tmp_path, "train", batches, *forms, 25, threads)) == 90
-    files = sorted((tmp_path / "train").iterdir())
-    assert [file.name for file in files] == [f"part-{i:05d}.parquet" for i in range(4)]
-    assert [pq.read_metadata(file).num_rows for file in files] == [25, 25, 25, 15]
-    rows = pa.concat_tables(map(pq.read_table, files))
-    assert rows["row_id"].to_pylist() == list(range(90))
-    assert rows["y"].to_pylist() == list(range(0, 180, 2))
-    reports = sorted((tmp_path / "reports" / "train").iterdir())
-    assert pa.concat_tables(map(pq.read_table, reports))["y"].to_pylist() == list(range(0, 180, 2))
-
-
-def test_an_error_of_a_thread_that_writes_is_raised_and_ends_the_threads(tmp_path):
-    bad = Unfinished(pa.RecordBatch.from_pydict({"row_id": [-1]}), doubled)
-    form = pa.schema([("row_id", pa.int64()), ("y", pa.int64())])
-    with pytest.raises(OSError, match="no space left"):
-        list(write_part(tmp_path, "train", [bad] * 9, form, form, 2, 2))
-    assert not [t for t in threading.enumerate() if t.name.startswith("write-part")]
