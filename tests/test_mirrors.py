@@ -58,6 +58,7 @@ HOLDS = {
         idefn_tf/models/feedback/observed
         idefn_tf/models/feedback/oracle idefn_tf/models/feedback/wait
         idefn_tf/models/feedback/weigh idefn_tf/models/feedback/windowed""",
+    "idefn_tf/models/training/test_row_padding": "idefn_tf/models/training/scoring",
     "idefn_tf/models/training/test_trainer": """idefn_tf/models/training/catch_up
         idefn_tf/models/training/step idefn_tf/models/training/unpacking""",
     "idefn_tf/models/test_every_method": """idefn_tf/models/batch

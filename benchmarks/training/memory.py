@@ -12,7 +12,11 @@ one_form    twenty models of one form are built, fitted, exported and deleted;
             the second is fitted well below the first's; one_form_idefn is the same with IdeFN
 forms       twenty models of twenty forms: what seven more programs keep
 data_sets   one model predicts on a hundred new data sets, each a row longer;
-            equal_data_sets has as many rows in each; expected: within 2 %
+            equal_data_sets has as many rows in each, short_data_sets one batch of any size;
+            expected: within 2 %
+evaluated   evaluated_data_sets evaluates a hundred, each a row longer; expected: within 2 %.
+            evaluated_by_idefn (twenty, with a transport) and fitted_data_sets (twenty) meet
+            programs that XLA compiles for every size: what a size costs
 """
 
 from __future__ import annotations
@@ -29,7 +33,10 @@ from idefn_tf._files import write_json
 from serving.common.command_line import command_parser
 
 ROWS, FILES = 2_000_000, 4
-TURNS = ("one_form", "one_form_idefn", "forms", "data_sets", "equal_data_sets")
+TURNS = (
+    *("one_form", "one_form_idefn", "forms", "data_sets", "equal_data_sets", "short_data_sets"),
+    *("evaluated_data_sets", "evaluated_by_idefn", "fitted_data_sets"),
+)
 SCENARIOS = ("nothing", "training", *TURNS)
 #: The most that training's peak, net of TensorFlow, may be of the one before.
 TARGET = 0.6

@@ -161,36 +161,87 @@ def forms(_: Path) -> dict[str, Any]:
     return over(20, lambda turn: fit_and_export("all_negative", 1 + turn, (64, 32), turn))
 
 
-def predicting(more: int) -> dict[str, Any]:
-    """One model that predicts on a hundred new data sets, each with so many more rows."""
+def on_data_sets(
+    use: Callable[[Any, Any], Any],
+    rows: Callable[[int], int],
+    turns: int,
+    method: str = "all_negative",
+) -> dict[str, Any]:
+    """One model that is used on new data sets, of so many rows each.
+
+    Args:
+        use: (model, data set) -> anything.
+        rows: how many there are, by turn.
+        turns: how many data sets.
+        method: of the model.
+    """
     from idefn_tf.data import open_dataset
 
     schema = make_schema()
-    model = make_model(schema)
+    model = make_model(schema, method)
 
     def once(turn: int) -> float:
-        rows, begun = make_rows(3 * BATCH + more * turn, turn), time.process_time()
-        model.predict(open_dataset(schema, rows, batch_size=BATCH), verbose=0)
+        made, begun = make_rows(rows(turn), turn), time.process_time()
+        use(model, open_dataset(schema, made, batch_size=BATCH))
         return time.process_time() - begun
 
-    return over(100, once)
+    return over(turns, once)
+
+
+def _longer(turn: int) -> int:
+    """Three full batches, and one that is a row longer at every turn."""
+    return 3 * BATCH + turn
+
+
+def _predict(model: Any, rows: Any) -> None:
+    model.predict(rows, verbose=0)
+
+
+def _evaluate(model: Any, rows: Any) -> None:
+    model.evaluate(rows, verbose=0)
+
+
+def _fit(model: Any, rows: Any) -> None:
+    model.fit(rows, verbose=0)
 
 
 def data_sets(_: Path) -> dict[str, Any]:
     """One model that predicts on a hundred new data sets, each a row longer."""
-    return predicting(1)
+    return on_data_sets(_predict, _longer, 100)
 
 
 def equal_data_sets(_: Path) -> dict[str, Any]:
     """The same, with as many rows in each."""
-    return predicting(0)
+    return on_data_sets(_predict, lambda _: 3 * BATCH, 100)
+
+
+def short_data_sets(_: Path) -> dict[str, Any]:
+    """The same, with one batch in each, of 1 to 2,047 rows drawn anew."""
+    drawn = np.random.default_rng(0).integers(1, BATCH, 100)
+    return on_data_sets(_predict, lambda turn: int(drawn[turn]), 100)
+
+
+def evaluated_data_sets(_: Path) -> dict[str, Any]:
+    """One model that evaluates a hundred new data sets, each a row longer."""
+    return on_data_sets(_evaluate, _longer, 100)
+
+
+def evaluated_by_idefn(_: Path) -> dict[str, Any]:
+    """Twenty of these, with IdeFN, whose transport is compiled for every size."""
+    return on_data_sets(_evaluate, _longer, 20, method="idefn")
+
+
+def fitted_data_sets(_: Path) -> dict[str, Any]:
+    """One model that is fitted to twenty new data sets, each a row longer."""
+    return on_data_sets(_fit, _longer, 20)
 
 
 SCENARIOS = {
     f.__name__: f
     for f in (
         *(nothing, training, one_form, one_form_idefn, forms),
-        *(data_sets, equal_data_sets),
+        *(data_sets, equal_data_sets, short_data_sets),
+        *(evaluated_data_sets, evaluated_by_idefn, fitted_data_sets),
     )
 }
 

@@ -199,7 +199,7 @@ class EntireSpaceModel(EntireSpaceTrainer):
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, tf.Tensor]:
         """Scores a batch of raw or encoded features, corrected for dropped unclicked rows."""
-        scores = self.predictions(self.forward(self.features(inputs), bool(training)))
+        scores = self.predictions(self.outputs_of(inputs, bool(training)))
         if self.negative_keep_rate < 1:
             full = correct_funnel_downsampling(
                 scores["ctr"], scores["ctcvr"], self.negative_keep_rate

@@ -121,7 +121,9 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
             and averages it over workers along its first axis.
         """
         counted, scores = terms
-        step = (losses, monitor, counted, batch.weight)
+        # of no number of rows: what is compiled is compiled once
+        tallied = self.training_metrics.tallied(*counted)
+        step = (losses, monitor, tallied, tf.reduce_sum(batch.weight))
         self._regularization_mean.shown |= REGULARIZATION in losses
         if self.output_metrics:  # a user's metrics: not compiled
             self.output_metrics.update_state(scores, batch)
@@ -135,9 +137,9 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
             self._count_step(*step)
         return {"loss": tf.reshape(losses["loss"], [1])}
 
-    def _tally(self, losses: Any, monitor: Any, terms: Any, weight: tf.Tensor) -> dict[str, Any]:
+    def _tally(self, losses: Any, monitor: Any, tallied: tf.Tensor, weight: tf.Tensor) -> Any:
         """Adds a step to the model's own metrics and returns their results, in one program."""
-        self._count(losses, monitor, terms, weight)
+        self._count(losses, monitor, tallied, weight)
         return self._built_in_results()
 
     def _built_in_results(self, penalized: bool = False) -> dict[str, Any]:
@@ -154,14 +156,14 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
         own = self._read_built_in(self._regularization_mean.shown)
         return {**own, **self.output_metrics.result()}
 
-    def _count(self, losses: Any, monitor: Any, terms: Any, weight: tf.Tensor) -> None:
-        """Adds a step to the model's own metrics."""
-        self._loss_means.update_state(losses, tf.reduce_sum(weight))
+    def _count(self, losses: Any, monitor: Any, tallied: tf.Tensor, weight: tf.Tensor) -> None:
+        """Adds a step of so much weight to the model's own metrics."""
+        self._loss_means.update_state(losses, weight)
         if REGULARIZATION in losses:
-            self._regularization_mean.update_state(losses, tf.reduce_sum(weight))
+            self._regularization_mean.update_state(losses, weight)
         for name, value in monitor.items():
             self._monitor_metrics[name].update_state(value)
-        self.training_metrics.add(*terms)
+        self.training_metrics.add(tallied)
 
     def reads_train_metrics_apart(self) -> bool:
         """Whether a training step leaves the metrics to be read outside of it."""

@@ -49,7 +49,7 @@ class TrainingMetrics(keras.metrics.Metric):
     def terms(
         self, predictions: Mapping[str, tf.Tensor], batch: Batch
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what `add` needs; pure, so that it can run inside a compiled step.
+        """Returns what `tallied` needs; pure, so that it can run inside a compiled step.
 
         Args:
             predictions: {"ctr", "cvr", "ctcvr"}, [B].
@@ -71,15 +71,22 @@ class TrainingMetrics(keras.metrics.Metric):
         start = tf.repeat(tf.range(len(_RANKED)) * _BINS, tf.size(index) // len(_RANKED))
         return index + start, sums
 
-    def add(self, index: tf.Tensor, sums: tf.Tensor) -> None:
-        """Adds what `terms` returned."""
+    def tallied(self, index: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+        """Returns what `terms` gave, by bin: what the state grows by, float64 [4, bins, 4].
+
+        XLA would compile this for every number of rows; TensorFlow takes them as they come.
+        """
         shape = self.counts.shape
         added = tf.math.unsorted_segment_sum(sums, index, shape[0] * shape[1])
-        self.counts.assign_add(tf.reshape(added, shape))
+        return tf.reshape(added, shape)
+
+    def add(self, tallied: tf.Tensor) -> None:
+        """Adds what `tallied` returned."""
+        self.counts.assign_add(tallied)
 
     def update_state(self, predictions: Mapping[str, tf.Tensor], batch: Batch) -> None:
         """Adds one batch of predictions {"ctr", "cvr", "ctcvr"}."""
-        self.add(*self.terms(predictions, batch))
+        self.add(self.tallied(*self.terms(predictions, batch)))
 
     def result(self) -> dict[str, tf.Tensor]:
         """{"<space>/<output>_<metric>": scalar} of the rows seen so far."""

@@ -14,26 +14,25 @@ from idefn_tf.data import encode_dataset
 from idefn_tf.models.batch import Batch, Outputs
 from idefn_tf.models.training import fit_inputs, loss_terms, ownership
 from idefn_tf.models.training.catch_up import CatchUp
-from idefn_tf.models.training.metric_tracking import Chosen, TrackedModel
+from idefn_tf.models.training.metric_tracking import Chosen
 from idefn_tf.models.training.output_metrics import OutputMetrics
+from idefn_tf.models.training.scoring import ScoredModel
 from idefn_tf.models.training.step import TrainingStep
 from idefn_tf.models.training.unpacking import unpack
 from idefn_tf.optimizers import RowSparse, catch_up
 from idefn_tf.tables import look_ahead
 
 if TYPE_CHECKING:
-    from idefn_tf.features import FeatureColumns
     from idefn_tf.models.feedback import LabelLikelihood
 
 
-class EntireSpaceTrainer(TrackedModel):
+class EntireSpaceTrainer(ScoredModel):
     """Keras training for models that gather rows first and compile the rest.
 
     `TrainingStep` is what a step consists of; the optimizer updates the dense variables and the
     rows that the batch touched.
     """
 
-    features: FeatureColumns
     #: Labels beside click and conversion that training needs, as ``batch.extra``.
     extra_labels: tuple[str, ...] = ()
     feedback: LabelLikelihood
@@ -41,10 +40,6 @@ class EntireSpaceTrainer(TrackedModel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # raw features are not to be rounded
         self._jit = False
-
-    def forward(self, z: tf.Tensor, training: bool) -> Outputs:
-        """Runs the towers on z; see `EntireSpaceModel`."""
-        raise NotImplementedError
 
     def predictions(self, outputs: Outputs) -> dict[str, tf.Tensor]:
         """Returns the probabilities by name; see `EntireSpaceModel`."""
@@ -136,8 +131,7 @@ class EntireSpaceTrainer(TrackedModel):
     def test_step(self, data: Any) -> dict[str, Any]:
         """One evaluation step: the same losses and metrics, nothing updated."""
         encoded, batch = self._unpack(data)
-        take_added_losses(self)
-        outputs = self.forward(self.features(encoded), training=False)
+        outputs = self.scored(encoded)
         penalty = loss_terms.penalties(self)  # before another replica runs these layers
         losses = self.named_losses(outputs, batch)
         losses = {"loss": loss_terms.weighted_sum(losses, self._chosen.loss_weights), **losses}
@@ -232,6 +226,7 @@ class EntireSpaceTrainer(TrackedModel):
         fit_inputs.check_inputs(x, y, sample_weight)
         self.build()
         self._catch_up()
+        self._row_padding.start()
         given = (self.prepare(x), y, batch_size, verbose, sample_weight, *args)
         results = super().evaluate(*given, return_dict=True, **kwargs)
         fit_inputs.check_any_batch("loss" in results)
@@ -242,6 +237,7 @@ class EntireSpaceTrainer(TrackedModel):
         fit_inputs.check_inputs(x)
         self.build()
         self._catch_up()
+        self._row_padding.start()
         return fit_inputs.predicted(super().predict, self.prepare(x), *args, **kwargs)
 
     def train_on_batch(
@@ -266,6 +262,7 @@ class EntireSpaceTrainer(TrackedModel):
         fit_inputs.check_inputs(x, y, sample_weight)
         self.build()
         self._catch_up()
+        self._row_padding.start()
         results = super().test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
         return results if return_dict else self.in_order(results)
 
@@ -274,6 +271,7 @@ class EntireSpaceTrainer(TrackedModel):
         fit_inputs.check_inputs(x)
         self.build()
         self._catch_up()
+        self._row_padding.start()
         return super().predict_on_batch(x)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
