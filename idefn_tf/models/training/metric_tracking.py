@@ -106,6 +106,7 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
         terms: tuple[Any, Mapping[str, tf.Tensor]],
         batch: Batch,
         apart: bool,
+        any_rows: bool,
     ) -> dict[str, tf.Tensor]:
         """Adds a step to every metric.
 
@@ -115,15 +116,19 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
             terms: what `TrainingMetrics.terms` gave, and the scores for `output_metrics`.
             batch: for its weights.
             apart: whether the metrics are read outside of the step.
+            any_rows: whether batches of many sizes are to be expected. Then rows are counted before
+                the program, which XLA compiles once and not for every size; else within it, which
+                is quicker.
 
         Returns:
             Their results so far; if they are read apart the loss alone, [1]: Keras wants something,
             and averages it over workers along its first axis.
         """
         counted, scores = terms
-        # of no number of rows: what is compiled is compiled once
-        tallied = self.training_metrics.tallied(*counted)
-        step = (losses, monitor, tallied, tf.reduce_sum(batch.weight))
+        weight = batch.weight
+        if any_rows:
+            counted, weight = self.training_metrics.tallied(*counted), tf.reduce_sum(weight)
+        step = (losses, monitor, counted, weight)
         self._regularization_mean.shown |= REGULARIZATION in losses
         if self.output_metrics:  # a user's metrics: not compiled
             self.output_metrics.update_state(scores, batch)
@@ -137,9 +142,9 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
             self._count_step(*step)
         return {"loss": tf.reshape(losses["loss"], [1])}
 
-    def _tally(self, losses: Any, monitor: Any, tallied: tf.Tensor, weight: tf.Tensor) -> Any:
+    def _tally(self, losses: Any, monitor: Any, counted: Any, weight: tf.Tensor) -> Any:
         """Adds a step to the model's own metrics and returns their results, in one program."""
-        self._count(losses, monitor, tallied, weight)
+        self._count(losses, monitor, counted, weight)
         return self._built_in_results()
 
     def _built_in_results(self, penalized: bool = False) -> dict[str, Any]:
@@ -156,14 +161,16 @@ class TrackedModel(NoSymbolicBuild, NotSavedByTensorFlow, keras.Model):
         own = self._read_built_in(self._regularization_mean.shown)
         return {**own, **self.output_metrics.result()}
 
-    def _count(self, losses: Any, monitor: Any, tallied: tf.Tensor, weight: tf.Tensor) -> None:
-        """Adds a step of so much weight to the model's own metrics."""
+    def _count(self, losses: Any, monitor: Any, counted: Any, weight: tf.Tensor) -> None:
+        """Adds a step to the model's own metrics; `counted` by row or by bin, as `track` says."""
+        weight = tf.reduce_sum(weight)
         self._loss_means.update_state(losses, weight)
         if REGULARIZATION in losses:
             self._regularization_mean.update_state(losses, weight)
         for name, value in monitor.items():
             self._monitor_metrics[name].update_state(value)
-        self.training_metrics.add(tallied)
+        by_row = isinstance(counted, tuple)
+        self.training_metrics.add(self.training_metrics.tallied(*counted) if by_row else counted)
 
     def reads_train_metrics_apart(self) -> bool:
         """Whether a training step leaves the metrics to be read outside of it."""

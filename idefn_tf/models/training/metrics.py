@@ -74,7 +74,7 @@ class TrainingMetrics(keras.metrics.Metric):
     def tallied(self, index: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
         """Returns what `terms` gave, by bin: what the state grows by, float64 [4, bins, 4].
 
-        XLA would compile this for every number of rows; TensorFlow takes them as they come.
+        XLA compiles this for every number of rows; TensorFlow alone takes them as they come.
         """
         shape = self.counts.shape
         added = tf.math.unsorted_segment_sum(sums, index, shape[0] * shape[1])

@@ -126,7 +126,8 @@ class EntireSpaceTrainer(ScoredModel):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step: rows, towers, losses, update (`TrainingStep`); returns the metrics so far."""
         encoded, batch = self._unpack(data, training=True)
-        return self.track(*self._step(encoded, batch), batch, self.reads_train_metrics_apart())
+        apart = self.reads_train_metrics_apart()
+        return self.track(*self._step(encoded, batch), batch, apart, any_rows=False)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One evaluation step: the same losses and metrics, nothing updated."""
@@ -138,7 +139,8 @@ class EntireSpaceTrainer(ScoredModel):
         losses = loss_terms.joined(losses, loss_terms.summed(take_added_losses(self)))
         losses = loss_terms.joined(losses, penalty)
         terms = self._metric_terms(outputs, batch)
-        return self.track(losses, outputs.monitor, terms, batch, self.reads_test_metrics_apart())
+        apart = self.reads_test_metrics_apart()
+        return self.track(losses, outputs.monitor, terms, batch, apart, any_rows=True)
 
     def named_losses(self, outputs: Outputs, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns the terms of `compute_losses` and `further_losses`: those of `loss_names`."""
