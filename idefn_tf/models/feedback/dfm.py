@@ -47,8 +47,9 @@ class DFMFeedback(HeadedLikelihood):
     Raises:
         ValueError: if a model is made without a window.
 
-    Source: Chapelle, KDD 2014 (10.1145/2623330.2623634), sections 3 and 4: the model, and the
-    posterior of its expectation step.
+    Source: Chapelle, KDD 2014 (10.1145/2623330.2623634): the delay Eq. 5, the two likelihoods Eq. 6
+    and 9, their sum Eq. 15 with its gradients Eq. 16 and 17. q is the posterior of the expectation
+    step, Eq. 10 divided by Eq. 9.
 
     Example:
         >>> from idefn_tf.models import feedback

@@ -42,7 +42,8 @@ class ESDFMFeedback(HeadedLikelihood):
     Raises:
         ValueError: if a model is made without a window.
 
-    Source: Yang et al., AAAI 2021 (arXiv 2012.03245), "Importance weight of ES-DFM". The authors'
+    Source: Yang et al., AAAI 2021 (arXiv 2012.03245), "Importance weight of ES-DFM": the loss is
+    Eq. 1 of the supplement, its stationary point Eq. 9 there and Eq. 18 of the paper. The authors'
     heads are two networks of the size of the model, trained before it.
 
     Example:

@@ -35,8 +35,9 @@ class WeighFeedback(WindowedLikelihood):
     Raises:
         ValueError: if a model is made without a window, or rows carry an arrival.
 
-    Source: the exponential delay is that of Chapelle, KDD 2014; weights by the share that has
-    arrived as in Yasui et al., WWW 2020 (arXiv 2002.02068), here without their learned models.
+    Source: the exponential delay is Eq. 5 of Chapelle, KDD 2014. A weighted loss is Eq. 6 of Yasui
+    et al., WWW 2020 (arXiv 2002.02068); its exact weights (Eq. 8 and 9) are learned, and raise
+    positives, too.
 
     Example:
         >>> from idefn_tf.models import feedback
