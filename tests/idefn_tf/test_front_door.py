@@ -35,7 +35,7 @@ def test_what_configs_build_and_everyday_names_are_public():
     built = {cls for known in (METHODS, *REGISTRIES.values()) for cls in known.values()}
     ours = {cls.__name__ for cls in built if cls.__module__.startswith("idefn_tf.")}
     # methods and controls, backbones, trunks, encoders, optimizers, label likelihoods
-    assert len(ours) == 19 + 3 + 2 + 4 + 3 + 10
+    assert len(ours) == 19 + 3 + 2 + 4 + 3 + 11
     assert not ours - set(HOMES)
     everyday = """Schema open_dataset learn_vocabularies FeatureColumns EntireSpaceModel DCMT match
         solve SolverOptions RPOT BinaryMetrics SelectBest evaluate_spaces export_model load_model
