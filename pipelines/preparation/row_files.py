@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +93,9 @@ def write_rows(
         while waiting:
             yield _written(waiting)
     finally:
-        for writer in writers:
-            writer.close()
+        with ExitStack() as every:  # where one cannot be closed, the others are
+            for writer in writers:
+                every.callback(writer.close)
 
 
 def _written(waiting: deque[tuple[Future[None], int]]) -> int:
@@ -150,5 +152,6 @@ class _Writer:
             writer.write_batch(columns)
 
     def _end(self) -> None:
-        while self._open:
-            self._open.pop().close()
+        with ExitStack() as every:
+            while self._open:
+                every.callback(self._open.pop().close)

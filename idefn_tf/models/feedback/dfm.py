@@ -8,7 +8,15 @@ import tensorflow as tf
 
 from idefn_tf._registry import register
 from idefn_tf.models.feedback.headed import HeadedLikelihood
-from idefn_tf.models.feedback.likelihood import FIRST, LATE, REVISIT, Clicks, Weights, as_number
+from idefn_tf.models.feedback.likelihood import (
+    FIRST,
+    LATE,
+    REVISIT,
+    Clicks,
+    Weights,
+    as_number,
+    beside_a_certain_row,
+)
 from idefn_tf.schema import CONVERSION_DELAY, ELAPSED
 
 #: |log| of the greatest hazard a day: mean delays between half a second and 450 years.
@@ -38,7 +46,7 @@ class DFMFeedback(HeadedLikelihood):
 
     In a stream a first row weighs by its posterior, and late rows and second looks by their certain
     label: both alone and together they are stationary at the true rate if the second look is given
-    to every click that has none of the late rows.
+    to every click that has none of the late rows. Each is half a click beside unclicked rows.
 
     Args:
         window: W, days; default that of the schema.
@@ -70,7 +78,7 @@ class DFMFeedback(HeadedLikelihood):
         silent_log, silent = self._silence(clicks, self._log_hazard(clicks.heads["hazard"]))
         still = tf.where(silent > 0.0, tf.sigmoid(clicks.logit + silent_log), 0.0)
         positive = tf.where(clicks.conversion > 0.0, 1.0, still)
-        return Weights(positive, 1.0 - positive)
+        return beside_a_certain_row(clicks, positive, 1.0 - positive)
 
     def head_losses(
         self, clicks: Clicks, logits: Mapping[str, tf.Tensor]

@@ -176,3 +176,19 @@ class LabelLikelihood(keras.layers.Layer):
 def as_number(condition: tf.Tensor) -> tf.Tensor:
     """Returns 1.0 where a condition holds and 0.0 elsewhere."""
     return tf.cast(condition, tf.float32)
+
+
+def beside_a_certain_row(clicks: Clicks, positive: tf.Tensor, negative: tf.Tensor) -> Weights:
+    """Returns the weights of rows that say what a click is believed to be.
+
+    In a stream a row with the certain label follows, late or at the second look. Each of the two is
+    half a click, and a whole sample of two.
+
+    Args:
+        clicks: what is known.
+        positive: of one row a click.
+        negative: likewise.
+    """
+    if not clicks.streamed:
+        return Weights(positive, negative)
+    return Weights(0.5 * positive, 0.5 * negative, tf.fill(tf.shape(positive), 2.0))

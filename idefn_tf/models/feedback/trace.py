@@ -13,7 +13,15 @@ from idefn_tf._rules import Many, Number
 from idefn_tf._types import NonNegative, PositiveOrNone
 from idefn_tf.losses import cross_entropy
 from idefn_tf.models.feedback.headed import HeadedLikelihood
-from idefn_tf.models.feedback.likelihood import FIRST, LATE, REVISIT, Clicks, Weights, as_number
+from idefn_tf.models.feedback.likelihood import (
+    FIRST,
+    LATE,
+    REVISIT,
+    Clicks,
+    Weights,
+    as_number,
+    beside_a_certain_row,
+)
 from idefn_tf.schema import CONVERSION_DELAY, ELAPSED
 
 _BITS = 1.0 / math.log(2.0)
@@ -50,7 +58,7 @@ class TRACEFeedback(HeadedLikelihood):
     A log without closed windows leaves them at .5 and .05: pretrain on older days first.
 
     In a stream a first row comes at t_1 and weighs by its posterior. Late rows and second looks
-    weigh by their certain label, as in `dfm`.
+    weigh by their certain label, and each is half a click, as in `dfm`.
 
     Args:
         horizons: days, in ascending order; those within the window are read, and its end; the
@@ -66,11 +74,13 @@ class TRACEFeedback(HeadedLikelihood):
 
     Source: Zhang, Ding and Ao, SIGIR 2026 (arXiv 2604.23197); equation numbers are those of the
     authors' code. What differs from it: a schema names no behaviour but the conversion, as
-    theirs on Criteo. Negatives do not convert, which their network has to learn. Entropies are a
-    row's own, from p and g, and no mean over the pretraining days. Clicks weigh alike, however
-    many horizons they have seen. Eq. 11 draws r_k, not the posterior with Eq. 6's weights, which
-    would not stand still at the true rate. With these Eq. 9, the loss of revealed labels, has no
-    gradient: where one is revealed at a horizon the posterior is the label.
+    theirs on Criteo. Their three networks, each pretrained on final labels, are one with heads
+    here. Their stream shows a click anew at every horizon. Negatives do not convert, which their
+    network has to learn. Entropies are a row's own, from p and g, and no mean over the
+    pretraining days. Clicks weigh alike, however many horizons they have seen; Eq. 11 is divided
+    by clicks, not by the sum of its gates. It draws r_k, not the posterior with Eq. 6's weights,
+    which would not stand still at the true rate. With these Eq. 9, the loss of revealed labels,
+    has no gradient: where one is revealed at a horizon the posterior is the label.
 
     Example:
         >>> from idefn_tf.models import feedback
@@ -143,7 +153,7 @@ class TRACEFeedback(HeadedLikelihood):
             first = clicks.arrived_as(FIRST)
             positive = first * positive + (1.0 - first) * clicks.conversion
             looked_at = tf.maximum(looked_at, 1.0 - first)
-        return Weights(looked_at * positive, looked_at * (1.0 - positive))
+        return beside_a_certain_row(clicks, looked_at * positive, looked_at * (1.0 - positive))
 
     def head_losses(
         self, clicks: Clicks, logits: Mapping[str, tf.Tensor]

@@ -60,11 +60,18 @@ class RowPadding:
         Returns:
             The same structure, and the number of its own rows, int64 scalar; None, with the batch
             as it was given, where it holds anything but such tensors.
+
+        Raises:
+            tf.errors.InvalidArgumentError: if they have not one number of rows.
         """
         parts = tf.nest.flatten(batch)
         if not parts or not all(isinstance(p, tf.Tensor) and p.shape.rank for p in parts):
             return batch, None
-        rows = tf.shape(parts[0], tf.int64)[0]
+        counts = tf.stack([tf.shape(part)[0] for part in parts])
+        said = ["features: must have one number of rows, received", counts]
+        alike = tf.debugging.Assert(tf.reduce_all(counts == counts[0]), said, len(parts))
+        with tf.control_dependencies([alike]):  # else longer ones would be cut
+            rows = tf.cast(counts[0], tf.int64)
         before = self.before.read_value()
         self.before.assign(rows)
         first = tf.searchsorted(tf.constant(SIZES, tf.int64), rows[None], out_type=tf.int64)[0]

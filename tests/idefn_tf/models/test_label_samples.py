@@ -181,15 +181,25 @@ def test_a_duplicate_counts_in_the_likelihood_alone(make_model, name):
         assert float(streamed["ctr_loss"]) == pytest.approx(float(losses["ctr_loss"]), rel=1e-6)
 
 
-def test_a_second_look_completes_defer(make_model):
-    """All clicks but the late one are looked at again after their window."""
+#: Hazard a day of `dfm` at which EARLY of the conversions have come after the .2 days of STREAM.
+HAZARD = -np.log(1 - EARLY) / 0.2
+STREAM_HEADS = {**TRUE_HEADS, "hazard": 12 * np.arctanh(np.log(HAZARD) / 12)}  # bounded at 12
+
+
+@pytest.mark.parametrize("name", ["all_negative", "esmm", "click_only"])
+def test_a_second_look_completes_a_click(make_model, name):
+    """All clicks but the late one are looked at again after their window.
+
+    Beside unclicked rows the two rows of a click count as one; alone, as the two samples they are.
+    """
     rows = {k: list(v) for k, v in STREAM.items()}
     for at in (0, 3):
         for key, values in rows.items():
             values.insert(4, {"arrival": 2, "elapsed": 8.0}.get(key, values[at]))
-    expected, _ = pulls(make_model("all_negative", feedback="oracle"), ALL)
-    for kind in ("defer", "wait"):
-        found, _ = pulls(make_model("all_negative", feedback=likelihood(kind)), rows)
+    expected, _ = pulls(make_model(name, feedback="oracle"), ALL)
+    for kind in ("defer", "wait", "dfm", "trace"):
+        model = make_model(name, feedback=likelihood(kind))
+        found, _ = pulls(model, rows, heads=STREAM_HEADS)
         assert found == pytest.approx(expected, rel=2e-4, abs=1e-5), kind
 
 

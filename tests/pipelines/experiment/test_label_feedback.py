@@ -186,6 +186,15 @@ def test_a_run_may_go_on_with_another_likelihood_of_the_same_variables(data, tmp
         train(other, data, tmp_path / "din", QUIET, base=first.root)
 
 
+def test_heads_of_other_horizons_are_other_heads():
+    """As many of them have the same shapes, and would be read as what they are not."""
+    trace, same = {"name": "trace", "units": [4]}, label_feedback.same_heads
+    assert same(trace, {**trace, "window": 2, "beta": 0.0})
+    assert same(trace, {**trace, "horizons": [1 / 24, 0.25, 1, 3, 7]})  # the default
+    assert not same(trace, {**trace, "horizons": [0.5, 1, 2, 3, 7]})
+    assert not same(trace, {**trace, "horizons": [1]})
+
+
 @pytest.mark.job
 def test_a_pair_that_cannot_be_is_refused_at_the_configs_key(data, tmp_path):
     (tmp_path / "blind_shop.py").write_text(

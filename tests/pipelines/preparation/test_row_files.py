@@ -1,5 +1,6 @@
 """Row files: rows in order whatever the threads, parts apart, and no error is lost."""
 
+import resource
 import threading
 
 import pyarrow as pa
@@ -62,6 +63,21 @@ def test_an_error_of_a_thread_that_writes_is_raised_and_ends_the_threads(tmp_pat
     batches = [rows("train", -1 if n == bad else n, n + 1 or 1) for n in range(9)]
     with pytest.raises(OSError, match="no space left"):
         list(write_rows(tmp_path, batches, FORM, FORM, 2, 2))
+    assert not writing_threads()
+
+
+def test_files_that_cannot_be_closed_leave_no_thread(tmp_path):
+    """A disk that has no room for the last byte: each thread has a file to close."""
+    batches = [rows("train", 0, 400)]
+    list(write_rows(tmp_path / "whole", batches, FORM, FORM, 200, 2))
+    size = (tmp_path / "whole/train/part-00000.parquet").stat().st_size
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, usual[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            list(write_rows(tmp_path / "cut", batches, FORM, FORM, 200, 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     assert not writing_threads()
 
 

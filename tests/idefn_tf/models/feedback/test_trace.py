@@ -147,15 +147,16 @@ def test_a_click_before_the_first_horizon_weighs_nothing():
 
 
 def test_rows_of_a_stream():
-    """A first row by its posterior, late rows and second looks by their certain label."""
+    """A first row by its posterior, what follows by its certain label: half a click each."""
     rows = given(
         [(0.0, 0, 0.5, 0.0), (0.0, 1, 0.5, 0.2), (0.0, 1, 3.0, 3.0), (0.0, 0, 7.0, 0.0)],
         arrival=tf.constant([0.0, 0.0, 1.0, 2.0]),
     )
     trace = TRACEFeedback(DAYS, consistency=0.0, window=W)
     found = trace.sample_weights(rows)
-    np.testing.assert_allclose(found.positive, [0.375, 1, 1, 0], rtol=1e-6)  # .3 / .8
-    np.testing.assert_allclose(found.negative, [0.625, 0, 0, 1], rtol=1e-6)
+    np.testing.assert_allclose(found.positive, [0.1875, 0.5, 0.5, 0], rtol=1e-6)  # .5 * .3 / .8
+    np.testing.assert_allclose(found.negative, [0.3125, 0, 0, 0.5], rtol=1e-6)
+    assert found.samples.numpy().tolist() == [2, 2, 2, 2]
     assert trace.wait == 0.5
 
 

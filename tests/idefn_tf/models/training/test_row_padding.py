@@ -74,6 +74,17 @@ def test_a_data_set_begins_anew():
     assert padding.padded(tf.zeros([9]))[0].shape == [9]
 
 
+def test_features_of_different_numbers_of_rows_are_refused():
+    """The first one's places would cut longer ones, and some devices fill shorter ones with 0."""
+    for rows in ((3, 4), (4, 3)):
+        batch = {name: tf.zeros([n]) for name, n in zip("ab", rows, strict=True)}
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must have one number of rows"):
+            RowPadding().padded(batch)
+        drawn = tf.function(RowPadding().padded)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must have one number of rows"):
+            drawn.get_concrete_function({n: tf.TensorSpec([None]) for n in "ab"})(batch)
+
+
 def test_sizes_rise_by_an_eighth_at_most():
     steps = np.array(SIZES[1:]) / np.array(SIZES[:-1])
     assert steps.min() > 1
