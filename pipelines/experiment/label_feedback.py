@@ -10,8 +10,6 @@ from idefn_tf.models.feedback import FEEDBACKS, LabelLikelihood
 from idefn_tf.schema import FEEDBACK_LABELS, Schema
 from pipelines.experiment.config_groups import NAMES
 
-#: Arguments, lists all, that say which heads a likelihood has.
-_OF_HEADS = ("units", "horizons")
 #: How data get the times that a likelihood learns from.
 CURE = (
     "to have times, write in the schema, under labels: exposure_time, click_time and "
@@ -68,10 +66,7 @@ def dropped_note(likelihood: LabelLikelihood, schema: Schema) -> str | None:
 
 
 def same_heads(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two feedbacks have the same variables, of the same horizons where they have any.
-
-    A run may then go on with the other's model.
-    """
+    """Whether two feedbacks have the same heads: a run may go on with the other's model."""
 
     def heads(settings: Mapping[str, Any]) -> Any:
         settings = {"name": NAMES["feedback"], **settings}
@@ -79,7 +74,7 @@ def same_heads(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         if cls is None or not cls.heads:
             return None
         fields = options_of(cls).model_fields
-        said = {n: settings.get(n, fields[n].default) for n in _OF_HEADS if n in fields}
+        said = {n: settings.get(n, fields[n].default) for n in cls.head_options}
         return settings["name"], {name: tuple(values) for name, values in said.items()}
 
     return bool(heads(one) == heads(other))

@@ -215,7 +215,7 @@ def notes(config: Config) -> list[str]:
     """Says what a likelihood does not do inside a stream."""
     name = config.feedback.get("name", NAMES["feedback"])
     likelihood = FEEDBACKS[name]
-    if likelihood.heads and name in ("es_dfm", "defuse", "trace"):
+    if likelihood.heads and not likelihood.learns_in_streams:
         return [
             f"{name} learns its heads in pretraining alone, from clicks whose window is over by "
             "then; inside the stream they stay as they are"

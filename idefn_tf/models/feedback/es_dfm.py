@@ -58,6 +58,7 @@ class ESDFMFeedback(HeadedLikelihood):
 
     labels = (ELAPSED, CONVERSION_DELAY)
     heads = {"delayed_positive": -3.0, "real_negative": 3.0}
+    learns_in_streams = False
 
     def __init__(
         self, wait: NonNegative = 1.0 / 96.0, window: PositiveOrNone = None, **kwargs: Any

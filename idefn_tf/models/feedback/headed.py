@@ -30,6 +30,8 @@ class HeadedLikelihood(WindowedLikelihood):
         ['delayed_positive', 'real_negative']
     """
 
+    head_options: tuple[str, ...] = ("units",)
+
     def __init__(
         self,
         window: PositiveOrNone = None,

@@ -114,6 +114,10 @@ class LabelLikelihood(keras.layers.Layer):
     arrivals: tuple[int, ...] = (FIRST, LATE)
     #: Auxiliary outputs by name, and what their logits start at.
     heads: Mapping[str, float] = {}
+    #: Arguments, lists all, that say which heads there are and what they mean.
+    head_options: tuple[str, ...] = ()
+    #: Whether the heads go on learning inside a stream, or keep what pretraining taught them.
+    learns_in_streams: bool = True
     #: Whether predictions are put right by `corrected`; for methods with clicked rows alone.
     corrects: bool = False
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from idefn_tf._registry import register
 from idefn_tf._rules import Many, Number
 from idefn_tf._types import NonNegative, PositiveOrNone
-from idefn_tf.losses import cross_entropy
+from idefn_tf.losses import cross_entropy, entropy
 from idefn_tf.models.feedback.headed import HeadedLikelihood
 from idefn_tf.models.feedback.likelihood import (
     FIRST,
@@ -26,6 +26,14 @@ from idefn_tf.schema import CONVERSION_DELAY, ELAPSED
 
 _BITS = 1.0 / math.log(2.0)
 Horizons = Annotated[Sequence[float], Many(Number(above=0))]
+
+
+def _heads(count: int) -> dict[str, float]:
+    """Returns g_h and q_h of so many horizons, and what their logits start at."""
+    return {
+        **{f"arrived_{i}": 0.0 for i in range(count)},
+        **{f"believed_{i}": -3.0 for i in range(count)},
+    }
 
 
 @register("feedback", "trace")
@@ -96,10 +104,9 @@ class TRACEFeedback(HeadedLikelihood):
     labels = (ELAPSED, CONVERSION_DELAY)
     arrivals = (FIRST, LATE, REVISIT)
     #: Those of the default horizons; an instance has its own.
-    heads: Mapping[str, float] = {
-        **{f"arrived_{i}": 0.0 for i in range(5)},
-        **{f"believed_{i}": -3.0 for i in range(5)},
-    }
+    heads: Mapping[str, float] = _heads(5)
+    head_options = ("units", "horizons")
+    learns_in_streams = False
 
     def __init__(
         self,
@@ -117,11 +124,7 @@ class TRACEFeedback(HeadedLikelihood):
                 "them and leave out repeats"
             )
         self.beta, self.consistency = float(beta), float(consistency)
-        count = range(len(self.horizons))
-        self.heads = {
-            **{f"arrived_{i}": 0.0 for i in count},
-            **{f"believed_{i}": -3.0 for i in count},
-        }
+        self.heads = _heads(len(self.horizons))
 
     @property
     def wait(self) -> float:
@@ -139,7 +142,8 @@ class TRACEFeedback(HeadedLikelihood):
 
     def label_weights(self, clicks: Clicks) -> Weights:
         """Returns the posterior of a conversion, and of none; 0 and 0 before the first horizon."""
-        surprise, seen, arrived = self._trajectory(clicks, clicks.heads)
+        surprise = tf.nn.softplus(self._logits("arrived", clicks.heads))  # -log(1 - g_h)
+        seen, arrived = self._states(clicks)
         evidence = clicks.logit - surprise  # of a conversion, where o_h = 0
         posterior = tf.where(arrived > 0.0, 1.0, tf.sigmoid(evidence))
         posterior = tf.concat([posterior, clicks.conversion[None]], 0)
@@ -147,7 +151,8 @@ class TRACEFeedback(HeadedLikelihood):
         share = seen * self._horizon_weights(clicks.rate, surprise, evidence)
         positive = tf.reduce_sum(share * posterior, 0)
         positive = tf.math.divide_no_nan(positive, tf.reduce_sum(share, 0))
-        positive = tf.clip_by_value(positive + self._consistency(clicks, evidence, seen), 0.0, 1.0)
+        drawn = self._consistency(clicks, evidence, seen, arrived)
+        positive = tf.clip_by_value(positive + drawn, 0.0, 1.0)
         looked_at = seen[0]
         if clicks.streamed:
             first = clicks.arrived_as(FIRST)
@@ -159,10 +164,8 @@ class TRACEFeedback(HeadedLikelihood):
         self, clicks: Clicks, logits: Mapping[str, tf.Tensor]
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Returns the heads' cross-entropies on clicks whose window is over."""
-        used, y = self._used, clicks.conversion
-        _, _, arrived = self._trajectory(clicks, logits)
-        state = tf.stack([logits[f"arrived_{i}"] for i in used])
-        belief = tf.stack([logits[f"believed_{i}"] for i in used])
+        y, (_, arrived) = clicks.conversion, self._states(clicks)
+        state, belief = self._logits("arrived", logits), self._logits("believed", logits)
         known = self.closed(clicks) * clicks.arrived_as(FIRST)
         of_state = tf.reduce_mean(cross_entropy(arrived, state), 0)
         of_label = (1.0 - arrived) * cross_entropy(tf.broadcast_to(y, tf.shape(belief)), belief)
@@ -173,52 +176,42 @@ class TRACEFeedback(HeadedLikelihood):
         """Numbers of the horizons within the window."""
         return [i for i, days in enumerate(self.horizons) if days < self.days]
 
-    def _trajectory(
-        self, clicks: Clicks, heads: Mapping[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns -log(1 - g_h), whether t_h is seen, and o_h where it is: each [h, B]."""
+    def _logits(self, kind: str, heads: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the logits [h, B] of one kind of heads."""
+        return tf.stack([heads[f"{kind}_{i}"] for i in self._used])
+
+    def _states(self, clicks: Clicks) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns whether t_h is seen, and o_h where it is: each [h, B]."""
         days = tf.constant([[self.horizons[i]] for i in self._used], tf.float32)
-        surprise = tf.stack([tf.nn.softplus(heads[f"arrived_{i}"]) for i in self._used])
         seen = as_number(clicks.elapsed[None] >= days)
-        arrived = seen * clicks.conversion[None] * as_number(clicks.delay[None] <= days)
-        return surprise, seen, arrived
+        return seen, seen * clicks.conversion[None] * as_number(clicks.delay[None] <= days)
 
     def _horizon_weights(
         self, rate: tf.Tensor, surprise: tf.Tensor, evidence: tf.Tensor
     ) -> tf.Tensor:
         """Returns eta_h [H, B] of Eq. 6; the window's end leaves no entropy."""
         silent = 1.0 - rate + rate * tf.exp(-surprise)  # the probability of o_h = 0
-        entropy = silent * _entropy(evidence)
-        entropy = tf.concat([entropy, tf.zeros_like(rate)[None]], 0)
-        entropy = tf.math.divide_no_nan(entropy, tf.reduce_max(entropy, 0))
+        left = tf.concat([silent * entropy(evidence), tf.zeros_like(rate)[None]], 0)
+        left = tf.math.divide_no_nan(left, tf.reduce_max(left, 0))
         count = len(self._used) + 1
         base = [math.exp(-h / count) / (count - h + 1) for h in range(1, count + 1)]
-        return tf.constant(base, tf.float32)[:, None] * tf.exp(-self.beta * entropy)
+        return tf.constant(base, tf.float32)[:, None] * tf.exp(-self.beta * left)
 
-    def _consistency(self, clicks: Clicks, evidence: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
+    def _consistency(
+        self, clicks: Clicks, evidence: tf.Tensor, seen: tf.Tensor, arrived: tf.Tensor
+    ) -> tf.Tensor:
         """Returns lambda w (q_k - r_k) of silent clicks in an open window, Eq. 11; 0 elsewhere."""
-        used = self._used
-        belief = tf.stack([clicks.heads[f"believed_{i}"] for i in used])
-        after = tf.concat([seen[1:-1], self.closed(clicks)[None]], 0)
-        last = seen[:-1] * (1.0 - after)  # 1 at the last horizon seen, before the window's end
-        days = tf.constant([[self.horizons[i]] for i in used], tf.float32)
-        come = clicks.conversion[None] * as_number(clicks.delay[None] <= days)
-        seen_share = tf.reduce_sum(seen, 0) / float(len(used) + 1)
+        belief = self._logits("believed", clicks.heads)
+        last = seen[:-1] * (1.0 - seen[1:])  # 1 at the last horizon seen, before the window's end
         gate = (
-            tf.sigmoid(_BITS * _entropy(evidence))
-            * tf.sigmoid(1.0 - _BITS * _entropy(belief))
-            * tf.sigmoid(1.0 - seen_share)
+            tf.sigmoid(_BITS * entropy(evidence))
+            * tf.sigmoid(1.0 - _BITS * entropy(belief))
+            * tf.sigmoid(1.0 - tf.reduce_mean(seen, 0))
         )
-        drawn = last * (1.0 - come) * gate * (tf.sigmoid(belief) - tf.sigmoid(evidence))
+        drawn = last * (1.0 - arrived) * gate * (tf.sigmoid(belief) - tf.sigmoid(evidence))
         return self.consistency * tf.reduce_sum(drawn, 0)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the settings."""
         own = {"horizons": self.horizons, "beta": self.beta, "consistency": self.consistency}
         return {**super().get_config(), **own}
-
-
-def _entropy(logit: tf.Tensor) -> tf.Tensor:
-    """The entropy of a label with that logit, in nats."""
-    p = tf.sigmoid(logit)
-    return p * tf.nn.softplus(-logit) + (1.0 - p) * tf.nn.softplus(logit)
