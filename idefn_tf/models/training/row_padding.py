@@ -72,7 +72,7 @@ class RowPadding:
         alike = tf.debugging.Assert(tf.reduce_all(counts == counts[0]), said, len(parts))
         rows = tf.cast(counts[0], tf.int64)
         with tf.control_dependencies([alike]):  # else longer ones would be cut
-            rows = tf.identity(rows)  # a rewritten slice forgets what it waits for
+            rows = tf.identity(rows)
         before = self.before.read_value()
         self.before.assign(rows)
         first = tf.searchsorted(tf.constant(SIZES, tf.int64), rows[None], out_type=tf.int64)[0]

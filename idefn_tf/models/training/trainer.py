@@ -226,20 +226,22 @@ class EntireSpaceTrainer(ScoredModel):
             The results by name, or a list of them that fits `metrics_names`.
         """
         fit_inputs.check_inputs(x, y, sample_weight)
-        self.build()
-        self._catch_up()
-        self._row_padding.start()
+        self._begin_scoring()
         given = (self.prepare(x), y, batch_size, verbose, sample_weight, *args)
         results = super().evaluate(*given, return_dict=True, **kwargs)
         fit_inputs.check_any_batch("loss" in results)
         return results if return_dict else self.in_order(results)
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """``keras.Model.predict``: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
-        fit_inputs.check_inputs(x)
+    def _begin_scoring(self) -> None:
+        """What precedes the scoring of a data set: every row up to date, and no batch before."""
         self.build()
         self._catch_up()
         self._row_padding.start()
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.predict``: {"ctr", "cvr", "ctcvr"}, float32 [rows]."""
+        fit_inputs.check_inputs(x)
+        self._begin_scoring()
         return fit_inputs.predicted(super().predict, self.prepare(x), *args, **kwargs)
 
     def train_on_batch(
@@ -262,18 +264,14 @@ class EntireSpaceTrainer(ScoredModel):
     ) -> Any:
         """``keras.Model.test_on_batch``; a list fits `metrics_names`."""
         fit_inputs.check_inputs(x, y, sample_weight)
-        self.build()
-        self._catch_up()
-        self._row_padding.start()
+        self._begin_scoring()
         results = super().test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
         return results if return_dict else self.in_order(results)
 
     def predict_on_batch(self, x: Any) -> Any:
         """``keras.Model.predict_on_batch``, with every row of the tables up to date."""
         fit_inputs.check_inputs(x)
-        self.build()
-        self._catch_up()
-        self._row_padding.start()
+        self._begin_scoring()
         return super().predict_on_batch(x)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
