@@ -6,12 +6,11 @@ means and deviations; paired intervals are of the seeds whose scores are at hand
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from idefn_tf._files import write_json
+from idefn_tf._files import read_json, write_json
 
 Columns = Mapping[str, float]
 
@@ -23,9 +22,7 @@ def keep(path: Path, found: Mapping[str, Mapping[int, Columns]]) -> dict[str, di
         path: the file.
         found: AUCs by row, seed and column; they replace what the file held of the same seed.
     """
-    known: dict[str, dict[str, Columns]] = {}
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
+    known: dict[str, dict[str, Columns]] = read_json(path) if path.exists() else {}
     for name, by_seed in found.items():
         seeds = {str(seed): dict(columns) for seed, columns in by_seed.items()}
         known[name] = dict(sorted({**known.get(name, {}), **seeds}.items(), key=_first_seed))
