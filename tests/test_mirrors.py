@@ -141,8 +141,7 @@ HOLDS = {
         pipelines/schema_inference/proposal_yaml""",
     "pipelines/test_audit": "pipelines/experiment/hidden_clicks",
     "pipelines/test_prepare": """pipelines/datasets/registry
-        pipelines/preparation/engine pipelines/preparation/job
-        pipelines/preparation/raw_log""",
+        pipelines/preparation/job pipelines/preparation/raw_log""",
     "pipelines/streaming/test_row_delta": "pipelines/streaming/hours",
     "pipelines/test_stream": """pipelines/streaming/learner
         pipelines/streaming/stream_page""",

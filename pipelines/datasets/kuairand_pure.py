@@ -98,13 +98,7 @@ def read(engine: Engine, request: Request, report: Report) -> Exposures:
         total = sum(table.count().execute() for _, table in raw_logs)
     log = union.distinct()
     order = ["time_ms", *(name for name in wanted if name != "time_ms")]
-    log = engine.keep(
-        log.mutate(
-            row_id=ibis.row_number().over(order_by=[log[name] for name in order]),
-            day=log["date"],
-            hour=log["hourmin"] // 100,
-        )
-    )
+    log = engine.numbered(log.mutate(day=log["date"], hour=log["hourmin"] // 100), order, "row_id")
     with translated_errors("reading the logs"):
         kept = log.count().execute()
     stems = {key: f"{stem}.csv" for key, stem in _SIDES.items()}

@@ -125,6 +125,20 @@ class Engine:
         with translated_errors("reading the raw tables"):
             return self.connection.create_table(f"kept_{self._kept}", table, temp=True)
 
+    def numbered(self, table: ir.Table, order: Sequence[str], number: str) -> ir.Table:
+        """Keeps a table's rows with their place in an order, from 0.
+
+        DuckDB sorts a table it writes in half the time of a window over all rows, and the rows of
+        a table that was written at once are numbered as they lie.
+
+        Args:
+            table: the rows.
+            order: columns that tell all rows apart; no value comes last.
+            number: the new column.
+        """
+        kept = self.keep(table.order_by([table[name].asc() for name in order]))
+        return kept.mutate(**{number: kept.rowid()})
+
 
 def _rows_of(files: Sequence[Path]) -> str:
     """Returns what DuckDB reads: these files as they are named, no column from their folders."""

@@ -49,11 +49,6 @@ class SharedRecords:
         """The prepared columns that records give."""
         return tuple(name for feature in self.features for name in encode.prepared_names(feature))
 
-    @property
-    def rows(self) -> str:
-        """The column of `counted` that holds how many exposures name a record."""
-        return f"{self.record}_rows"
-
     def form(self) -> pa.Schema:
         """Returns the types of `names`."""
         form = self._made(self.table, self.table[self.record]).schema().to_pyarrow()
@@ -66,10 +61,9 @@ class SharedRecords:
             return wide_joins.join(rows, asked, self.keys)
         return wide_joins.widened(rows, [Side(asked, self.keys)])
 
-    def counted(self, part: str) -> ir.Table:
-        """Returns the features of a part's records, with the exposures of each in `self.rows`."""
-        there = self.of_part(part)
-        return self._made(there, there[self._rows_of(part)].name(self.rows))
+    def counted(self) -> ir.Table:
+        """Returns the features of the records, and each part's exposures in `rows_of(part)`."""
+        return self._made(self.table, *(self.table[self.rows_of(part)] for part in self.parts))
 
     def read(self, engine: Engine, records: ir.Table) -> Found:
         """Reads some of the records into memory.
@@ -93,14 +87,15 @@ class SharedRecords:
 
     def of_part(self, part: str) -> ir.Table:
         """Returns the rows of `table` that a part's exposures name."""
-        return self.table.filter(self.table[self._rows_of(part)] > 0)
+        return self.table.filter(self.table[self.rows_of(part)] > 0)
 
-    def _rows_of(self, part: str) -> str:
+    def rows_of(self, part: str) -> str:
+        """The column that holds how many of a part's exposures name a record."""
         return _rows(self.record, self.parts.index(part))
 
-    def _made(self, records: ir.Table, further: ir.Value) -> ir.Table:
+    def _made(self, records: ir.Table, *further: ir.Value) -> ir.Table:
         made = [records[_made(self.record, name)].name(name) for name in self.names]
-        return records.select(*made, further)
+        return records.select(*made, *further)
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,11 @@ class SparkEngine(Engine):
             self._kept.append(table.cache())
         return self._kept[-1]
 
+    def numbered(self, table: ir.Table, order: Sequence[str], number: str) -> ir.Table:
+        """Keeps a table's rows with their place in an order, from 0."""
+        place = ibis.row_number().over(order_by=[table[name] for name in order])
+        return self.keep(table.mutate(**{number: place}))
+
     def _view(self, frame: Any) -> ir.Table:
         self._views += 1
         name = f"idefn_tf_{self._views}"

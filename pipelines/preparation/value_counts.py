@@ -22,7 +22,7 @@ ORDER = [("rows", "descending"), ("value", "ascending")]
 
 @dataclass(frozen=True)
 class ValueCounts:
-    """Counts the values of categorical features; the first part's counts are kept.
+    """Counts the values of categorical features, of all parts at once, and keeps the counts.
 
     Attributes:
         parts: the prepared rows of each part; the first is what is learned from.
@@ -33,7 +33,7 @@ class ValueCounts:
     parts: Mapping[str, ir.Table]
     given: Mapping[str, Mapping[str, pa.Table]] = field(default_factory=dict)
     records: Sequence[SharedRecords] = ()
-    _kept: dict[str, pa.Table] = field(default_factory=dict, repr=False)
+    _kept: dict[str, dict[str, pa.Table]] = field(default_factory=dict, repr=False)
 
     @property
     def first(self) -> str:
@@ -48,11 +48,9 @@ class ValueCounts:
         """Returns every `value` of a feature that is there, with its `rows`, in any order."""
         if feature.name in self.given:
             return self.given[feature.name][part]
-        if part != self.first:
-            return self._count(part, feature)
         if feature.name not in self._kept:
-            self._kept[feature.name] = self._count(part, feature)
-        return self._kept[feature.name]
+            self._kept[feature.name] = self._count(feature)
+        return self._kept[feature.name][part]
 
     def ranked(self, family: Sequence[Feature], least: int, most: int | None) -> pa.Array:
         """Returns the values of tied features in the first part, the most frequent first.
@@ -80,16 +78,36 @@ class ValueCounts:
         """Drops what is kept of a feature."""
         self._kept.pop(feature.name, None)
 
-    def _count(self, part: str, feature: Feature) -> pa.Table:
+    def _count(self, feature: Feature) -> dict[str, pa.Table]:
+        # one query for all parts: it costs Ibis more to write one than the engine to answer it
         home = next((r for r in self.records if feature in r.features), None)
-        table = self.parts[part] if home is None else home.counted(part)
-        column = table[feature.name]
-        value = column.unnest() if feature.multi_valued else column
-        values = table.select(value=value, rows=1 if home is None else table[home.rows])
+        numbers = {part: f"rows{i}" for i, part in enumerate(self.parts)}
+        if home is None:
+            tables = []
+            for part, table in self.parts.items():
+                ones = {number: int(other == part) for other, number in numbers.items()}
+                tables.append(_values(table, feature, ones))
+            values = ibis.union(*tables)
+        else:
+            made = home.counted()
+            rows = {number: made[home.rows_of(part)] for part, number in numbers.items()}
+            values = _values(made, feature, rows)
         values = values.filter(values["value"] != ABSENT[feature.dtype])
-        counted = values.group_by("value").aggregate(rows=ibis._["rows"].sum().cast("int64"))
+        sums = {number: values[number].sum().cast("int64") for number in numbers.values()}
         with translated_errors(f"counting the values of {feature.name}"):
-            return counted.to_pyarrow()
+            counted = values.group_by("value").aggregate(**sums).to_pyarrow()
+        return {part: _there(counted, number) for part, number in numbers.items()}
+
+
+def _values(table: ir.Table, feature: Feature, rows: Mapping[str, ir.Value | int]) -> ir.Table:
+    column = table[feature.name]
+    return table.select(value=column.unnest() if feature.multi_valued else column, **rows)
+
+
+def _there(counted: pa.Table, number: str) -> pa.Table:
+    """Returns the values that stand in one part, with its `rows`."""
+    found = counted.select(["value", number]).rename_columns(["value", "rows"])
+    return found.filter(pc.greater(found["rows"], 0))
 
 
 def summed(counted: pa.Table) -> pa.Table:

@@ -148,13 +148,9 @@ def _by_time(engine: Engine, table: ir.Table, request: Request, report: Report) 
     table, immature = attribution_window.apply(table, schema, request.as_of, report)
     if zone != "UTC":
         report.notes.append(f"days begin at midnight in {zone}")
-    order = [table[time], *(table[name] for name in table.columns if name != time)]
-    table = engine.keep(
-        table.mutate(
-            row_id=ibis.row_number().over(order_by=order),
-            day=times.days(table[time], unit, zone),
-        )
-    )
+    order = [time, *(name for name in table.columns if name != time)]
+    table = table.mutate(day=times.days(table[time], unit, zone))
+    table = engine.numbered(table, order, "row_id")
     time_units.warn_of_far_rows(table, time, unit, report)
     if len(days_of(table)) >= _FEWEST_DAYS:
         return Exposures(table, keys=(time,), immature=immature)

@@ -1,4 +1,4 @@
-"""Counts of values: once for the part that is learned from, ties by value, families together."""
+"""Counts of values: once for all parts, ties by value, families together."""
 
 import ibis
 import pyarrow as pa
@@ -51,7 +51,7 @@ def test_a_family_counts_together(counts):
     assert counts.ranked([ITEM, LAST], 3, 5).to_pylist() == [3, 9]
 
 
-def test_the_first_part_is_counted_once_until_it_is_forgotten(counts):
+def test_a_feature_is_counted_once_until_it_is_forgotten(counts):
     first = counts.of("train", ITEM)
     assert counts.of("train", ITEM) is first
     counts.forget(ITEM)
@@ -63,3 +63,10 @@ def test_the_first_part_is_counted_once_until_it_is_forgotten(counts):
 def test_a_feature_without_any_value_has_no_top():
     parts = {"train": ibis.memtable(pa.table({"city": ["", ""]}))}
     assert ValueCounts(parts).top(CITY, 5).num_rows == 0
+
+
+def test_every_part_is_counted_at_once_and_holds_its_own_values_alone(counts):
+    train, test = counts.of("train", ITEM), counts.of("test", ITEM)
+    assert counts.of("test", ITEM) is test
+    assert 5 not in train["value"].to_pylist()
+    assert 3 not in test["value"].to_pylist()
