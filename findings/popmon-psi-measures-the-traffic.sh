@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # popmon's PSI of two days of one distribution is 41,667 where one day has 2,000 rows and the reference 20,000.
 #
-# Guess:  the population stability index compares shares: of two draws of one distribution it is near 0 (.002 to .04 here),
-#         .25 is the usual alarm, and it does not depend on how many rows there are.
+# Guess:  the population stability index compares shares: two draws of one distribution are near 0 (.002 to .04
+#         here), .25 is the usual alarm, and it hardly depends on how many rows there are.
 # Found:  popmon 1.4.12, histogrammar 1.1.2, pandas 2.3.3; scores of Beta(2, 20), a reference of 20,000 rows:
 #           2,000 rows alike 41,667    1,000 alike 57,305    20,000 alike 46    20,000 shifted by .003  88
-#         Bins are compared as counts, the sum of (p - q) log(p / q) of rows: the difference of the sizes times the log of
-#         their ratio. A day as long as the reference reads best, drifted or not, and the day of a sale worst.
+#         Bins are compared as counts, the sum of (p - q) log(p / q) of rows: the difference of the sizes times the log
+#         of their ratio. A day as long as the reference reads best, drifted or not, and the day of a sale worst.
 #         The Jensen-Shannon divergence beside it, at most .69 by its definition, is 4,278. No message.
 # Cure:   shares of the two histograms, by hand; chi2 and ks of the same table divide by the sizes.
 set -euo pipefail
@@ -31,7 +31,8 @@ draw = np.random.default_rng(0)
 def log(*days):
     """Scores of consecutive days: (first day, rows, shift) each."""
     return pd.concat(
-        pd.DataFrame({"date": pd.Timestamp("2026-01-01") + pd.Timedelta(days=day), "score": draw.beta(2, 20, n) + shift})
+        pd.DataFrame({"date": pd.Timestamp("2026-01-01") + pd.Timedelta(days=day),
+                      "score": draw.beta(2, 20, n) + shift})
         for day, n, shift in days
     )
 
