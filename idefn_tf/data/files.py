@@ -152,9 +152,16 @@ def from_frame(frame: pd.DataFrame, schema: Schema | None = None) -> pa.Table:
     """Returns a DataFrame as an Arrow table; columns of mixed objects become text, or lists of it.
 
     Raises:
-        ValueError: if a column that the schema names (without one: any) holds what has no text.
+        ValueError: if two columns have one name, or a column that the schema names (without one:
+            any) holds what has no text.
     """
-    if not frame.columns.is_unique or not any(is_mixed(values) for _, values in frame.items()):
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(
+            f"source: columns must have names of their own, received {twice!r} twice;\n"
+            "rename one, or leave it out"
+        )
+    if not any(is_mixed(values) for _, values in frame.items()):
         try:
             return pa.Table.from_pandas(frame, preserve_index=False)
         except (pa.ArrowException, OverflowError):

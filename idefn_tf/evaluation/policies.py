@@ -11,23 +11,30 @@ Floats = NDArray[np.float64]
 
 
 def top_share_weights(
-    score: ArrayLike, share: float, exposure: ArrayLike, groups: ArrayLike | None = None
+    score: ArrayLike,
+    share: float,
+    exposure: ArrayLike,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Floats:
     """Importance weights of the policy that shows the top share of each day's pairs.
 
-    A logged row stands for 1 / p pairs that could have been shown. The policy shows the pairs of
-    the highest scores, until they are the share q of their group; a tie at the border is shown in
-    part. Its exposures are valued each alike, so that weights are::
+    A logged row stands for 1 / p pairs that could have been shown, and for n times as many where
+    it stands for n rows of the log. The policy shows the pairs of the highest scores, until they
+    are the share q of their group; a tie at the border is shown in part. Its exposures are valued
+    each alike, so that weights are::
 
-        w = s (1/p) / ( q mean(1/p) ),  s in [0, 1] the part of the row that is shown
+        w = s (1/p) / ( q sum(n/p) / sum(n) ),  s in [0, 1] the part of the row that is shown
 
-    Their mean is 1, and IPS and SNIPS agree.
+    Their mean, each counted n times, is 1, and IPS and SNIPS agree.
 
     Args:
         score: by which rows are ranked, [rows].
         share: q, in (0, 1].
         exposure: p, the probability with which the log showed the row, in (0, 1], [rows].
         groups: within which rows are ranked, such as days, [rows]; None ranks all together.
+        sample_weight: n, how many rows of the log each stands for, [rows]; None for 1. Give
+            `value_policy` the same.
 
     Returns:
         Weights for `value_policy`, [rows].
@@ -48,7 +55,13 @@ def top_share_weights(
     one_entry_per("row", "exposure", shown.size, scores.size)
     every_row("score", ~np.isfinite(scores), "be finite", "score every row")
     every_row("exposure", ~((shown > 0) & (shown <= 1)), "be above 0 and at most 1", "see the log")
-    stands_for = 1.0 / shown
+    counts = (
+        np.ones_like(scores) if sample_weight is None else vector("sample_weight", sample_weight)
+    )
+    one_entry_per("row", "sample_weight", counts.size, scores.size)
+    bad = ~((counts >= 0) & np.isfinite(counts))
+    every_row("sample_weight", bad, "be 0 or more, and finite", "count each row of the log")
+    stands_for = counts / shown
     which = np.zeros(scores.size, np.int64)
     if groups is not None:
         which = np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
@@ -57,8 +70,8 @@ def top_share_weights(
     for group in range(int(which.max(initial=-1)) + 1):
         at = np.flatnonzero(which == group)
         part[at] = _shown_part(scores[at], stands_for[at], share)
-    total = share * stands_for.mean() if scores.size else 1.0
-    weights: Floats = part * stands_for / total
+    total = share * stands_for.sum() / counts.sum() if counts.any() else 1.0
+    weights: Floats = part / shown / total
     return weights
 
 
@@ -67,8 +80,9 @@ def _shown_part(score: Floats, stands_for: Floats, share: float) -> Floats:
     _, level = np.unique(-score, return_inverse=True)
     mass = np.bincount(level.reshape(-1), weights=stands_for)
     before = np.cumsum(mass) - mass
-    part = np.clip((share * mass.sum() - before) / mass, 0.0, 1.0)
-    found: Floats = part[level.reshape(-1)]
+    left = share * mass.sum() - before
+    part = np.divide(left, mass, out=np.zeros_like(left), where=mass > 0)
+    found: Floats = np.clip(part, 0.0, 1.0)[level.reshape(-1)]
     return found
 
 

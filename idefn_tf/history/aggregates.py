@@ -17,6 +17,7 @@ Source: smoothing with a prior is that of Micci-Barreca, SIGKDD Explorations 3(1
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 
 import numpy as np
 
@@ -40,6 +41,21 @@ def learn_priors(events: EventLog) -> dict[str, float]:
     return {
         event: float(np.mean(events.happened[event])) if len(events) else 0.0 for event in RATED
     }
+
+
+def check_priors(priors: Priors) -> None:
+    """Refuses priors that are not two shares.
+
+    Raises:
+        ValueError: naming the event.
+    """
+    for event in RATED:
+        value = priors.get(event)
+        if not isinstance(value, Real) or not 0.0 <= value <= 1.0:
+            raise ValueError(
+                f"priors[{event!r}]: must be a share of exposures between 0 and 1, received "
+                f"{value!r};\ngive both, {list(RATED)}, as shares of training rows"
+            )
 
 
 def aggregate_columns(

@@ -15,7 +15,7 @@ from idefn_tf.data import read_table
 from idefn_tf.data.files import Source
 from idefn_tf.data.time_columns import row_time, time_array
 from idefn_tf.history import event_log, sequences
-from idefn_tf.history.aggregates import Priors, aggregate_columns, learn_priors
+from idefn_tf.history.aggregates import Priors, aggregate_columns, check_priors, learn_priors
 from idefn_tf.history.as_of import as_of, known_at
 from idefn_tf.history.event_log import EventLog
 from idefn_tf.schema import Schema
@@ -94,10 +94,11 @@ def attach(
 
     Returns:
         The table, with a float32 column for each aggregate and one of lists for each part of a
-        sequence, oldest event first.
+        sequence, oldest event first. A DataFrame keeps its index and its columns as they are.
 
     Raises:
-        ValueError: if the schema asks for nothing, or a column is missing or cannot be read.
+        ValueError: if the schema asks for nothing, a column is missing or cannot be read, or priors
+            are no shares.
 
     Example:
         >>> import pandas as pd
@@ -115,12 +116,15 @@ def attach(
         raise ValueError(
             "schema: must have history or sequences, received neither;\nadd them, or do without"
         )
+    if priors is not None:
+        check_priors(priors)
     table = read_table(rows, schema)
     looking = Rows.of(schema, table)
     log, own = event_logs(schema, table, events)
     if priors is None:
         priors = learn_priors(log if own is None else own)
-    return with_columns(table, columns(schema, log, looking, priors))
+    frame = rows if isinstance(rows, pd.DataFrame) else table.to_pandas()
+    return with_columns(frame, columns(schema, log, looking, priors))
 
 
 def event_logs(
@@ -178,13 +182,12 @@ def columns(schema: Schema, events: EventLog, rows: Rows, priors: Priors) -> dic
     return made
 
 
-def with_columns(table: pa.Table, made: Mapping[str, pa.Array]) -> pd.DataFrame:
-    """Returns a table as a DataFrame with further columns.
+def with_columns(frame: pd.DataFrame, made: Mapping[str, pa.Array]) -> pd.DataFrame:
+    """Returns a DataFrame with further columns, its own index and columns as they are.
 
     Raises:
         ValueError: if it has one of them.
     """
-    frame = table.to_pandas()
     clash = sorted(set(made) & set(frame.columns))
     if clash:
         raise ValueError(

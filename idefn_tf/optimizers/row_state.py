@@ -68,7 +68,8 @@ def translated(
         values.insert(at, np.zeros((), "float64"))
     if len(values) != len(variables):
         return values
-    rate, decay = float(optimizer.learning_rate), float(optimizer.weight_decay or 0.0)
+    rate = float(tf.convert_to_tensor(optimizer.learning_rate))  # of several replicas, too
+    decay = float(optimizer.weight_decay or 0.0)
     steps = float(values[[v is optimizer.iterations for v in variables].index(True)])
     for i, (variable, value) in enumerate(zip(variables, values, strict=True)):
         if value.ndim != 2 or tuple(variable.shape)[:1] != value.shape[:1]:

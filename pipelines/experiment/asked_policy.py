@@ -168,6 +168,7 @@ def policy_values(
     shown = exposure_probabilities(schema, probabilities)
     users = arrays[schema.user_key] if schema.user_key else None
     scores = {k: np.ravel(v).astype(np.float64) for k, v in predict(model, schema, table).items()}
+    counts = row_weights(schema, arrays, whole_log)
     expected: Mapping[str, np.ndarray] = {}
     if policy.kind == "top":
         if candidates is not None:
@@ -176,7 +177,7 @@ def policy_values(
                 f"{policy.name};\nthe pairs of a top share are the rows themselves: leave it out"
             )
         days = _days(schema, table)
-        weight = top_share_weights(scores[policy.head], policy.number, shown, days)
+        weight = top_share_weights(scores[policy.head], policy.number, shown, days, counts)
     else:
         if candidates is None:
             raise ValueError(
@@ -195,7 +196,7 @@ def policy_values(
             scores[head] if expected else None,
             expected.get(head),
             users,
-            row_weights(schema, arrays, whole_log),
+            counts,
         )
         if policy.kind == "top":  # weights of mean 1 by their making, so in each draw, too
             intervals = {**found[name].intervals, "ips": found[name].intervals["snips"]}
@@ -249,6 +250,11 @@ def _choices(
             f"{policy.name};\nname an item feature with `side: item`"
         )
     known = to_arrays(schema.model_copy(update={"features": items}), candidates, labels=False)
+    if not candidates.num_rows:
+        raise ValueError(
+            "--candidates: must hold at least one item, received none;\ngive the items that could "
+            "be shown, one a row"
+        )
     distinct, first = np.unique(known[item], return_index=True)
     if len(distinct) != candidates.num_rows:
         raise ValueError(

@@ -1,5 +1,7 @@
 """Loading: nothing else need be imported, and what cannot be loaded is told in one sentence."""
 
+import copy
+import pickle
 import sys
 import zipfile
 
@@ -60,6 +62,65 @@ def test_a_model_loads_where_nothing_else_was_imported(tmp_path, tiny_features, 
     again = idefn_tf.load_model(tmp_path / "model.keras", compile=False)
     for a, b in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+REPLICAS = """
+import idefn_tf
+
+model = get_method("esmm")(FeatureColumns.from_schema(schema, {}), MLP([8]))
+model.compile(RowSparseAdam(0.01, weight_decay=0.01), jit_compile=False)
+data = open_dataset(schema, frame, batch_size=64, drop_remainder=True, encode=model.features)
+model.fit(data, verbose=0)
+model.save(sys.argv[1])
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    again = idefn_tf.load_model(sys.argv[1])
+held = [(m.weights + m.optimizer.variables) for m in (model, again)]
+for one, other in zip(*held, strict=True):
+    np.testing.assert_array_equal(one, other, err_msg=one.path)
+expected = model.fit(data, verbose=0).history
+found = again.fit(strategy.experimental_distribute_dataset(data), verbose=0).history
+for name in ("loss", "all_funnel/ctr_logloss"):
+    np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
+print("REPLICAS", type(again.optimizer.iterations.value).__name__)
+"""
+
+
+def test_a_model_of_one_device_goes_on_on_two(on_two_devices, toy_log, tmp_path):
+    said = on_two_devices(toy_log + REPLICAS, str(tmp_path / "model.keras"))
+    assert said.strip().endswith("REPLICAS MirroredVariable")
+
+
+def saved_and_loaded(model, path):
+    model.save(path)
+    return idefn_tf.load_model(path)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+@pytest.mark.parametrize("tables", [False, True])
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda model, _: copy.deepcopy(model),
+        lambda model, _: pickle.loads(pickle.dumps(model)),
+        saved_and_loaded,
+    ],
+    ids=["deepcopy", "pickle", "save"],
+)
+def test_a_model_without_variables_is_copied_as_it_is(tmp_path, tiny_features, copied, tables):
+    model = idefn_tf.AllNegative(tiny_features(), idefn_tf.MLP((4,)), alpha=0.3)
+    model.compile(idefn_tf.RowSparseAdam(0.02), jit_compile=False, metrics={"cvr": ["auc"]})
+    if tables:
+        model.features.build()
+    again = copied(model, tmp_path / "model.keras")
+    assert not again.built
+    assert not again.optimizer.built
+    assert again.get_config() == model.get_config()
+    assert again.get_compile_config() == model.get_compile_config()
+    for a, b in zip(model.features.weights, again.features.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    again.build_all()
+    assert len(again.optimizer.variables) > 2
 
 
 def test_a_missing_file_is_told(tmp_path):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from idefn_tf.data import open_dataset, read_table, to_arrays
 from idefn_tf.schema import Schema
 from pipelines.datasets.registry import Settings, prepare
+from pipelines.preparation.plain_files import plain
 from pipelines.schema_inference.proposal import propose
 from pipelines.schema_inference.table_sample import read_sample
 
@@ -132,6 +133,14 @@ def test_odd_types_and_line_breaks_are_read_alike(tmp_path, engine):
     schema = schema_of(("note", "string", "vocabulary"), ("n", "int64", "vocabulary"))
     table = rows_of(prepared(tmp_path / "text", tmp_path / "c.csv", schema, engine))
     assert sorted(set(table["note"].to_pylist())) == ["", "one\ntwo"]
+
+
+def test_a_plain_file_is_there_for_one_without_rows(tmp_path):
+    """pandas writes an empty column of lists as type null, and no batch of it is read."""
+    pd.DataFrame({"tags": [[1]], "o": [1]}).iloc[:0].to_parquet(tmp_path / "a.parquet")
+    found = pq.read_table(plain(tmp_path / "a.parquet", tmp_path / "plain"))
+    assert found.schema.types == [pa.string(), pa.int64()]
+    assert found.num_rows == 0
 
 
 def test_missing_numbers_stay_null_and_are_no_part_of_the_mean(tmp_path):

@@ -12,7 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import tensorflow as tf
 
+from idefn_tf._checks import every_row
+from idefn_tf.schema import CLICK, CONVERSION
+
 _FIT = inspect.signature(keras.Model.fit)
+_ARRAYS = (np.ndarray, pd.Series)
 _WAY = "open_dataset(schema, frame) makes a data set of a table"
 
 
@@ -52,6 +56,50 @@ def check_inputs(x: Any, y: Any = None, sample_weight: Any = None, name: str = "
             f"dict of {sorted(sample_weight)};\nweigh the terms of the loss by "
             "compile(loss_weights=...)"
         )
+    given = {name: x, "y": y}
+    for argument, parts in given.items():
+        for key, values in parts.items() if isinstance(parts, Mapping) else ():
+            _check_array(f"{argument}[{key!r}]", values)
+    _check_array("sample_weight", sample_weight)
+    if isinstance(y, Mapping):
+        _check_labels(y)
+    if isinstance(sample_weight, _ARRAYS):
+        every_row(
+            "sample_weight",
+            ~(np.asarray(sample_weight, np.float64) >= 0),
+            "be 0 or more",
+            "give rows that are not to count a weight of 0",
+        )
+
+
+def _check_array(name: str, values: Any) -> None:
+    """Refuses what Keras takes for something else than an array, or for no array at all.
+
+    Raises:
+        ValueError: naming the argument and its key.
+    """
+    told = None
+    if isinstance(values, (list, tuple)):
+        told = _kind(values)
+    elif isinstance(values, pd.Series) and not isinstance(values.dtype, np.dtype):
+        told = f"a Series of dtype {values.dtype}"
+    if told is not None:
+        raise ValueError(
+            f"{name}: must be an array of NumPy's dtypes, received {told};\npass "
+            f"np.asarray(...) of it; {_WAY}"
+        )
+
+
+def _check_labels(labels: Mapping[str, Any]) -> None:
+    """Refuses arrays of labels that data sets of tables could not hold either.
+
+    Raises:
+        ValueError: naming the label, and how many rows are wrong.
+    """
+    for name in (CLICK, CONVERSION):
+        if isinstance(labels.get(name), _ARRAYS):
+            wrong = ~np.isin(np.asarray(labels[name]), (0, 1))
+            every_row(f"y[{name!r}]", wrong, "hold 0 and 1", "write 0 where there was none")
 
 
 def fit_arguments(
@@ -82,11 +130,13 @@ def features_of(dataset: Any) -> Mapping[str, Any] | None:
 
 
 def check_validation(data: Any) -> None:
-    """Refuses what `check_inputs` does in `fit`'s validation_data.
+    """Refuses what `check_inputs` does in `fit`'s validation_data, and data without a batch.
 
     Raises:
         ValueError: in one sentence, with the way.
     """
+    if isinstance(data, tf.data.Dataset):
+        check_any_batch(int(data.cardinality()) != 0, "validation_data")
     parts = data if isinstance(data, (list, tuple)) else (data,)
     x, y, weight = (*parts, None, None)[:3]
     check_inputs(x, y, weight, "validation_data")

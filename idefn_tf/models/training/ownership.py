@@ -56,8 +56,8 @@ def check_optimizer(model: keras.Model, optimizer: Any) -> None:
 
 
 def build_optimizer(model: keras.Model) -> None:
-    """Creates an optimizer's variables, in the order that a loaded model uses, too."""
-    if not model.optimizer.built:
+    """Creates the optimizer's variables of a built model, in the order of a loaded one, too."""
+    if model.built and not model.optimizer.built:
         with lasting_names(of_slots=True):
             model.optimizer.build(model.trainable_variables)
 

@@ -290,12 +290,12 @@ class EntireSpaceTrainer(ScoredModel):
         self._catch_up()
         super().save_weights(*args, **kwargs)
 
-    def get_build_config(self) -> dict[str, Any]:
-        """Nothing is needed to build a saved model beyond its config."""
-        return {"built": True}
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Says whether there are variables to create; their shapes follow from the config."""
+        return {"built": True} if self.built else None
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Creates every variable of a loaded model."""
+        """Creates every variable of a loaded model that had them."""
         self.build()
 
     def get_compile_config(self) -> dict[str, Any]:

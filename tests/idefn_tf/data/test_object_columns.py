@@ -96,3 +96,9 @@ def test_a_column_that_nothing_names_may_hold_anything():
     schema = Schema.parse({"name": "s", "labels": labels, "features": [feature]})
     frame = pd.DataFrame({"x": [1, 2], "other": [1, np.datetime64("2024-05-01", "ns")]})
     assert read_table(frame, schema).column_names == ["x"]
+
+
+def test_two_columns_of_one_name_are_told():
+    frame = pd.DataFrame([[1, 2, 3]], columns=["x", "y", "y"])
+    with pytest.raises(ValueError, match="must have names of their own, received 'y' twice;\nren"):
+        read_table(frame)

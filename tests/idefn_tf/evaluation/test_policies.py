@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from idefn_tf.evaluation import argmax_policy, snips, softmax_policy, top_share_weights
+from idefn_tf.evaluation import (
+    argmax_policy,
+    snips,
+    softmax_policy,
+    top_share_weights,
+    value_policy,
+)
 
 
 def test_a_row_counts_for_the_pairs_that_it_stands_for():
@@ -18,6 +24,32 @@ def test_a_row_counts_for_the_pairs_that_it_stands_for():
     # 8 pairs: half of row 2
     weight = top_share_weights([0.9, 0.8, 0.7, 0.1], 0.4, exposure)
     assert weight == pytest.approx([1.0, 2.0, 1.0, 0.0])
+
+
+def test_a_row_of_a_thinned_log_counts_for_the_rows_that_it_stands_for():
+    # 2, 4, 4 and 10 pairs as above, now of one, three, one and no rows of the log: 18 in all
+    exposure, counts = [0.5, 0.25, 0.25, 0.1], [1.0, 3.0, 1.0, 0.0]
+    weight = top_share_weights([0.9, 0.8, 0.7, 0.1], 0.5, exposure, sample_weight=counts)
+    # 9 pairs: row 0 whole, 7 / 12 of row 1; divided by .5 * 18 / 5
+    assert weight == pytest.approx([2 / 1.8, 4 * 7 / 12 / 1.8, 0.0, 0.0])
+    assert np.dot(weight, counts) == pytest.approx(5.0)
+    none = top_share_weights([0.9, 0.8], 0.5, [0.5, 0.5], sample_weight=[0.0, 0.0])
+    assert none.tolist() == [0.0, 0.0]
+
+
+def test_a_thinned_log_tells_the_value_of_the_whole_one():
+    """Rows come as often as they count, so both logs are the same one."""
+    generator = np.random.default_rng(2)
+    score, shown = generator.random(400), generator.choice([0.2, 0.8], 400)
+    reward = (generator.random(400) < score).astype(float)
+    counts, day = generator.integers(1, 9, 400), generator.integers(0, 3, 400)
+    whole = [np.repeat(values, counts) for values in (score, shown, day, reward)]
+    expected = snips(whole[3], top_share_weights(whole[0], 0.1, whole[1], whole[2]))
+    weight = top_share_weights(score, 0.1, shown, day, counts)
+    found = value_policy(reward, weight, sample_weight=counts, draws=0)
+    assert found.snips == pytest.approx(expected)
+    assert found.ips == pytest.approx(expected)
+    assert found.mean_weight == pytest.approx(1.0)
 
 
 def test_ties_at_the_border_are_shown_in_part_whatever_their_order():
@@ -72,6 +104,10 @@ def test_softmax_and_its_limits():
         (lambda: top_share_weights([0.5], 0.5, [0.0]), "exposure: must be above 0"),
         (lambda: top_share_weights([0.5], 0.5, [1.0, 1.0]), "received 2 for 1 rows"),
         (lambda: top_share_weights([0.5], 0.5, [1.0], [1, 2]), "groups: must have one entry"),
+        (
+            lambda: top_share_weights([0.5], 0.5, [1.0], sample_weight=[-1]),
+            "sample_weight: must be 0 or more",
+        ),
         (lambda: softmax_policy([[0.5]], 0.0), "temperature: must be above 0, received 0"),
         (lambda: softmax_policy([0.5], 1.0), r"shape \[rows, candidates\], received \(1,\)"),
         (lambda: argmax_policy([[np.inf]]), "score: must be finite"),

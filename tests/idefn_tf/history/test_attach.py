@@ -43,6 +43,35 @@ def test_a_single_row_sees_nothing():
     assert found["clicks__gap"] == []
 
 
+def test_a_frame_keeps_its_index_and_its_columns():
+    """Columns are assigned by index: rows of a filtered frame would get those of others."""
+    rows = log([100, 200, 300], user=[7, 8, 7], note=[object()] * 3).astype({"user": "Int64"})
+    some = rows[rows["user"] == 7]
+    found = attach(SCHEMA, some, priors=PRIORS)
+    assert found.index.tolist() == [0, 2]
+    assert found["user"].dtype == "Int64"
+    assert found["note"].tolist() == some["note"].tolist()
+    assert found["user__exposure_count__all"].tolist() == [0, 1]
+    for index in ([5, 5], [("a", 1), ("b", 2)]):
+        placed = attach(SCHEMA, some.set_axis(pd.Index(index)), priors=PRIORS)
+        assert placed.index.tolist() == index
+        assert placed["clicks__item"].tolist() == [[], ["a"]]
+
+
+@pytest.mark.parametrize(
+    ("priors", "said"),
+    [
+        ({}, r"priors\['click'\]: must be a share .* received None"),
+        ({"click": 0.3}, r"priors\['conversion'\]: .* received None"),
+        ({"click": float("nan"), "conversion": 0.1}, r"priors\['click'\]: .* received nan"),
+        ({"click": 0.3, "conversion": 3}, r"priors\['conversion'\]: .* received 3"),
+    ],
+)
+def test_priors_that_are_no_shares_are_refused(priors, said):
+    with pytest.raises(ValueError, match=said):
+        attach(SCHEMA, log([100]), priors=priors)
+
+
 def test_events_that_all_lie_in_the_future_are_unseen():
     schema = schema_of(log_rows=False)
     found = attach(schema, log([100, 200]), log([200, 300, 400]), priors=PRIORS)

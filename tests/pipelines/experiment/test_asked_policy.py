@@ -71,6 +71,25 @@ def test_the_simulators_truth_is_found_by_a_log_that_shows_some_of_it(data, mode
     assert found.snips == pytest.approx(snips(seen["click"].to_numpy(), weight))
 
 
+def test_unclicked_rows_of_a_thinned_log_count_for_those_left_out(data, model, log):
+    """The top tenth of the kept rows would be a much smaller share of the log."""
+    whole, _ = log
+    kept = (whole["click"].to_numpy() == 1) | (np.random.default_rng(1).random(len(whole)) < 0.2)
+    labels = data.schema.labels.model_copy(update={"negative_keep_rate": 0.2})
+    schema = with_probability(data.schema.model_copy(update={"labels": labels}), "1.0")
+    rows = whole.filter(pa.array(kept))
+    found = policy_values(model, schema, rows, rows, Policy("top", 0.1))["click"]
+    assert found.mean_weight == pytest.approx(1.0)
+    assert found.ips == pytest.approx(found.snips)
+    score = np.ravel(predict(model, schema, rows)["ctcvr"])
+    day = rows["exposure_time"].to_numpy() // 86_400_000
+    click = rows["click"].to_numpy()
+    counts = np.where(click == 1, 1, 5)
+    score, day, click = (np.repeat(values, counts) for values in (score, day, click))
+    weight = top_share_weights(score, 0.1, np.ones(len(score)), day)
+    assert found.snips == pytest.approx(snips(click, weight))
+
+
 def _candidates(data, whole, count):
     frame = whole.to_pandas().drop_duplicates("item_id").head(count)
     names = [n for f in data.schema.features if f.side == "item" for n in (f.name, f.weights_name)]
@@ -129,6 +148,8 @@ def test_candidates_that_do_not_fit_are_refused(data, model, log):
     twice = pa.concat_tables([items, items.slice(0, 1)])
     with pytest.raises(ValueError, match="must hold each item_id once, received 4 rows of 3"):
         policy_values(model, schema, seen, seen, Policy("softmax", 1.0), twice)
+    with pytest.raises(ValueError, match="--candidates: must hold at least one item, received no"):
+        policy_values(model, schema, seen, seen, Policy("softmax", 1.0), items.slice(0, 0))
     frame = items.to_pandas().assign(item_id=[10**9, 10**9 + 1, 10**9 + 2])
     with pytest.raises(ValueError, match="received no item_id that was shown"):
         policy_values(model, schema, seen, seen, Policy("softmax", 1.0), read_table(frame))

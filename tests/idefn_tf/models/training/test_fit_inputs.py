@@ -87,6 +87,34 @@ def test_columns_of_a_frame_are_arrays(make_model, parts):
     assert found[0] == model.evaluate(*parts[:2], sample_weight=parts[2], verbose=0)[0]
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "change", "said"),
+    [
+        (1, "click", lambda v: 2 * v - 1, r"y\['click'\]: must hold 0 and 1, received \d+ of 96"),
+        (1, "conversion", lambda v: np.where(v, 0.5, 0), r"y\['conversion'\]: must hold 0 and 1"),
+        (1, "click", lambda v: np.where(v, np.nan, 0), r"y\['click'\]: must hold 0 and 1, rec"),
+        (2, None, lambda v: v - 1, "sample_weight: must be 0 or more, received 32 of 96"),
+        (2, None, lambda v: np.where(v > 1, np.nan, v), "sample_weight: must be 0 or more, rec"),
+        (2, None, list, "sample_weight: must be an array of NumPy's dtypes, received a list"),
+        (0, "user", list, r"x\['user'\]: must be an array of NumPy's dtypes, received a list"),
+        (0, "user", lambda v: pd.Series(v, dtype="category"), "received a Series of dtype categ"),
+        (1, "click", lambda v: pd.Series(v, dtype="Int64"), "received a Series of dtype Int64"),
+    ],
+)
+def test_values_that_no_table_could_hold_are_refused_in_arrays(parts, part, key, change, said):
+    """A label of -1 trained in silence, with a loss below 0."""
+    given = [dict(parts[0]), dict(parts[1]), parts[2]]
+    check_inputs(*given)
+    if key is None:
+        given[part] = change(given[part])
+    else:
+        given[part][key] = change(given[part][key])
+    with pytest.raises(ValueError, match=said):
+        check_inputs(*given)
+    with pytest.raises(ValueError, match=said.replace("x\\[", r"validation_data\[")):
+        fit_arguments(tuple(parts[:2]), {"validation_data": tuple(given)})
+
+
 def test_matrices_class_weights_and_weights_by_label_are_refused(parts):
     features, labels, weight = parts
     with pytest.raises(ValueError, match="x: must be features by name, received a ndarray"):
@@ -120,6 +148,8 @@ def test_data_without_a_batch_are_told_what_leads_to_it(make_model, parts):
     for ask in (model.fit, model.evaluate, model.predict):
         with pytest.raises(ValueError, match=r"x: must give at least one batch, received none;\n"):
             ask(none, verbose=0)
+    with pytest.raises(ValueError, match="validation_data: must give at least one batch"):
+        model.fit(none, validation_data=none.skip(1), verbose=0)  # before any step
     features, *_ = parts
     one = {name: values[:1] for name, values in features.items()}
     assert model.predict(one, verbose=0)["cvr"].shape == (1,)
