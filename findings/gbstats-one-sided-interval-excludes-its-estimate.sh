@@ -3,8 +3,8 @@
 #
 # Guess:  the interval of a one-sided test holds the estimate; its end is above it, as the lower end of the other side
 #         is below; of two equal arms 5 % give an interval below 0, those whose p is below .05.
-# Found:  gbstats 0.8.0 (the newest on PyPI; corrected in GrowthBook's repository in 2025), SciPy 1.13.1; two arms of
-#         20,000 users, 400 conversions each, estimate 0, p .5:
+# Found:  gbstats 0.8.0 (the newest on PyPI; GrowthBook's repository reworked these intervals in 2025), SciPy 1.13.1;
+#         two arms of 20,000 users, 400 conversions each, estimate 0, p .5:
 #           greater  -.0023 to inf      lesser  -inf to -.0023
 #         Of 2,000 pairs of equal arms 95 % have a whole interval below 0, and p below .05 in 5 %. The width is taken
 #         from the estimate where it is to be added. "Stop when the interval excludes no harm" stops nearly each test.
