@@ -93,7 +93,7 @@ def value_policy(
         Estimates, intervals, diagnostics and warnings.
 
     Raises:
-        ValueError: on lengths that differ, values that are not finite, or no rows.
+        ValueError: on lengths that differ, values that are not finite, or no rows that count.
 
     Source: the module's; the bootstrap of a ratio over clusters: Davison and Hinkley, 1997, 3.8.
 
@@ -109,6 +109,11 @@ def value_policy(
     if not y.size:
         raise ValueError("reward: must have rows, received none; give the rows of a log")
     counts = np.ones_like(y) if sample_weight is None else finite_rows(y, sample_weight)[1]
+    if not counts.any():
+        raise ValueError(
+            "sample_weight: must be above 0 on one row at least, received 0 on all "
+            f"{y.size};\nleave it out to count every row once"
+        )
     terms: dict[str, Floats] = {"y": y * counts, "n": counts, "wy": w * y * counts, "w": w * counts}
     if predicted is not None and expected is not None:
         f, g = finite_rows(predicted, w, "predicted")[0], finite_rows(expected, w, "expected")[0]

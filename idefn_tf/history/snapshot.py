@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from idefn_tf.data import event_streams
 from idefn_tf.history import event_log, sequences
-from idefn_tf.history.aggregates import Priors, aggregate_columns
+from idefn_tf.history.aggregates import Priors, aggregate_columns, check_priors
 from idefn_tf.history.as_of import NEVER, next_refresh, units
 from idefn_tf.history.attach import Rows, columns
 from idefn_tf.history.event_log import EventLog
@@ -167,14 +167,15 @@ def take_snapshot(
         min_events: past exposures that a user needs to be in it.
 
     Raises:
-        ValueError: if the schema asks for no history, a key is absent when serving, or users are
-            to be left out of a history that has none.
+        ValueError: if the schema asks for no history, a key is absent when serving, users are to be
+            left out of a history that has none, or priors are no shares.
     """
     if not schema.generated:
         raise ValueError(
             "schema: must have history or sequences to take a snapshot of, received neither;\n"
             "export without it"
         )
+    check_priors(priors)
     for name in event_log.read_features(schema):
         if schema.feature(name).train_only and name in _key_names(schema):
             raise ValueError(

@@ -81,6 +81,11 @@ def test_an_earlier_moment_sees_less(past):
     assert total == (past.make_log()["at"] < moment).sum()
 
 
+def test_priors_of_a_snapshot_are_shares(past):
+    with pytest.raises(ValueError, match=r"priors\['click'\]: must be a share.*received nan"):
+        take_snapshot(past.SCHEMA, past.events(), {**past.PRIORS, "click": float("nan")})
+
+
 def test_no_event_gives_everybody_the_empty_history(past):
     none = take_snapshot(past.SCHEMA, past.events(), past.PRIORS, moment=past.BEGIN - 1)
     rows, truth = asked(past, none)
