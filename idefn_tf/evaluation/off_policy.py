@@ -179,3 +179,14 @@ def finite_rows(
     every_row(name, ~np.isfinite(y), "be finite", "leave out rows without a value")
     every_row("weight", ~((w >= 0) & np.isfinite(w)), "be 0 or more, and finite", "see the policy")
     return y, w
+
+
+def row_counts(sample_weight: ArrayLike | None, rows: int) -> Floats:
+    """Returns how many rows of the log each row stands for, [rows]; 1 where nothing is given."""
+    if sample_weight is None:
+        return np.ones(rows)
+    counts = vector("sample_weight", sample_weight)
+    one_entry_per("row", "sample_weight", counts.size, rows)
+    bad = ~((counts >= 0) & np.isfinite(counts))
+    every_row("sample_weight", bad, "be 0 or more, and finite", "count each row of the log")
+    return counts

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from idefn_tf._checks import every_row, one_entry_per, vector
+from idefn_tf.evaluation.off_policy import row_counts
 
 Floats = NDArray[np.float64]
 
@@ -55,12 +56,7 @@ def top_share_weights(
     one_entry_per("row", "exposure", shown.size, scores.size)
     every_row("score", ~np.isfinite(scores), "be finite", "score every row")
     every_row("exposure", ~((shown > 0) & (shown <= 1)), "be above 0 and at most 1", "see the log")
-    counts = (
-        np.ones_like(scores) if sample_weight is None else vector("sample_weight", sample_weight)
-    )
-    one_entry_per("row", "sample_weight", counts.size, scores.size)
-    bad = ~((counts >= 0) & np.isfinite(counts))
-    every_row("sample_weight", bad, "be 0 or more, and finite", "count each row of the log")
+    counts = row_counts(sample_weight, scores.size)
     stands_for = counts / shown
     which = np.zeros(scores.size, np.int64)
     if groups is not None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from idefn_tf._checks import one_entry_per
 from idefn_tf._registry import register
-from idefn_tf.evaluation.off_policy import effective_sample_size, finite_rows, ratio
+from idefn_tf.evaluation.off_policy import effective_sample_size, finite_rows, ratio, row_counts
 from idefn_tf.evaluation.resampling import draw_counts
 
 Floats = NDArray[np.float64]
@@ -108,7 +108,7 @@ def value_policy(
     y, w = finite_rows(reward, weight)
     if not y.size:
         raise ValueError("reward: must have rows, received none; give the rows of a log")
-    counts = np.ones_like(y) if sample_weight is None else finite_rows(y, sample_weight)[1]
+    counts = row_counts(sample_weight, y.size)
     if not counts.any():
         raise ValueError(
             "sample_weight: must be above 0 on one row at least, received 0 on all "

@@ -136,7 +136,7 @@ class Engine:
             order: columns that tell all rows apart; no value comes last.
             number: the new column.
         """
-        kept = self.keep(table.order_by([table[name].asc() for name in order]))
+        kept = self.keep(table.order_by(order))
         return kept.mutate(**{number: kept.rowid()})
 
 

@@ -59,7 +59,7 @@ def _odd(kind: pa.DataType) -> bool:
 def _plain_batches(path: Path, needed: list[str], odd: list[str]) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as parquet:
         form = pa.schema([parquet.schema_arrow.field(name) for name in needed])
-        none = [pa.record_batch([pa.array([], field.type) for field in form], schema=form)]
+        none = [pa.RecordBatch.from_pylist([], schema=form)]
         some = parquet.iter_batches(columns=needed) if parquet.metadata.num_rows else none
         for batch in some:  # a file without rows has its columns all the same
             for name in odd:

@@ -98,7 +98,7 @@ def test_what_is_not_defined_is_none_in_json():
     [
         (([], []), "reward: must have rows, received none"),
         (([1.0], [1.0], None, None, [1, 2]), "users: must have one entry per row"),
-        (([1.0], [1.0], None, None, None, [-1.0]), "weight: must be 0 or more"),
+        (([1.0], [1.0], None, None, None, [-1.0]), "sample_weight: must be 0 or more"),
         (([1.0], [1.0], None, None, None, [0.0]), "sample_weight: must be above 0 on one row"),
     ],
 )
