@@ -1,28 +1,27 @@
 """Does history move conversion models, and which form of it? KuaiRand-Pure's slice.
 
 ``python -m benchmarks.history.kuairand_study prepare --raw DIR --work WORK``
-``python -m benchmarks.history.kuairand_study run --work WORK --seeds 0 1 2``
+``python -m benchmarks.history.kuairand_study run --work WORK --seeds 0 1 2 --only 'both-*-din'``
 ``python -m benchmarks.history.kuairand_study table --work WORK``
 
 Rows of the table are {no history, aggregates, sequences, both} x {ClickOnly, AllNegative, ESMM,
-IdeFN} and each encoder, beside gradient boosting on the same columns. Settings stand in
-`kuairand_recipes.yaml`, chosen on validation all_funnel alone. Each cell is saved as it ends, and a
-second run goes on with those that are missing.
+IdeFN} and each encoder, beside gradient boosting on the same columns (`boosting.py`). Settings
+stand in `kuairand_recipes.yaml`, chosen on validation all_funnel alone. Each cell is saved as it
+ends, and a second run goes on with those that are missing.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from idefn_tf._files import write_json
 from idefn_tf.schema import Schema
 from pipelines.cli.console import Console
 from pipelines.datasets.registry import SCHEMAS, prepare
@@ -91,9 +90,10 @@ def cells(seeds: Sequence[int]) -> Iterator[Cell]:
         for variant in VARIANTS:
             for method in METHODS:
                 yield Cell(variant, method, chosen, seed)
-        for encoder in ENCODERS:
-            if encoder != chosen:
-                yield Cell("both", "all_negative", encoder, seed)
+        for method in METHODS:
+            for encoder in ENCODERS:
+                if encoder != chosen:
+                    yield Cell("both", method, encoder, seed)
 
 
 def config_of(cell: Cell) -> Config:
@@ -131,65 +131,6 @@ def run(cell: Cell, work: Path) -> None:
     np.savez(path, **scores)
 
 
-def boosted(work: Path, seeds: Sequence[int]) -> None:
-    """Fits gradient boosting on every column but ids, tuned on validation, and keeps scores."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import roc_auc_score
-
-    for variant in ("none", "aggregates"):
-        paths = [work / "scores" / f"{variant}-boosting-none-{seed}.npz" for seed in seeds]
-        if all(path.exists() for path in paths):
-            continue
-        data = Prepared.open(work / "data" / variant)
-        columns = {part: _columns(data, part) for part in ("train", "validation", "test")}
-        label = {part: _label(data, part) for part in columns}
-        best: tuple[float, dict[str, Any]] = (0.0, {})
-        for settings in recipes()["boosting"]:
-            model = HistGradientBoostingClassifier(**settings, random_state=0, early_stopping=False)
-            model.fit(columns["train"], label["train"])
-            found = model.predict_proba(columns["validation"])[:, 1]
-            best = max(
-                best, (float(roc_auc_score(label["validation"], found)), settings), key=_first
-            )
-        for seed in seeds:
-            path = work / "scores" / f"{variant}-boosting-none-{seed}.npz"
-            model = HistGradientBoostingClassifier(
-                **best[1], random_state=seed, early_stopping=False
-            )
-            model.fit(columns["train"], label["train"])
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scores = {
-                f"{part}_cvr": model.predict_proba(columns[part])[:, 1]
-                for part in ("validation", "test")
-            }
-            np.savez(path, **scores)
-        write_json(RESULTS / f"boosting-{variant}.json", {"validation": best[0], **best[1]})
-
-
-def _first(pair: tuple[float, Any]) -> float:
-    return pair[0]
-
-
-def _columns(data: Prepared, part: str) -> np.ndarray:
-    """Returns features as numbers; text as the number of its value, ids of many values left out."""
-    table = data.table(part).to_pandas()
-    found = []
-    for feature in data.schema.features:
-        if feature.multi_valued or feature.name in ("user_id", "video_id", "author_id"):
-            continue
-        values = table[feature.name]
-        if feature.dtype == "string":
-            known = json.loads((data.vocabularies / f"{feature.name}.json").read_text())["values"]
-            number = {value: i for i, value in enumerate(known)}
-            values = values.map(number).fillna(-1)
-        found.append(values.to_numpy(np.float32))
-    return np.stack(found, 1)
-
-
-def _label(data: Prepared, part: str) -> np.ndarray:
-    return data.table(part, columns=["conversion"])["conversion"].to_numpy()
-
-
 def truth(work: Path, part: str) -> Mapping[str, np.ndarray]:
     """Returns labels and ids of a part's rows, the same in every variant."""
     data = Prepared.open(work / "data" / "none")
@@ -206,13 +147,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--raw", type=Path, help="the slice's folder")
     parser.add_argument("--work", type=Path, required=True, help="prepared data and scores")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
+    parser.add_argument("--only", default="*", help="run: cells like this (VARIANT-METHOD-ENCODER)")
     given = parser.parse_args(arguments)
     if given.step == "prepare":
         prepare_all(given.raw, given.work)
     elif given.step == "run":
-        boosted(given.work, given.seeds)
         for cell in cells(given.seeds):
-            run(cell, given.work)
+            if fnmatch(cell.name.rpartition("-")[0], given.only):
+                run(cell, given.work)
     else:
         from benchmarks.history.kuairand_table import write_table
 

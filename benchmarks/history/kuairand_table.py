@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.history import boosting
 from benchmarks.history.kuairand_cells import keep, spread
 from benchmarks.paper.bootstrap import Ranking
+from idefn_tf._files import read_json
 from idefn_tf.evaluation.resampling import WAYS, resample_ways, widened
 
 RESULTS = Path(__file__).parents[1] / "results" / "history"
@@ -103,16 +105,17 @@ def write_table(work: Path, validation: Truth, test: Truth) -> None:
 
 
 def _differences(found: Mapping[str, Mapping[int, np.ndarray]], test: Truth) -> list[str]:
-    """Returns the table of paired differences to boosting."""
+    """Returns the table of paired differences to the boosting that was ahead on validation."""
     lines = ["| difference, test all_raw | seeds | mean | 95 % interval |", "|---|---|---|---|"]
     _, label = select(test, "all_raw")
-    reference = found.get("aggregates-boosting-none", {})
+    library = boosting.better(read_json(boosting.RESULT), "aggregates")
+    reference = found.get(f"aggregates-{boosting.cell_name(library)}-none", {})
     for name, by_seed in sorted(found.items()):
         seeds = sorted(set(by_seed) & set(reference))
-        if "boosting" in name or not seeds:
+        if name.endswith("-none") or not seeds:
             continue
         mean, low, high = difference(by_seed, reference, label, test["user_id"], test["video_id"])
-        row = f"{name.replace('-', ', ')} minus boosting"
+        row = f"{name.replace('-', ', ')} minus {library}"
         which = ", ".join(str(seed) for seed in seeds)
         lines.append(f"| {row} | {which} | {mean:+.4f} | {low:+.4f} .. {high:+.4f} |")
     return lines
