@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from idefn_tf.data.any_rows import AnyRows
 from idefn_tf.data.generated_dataset import made_of
+from idefn_tf.data.label_checks import check_labels
 
 #: The attribute of an encoder that holds its programs.
 _KEPT_AS = "_encoding_programs"
@@ -73,7 +74,8 @@ class EncodingPrograms:
             @tf.autograph.experimental.do_not_convert
             def encode(*element: Any) -> Any:
                 given = element[0]
-                encoded = {**{name: given[name] for name in keep}, **self._encode(given)}
+                with tf.control_dependencies(check_labels(*element[1:3])):
+                    encoded = {**{name: given[name] for name in keep}, **self._encode(given)}
                 return (encoded, *element[1:]) if len(element) > 1 else encoded
 
             def program(dataset: tf.data.Dataset) -> tf.data.Dataset:

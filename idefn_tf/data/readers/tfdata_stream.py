@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from idefn_tf.data.batch_sampler import Shard
 from idefn_tf.data.batches import EpochClock
-from idefn_tf.data.feedback_labels import CURE, RULES
-from idefn_tf.schema import CLICK, CONVERSION, CONVERSION_FINAL
+from idefn_tf.data.label_checks import check_labels
+from idefn_tf.schema import CLICK, CONVERSION
 
 
 def stream(
@@ -88,30 +88,7 @@ def split(columns: dict[str, tf.Tensor], further: Sequence[str] = ()) -> Any:
     beside = {name: tf.cast(columns.pop(name), tf.float32) for name in further}
     labels = {name: tf.cast(columns.pop(name), tf.float32) for name in (CLICK, CONVERSION)}
     weight = tf.cast(columns.pop("sample_weight"), tf.float32)
-    checks = [
-        tf.debugging.Assert(
-            _all_binary(label),
-            [f"source: label column {name!r} must hold 0 and 1, received", label],
-        )
-        for name, label in labels.items()
-    ]
-    checks.append(
-        tf.debugging.Assert(
-            tf.reduce_all(weight >= 0),
-            ["source: sample_weight must be 0 or more, received", weight],
-        )
-    )
-    checks += [
-        tf.debugging.Assert(
-            _all_binary(values) if name == CONVERSION_FINAL else tf.reduce_all(values >= 0),
-            [f"source: column {name!r} {RULES[name]}, received", values, f"; {CURE}"],
-        )
-        for name, values in beside.items()
-    ]
+    checks = check_labels({**labels, **beside}, weight)
     with tf.control_dependencies(checks):
         labels[CONVERSION] = labels[CONVERSION] * labels[CLICK]
     return columns, {**labels, **beside}, weight
-
-
-def _all_binary(label: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(tf.logical_or(tf.equal(label, 0.0), tf.equal(label, 1.0)))

@@ -115,6 +115,17 @@ def test_values_that_no_table_could_hold_are_refused_in_arrays(parts, part, key,
         fit_arguments(tuple(parts[:2]), {"validation_data": tuple(given)})
 
 
+def test_a_data_set_of_ones_own_is_held_to_its_labels_in_every_job(make_model, parts):
+    """A click of -1 trained in silence there, too."""
+    labels = {name: 2.0 * values - 1 for name, values in parts[1].items()}
+    data = tf.data.Dataset.from_tensor_slices((parts[0], labels)).batch(48)
+    model = make_model("esmm")
+    model.compile("adam", jit_compile=False, run_eagerly=True)
+    for job in (model.fit, model.evaluate):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="click.* must hold 0 and 1, rec"):
+            job(data, verbose=0)
+
+
 def test_matrices_class_weights_and_weights_by_label_are_refused(parts):
     features, labels, weight = parts
     with pytest.raises(ValueError, match="x: must be features by name, received a ndarray"):
