@@ -73,7 +73,7 @@ HOLDS = {
         idefn_tf/optimizers/row_sparse_adam idefn_tf/optimizers/row_access
         idefn_tf/tables/mark_table""",
     "idefn_tf/schema/test_schema": """idefn_tf/schema/feature idefn_tf/schema/labels
-        idefn_tf/schema/strict idefn_tf/schema/strict_yaml""",
+        idefn_tf/schema/strict""",
     "idefn_tf/tables/test_distinct_rows": "idefn_tf/tables/packed_events",
     "idefn_tf/test_files": "idefn_tf/_files",
     "idefn_tf/test_front_door": "idefn_tf/_front_door idefn_tf/_homes idefn_tf/_lazy",
