@@ -122,7 +122,7 @@ def test_a_data_set_of_ones_own_is_held_to_its_labels_in_every_job(make_model, p
     model = make_model("esmm")
     model.compile("adam", jit_compile=False, run_eagerly=True)
     for job in (model.fit, model.evaluate):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="click.* must hold 0 and 1, rec"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"click.* must hold 0 and 1, rec"):
             job(data, verbose=0)
 
 
